@@ -1,0 +1,99 @@
+"""When is a record that a client hands out right? When all of it is in the reference's, and the essential is there.
+
+A typed client may leave out fields that its types do not know; it may not add any, and it may not lose what the
+exchange was about.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+__all__ = ["agrees", "essential"]
+
+#: What the exchange was about. Of tool calls only name and arguments are; of lists of models their names.
+_FIELDS = ("response", "thinking", "done", "done_reason", "error", "status", "embeddings", "embedding", "version")
+_MESSAGE_FIELDS = ("role", "content", "thinking")
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+
+
+def agrees(handed: Any, reference: Any) -> str | None:
+    """None if the record handed out is right, else what is wrong with it."""
+    return _extra(handed, reference, "") or _missing(essential(reference), handed, "")
+
+
+def essential(record: Any) -> Any:
+    """The part of a record that every client must hand out."""
+    if not isinstance(record, dict):
+        return record
+    kept = {name: record[name] for name in _FIELDS if name in record}
+    message = record.get("message")
+    if isinstance(message, dict):
+        kept["message"] = {name: message[name] for name in _MESSAGE_FIELDS if name in message}
+        if "tool_calls" in message:
+            kept["message"]["tool_calls"] = [_essential_call(call) for call in message["tool_calls"]]
+    if isinstance(record.get("models"), list):
+        kept["models"] = [{"model": model["model"]} for model in record["models"]]
+    return kept
+
+
+def _essential_call(call: Any) -> Any:
+    function = call["function"]
+    return {"function": {"name": function["name"], "arguments": function["arguments"]}}
+
+
+def _extra(handed: Any, reference: Any, path: str) -> str | None:
+    """What is handed out that the reference does not say."""
+    if isinstance(handed, dict) and isinstance(reference, dict):
+        for key, value in handed.items():
+            if key not in reference:
+                return f"{path}{key} was not sent"
+            if problem := _extra(value, reference[key], f"{path}{key}."):
+                return problem
+        return None
+    if isinstance(handed, list) and isinstance(reference, list):
+        if len(handed) != len(reference):
+            return f"{path.rstrip('.')} has {len(handed)} items, {len(reference)} were sent"
+        problems = (_extra(a, b, f"{path}{i}.") for i, (a, b) in enumerate(zip(handed, reference, strict=True)))
+        return next(filter(None, problems), None)
+    return None if _same(handed, reference) else f"{path.rstrip('.') or 'it'} is {handed!r:.60}, sent was {reference!r:.60}"
+
+
+def _missing(wanted: Any, handed: Any, path: str) -> str | None:
+    """What of the essential was not handed out."""
+    if isinstance(wanted, dict) and isinstance(handed, dict):
+        for key, value in wanted.items():
+            if key not in handed:
+                if value is None:
+                    continue  # a typed client says null by leaving out
+                return f"{path}{key} was left out"
+            if problem := _missing(value, handed[key], f"{path}{key}."):
+                return problem
+        return None
+    if isinstance(wanted, list) and isinstance(handed, list):
+        problems = (_missing(a, b, f"{path}{i}.") for i, (a, b) in enumerate(zip(wanted, handed, strict=True)))
+        return next(filter(None, problems), None)
+    return None if _same(handed, wanted) else f"{path.rstrip('.') or 'it'} was left out"
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal as JSON: true is not 1; numbers by value; times by instant, to the microsecond that datetime keeps."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, str) and isinstance(b, str) and a != b:
+        first, second = _instant(a), _instant(b)
+        return first is not None and first == second
+    return bool(a == b)
+
+
+def _instant(text: str) -> datetime | None:
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    whole, fraction, zone = match.groups()
+    try:
+        return datetime.fromisoformat(f"{whole}.{(fraction or '')[:6]:0<6}{zone.replace('Z', '+00:00')}")
+    except ValueError:
+        return None

@@ -1,0 +1,87 @@
+"""Clients that are wrong on purpose. Each must earn exactly its verdict, or the harness cannot be trusted.
+
+All of them read with the perfect client and then spoil what it sees in one way.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from harness.clients import perfect
+from harness.clients.base import Client, Exchange, Job
+from harness.reference import Layer
+from harness.verdict import Verdict
+
+WHOLE, CUT = "stream", "cut-after-record"
+
+
+def deaf(job: Job) -> Iterator[Any]:
+    """Takes every end for a good one."""
+    try:
+        yield from perfect.exchange(job)
+    except perfect.BadAnswer:
+        return
+
+
+def paranoid(job: Job) -> Iterator[Any]:
+    """Raises although all is well."""
+    yield from perfect.exchange(job)
+    raise perfect.BadAnswer("something must be wrong")
+
+
+def inventor(job: Job) -> Iterator[Any]:
+    """Hands out a field that was never sent."""
+    for record in perfect.exchange(job):
+        yield {**record, "confidence": 1.0}
+
+
+def hoarder(job: Job) -> Iterator[Any]:
+    """Hands out records only once the answer is whole."""
+    yield from list(perfect.exchange(job))
+
+
+def vague(job: Job) -> Iterator[Any]:
+    """Raises an exception that no documentation names."""
+    try:
+        yield from perfect.exchange(job)
+    except perfect.BadAnswer as error:
+        raise RuntimeError("something went wrong") from error
+
+
+def hanging(job: Job) -> Iterator[Any]:
+    """Never ends."""
+    yield from perfect.exchange(job)
+    threading.Event().wait()
+
+
+def crashing(job: Job) -> Iterator[Any]:
+    """Takes its process down with it."""
+    yield from perfect.exchange(job)
+    os._exit(86)
+
+
+def _canary(exchange: Exchange, earns: dict[str | None, Verdict], *, deadline_s: float | None = None) -> Client:
+    return Client(
+        name=f"canary-{exchange.__name__}",  # type: ignore[attr-defined]
+        distribution="",
+        layer=Layer.OLLAMA,
+        contract=perfect.CLIENTS[0].contract,
+        exchange=exchange,
+        earns=earns,
+        deadline_s=deadline_s,
+    )
+
+
+CLIENTS = [
+    _canary(deaf, {WHOLE: Verdict.PASS, CUT: Verdict.SILENT_LOSS}),
+    _canary(paranoid, {WHOLE: Verdict.FALSE_ALARM, CUT: Verdict.PASS}),
+    _canary(inventor, {WHOLE: Verdict.CORRUPT, CUT: Verdict.CORRUPT}),
+    _canary(hoarder, {WHOLE: Verdict.PASS, CUT: Verdict.WITHHELD}),
+    _canary(vague, {WHOLE: Verdict.PASS, CUT: Verdict.LENIENT}),
+    # It hangs whatever the machine's load, so its deadline may be short.
+    _canary(hanging, {WHOLE: Verdict.HANG}, deadline_s=0.5),
+    _canary(crashing, {WHOLE: Verdict.CRASH}),
+]

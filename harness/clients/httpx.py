@@ -1,0 +1,63 @@
+"""httpx, with threads and with asyncio: https://www.python-httpx.org/quickstart/#streaming-responses"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from harness.clients.base import Client, Contract, Job
+from harness.reference import Layer
+
+
+def exchange(job: Job) -> Iterator[Any]:
+    import httpx
+
+    with httpx.Client(timeout=job.read_timeout_s) as client:
+        if job.request.streams:
+            with client.stream(**_arguments(job)) as response:
+                response.raise_for_status()
+                for line in response.iter_lines():
+                    yield json.loads(line)
+        else:
+            yield from _answer(client.request(**_arguments(job)))
+
+
+async def exchange_async(job: Job) -> AsyncIterator[Any]:
+    import httpx
+
+    async with httpx.AsyncClient(timeout=job.read_timeout_s) as client:
+        if job.request.streams:
+            async with client.stream(**_arguments(job)) as response:
+                response.raise_for_status()
+                async for line in response.aiter_lines():
+                    yield json.loads(line)
+        else:
+            for record in _answer(await client.request(**_arguments(job))):
+                yield record
+
+
+def _arguments(job: Job) -> dict[str, Any]:
+    request = job.request
+    body = {"json": request.json} if request.json is not None else {"content": request.body}
+    return {"method": request.method, "url": job.target, "headers": job.headers, **body}
+
+
+def _answer(response: Any) -> Iterator[Any]:
+    response.raise_for_status()
+    if response.content and "json" in response.headers.get("Content-Type", ""):
+        yield response.json()
+
+
+_CONTRACT = Contract(
+    # json.loads is called by the user's code.
+    exceptions=frozenset({"httpx.HTTPError", "json.decoder.JSONDecodeError"}),
+    source="https://www.python-httpx.org/exceptions/",
+    read_timeout="timeout= of the client or of the call",
+    timeouts=frozenset({"httpx.TimeoutException"}),
+)
+
+CLIENTS = [
+    Client(name="httpx", distribution="httpx", layer=Layer.HTTP, contract=_CONTRACT, exchange=exchange),
+    Client(name="httpx-async", distribution="httpx", layer=Layer.HTTP, contract=_CONTRACT, exchange=exchange_async),
+]

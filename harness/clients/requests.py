@@ -1,0 +1,49 @@
+"""requests: https://requests.readthedocs.io/en/latest/user/advanced/#streaming-requests"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from harness.clients.base import Client, Contract, Job
+from harness.reference import Layer
+
+
+def exchange(job: Job) -> Iterator[Any]:
+    import requests
+
+    request = job.request
+    with requests.request(
+        request.method,
+        job.target,
+        json=request.json,
+        data=request.body,
+        headers=job.headers,
+        stream=request.streams,
+        timeout=job.read_timeout_s,
+    ) as response:
+        response.raise_for_status()
+        if request.streams:
+            for line in response.iter_lines():
+                if line:  # filter out keep-alive new lines, as the documentation says
+                    yield json.loads(line)
+        elif response.content and "json" in response.headers.get("Content-Type", ""):
+            yield response.json()
+
+
+CLIENTS = [
+    Client(
+        name="requests",
+        distribution="requests",
+        layer=Layer.HTTP,
+        contract=Contract(
+            # json.loads is called by the user's code, as in the documentation's example.
+            exceptions=frozenset({"requests.exceptions.RequestException", "json.decoder.JSONDecodeError"}),
+            source="https://requests.readthedocs.io/en/latest/user/quickstart/#errors-and-exceptions",
+            read_timeout="timeout= of every call",
+            timeouts=frozenset({"requests.exceptions.Timeout"}),
+        ),
+        exchange=exchange,
+    )
+]

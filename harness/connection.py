@@ -1,0 +1,196 @@
+"""One accepted connection: read requests whole, write segments on time, end it in exactly the way asked for."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import struct
+import sys
+import time
+from enum import Enum, auto
+
+from harness.errors import ProtocolError
+from harness.http1 import RequestHead, read_body, read_request_head
+
+__all__ = ["Connection", "Left", "RequestTooLarge", "Woken"]
+
+#: Go's DefaultMaxHeaderBytes and the slop it adds; beyond, Ollama answers 431.
+MAX_HEAD_BYTES = 1 * 1024 * 1024 + 4096
+MAX_BODY_BYTES = 256 * 1024 * 1024
+
+#: Waits shorter than this are slept, which is exact on every OS; select on Windows wakes up to 16 ms late.
+_SLEEP_S = 0.02
+
+#: After a FIN the socket stays open for the client to read what is on its way (closing at once may turn into an RST).
+_LINGER_S = 1.0
+
+
+class Woken(Enum):
+    """Why a wait ended."""
+
+    TIME = auto()
+    LEFT = auto()  # the client closed its side, or is gone
+    STOP = auto()  # the server is stopping
+
+
+class Left(Exception):
+    """The client is gone: writing failed."""
+
+
+class RequestTooLarge(ProtocolError):
+    """A head or a body beyond what the server reads; `status` is what to answer."""
+
+    def __init__(self, status: int, what: str) -> None:
+        self.status = status
+        super().__init__(f"{what} too large", "RFC 9110 section 15.5")
+
+
+class Connection:
+    """Owns a socket. `stop` is readable once the server stops; every wait here ends then."""
+
+    def __init__(self, sock: socket.socket, stop: socket.socket) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setblocking(True)
+        self._socket = sock
+        self._buffer = bytearray()
+        self._client_left = False
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(sock, selectors.EVENT_READ, Woken.LEFT)
+        self._selector.register(stop, selectors.EVENT_READ, Woken.STOP)
+
+    def dispose(self) -> None:
+        """Let go of the socket, whatever state it is in."""
+        self._selector.close()
+        self._socket.close()
+
+    # ------------------------------------------------------------------------------------------------- requests
+
+    def read_request(self) -> tuple[RequestHead, bytes] | None:
+        """The next request, whole; None if the client left (or the server stops) before it began.
+
+        Raises: ProtocolError, if what comes is no HTTP or breaks off.
+        """
+        while (head := read_request_head(bytes(self._buffer))) is None:
+            if len(self._buffer) > MAX_HEAD_BYTES:
+                raise RequestTooLarge(431, "request head")
+            if not self._more():
+                if self._buffer:
+                    raise self._broken_off("request head")
+                return None
+        del self._buffer[: head.size]
+        if any(k.lower() == "expect" and v.lower() == "100-continue" for k, v in head.headers):
+            self._send_now(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while not (body := read_body(bytes(self._buffer), head, method=head.method)).whole:
+            if body.error is not None:
+                raise ProtocolError(body.error, "RFC 9112 section 7.1")
+            if len(self._buffer) > MAX_BODY_BYTES:
+                raise RequestTooLarge(413, "request body")
+            if not self._more():
+                raise self._broken_off("request body")
+        del self._buffer[: body.size]
+        return head, body.data
+
+    def _more(self) -> bool:
+        """Wait for more bytes; False if there will be none."""
+        if self._client_left or self._wait(None) is Woken.STOP:
+            return False
+        return self._receive()
+
+    def _receive(self) -> bool:
+        """Take what has come into the buffer; False, and the client has left, at its end."""
+        try:
+            data = self._socket.recv(256 * 1024)
+        except OSError:
+            data = b""
+        self._client_left = not data
+        self._buffer += data
+        return bool(data)
+
+    def _broken_off(self, what: str) -> ProtocolError:
+        return ProtocolError(f"{what} broke off after {len(self._buffer)} bytes", "RFC 9112 section 8")
+
+    # ------------------------------------------------------------------------------------------------- waiting
+
+    def wait_until(self, deadline: float) -> Woken:
+        """Wait for a moment of `time.monotonic`, unless the client leaves or the server stops before."""
+        while (remaining := deadline - time.monotonic()) > 0:
+            if remaining <= _SLEEP_S:
+                time.sleep(remaining)
+                continue
+            woken = self._wait(remaining - _SLEEP_S / 2)
+            if woken is Woken.STOP or (woken is Woken.LEFT and not self._receive()):
+                return woken
+        return Woken.TIME
+
+    def _wait(self, timeout_s: float | None) -> Woken:
+        """Wait for bytes, the client's end (both are LEFT: the caller must read to tell) or the stop."""
+        reasons = {key.data for key, _ in self._selector.select(timeout_s)}
+        if Woken.STOP in reasons:
+            return Woken.STOP
+        return Woken.LEFT if reasons else Woken.TIME
+
+    # ------------------------------------------------------------------------------------------------- writing
+
+    def send(self, data: bytes) -> None:
+        """Write one segment.
+
+        Raises: Left, if the client is gone.
+        """
+        if not self._send_now(data):
+            raise Left
+
+    def _send_now(self, data: bytes) -> bool:
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            return False
+        return True
+
+    # ------------------------------------------------------------------------------------------------- endings
+
+    def half_close(self) -> None:
+        """Send a FIN and go on reading."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:  # the client has reset the connection; there is nobody to tell
+            self._client_left = True
+
+    def close(self) -> None:
+        """Send a FIN, and close once the client has closed too. Unread bytes would turn it into an RST."""
+        self.half_close()
+        if not self._client_left:
+            self.wait_until(time.monotonic() + _LINGER_S)
+        self.dispose()
+
+    def reset(self) -> None:
+        """Send an RST, after all bytes written so far were acknowledged as far as the OS can tell."""
+        self._wait_until_acknowledged()
+        linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.dispose()
+
+    def _wait_until_acknowledged(self) -> None:
+        """Poll the send queue; where no call shows its length (Windows), give loopback time to deliver."""
+        deadline = time.monotonic() + _LINGER_S
+        while time.monotonic() < deadline:
+            unacknowledged = _send_queue_bytes(self._socket)
+            if unacknowledged == 0:
+                return
+            if unacknowledged is None:
+                time.sleep(0.05)
+                return
+            time.sleep(0.0005)
+
+
+def _send_queue_bytes(sock: socket.socket) -> int | None:
+    """Bytes written but not yet acknowledged, or None where the OS does not tell."""
+    if sys.platform == "linux":
+        import fcntl
+        import termios
+
+        # SIOCOUTQ of tcp(7); it is the same number as TIOCOUTQ.
+        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    if sys.platform == "darwin":
+        so_nwrite = 0x1024  # <sys/socket.h>
+        return sock.getsockopt(socket.SOL_SOCKET, so_nwrite)
+    return None

@@ -1,0 +1,167 @@
+"""What a run is expected to show: passes, the canaries' verdicts, and the known issues of known_issues.toml.
+
+One entry expects one verdict of one client in one scenario. Better, worse, different, expired or (on full runs)
+matching nothing is red, so that the list never lies.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from harness.clients import clients
+from harness.errors import ExpectationError, UnknownName
+from harness.results import Result
+from harness.scenarios import SCENARIOS
+from harness.verdict import Verdict
+
+__all__ = ["Assessment", "KnownIssue", "Report", "assess", "expected_verdict", "load"]
+
+FILE = "known_issues.toml"
+ANY = "*"
+_MOST_CELLS = 20
+_NEVER_EXPECTED = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownIssue:
+    """One entry. `client` or `scenario` may be "*"; `place` is where it stands: file and line."""
+
+    client: str
+    scenario: str
+    verdict: Verdict
+    reason: str
+    link: str
+    review: date
+    place: str
+
+    def covers(self, result: Result) -> bool:
+        """Whether the entry speaks of this cell: one that gates and that the client can do."""
+        return (
+            self.client in (ANY, result.client)
+            and self.scenario in (ANY, result.scenario)
+            and result.gating
+            and not clients()[result.client].is_canary
+            and result.verdict is not Verdict.UNSUPPORTED
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """One cell held against what was expected (None: anything goes). `advice` says what to change if it is not met."""
+
+    result: Result
+    expected: Verdict | None
+    issue: KnownIssue | None
+    advice: str
+
+    @property
+    def met(self) -> bool:
+        return self.expected in (None, self.result.verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All cells assessed, and what is wrong with the entries themselves."""
+
+    assessments: tuple[Assessment, ...]
+    stale: tuple[str, ...]
+
+    @property
+    def unexpected(self) -> list[Assessment]:
+        return [one for one in self.assessments if not one.met]
+
+    @property
+    def exit_code(self) -> int:
+        """0 as expected; 1 something is not; 3 nothing can be said: nothing ran, a canary failed, inconclusive."""
+        judged = [one for one in self.assessments if one.result.verdict is not Verdict.UNSUPPORTED]
+        if not judged or any(clients()[one.result.client].is_canary for one in self.unexpected):
+            return 3
+        verdicts = {one.result.verdict for one in self.unexpected}
+        if self.stale or verdicts - {Verdict.INCONCLUSIVE}:
+            return 1
+        return 3 if verdicts else 0
+
+
+def load(path: Path) -> tuple[KnownIssue, ...]:
+    """Read the entries of a file.
+
+    Raises: ExpectationError, UnknownName.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        entries = tomllib.loads(text).get("issue", [])
+    except OSError as error:
+        raise ExpectationError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ExpectationError(f"{path} is no TOML: {error}") from None
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if re.match(r"\s*\[\[\s*issue\s*\]\]", line)]
+    return tuple(_issue(entry, f"{path}:{line}") for entry, line in zip(entries, lines, strict=True))
+
+
+def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verdict | None, KnownIssue | None]:
+    """What a cell must show, and the entry that says so, if one does."""
+    earns = clients()[result.client].earns
+    if earns is not None:
+        return earns.get(result.scenario, earns.get(None)), None
+    issue = next((one for one in issues if one.covers(result)), None)
+    if issue is not None:
+        return issue.verdict, issue
+    if result.verdict is Verdict.UNSUPPORTED or (not result.gating and result.verdict is not Verdict.INCONCLUSIVE):
+        return None, None
+    return Verdict.PASS, None
+
+
+def assess(results: Sequence[Result], issues: Sequence[KnownIssue], *, full: bool, today: date) -> Report:
+    """Hold a run against what is expected. On a `full` run every entry must match something."""
+    assessments, matched = [], dict.fromkeys(issues, 0)
+    for one in results:
+        expected, issue = expected_verdict(one, issues)
+        if issue is not None:
+            matched[issue] += 1
+        assessments.append(Assessment(one, expected, issue, _advice(one, expected, issue)))
+    stale = [f"{one.place}: the review date {one.review} has passed; look again" for one in issues if one.review < today]
+    stale += [
+        f"{one.place}: covers {count} cells, {_MOST_CELLS} at most; name client and scenario"
+        for one, count in matched.items()
+        if count > _MOST_CELLS
+    ]
+    if full:
+        stale += [f"{one.place}: matches no cell; remove it" for one, count in matched.items() if not count]
+    return Report(tuple(assessments), tuple(stale))
+
+
+def _advice(result: Result, expected: Verdict | None, issue: KnownIssue | None) -> str:
+    if expected in (None, result.verdict) or clients()[result.client].is_canary:
+        return ""
+    if issue is None:
+        return (
+            f'if this is a defect of the client, add to {FILE}: [[issue]] client = "{result.client}", '
+            f'scenario = "{result.scenario}", verdict = "{result.verdict}", with reason, link and review date'
+        )
+    if result.verdict is Verdict.PASS:
+        return f'{issue.place}: verdict = "{expected}" no longer holds; remove the entry'
+    return f'{issue.place}: verdict = "{expected}" no longer holds; look again, it is now "{result.verdict}"'
+
+
+def _issue(entry: dict[str, Any], place: str) -> KnownIssue:
+    fields = {"client": str, "scenario": str, "verdict": str, "reason": str, "link": str, "review": date}
+    for name, kind in fields.items():
+        if not isinstance(entry.get(name), kind) or not entry[name]:
+            raise ExpectationError(f"{place}: {name} is missing or no {kind.__name__}")
+    for name in entry.keys() - fields.keys():
+        raise ExpectationError(f"{place}: {name} is no field of an entry; known are {', '.join(fields)}")
+    if entry["client"] == entry["scenario"] == ANY:
+        raise ExpectationError(f"{place}: only one of client and scenario may be *")
+    for kind_name, known in (("client", clients()), ("scenario", SCENARIOS)):
+        if entry[kind_name] not in (ANY, *known):
+            raise UnknownName(f"{kind_name} (named in {place})", entry[kind_name], known)
+    expectable = [verdict for verdict in Verdict if verdict not in _NEVER_EXPECTED]
+    if entry["verdict"] not in expectable:
+        raise ExpectationError(f"{place}: verdict {entry['verdict']!r} cannot be expected; one of {', '.join(expectable)}")
+    return KnownIssue(**{**entry, "verdict": Verdict(entry["verdict"])}, place=place)

@@ -1,0 +1,114 @@
+"""The journal: what the server received, what it really wrote and when, and how each connection really ended.
+
+The server writes it from many threads; readers wait for what they need with `Journal.wait_for`, never by sleeping.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from harness.http1 import RequestHead
+from harness.script import HowItEnds
+
+__all__ = ["EndedBy", "Entry", "Journal"]
+
+
+class EndedBy(StrEnum):
+    """Who ended an exchange."""
+
+    SERVER = "server"  # the script came to its end
+    CLIENT = "client"  # the client left before
+    STOP = "stop"  # the server was stopped before
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """One request and what became of it. All `_s` are seconds from the request's arrival.
+
+    `connection` counts connections and `index` requests on it, both from 1. `answered_by` is a recording's id, the
+    name of a script, "expectation" (pytest-httpserver's) or "nothing"; `why` says why that one, or what came nearest.
+    `sent` holds every segment that the system took, `date` the Date that was put into the head. `ended` is how the
+    connection ended (or was left), once `ended_by` is set; `client_left_s` when the client closed its side.
+    """
+
+    connection: int
+    index: int
+    head: RequestHead | None
+    body: bytes
+    arrived_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    answered_by: str = "nothing"
+    why: str = ""
+    date: str = ""
+    sent: list[tuple[float, bytes]] = field(default_factory=list)
+    ended: HowItEnds | None = None
+    ended_by: EndedBy | None = None
+    client_left_s: float | None = None
+
+    @property
+    def request_line(self) -> str:
+        """The request line as received, or a remark that there was none."""
+        return "(no HTTP request)" if self.head is None else f"{self.head.method} {self.head.target} {self.head.version}"
+
+    @property
+    def wire(self) -> bytes:
+        """All bytes that were sent."""
+        return b"".join(data for _, data in self.sent)
+
+
+class Journal:
+    """All entries so far, in order of arrival, and the number of connections accepted."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._entries: list[Entry] = []
+        self._connections = 0
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        with self._changed:
+            return tuple(self._entries)
+
+    @property
+    def connections(self) -> int:
+        with self._changed:
+            return self._connections
+
+    def wait_for(self, condition: Callable[[tuple[Entry, ...]], bool], *, timeout_s: float) -> bool:
+        """Wait until `condition(entries)` holds; whether it did before `timeout_s` seconds had passed."""
+        with self._changed:
+            return self._changed.wait_for(lambda: condition(tuple(self._entries)), timeout_s)
+
+    def wait_until_settled(self, *, timeout_s: float = 5.0) -> bool:
+        """Wait until every request received so far has been answered to its end, or its client has left."""
+        return self.wait_for(lambda entries: all(entry.ended_by for entry in entries), timeout_s=timeout_s)
+
+    # ------------------------------------------------------------------------------------- for the server's threads
+
+    def connected(self) -> int:
+        """Count a connection; returns its number."""
+        with self._changed:
+            self._connections += 1
+            return self._connections
+
+    def add(self, entry: Entry) -> None:
+        with self._changed:
+            self._entries.append(entry)
+            self._changed.notify_all()
+
+    def settle(self, entry: Entry, ended: HowItEnds, by: EndedBy) -> None:
+        """Note how an exchange ended."""
+        with self._changed:
+            entry.ended, entry.ended_by = ended, by
+            self._changed.notify_all()
+
+    def left(self, entry: Entry, *, since_s: float) -> None:
+        """Note that the client has closed its side just now; `since_s` is the request's `time.monotonic`."""
+        with self._changed:
+            if entry.client_left_s is None:
+                entry.client_left_s = time.monotonic() - since_s
+            self._changed.notify_all()

@@ -1,0 +1,112 @@
+"""The matrix: clients × scenarios × recordings, and what each cell is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.clients import Client, client, clients
+from harness.errors import HarnessError, UnknownName
+from harness.faults import apply
+from harness.library import Library
+from harness.recording import Recording
+from harness.reference import Layer
+from harness.scenarios import SCENARIOS, Requirement, Scenario, scenario
+from harness.script import Script
+
+__all__ = ["Cell", "cell", "plan"]
+
+#: From the last sign of life that a read timeout allows to the verdict "hang".
+_GRACE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One client in one scenario on one recording."""
+
+    client: Client
+    scenario: Scenario
+    recording: Recording
+
+    @property
+    def id(self) -> str:
+        """`<client>/<scenario>/<ollama version>/<recording>`."""
+        return f"{self.client.name}/{self.scenario.name}/{self.recording.id}"
+
+    @property
+    def layer(self) -> Layer:
+        """Where it is judged: an Ollama client promises Ollama always, an HTTP client where the scenario asks it."""
+        return Layer.OLLAMA if Layer.OLLAMA in (self.client.layer, self.scenario.layer) else Layer.HTTP
+
+    @property
+    def requirement(self) -> Requirement:
+        """The scenario's; but OBSERVE where it asks Ollama's protocol of an HTTP library."""
+        above = self.scenario.layer is Layer.OLLAMA and self.client.layer is Layer.HTTP
+        return Requirement.OBSERVE if above else self.scenario.requirement
+
+    @property
+    def gating(self) -> bool:
+        """Whether anything but a pass (or a known issue) is red."""
+        return self.requirement is not Requirement.OBSERVE
+
+    @property
+    def deadline_s(self) -> float:
+        """When the client counts as hanging."""
+        return self.client.deadline_s or 2 * self.scenario.read_timeout_s + _GRACE_S
+
+    def script(self) -> Script:
+        """What will be played.
+
+        Raises: FaultDoesNotApply.
+        """
+        return apply(Script.from_recording(self.recording, speed=self.scenario.speed), self.scenario.faults)
+
+
+def plan(
+    library: Library,
+    *,
+    client_names: Sequence[str] = (),
+    scenario_names: Sequence[str] = (),
+    recording_names: Sequence[str] = (),
+    versions: Sequence[str] = (),
+) -> list[Cell]:
+    """The cells of a run, sorted by id. Nothing named means all (of versions: the newest). Canaries always run.
+
+    Raises: UnknownName, HarnessError (nothing is left).
+    """
+    chosen_versions = [library.version(name) for name in versions] or [library.newest]
+    chosen_clients = [client(name) for name in client_names] or [c for c in clients().values() if not c.is_canary]
+    canaries = [c for c in clients().values() if c.is_canary and c not in chosen_clients]
+    chosen_scenarios = [scenario(name) for name in scenario_names] or list(SCENARIOS.values())
+    names = {name for v in chosen_versions for name in library.names(v, ["*"])}
+    for name in recording_names:
+        if name not in names:
+            raise UnknownName("recording", name, names)
+    cells = [
+        Cell(one, each, library.get(f"{version}/{name}"))
+        for version in chosen_versions
+        for each in chosen_scenarios
+        for name in library.names(version, each.recordings)
+        if not recording_names or name in recording_names
+        for one in (*chosen_clients, *canaries)
+        if one.earns is None or None in one.earns or each.name in one.earns
+    ]
+    if not any(not one.client.is_canary for one in cells) and not all(c.is_canary for c in chosen_clients):
+        raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
+    return sorted(cells, key=lambda one: one.id)
+
+
+def cell(library: Library, id_: str) -> Cell:
+    """One cell by its id.
+
+    Raises: UnknownName, HarnessError.
+    """
+    match id_.split("/", 2):
+        case [client_name, scenario_name, recording_id]:
+            one = Cell(client(client_name), scenario(scenario_name), library.get(recording_id))
+        case _:
+            raise HarnessError(f"{id_!r} names no cell; write CLIENT/SCENARIO/VERSION/RECORDING")
+    names = library.names(recording_id.rpartition("/")[0], one.scenario.recordings)
+    if one.recording.name not in names:
+        raise UnknownName(f"recording in scenario {scenario_name}", one.recording.name, names)
+    return one

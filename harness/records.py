@@ -1,0 +1,98 @@
+"""Records: what a body says, once its bytes are there. Lines end at LF and nowhere else, as NDJSON says.
+
+Source: https://github.com/ndjson/ndjson-spec ("The parser MUST accept newline as line delimiter \\n"), and Go's
+encoding/json, which leaves U+0085 unescaped: splitting at every Unicode line break tears valid records apart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+__all__ = ["DONE", "in_band_error", "is_terminal", "ndjson_lines", "parse_json", "record_ends", "sse_events"]
+
+#: The terminal event of the OpenAI-style streams, which is no JSON.
+DONE = "[DONE]"
+
+
+def ndjson_lines(body: bytes) -> Iterator[bytes]:
+    """Each line with its LF; the last one without, if the body does not end with LF."""
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start) + 1 or len(body)
+        yield body[start:end]
+        start = end
+
+
+def sse_events(body: bytes) -> Iterator[bytes]:
+    """Each server-sent event with the blank line that ends it; the last one without, if it is not whole.
+
+    Ollama ends lines with LF only, so CR is not a line end here.
+    """
+    start = 0
+    while start < len(body):
+        found = body.find(b"\n\n", start)
+        end = len(body) if found < 0 else found + 2
+        yield body[start:end]
+        start = end
+
+
+def record_ends(media_type: str, body: bytes) -> list[int]:
+    """The offset just after each whole record of a body; for anything but a stream the body is one record."""
+    split = {"application/x-ndjson": ndjson_lines, "text/event-stream": sse_events}.get(media_type)
+    pieces = [body] if split is None else list(split(body))
+    ends, offset = [], 0
+    for piece in pieces:
+        offset += len(piece)
+        if piece.strip():
+            ends.append(offset)
+    return ends
+
+
+def parse_json(data: bytes) -> Any:
+    """One JSON value, strictly: UTF-8, no NaN or Infinity.
+
+    Raises: ValueError.
+    """
+    return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+
+
+def event_record(event: bytes) -> Any:
+    """The record that one server-sent event carries: its JSON, or "[DONE]", or None for a mere comment.
+
+    Raises: ValueError.
+    """
+    data = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    if not data:
+        return None
+    joined = b"\n".join(data)
+    return DONE if joined == DONE.encode() else parse_json(joined)
+
+
+def is_terminal(record: Any) -> bool:
+    """Whether a record says that the answer is whole.
+
+    `done: true` (generate, chat), `status: success` (pull, push, create), `[DONE]` and its like (/v1).
+    """
+    if record == DONE:
+        return True
+    if not isinstance(record, dict):
+        return False
+    return (
+        record.get("done") is True
+        or record.get("status") == "success"
+        or record.get("type") in ("response.completed", "message_stop")
+    )
+
+
+def in_band_error(record: Any) -> Any:
+    """The value of `error` in a record of a stream, or None. Ollama says so at status 200.
+
+    Source: https://docs.ollama.com/api/errors ("Errors that occur while streaming").
+    """
+    return record.get("error") if isinstance(record, dict) else None
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")

@@ -1,0 +1,178 @@
+"""The reference: what a perfect client must see, computed from the bytes that are played and never written down.
+
+It sees a script's bytes and how the connection ends, and no client. It shares no line splitting and no HTTP parser
+with any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from harness.errors import ProtocolError
+from harness.http1 import Body, ResponseHead, read_body, read_response_head
+from harness.records import event_record, in_band_error, is_terminal, ndjson_lines, parse_json, sse_events
+from harness.script import HowItEnds, Script, http_date
+
+__all__ = ["Cause", "End", "EndKind", "Layer", "Reference", "decode", "reference"]
+
+
+class Layer(StrEnum):
+    """What a client promises: HTTP, or Ollama's protocol on top of it."""
+
+    HTTP = "http"
+    OLLAMA = "ollama"
+
+
+class EndKind(StrEnum):
+    """How an answer ends."""
+
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"  # it stops short
+    ERROR = "error"  # it says, or is, an error
+    OPEN = "open"  # it never ends
+
+
+class Cause(StrEnum):
+    """What makes an end what it is."""
+
+    WHOLE = "whole"
+    FIN = "fin"  # the connection closes inside the message
+    RST = "rst"
+    SILENCE = "silence"
+    NO_TERMINAL_RECORD = "no-terminal-record"
+    AFTER_TERMINAL_RECORD = "after-terminal-record"
+    STATUS = "status"
+    IN_BAND = "in-band"
+    BAD_JSON = "bad-json"
+    FRAMING = "framing"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of an answer, and what makes it so. `detail` is the status, the error's text or the broken rule."""
+
+    kind: EndKind
+    cause: Cause
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What a perfect client sees.
+
+    `records` are all whole records of the body, whatever layer they belong to; `ends` says for each layer how the
+    answer ends, and `due` how many of the records a client of that layer must have handed out by then.
+    """
+
+    records: tuple[Any, ...]
+    ends: dict[Layer, End]
+    due: dict[Layer, int]
+
+
+_COMPLETE = End(EndKind.COMPLETE, Cause.WHOLE)
+
+
+def reference(script: Script) -> Reference:
+    """What a perfect client sees of a script."""
+    return decode(script.render(date=http_date(0)).wire, script.ending.how, method=script.method)
+
+
+def decode(wire: bytes, how: HowItEnds, *, method: str) -> Reference:
+    """What a perfect client sees of these bytes when the connection then ends so. The request's `method` matters.
+
+    Informational (1xx) answers are skipped.
+    """
+    try:
+        head = read_response_head(wire)
+        while head is not None and 100 <= head.status < 200:
+            wire = wire[head.size :]
+            head = read_response_head(wire)
+        if head is None:
+            return _both((), _cut_short(how))
+        body = read_body(wire[head.size :], head, method=method)
+    except ProtocolError as error:
+        return _both((), End(EndKind.ERROR, Cause.FRAMING, str(error)))
+    if head.status >= 300:
+        return _both((), End(EndKind.ERROR, Cause.STATUS, str(head.status)))
+    transport = _transport_end(body, how)
+    records, bad_json = _records(head, body.data, whole=transport.kind is EndKind.COMPLETE)
+    http = End(EndKind.ERROR, Cause.BAD_JSON, bad_json) if bad_json else transport
+    end, due = _ollama_end(head, records, http, empty=not body.data)
+    return Reference(
+        records=records,
+        ends={Layer.HTTP: http, Layer.OLLAMA: end},
+        due={Layer.HTTP: len(records), Layer.OLLAMA: due},
+    )
+
+
+def _both(records: tuple[Any, ...], end: End) -> Reference:
+    return Reference(records=records, ends=dict.fromkeys(Layer, end), due=dict.fromkeys(Layer, len(records)))
+
+
+def _transport_end(body: Body, how: HowItEnds) -> End:
+    if body.error is not None:
+        return End(EndKind.ERROR, Cause.FRAMING, body.error)
+    closed = how in (HowItEnds.CLOSE, HowItEnds.HALF_CLOSE)
+    return _COMPLETE if body.whole or (body.until_close and closed) else _cut_short(how)
+
+
+def _cut_short(how: HowItEnds) -> End:
+    """How a message ends that is not whole when the script is over."""
+    match how:
+        case HowItEnds.CLOSE | HowItEnds.HALF_CLOSE:
+            return End(EndKind.TRUNCATED, Cause.FIN)
+        case HowItEnds.RESET:
+            return End(EndKind.ERROR, Cause.RST)
+        case HowItEnds.HOLD | HowItEnds.KEEP_OPEN:
+            return End(EndKind.OPEN, Cause.SILENCE)
+
+
+def _records(head: ResponseHead, data: bytes, *, whole: bool) -> tuple[tuple[Any, ...], str]:
+    """The records of a body, and what is wrong with the first that cannot be read ("" if all can).
+
+    The last piece of a body that is cut short is no record yet: it is left out, and nothing is wrong with it.
+    """
+    media_type = next((v for k, v in head.headers if k.lower() == "content-type"), "").partition(";")[0].strip()
+    records: list[Any] = []
+    parse: Callable[[bytes], Any] = parse_json
+    match media_type:
+        case "application/x-ndjson":
+            pieces, ending = list(ndjson_lines(data)), b"\n"
+        case "text/event-stream":
+            pieces, ending, parse = list(sse_events(data)), b"\n\n", event_record
+        case "application/json":
+            pieces, ending = [data] if whole else [], b""
+        case _:
+            return (), ""
+    for piece in pieces:
+        if not piece.strip() or (not whole and not piece.endswith(ending)):
+            continue
+        try:
+            record = parse(piece)
+        except ValueError as error:
+            return tuple(records), str(error)
+        if record is not None:
+            records.append(record)
+    return tuple(records), ""
+
+
+def _ollama_end(head: ResponseHead, records: tuple[Any, ...], http: End, *, empty: bool) -> tuple[End, int]:
+    """The end and the number of records due at Ollama's layer, given the end at HTTP's."""
+    for index, record in enumerate(records):
+        if in_band_error(record) is not None:
+            return End(EndKind.ERROR, Cause.IN_BAND, str(in_band_error(record))), index
+        if is_terminal(record) and index + 1 < len(records):
+            return End(EndKind.ERROR, Cause.AFTER_TERMINAL_RECORD), index + 1
+    if http.kind is not EndKind.COMPLETE:
+        return http, len(records)
+    stream = any(k.lower() == "content-type" and v.startswith(_STREAMS) for k, v in head.headers)
+    unfinished = any(isinstance(record, dict) and record.get("done") is False for record in records[-1:])
+    if (stream and not any(map(is_terminal, records))) or (not stream and unfinished):
+        return End(EndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD), len(records)
+    return _COMPLETE, len(records)
+
+
+_STREAMS = ("application/x-ndjson", "text/event-stream")

@@ -1,0 +1,276 @@
+"""A script: what will be played on one connection for one request, and when.
+
+A script is a sequence of sends and one ending. A send is one segment (one TCP write) made of parts: the head, a
+chunk, the last chunk, or raw bytes. Parts keep what they mean, so that a fault can strike "after record 3" and not
+only "at byte 412". Times are absolute, in seconds from the request's arrival, so that lateness never adds up.
+
+`Script.render` turns parts into the exact bytes; server, reference and probe all start from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from enum import StrEnum
+
+from harness.records import record_ends
+from harness.recording import Ended, Headers, Recording
+
+__all__ = ["Chunk", "Ending", "Head", "HowItEnds", "LastChunk", "Raw", "Rendered", "Script", "Send", "http_date"]
+
+#: How long a held connection stays silent before the server gives up on the client leaving.
+HOLD_LIMIT_S = 300.0
+
+
+class HowItEnds(StrEnum):
+    """What the server does with the connection once everything is sent."""
+
+    KEEP_OPEN = "keep-open"  # wait for the next request
+    HALF_CLOSE = "half-close"  # FIN, and go on reading until the client leaves
+    CLOSE = "close"  # FIN
+    RESET = "reset"  # RST
+    HOLD = "hold"  # say nothing until the client leaves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How the connection ends, and when (seconds from the request's arrival)."""
+
+    how: HowItEnds
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A status line and headers, in the order and spelling of the wire. A `Date` header is made fresh."""
+
+    status: int
+    reason: str
+    headers: Headers
+    version: str = "HTTP/1.1"
+
+    def wire(self, date: str) -> bytes:
+        lines = [f"{self.version} {self.status} {self.reason}"]
+        lines += [f"{name}: {date if name.lower() == 'date' else value}" for name, value in self.headers]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    @property
+    def chunked(self) -> bool:
+        return (self.header("transfer-encoding") or "").lower() == "chunked"
+
+    @property
+    def media_type(self) -> str:
+        return (self.header("content-type") or "").partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One transfer chunk with `data` in it (RFC 9112 section 7.1); its size in lower-case hex, as Go writes it."""
+
+    data: bytes
+
+    def wire(self, date: str) -> bytes:  # noqa: ARG002 - a part among parts
+        return self.until(len(self.data)) + b"\r\n"
+
+    def until(self, offset: int) -> bytes:
+        """The wire up to `offset` bytes of data: a size line that may announce more than follows."""
+        return b"%x\r\n%b" % (len(self.data), self.data[:offset])
+
+
+@dataclass(frozen=True, slots=True)
+class LastChunk:
+    """The zero chunk and the end of the (empty) trailer section."""
+
+    def wire(self, date: str) -> bytes:  # noqa: ARG002
+        return b"0\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Bytes as they are: a body without transfer coding, or whatever a fault makes of a part."""
+
+    data: bytes
+
+    def wire(self, date: str) -> bytes:  # noqa: ARG002
+        return self.data
+
+    def until(self, offset: int) -> bytes:
+        return self.data[:offset]
+
+
+Part = Head | Chunk | LastChunk | Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One segment: its parts leave in one write, `at_s` seconds after the request arrived."""
+
+    at_s: float
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Exact bytes: `segments` [(seconds, bytes), …], then the ending."""
+
+    segments: tuple[tuple[float, bytes], ...]
+    ending: Ending
+
+    @property
+    def wire(self) -> bytes:
+        return b"".join(data for _, data in self.segments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """What will be played. `method` is the request's (an answer to HEAD has no body)."""
+
+    method: str
+    sends: tuple[Send, ...]
+    ending: Ending
+
+    def __post_init__(self) -> None:
+        times = [send.at_s for send in self.sends] + [self.ending.at_s]
+        if times != sorted(times):
+            raise ValueError(f"the times of a script must not go backwards: {times}")
+
+    @classmethod
+    def from_recording(cls, recording: Recording, *, speed: float = 1.0, gap_s: float | None = None) -> Script:
+        """The script that plays a recording.
+
+        `speed` 1 is as recorded, 10 ten times as fast, 0 as fast as possible. With `gap_s` all gaps (before the
+        head, between frames, before the end) last that many seconds instead.
+        """
+        response = recording.response
+        head = Head(response.status, response.reason, response.headers)
+        part = Chunk if head.chunked else Raw
+        sends = [Send(response.head_at_s, (head,))]
+        for frame in recording.frames:
+            if len(sends) == 1 and frame.at_s == response.head_at_s:
+                sends = [Send(frame.at_s, (head, part(frame.data)))]  # arrived together: one write
+            else:
+                sends.append(Send(frame.at_s, (part(frame.data),)))
+        whole = recording.ended is Ended.COMPLETE
+        if head.chunked and whole:
+            sends.append(Send(recording.ended_at_s, (LastChunk(),)))
+        script = cls(
+            method=recording.request.method,
+            sends=tuple(sends),
+            ending=Ending(how=_ending(recording, head), at_s=recording.ended_at_s),
+        )
+        if gap_s is not None:
+            return script.with_gap(gap_s)
+        return script.at_speed(speed)
+
+    def at_speed(self, speed: float) -> Script:
+        """The same with all times divided by `speed`; 0 makes them all 0."""
+        factor = 1 / speed if speed else 0.0
+        sends = tuple(replace(send, at_s=send.at_s * factor) for send in self.sends)
+        return replace(self, sends=sends, ending=replace(self.ending, at_s=self.ending.at_s * factor))
+
+    def with_gap(self, gap_s: float) -> Script:
+        """The same with `gap_s` seconds before each segment and before the end."""
+        sends = tuple(replace(send, at_s=gap_s * (index + 1)) for index, send in enumerate(self.sends))
+        return replace(self, sends=sends, ending=replace(self.ending, at_s=gap_s * (len(sends) + 1)))
+
+    def render(self, *, date: str) -> Rendered:
+        """The exact bytes, with `date` (an IMF-fixdate) in the head."""
+        segments = tuple((send.at_s, b"".join(part.wire(date) for part in send.parts)) for send in self.sends)
+        return Rendered(segments, self.ending)
+
+    # ------------------------------------------------------------------------------ for faults: where things are
+
+    @property
+    def head(self) -> Head | None:
+        """The head, if the script still has one."""
+        return next((part for _, _, part in self.parts() if isinstance(part, Head)), None)
+
+    def parts(self) -> Iterator[tuple[int, int, Part]]:
+        """Each part with the index of its send and its index in there."""
+        for i, send in enumerate(self.sends):
+            for j, part in enumerate(send.parts):
+                yield i, j, part
+
+    def body_parts(self) -> list[tuple[int, int, Chunk | Raw]]:
+        """The parts that carry the body, in order; none if a fault left it without a known framing."""
+        head = self.head
+        if head is None:
+            return []
+        kind = Chunk if head.chunked else Raw
+        return [(i, j, part) for i, j, part in self.parts() if isinstance(part, kind)]
+
+    @property
+    def body(self) -> bytes:
+        """The body as this script sends it, transfer coding removed."""
+        return b"".join(part.data for _, _, part in self.body_parts())
+
+    def record_ends(self) -> list[int]:
+        """The offsets in the body just after each record."""
+        head = self.head
+        return [] if head is None else record_ends(head.media_type, self.body)
+
+    def split_at(self, offset: int) -> tuple[Script, int]:
+        """The same bytes of body with a segment boundary at `offset`; returns it and the index of the send there.
+
+        A chunk that holds the offset becomes two chunks. At the end of the body the index is that of the send
+        after the last byte.
+        """
+        start = 0
+        for i, j, part in self.body_parts():
+            if offset <= start:
+                return self._split_send(i, j)
+            if offset < start + len(part.data):
+                left, right = type(part)(part.data[: offset - start]), type(part)(part.data[offset - start :])
+                parts = self.sends[i].parts
+                send = replace(self.sends[i], parts=(*parts[:j], left, right, *parts[j + 1 :]))
+                script = replace(self, sends=(*self.sends[:i], send, *self.sends[i + 1 :]))
+                return script._split_send(i, j + 1)
+            start += len(part.data)
+        if offset > start:
+            raise ValueError(f"the body has {start} bytes, there is no offset {offset}")
+        last = self.body_parts()[-1] if self.body_parts() else (0, 0, None)
+        return self._split_send(last[0], last[1] + 1)
+
+    def _split_send(self, i: int, j: int) -> tuple[Script, int]:
+        """Make part `j` of send `i` begin a send of its own; returns the index of that send."""
+        send = self.sends[i]
+        if j == 0:
+            return self, i
+        if j == len(send.parts):
+            return self, i + 1
+        pair = (replace(send, parts=send.parts[:j]), replace(send, parts=send.parts[j:]))
+        return replace(self, sends=(*self.sends[:i], *pair, *self.sends[i + 1 :])), i + 1
+
+    def cut(self, index: int, how: HowItEnds, *tail: Send) -> Script:
+        """Keep the sends before `index`, then `tail`, then end at once in the way of `how`."""
+        kept = (*self.sends[:index], *tail)
+        return replace(self, sends=kept, ending=Ending(how=how, at_s=kept[-1].at_s if kept else 0.0))
+
+    def insert(self, index: int, part: Part) -> Script:
+        """Send `part` as a segment of its own before send `index`, at the time of the one before it."""
+        at_s = self.sends[index - 1].at_s if index else 0.0
+        return replace(self, sends=(*self.sends[:index], Send(at_s, (part,)), *self.sends[index:]))
+
+
+def http_date(timestamp: float | None = None) -> str:
+    """An IMF-fixdate (RFC 9110 section 5.6.7), of now without `timestamp` (seconds since the epoch)."""
+    return formatdate(timestamp, usegmt=True)
+
+
+def _ending(recording: Recording, head: Head) -> HowItEnds:
+    match recording.ended:
+        case Ended.EOF:
+            return HowItEnds.CLOSE
+        case Ended.RESET:
+            return HowItEnds.RESET
+        case Ended.TIMEOUT:
+            return HowItEnds.HOLD
+        case Ended.COMPLETE:
+            bodiless = recording.request.method == "HEAD" or head.status in (204, 304)
+            delimited = head.chunked or head.header("content-length") is not None or bodiless
+            closes = (head.header("connection") or "").lower() == "close"
+            return HowItEnds.CLOSE if closes or not delimited else HowItEnds.KEEP_OPEN

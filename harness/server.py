@@ -1,0 +1,273 @@
+"""FakeOllama: a pytest-httpserver that answers as a recorded Ollama does, byte for byte and on time.
+
+werkzeug's request handler will not do: it always says `Connection: close`, writes two segments a chunk, adds a
+`Server` header and loses pipelined requests. So the sockets are ours, and only expectations go through werkzeug.
+"""
+
+from __future__ import annotations
+
+import functools
+import http
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pytest_httpserver import HTTPServer, HTTPServerError
+from werkzeug import Request as WerkzeugRequest
+from werkzeug import Response as WerkzeugResponse
+
+from harness.connection import Connection, RequestTooLarge
+from harness.errors import FaultDoesNotApply, ProtocolError
+from harness.faults import Fault, apply
+from harness.http1 import RequestHead
+from harness.journal import Entry, Journal
+from harness.library import Library
+from harness.listener import Listener
+from harness.matching import Match, match, received
+from harness.player import play
+from harness.recording import Recording, Request
+from harness.script import Ending, Head, HowItEnds, Raw, Script, Send, http_date
+from harness.wsgi import environ, segments
+
+__all__ = ["NEWEST", "FakeOllama"]
+
+NEWEST = "newest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Route:
+    """What `play` arranged: requests for this method and path get this script."""
+
+    method: str
+    path: str
+    script: Script
+    name: str
+
+
+class FakeOllama(HTTPServer):
+    """A server on 127.0.0.1 that answers from recordings; a context manager that starts and stops it.
+
+    Who answers a request: an expectation of pytest-httpserver (`expect_request` and its like), else the last `play`
+    for its method and path, else the recording of `version` that matches (see `harness.matching`), else 404 as
+    Ollama gives it. `journal` says what was received, what answered and why, and what was really sent.
+
+    `version` is an Ollama version in the library, "newest", or None for no recordings at all. `speed` is how fast
+    recordings are played (0: as fast as possible), `faults` are applied to each of them where they can be.
+    """
+
+    DEFAULT_LISTEN_HOST = "127.0.0.1"
+
+    def __init__(
+        self,
+        host: str = DEFAULT_LISTEN_HOST,
+        port: int = 0,
+        *,
+        version: str | None = NEWEST,
+        library: Library | None = None,
+        speed: float = 1.0,
+        faults: Sequence[Fault] = (),
+        any_model: bool = False,
+    ) -> None:
+        super().__init__(host=host, port=port, threaded=True)
+        self.journal = Journal()
+        self.speed, self.faults, self.any_model = speed, tuple(faults), any_model
+        self._routes: list[_Route] = []
+        self._library = library
+        self._version = version
+        self._lock = threading.Lock()
+        if version not in (None, NEWEST):
+            self.library.version(str(version))
+
+    @functools.cached_property
+    def library(self) -> Library:
+        """The recordings that this server answers from."""
+        return self._library or Library()
+
+    @property
+    def url(self) -> str:
+        """The server's base URL, without a slash at the end: what `OLLAMA_HOST` and `ollama.Client` take."""
+        return f"http://{self.format_host(self.host)}:{self.port}"
+
+    def play(
+        self,
+        answer: Recording | Script | str,
+        *faults: Fault,
+        speed: float | None = None,
+        method: str | None = None,
+        path: str | None = None,
+    ) -> Script:
+        """From now on give this answer to requests for its method and path, whatever their body says.
+
+        `answer` is a recording, its name (`generate-stream`), its id (`0.5.7/generate-stream`), or a script; for a
+        script `path` is needed. Returns the script that will be played.
+
+        Raises: UnknownName, FaultDoesNotApply.
+        """
+        name = "script"
+        if isinstance(answer, str):
+            answer = self.library.get(answer if "/" in answer else f"{self._version_number()}/{answer}")
+        if isinstance(answer, Recording):
+            name, request = answer.id, answer.request
+            method, path = method or request.method, path or request.path
+            answer = Script.from_recording(answer, speed=self.speed if speed is None else speed)
+        elif path is None:
+            raise TypeError("play() of a script needs the path that it answers")
+        script = apply(answer, faults)
+        self._routes.insert(0, _Route(method=method or script.method, path=path, script=script, name=name))
+        return script
+
+    def clear(self) -> None:
+        """Forget expectations, plays and the journal; the recordings still answer."""
+        super().clear()
+        self._routes.clear()
+        self.journal = Journal()
+
+    # ------------------------------------------------------------------------------------- starting and stopping
+
+    def start(self) -> None:
+        """Listen and accept in a thread of its own.
+
+        Raises: PortInUse, HTTPServerError (it is running already).
+        """
+        if self.is_running():
+            raise HTTPServerError("Server is already running")
+        listener = Listener(self.host, self.port, self._serve)
+        self.port = listener.port
+        self.server = listener  # type: ignore[assignment]  # has all that HTTPServer asks of it
+        self.server_thread = threading.Thread(target=listener.serve_forever, daemon=True)
+        self.server_thread.start()
+
+    # ------------------------------------------------------------------------------------- one connection
+
+    def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
+        connection, journal = Connection(sock, stop), self.journal
+        number = journal.connected()
+        usable, index = True, 0
+        note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
+        try:
+            while usable:
+                index += 1
+                try:
+                    request = connection.read_request()
+                except ProtocolError as error:
+                    self._refuse(connection, error, number, index)
+                    return
+                if request is None:
+                    note_left()
+                    return
+                arrived_s, (head, body) = time.monotonic(), request
+                entry = Entry(connection=number, index=index, head=head, body=body)
+                journal.add(entry)
+                usable = self._answer(connection, entry, head, arrived_s) and not _wants_close(head)
+                note_left = functools.partial(journal.left, entry, since_s=arrived_s)
+        finally:
+            connection.close()
+
+    def _answer(self, connection: Connection, entry: Entry, head: RequestHead, arrived_s: float) -> bool:
+        """Answer one request; whether the connection can be used again."""
+        response = self._expected(head, entry.body)
+        if response is None:
+            return self._play(connection, self._script(head, entry), entry, arrived_s)
+        entry.answered_by, entry.date = "expectation", http_date()
+        body = segments(response, method=head.method, date=entry.date)
+        end = Ending(how=HowItEnds.KEEP_OPEN, at_s=0.0)
+        return play(connection, body, end, entry=entry, journal=self.journal, arrived_s=arrived_s)
+
+    def _script(self, head: RequestHead, entry: Entry) -> Script:
+        """The script that answers, noted in the entry with the reason."""
+        request = received(head, entry.body)
+        for route in self._routes:
+            if (route.method, route.path) == (request.method, request.path):
+                entry.answered_by, entry.why = route.name, "the last play for this method and path"
+                return route.script
+        found = match(request, self._recordings, any_model=self.any_model)
+        entry.why = found.why
+        if not isinstance(found, Match):
+            return _not_found(request, known_path=found.recording is not None)
+        entry.answered_by = found.recording.id
+        script = Script.from_recording(found.recording, speed=self.speed)
+        for fault in self.faults:
+            try:
+                script = fault(script)
+            except FaultDoesNotApply as error:
+                entry.why += f"; {fault} was left out: {error}"
+        return script
+
+    @functools.cached_property
+    def _recordings(self) -> list[Recording]:
+        with self._lock:
+            return [] if self._version is None else self.library.of_version(self._version_number())
+
+    def _version_number(self) -> str:
+        return self.library.newest if self._version in (None, NEWEST) else str(self._version)
+
+    def _refuse(self, connection: Connection, error: ProtocolError, number: int, index: int) -> None:
+        """Answer what is no HTTP as Go's net/http does, and note it."""
+        entry = Entry(connection=number, index=index, head=None, body=b"", why=str(error))
+        self.journal.add(entry)
+        status = error.status if isinstance(error, RequestTooLarge) else 400
+        text = f"{status} {http.HTTPStatus(status).phrase}"
+        script = _answer_at_once(status, "text/plain; charset=utf-8", text, how=HowItEnds.CLOSE)
+        self._play(connection, script, entry, time.monotonic())
+
+    def _play(self, connection: Connection, script: Script, entry: Entry, arrived_s: float) -> bool:
+        entry.date = http_date()
+        rendered = script.render(date=entry.date)
+        return play(
+            connection, rendered.segments, rendered.ending, entry=entry, journal=self.journal, arrived_s=arrived_s
+        )
+
+    # ------------------------------------------------------------------------------------- expectations
+
+    def respond_nohandler(self, request: WerkzeugRequest, extra_message: str = "") -> WerkzeugResponse:
+        """No expectation matches. That is no failure here, the recordings come next; unless an order was broken."""
+        return super().respond_nohandler(request, extra_message) if self.permanently_failed else _NoExpectation()
+
+    def _expected(self, head: RequestHead, body: bytes) -> WerkzeugResponse | None:
+        """The answer of the user's own expectations, or None."""
+        if not (self.ordered_handlers or self.oneshot_handlers or self.handlers):
+            return None
+        request = WerkzeugRequest(environ(head, body, host=self.host, port=self.port))
+        request.get_data()
+        with self._lock:  # its lists of handlers are not made for threads
+            try:
+                response = self.dispatch(request)
+            except Exception as error:  # noqa: BLE001 - whatever a user's handler raises; check() raises it again
+                if error not in (*self.handler_errors, *self.assertions):
+                    self.handler_errors.append(error)
+                response = WerkzeugResponse(f"{type(error).__name__} in a handler: {error}", 500)
+            if isinstance(response, _NoExpectation):
+                return None
+            self.log.append((request, response))
+        return response
+
+
+class _NoExpectation(WerkzeugResponse):
+    """Says that no expectation matches."""
+
+
+def _wants_close(head: RequestHead) -> bool:
+    connection = {v.strip().lower() for k, v in head.headers if k.lower() == "connection" for v in v.split(",")}
+    return "close" in connection or (head.version == "HTTP/1.0" and "keep-alive" not in connection)
+
+
+def _answer_at_once(status: int, content_type: str, body: str, *, how: HowItEnds = HowItEnds.KEEP_OPEN) -> Script:
+    """A short answer in Ollama's form (see the recordings `error-*`)."""
+    headers = [("Content-Type", content_type), ("Date", ""), ("Content-Length", str(len(body.encode())))]
+    if how is HowItEnds.CLOSE:
+        headers = [("Content-Type", content_type), ("Connection", "close")]
+    head = Head(status, http.HTTPStatus(status).phrase, tuple(headers))
+    send = Send(0.0, (head, Raw(body.encode())))
+    return Script(method="GET", sends=(send,), ending=Ending(how=how, at_s=0.0))
+
+
+def _not_found(request: Request, *, known_path: bool) -> Script:
+    """404 as Ollama gives it: for a model that it does not have, or for a route that it does not have."""
+    model = request.json.get("model") or request.json.get("name") if isinstance(request.json, dict) else None
+    if not known_path or model is None:
+        return _answer_at_once(404, "text/plain", "404 page not found")
+    error = json.dumps({"error": f"model '{model}' not found"}, separators=(",", ":"), ensure_ascii=False)
+    return _answer_at_once(404, "application/json; charset=utf-8", error)

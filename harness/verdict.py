@@ -1,0 +1,175 @@
+"""The verdict: what a client made of an answer, held against what a perfect client would have seen.
+
+`judge` is pure and total. The first row of the table that matches wins:
+
+    inconclusive  the harness itself failed                                                             harm –
+    unsupported   the adapter says that this client has no such operation                               harm –
+    misrouted     the request went through a proxy that the settings exclude                            harm 5
+    crash         the client's process died                                                             harm 4
+    hang          no end by the deadline                                                                harm 4
+    silent-loss   ended normally although the answer was not complete, or records are missing           harm 5
+    corrupt       handed out something that is not a prefix of the reference's records                  harm 6
+    false-alarm   raised although the answer was complete                                               harm 2
+    withheld      ended as it should, but kept back records that had arrived before the fault           harm 2
+    lenient       raised as it should, but not an exception that its documentation names                harm 1
+    pass          everything else                                                                       harm 0
+
+After an RST the verdict does not depend on how many delivered records the system let the client read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, assert_never
+
+from harness.agreement import agrees
+from harness.reference import Cause, EndKind, Layer, Reference
+
+__all__ = [
+    "Crashed",
+    "Ended",
+    "Ending",
+    "Failed",
+    "Hung",
+    "Judgement",
+    "Outcome",
+    "Raised",
+    "Unsupported",
+    "Verdict",
+    "judge",
+]
+
+
+class Verdict(StrEnum):
+    INCONCLUSIVE = "inconclusive"
+    UNSUPPORTED = "unsupported"
+    MISROUTED = "misrouted"
+    CRASH = "crash"
+    HANG = "hang"
+    SILENT_LOSS = "silent-loss"
+    CORRUPT = "corrupt"
+    FALSE_ALARM = "false-alarm"
+    WITHHELD = "withheld"
+    LENIENT = "lenient"
+    PASS = "pass"  # noqa: S105 - not a password
+
+    @property
+    def harm(self) -> int | None:
+        """How bad it is for the client's user, 0 to 6; None where nothing was judged."""
+        return _HARM.get(self)
+
+
+_HARM = {
+    Verdict.MISROUTED: 5,
+    Verdict.CRASH: 4,
+    Verdict.HANG: 4,
+    Verdict.SILENT_LOSS: 5,
+    Verdict.CORRUPT: 6,
+    Verdict.FALSE_ALARM: 2,
+    Verdict.WITHHELD: 2,
+    Verdict.LENIENT: 1,
+    Verdict.PASS: 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The client ended normally."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The client raised. `types` are the qualified names of the exception's classes, most derived first."""
+
+    types: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """No end by the deadline; the process was killed."""
+
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The process died of itself, with this exit code."""
+
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """The client has no such operation, or is not installed; nothing was tried."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The harness itself failed: nothing is known of the client."""
+
+    reason: str
+
+
+Ending = Ended | Raised | Hung | Crashed | Unsupported | Failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The facts of one cell: the records that the client handed out, how it ended, and whether it was misrouted."""
+
+    records: tuple[Any, ...]
+    ending: Ending
+    misrouted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and, in one sentence, why."""
+
+    verdict: Verdict
+    why: str
+
+
+def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: frozenset[str]) -> Judgement:
+    """Judge an outcome at a layer. `documented` are the exceptions that the client's documentation names for this end."""
+    end, due = reference.ends[layer], reference.due[layer]
+    match outcome.ending:
+        case Failed(reason):
+            return Judgement(Verdict.INCONCLUSIVE, reason)
+        case Unsupported(reason):
+            return Judgement(Verdict.UNSUPPORTED, reason)
+        case _ if outcome.misrouted:
+            return Judgement(Verdict.MISROUTED, "the request was meant for a proxy")
+        case Crashed(exit_code):
+            return Judgement(Verdict.CRASH, f"the client's process died with exit code {exit_code}")
+        case Hung(deadline_s):
+            return Judgement(Verdict.HANG, f"no end after {deadline_s:g} s")
+        case Ended() | Raised() as ending:
+            pass
+        case _:
+            assert_never(outcome.ending)
+    got = len(outcome.records)
+    if isinstance(ending, Ended) and end.kind is not EndKind.COMPLETE:
+        return Judgement(Verdict.SILENT_LOSS, f"ended normally, but the answer is {end.kind} ({end.cause})")
+    if isinstance(ending, Ended) and got < due:
+        return Judgement(Verdict.SILENT_LOSS, f"ended normally with {got} of {due} records")
+    for number, record in enumerate(outcome.records, 1):
+        if number > len(reference.records):
+            return Judgement(Verdict.CORRUPT, f"handed out {got} records, there are {len(reference.records)}")
+        problem = agrees(record, reference.records[number - 1])
+        if problem is not None:
+            return Judgement(Verdict.CORRUPT, f"record {number}: {problem}")
+    if isinstance(ending, Raised):
+        name = ending.types[0]
+        if end.kind is EndKind.COMPLETE:
+            return Judgement(Verdict.FALSE_ALARM, f"raised {name} although the answer is complete")
+        if got < due and end.cause is not Cause.RST:
+            return Judgement(Verdict.WITHHELD, f"raised {name}, but handed out {got} of the {due} records before it")
+        if documented.isdisjoint(ending.types):
+            return Judgement(Verdict.LENIENT, f"raised {name}, which its documentation does not name")
+        return Judgement(Verdict.PASS, f"raised {name}: the answer is {end.kind} ({end.cause})")
+    return Judgement(Verdict.PASS, f"handed out all {due} records")

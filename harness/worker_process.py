@@ -1,0 +1,146 @@
+"""A client's process as the runner sees it: give it jobs, collect facts, kill it when its time is up."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.clients.base import Job
+from harness.verdict import Crashed, Ended, Ending, Failed, Hung, Raised, Unsupported
+
+__all__ = ["Handed", "WorkerProcess"]
+
+#: From the start of the process to its first line: an import on a slow, loaded machine.
+_STARTUP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What a client handed out in one exchange: (seconds, record) pairs, and how it ended."""
+
+    records: tuple[tuple[float, Any], ...]
+    ending: Ending
+
+
+class WorkerProcess:
+    """One process of one client, spawned once and reused until it hangs or dies."""
+
+    def __init__(self, client: str, environment: Mapping[str, str]) -> None:
+        own_group: dict[str, Any] = (
+            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {"process_group": 0}
+        )  # Ctrl-C is for the runner; it ends its workers itself
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "harness.worker", client],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=dict(environment),
+            **own_group,
+        )
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.version = ""
+        self.problem: Ending | None = None  # why this worker cannot take jobs
+        try:
+            first = self._next(time.monotonic() + _STARTUP_S)
+        except TimeoutError:
+            first = None
+        if first is None:
+            self.problem = Failed("the client's process did not start")
+        elif "missing" in first:
+            self.problem = Unsupported(first["missing"])
+        else:
+            self.version = first["ready"]["version"]
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take another job."""
+        return self._process.poll() is None
+
+    def exchange(self, job: Job, *, deadline_s: float) -> Handed:
+        """Have the client make one exchange, `deadline_s` seconds at most."""
+        if self.problem is not None:
+            return Handed((), self.problem)
+        deadline = time.monotonic() + deadline_s
+        records: list[tuple[float, Any]] = []
+        ending: Ending | None = None
+        if not self._write(job):
+            ending = self._died()
+        while ending is None:
+            try:
+                message = self._next(deadline)
+            except TimeoutError:
+                self.close()
+                ending = Hung(deadline_s)
+                break
+            if message is None:
+                ending = self._died()
+            elif "record" in message:
+                records.append((message["at_s"], message["record"]))
+            else:
+                ending = _ending(message)
+        return Handed(tuple(records), ending)
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            try:
+                pipe.close()
+            except OSError:  # a job that was written but never read
+                continue
+
+    def _write(self, job: Job) -> bool:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(job.to_json()).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            return False
+        return True
+
+    def _died(self) -> Crashed:
+        self._process.wait()
+        exit_code = self._process.returncode
+        self.close()
+        return Crashed(exit_code)
+
+    def _next(self, deadline: float) -> dict[str, Any] | None:
+        """The next message; None if the process has ended.
+
+        Raises: TimeoutError.
+        """
+        try:
+            line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise TimeoutError from None
+        return None if line is None else json.loads(line)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+
+def _ending(message: dict[str, Any]) -> Ending:
+    match message["end"]:
+        case "ended":
+            return Ended()
+        case "raised":
+            return Raised(tuple(message["types"]), message["message"])
+        case "unsupported":
+            return Unsupported(message["reason"])
+        case other:
+            return Failed(f"the worker reported {other!r}")
