@@ -58,7 +58,11 @@ def _extra(handed: Any, reference: Any, path: str) -> str | None:
             return f"{path.rstrip('.')} has {len(handed)} items, {len(reference)} were sent"
         problems = (_extra(a, b, f"{path}{i}.") for i, (a, b) in enumerate(zip(handed, reference, strict=True)))
         return next(filter(None, problems), None)
-    return None if _same(handed, reference) else f"{path.rstrip('.') or 'it'} is {handed!r:.60}, sent was {reference!r:.60}"
+    return (
+        None
+        if _same(handed, reference)
+        else f"{path.rstrip('.') or 'it'} is {handed!r:.60}, sent was {reference!r:.60}"
+    )
 
 
 def _missing(wanted: Any, handed: Any, path: str) -> str | None:

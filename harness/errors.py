@@ -1,13 +1,13 @@
 """Every error that the harness raises on purpose.
 
-    HarnessError                  what the user asked for cannot be done; the message says how to mend it
-    ├── RecordingError            a recording on disk is not usable: names file and field
-    ├── FaultDoesNotApply         a fault has no place to strike in this script
-    ├── UnknownName               no client, scenario, recording or version of that name: offers the nearest
-    ├── PortInUse                 the server's address is taken or not allowed
-    ├── ResultsError              a results file is incomplete, corrupt or of another schema
-    └── ExpectationError          known_issues.toml says something that cannot be meant
-    ProtocolError                 bytes on a socket are no HTTP/1.1 message (RFC 9112); never the user's doing
+HarnessError                  what the user asked for cannot be done; the message says how to mend it
+├── RecordingError            a recording on disk is not usable: names file and field
+├── FaultDoesNotApply         a fault has no place to strike in this script
+├── UnknownName               no client, scenario, recording or version of that name: offers the nearest
+├── PortInUse                 the server's address is taken or not allowed
+├── ResultsError              a results file is incomplete, corrupt or of another schema
+└── ExpectationError          known_issues.toml says something that cannot be meant
+ProtocolError                 bytes on a socket are no HTTP/1.1 message (RFC 9112); never the user's doing
 """
 
 from __future__ import annotations

@@ -125,7 +125,9 @@ def assess(results: Sequence[Result], issues: Sequence[KnownIssue], *, full: boo
         if issue is not None:
             matched[issue] += 1
         assessments.append(Assessment(one, expected, issue, _advice(one, expected, issue)))
-    stale = [f"{one.place}: the review date {one.review} has passed; look again" for one in issues if one.review < today]
+    stale = [
+        f"{one.place}: the review date {one.review} has passed; look again" for one in issues if one.review < today
+    ]
     stale += [
         f"{one.place}: covers {count} cells, {_MOST_CELLS} at most; name client and scenario"
         for one, count in matched.items()
@@ -163,5 +165,7 @@ def _issue(entry: dict[str, Any], place: str) -> KnownIssue:
             raise UnknownName(f"{kind_name} (named in {place})", entry[kind_name], known)
     expectable = [verdict for verdict in Verdict if verdict not in _NEVER_EXPECTED]
     if entry["verdict"] not in expectable:
-        raise ExpectationError(f"{place}: verdict {entry['verdict']!r} cannot be expected; one of {', '.join(expectable)}")
+        raise ExpectationError(
+            f"{place}: verdict {entry['verdict']!r} cannot be expected; one of {', '.join(expectable)}"
+        )
     return KnownIssue(**{**entry, "verdict": Verdict(entry["verdict"])}, place=place)

@@ -178,6 +178,4 @@ def _headers(lines: list[bytes]) -> Headers:
 
 def _values(headers: Headers, name: str) -> list[str]:
     """All members of a list header, over all its lines."""
-    return [
-        part.strip() for key, value in headers if key.lower() == name for part in value.split(",") if part.strip()
-    ]
+    return [part.strip() for key, value in headers if key.lower() == name for part in value.split(",") if part.strip()]

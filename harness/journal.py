@@ -52,7 +52,9 @@ class Entry:
     @property
     def request_line(self) -> str:
         """The request line as received, or a remark that there was none."""
-        return "(no HTTP request)" if self.head is None else f"{self.head.method} {self.head.target} {self.head.version}"
+        return (
+            "(no HTTP request)" if self.head is None else f"{self.head.method} {self.head.target} {self.head.version}"
+        )
 
     @property
     def wire(self) -> bytes:
@@ -82,6 +84,10 @@ class Journal:
         """Wait until `condition(entries)` holds; whether it did before `timeout_s` seconds had passed."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(tuple(self._entries)), timeout_s)
+
+    def wait_for_more(self, than: int, *, timeout_s: float) -> bool:
+        """Wait until there are more than so many entries."""
+        return self.wait_for(lambda entries: len(entries) > than, timeout_s=timeout_s)
 
     def wait_until_settled(self, *, timeout_s: float = 5.0) -> bool:
         """Wait until every request received so far has been answered to its end, or its client has left."""

@@ -50,9 +50,7 @@ def received(head: RequestHead, body: bytes) -> Request:
     except ValueError:
         value = None
     text = body.decode("utf-8", "replace") if body and value is None else None
-    return Request(
-        method=head.method, path=head.target.partition("?")[0], headers=head.headers, json=value, body=text
-    )
+    return Request(method=head.method, path=head.target.partition("?")[0], headers=head.headers, json=value, body=text)
 
 
 def match(request: Request, recordings: Iterable[Recording], *, any_model: bool = False) -> Match | Nearest:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness.errors import RecordingError
-from harness.records import ndjson_lines, parse_json
 from harness.recording import (
     FORMAT,
     META_SUFFIX,
@@ -25,6 +24,7 @@ from harness.recording import (
     Request,
     Response,
 )
+from harness.records import ndjson_lines, parse_json
 
 __all__ = ["find", "load", "save"]
 
@@ -43,7 +43,7 @@ def find(root: Path) -> Iterator[Path]:
     yield from sorted(stems)
 
 
-def load(stem: Path, *, id: str) -> Recording:  # noqa: A002 - the attribute's name
+def load(stem: Path, *, id: str) -> Recording:
     """Read and validate one recording.
 
     Raises: RecordingError, for the first defect found.
@@ -117,7 +117,9 @@ class _Fields:
     def no_more(self) -> None:
         for field in self._fields:
             if field not in self._seen:
-                self.fail(field, "is not a field of the format", f"remove it; known are {', '.join(sorted(self._seen))}")
+                self.fail(
+                    field, "is not a field of the format", f"remove it; known are {', '.join(sorted(self._seen))}"
+                )
 
 
 def _recording(meta: _Fields, body: bytes, id_: str) -> Recording:

@@ -100,7 +100,7 @@ def decode(wire: bytes, how: HowItEnds, *, method: str) -> Reference:
     transport = _transport_end(body, how)
     records, bad_json = _records(head, body.data, whole=transport.kind is EndKind.COMPLETE)
     http = End(EndKind.ERROR, Cause.BAD_JSON, bad_json) if bad_json else transport
-    end, due = _ollama_end(head, records, http, empty=not body.data)
+    end, due = _ollama_end(head, records, http)
     return Reference(
         records=records,
         ends={Layer.HTTP: http, Layer.OLLAMA: end},
@@ -159,7 +159,7 @@ def _records(head: ResponseHead, data: bytes, *, whole: bool) -> tuple[tuple[Any
     return tuple(records), ""
 
 
-def _ollama_end(head: ResponseHead, records: tuple[Any, ...], http: End, *, empty: bool) -> tuple[End, int]:
+def _ollama_end(head: ResponseHead, records: tuple[Any, ...], http: End) -> tuple[End, int]:
     """The end and the number of records due at Ollama's layer, given the end at HTTP's."""
     for index, record in enumerate(records):
         if in_band_error(record) is not None:

@@ -181,4 +181,3 @@ def _problem(journal: Journal, script: Script) -> str | None:
         if not early and entry.ended is not planned.ending.how:
             return f"the connection ended with {entry.ended}, planned was {planned.ending.how}"
     return None
-

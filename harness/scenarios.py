@@ -66,25 +66,23 @@ _STREAMS = ("generate-stream", "chat-stream")
 
 _STREAMING = Source(
     "https://docs.ollama.com/api/streaming",
-    "Streamed answers are newline-delimited JSON, one object a line, until the one with done: true.",
+    "Streams are newline-delimited JSON (application/x-ndjson), stream: false gives one JSON object.",
 )
-_GENERATE = Source("https://docs.ollama.com/api/generate", "What a single answer holds.")
-_ERRORS = Source("https://docs.ollama.com/api/errors", "Errors come with a status of 400 or above and a JSON body.")
+_ERRORS = Source(
+    "https://docs.ollama.com/api/errors",
+    "Errors have a status from 400 on and the message in the error property of a JSON body.",
+)
 _ERRORS_IN_STREAM = Source(
-    "https://docs.ollama.com/api/errors#errors-that-occur-while-streaming",
-    "An error in mid-stream is an object with an error property, at status 200.",
+    "https://docs.ollama.com/api/errors",
+    "An error in mid-stream is an object with an error property; the status stays what it was.",
 )
 _INCOMPLETE = Source(
     "https://www.rfc-editor.org/rfc/rfc9112#section-8",
-    "A chunked message without its zero-sized chunk is incomplete, and a client must record it as such.",
+    "A chunked body without its zero-sized chunk is incomplete, and a client MUST record it as incomplete.",
 )
-_STATUS = Source(
-    "https://www.rfc-editor.org/rfc/rfc9110#section-15.6.3",
-    "502 says that a gateway got no valid answer from the server behind it.",
-)
-_NDJSON = Source(
-    "https://github.com/ndjson/ndjson-spec",
-    "The line separator is LF; nothing else ends a line.",
+_READ_TIMEOUT = Source(
+    "https://requests.readthedocs.io/en/latest/user/quickstart/#timeouts",
+    "A read timeout counts the silence between bytes, and is no limit on the whole answer.",
 )
 
 _TABLE = (
@@ -119,7 +117,7 @@ _TABLE = (
             "generate-*load",
             "chat-*load",
         ),
-        source=_GENERATE,
+        source=_STREAMING,
     ),
     Scenario(
         name="unicode",
@@ -131,7 +129,10 @@ _TABLE = (
         name="next-line",
         summary="U+0085 raw inside a string: Go does not escape it, and it ends no line",
         recordings=("generate-nel",),
-        source=_NDJSON,
+        source=Source(
+            "https://github.com/ndjson/ndjson-spec",
+            "Records end with LF; U+0085 is legal inside a JSON string and ends nothing.",
+        ),
     ),
     Scenario(
         name="tools",
@@ -155,25 +156,34 @@ _TABLE = (
         name="logprobs",
         summary="log probabilities beside the text",
         recordings=("generate-logprobs", "chat-logprobs"),
-        source=_GENERATE,
+        source=_STREAMING,
     ),
     Scenario(
         name="progress",
         summary="a pull, streamed and not, of a new model and of one that is there",
         recordings=("pull-stream", "pull-again", "pull-nonstream"),
-        source=Source("https://docs.ollama.com/api/pull", "A stream of status objects, success the last."),
+        source=Source(
+            "https://github.com/ollama/ollama/blob/main/docs/api.md#pull-a-model",
+            "A stream of status objects; the last says success, none says done.",
+        ),
     ),
     Scenario(
         name="embed",
         summary="embeddings of one text, of many, of none, and the older route",
         recordings=("embed-*", "embeddings-legacy", "!embed-unsupported", "!embed-too-long"),
-        source=Source("https://docs.ollama.com/api/embed", "One vector for each input."),
+        source=Source(
+            "https://github.com/ollama/ollama/blob/main/docs/api.md#generate-embeddings",
+            "Input is one text or a list of texts; the answer is one object, no stream.",
+        ),
     ),
     Scenario(
         name="models",
         summary="what is there: tags, ps, show, version",
         recordings=("tags", "ps-*", "show", "version"),
-        source=Source("https://docs.ollama.com/api/tags", "A list of models."),
+        source=Source(
+            "https://github.com/ollama/ollama/blob/main/docs/api.md#list-local-models",
+            "One object with the list of models.",
+        ),
     ),
     Scenario(
         name="error-status",
@@ -224,14 +234,20 @@ _TABLE = (
         summary="502 with an empty body, as a local proxy program answers in Ollama's place",
         recordings=_STREAMS,
         faults=(replace_with_bad_gateway("proxy"),),
-        source=Source("https://github.com/ollama/ollama/issues/9549", "502 to ollama and httpx, while requests works."),
+        source=Source(
+            "https://github.com/ollama/ollama/issues/9549",
+            "502 Bad Gateway to ollama and httpx on Windows, while requests works.",
+        ),
     ),
     Scenario(
         name="bad-gateway-nginx",
         summary="502 with nginx's HTML page",
         recordings=_STREAMS,
         faults=(replace_with_bad_gateway("nginx"),),
-        source=_STATUS,
+        source=Source(
+            "https://github.com/Mintplex-Labs/anything-llm/issues/1722",
+            "A gateway's HTML page where JSON was promised, in front of an Ollama that did not answer.",
+        ),
     ),
     Scenario(
         name="cut-after-record",
@@ -261,7 +277,10 @@ _TABLE = (
         faults=(drop_terminal_record(),),
         requirement=Requirement.SHOULD,
         layer=Layer.OLLAMA,
-        source=_STREAMING,
+        source=Source(
+            "https://github.com/ollama/ollama-js/blob/main/src/utils.ts",
+            "Ollama's JavaScript client throws: Did not receive done or success response in stream.",
+        ),
     ),
     Scenario(
         name="error-line",
@@ -276,14 +295,18 @@ _TABLE = (
         summary="nothing at all for a while, as when a model loads, but less than the read timeout",
         recordings=_STREAMS,
         faults=(delay_first_byte(0.3),),
-        source=_STREAMING,
+        source=Source(
+            "https://github.com/ollama/ollama/issues/14633",
+            "While a model loads the server says nothing; only the client's own timeout ends that.",
+        ),
     ),
     Scenario(
         name="slow-records",
         summary="a pause before every record, each shorter than the read timeout, together longer",
-        recordings=("generate-one-token", "chat-tools-stream"),
-        faults=(slow_records(0.1),),
-        source=_STREAMING,
+        recordings=("generate-cold", "chat-logprobs"),
+        faults=(slow_records(0.15),),
+        read_timeout_s=1.2,  # ten gaps together are longer
+        source=_READ_TIMEOUT,
     ),
     Scenario(
         name="stall-after-record",
@@ -291,7 +314,10 @@ _TABLE = (
         recordings=_STREAMS,
         faults=(stall_after_record(3),),
         read_timeout_s=1.0,
-        source=_STREAMING,
+        source=Source(
+            "https://github.com/ollama/ollama/issues/10119",
+            "Ollama stops in the middle of an answer and the client waits for ever.",
+        ),
     ),
 )
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from enum import StrEnum
 
-from harness.records import record_ends
 from harness.recording import Ended, Headers, Recording
+from harness.records import record_ends
 
 __all__ = ["Chunk", "Ending", "Head", "HowItEnds", "LastChunk", "Raw", "Rendered", "Script", "Send", "http_date"]
 

@@ -52,7 +52,7 @@ class Verdict(StrEnum):
     FALSE_ALARM = "false-alarm"
     WITHHELD = "withheld"
     LENIENT = "lenient"
-    PASS = "pass"  # noqa: S105 - not a password
+    PASS = "pass"
 
     @property
     def harm(self) -> int | None:

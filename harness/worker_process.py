@@ -33,16 +33,13 @@ class WorkerProcess:
     """One process of one client, spawned once and reused until it hangs or dies."""
 
     def __init__(self, client: str, environment: Mapping[str, str]) -> None:
-        own_group: dict[str, Any] = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {"process_group": 0}
-        )  # Ctrl-C is for the runner; it ends its workers itself
         self._process = subprocess.Popen(
             [sys.executable, "-m", "harness.worker", client],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=dict(environment),
-            **own_group,
+            **_own_group(),
         )
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -132,6 +129,13 @@ class WorkerProcess:
         for line in self._process.stdout:
             self._lines.put(line)
         self._lines.put(None)
+
+
+def _own_group() -> dict[str, Any]:
+    """Arguments of Popen that keep Ctrl-C from the process: it is meant for the runner, which ends its workers itself."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"process_group": 0}
 
 
 def _ending(message: dict[str, Any]) -> Ending:

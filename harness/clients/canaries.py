@@ -65,7 +65,7 @@ def crashing(job: Job) -> Iterator[Any]:
 
 def _canary(exchange: Exchange, earns: dict[str | None, Verdict], *, deadline_s: float | None = None) -> Client:
     return Client(
-        name=f"canary-{exchange.__name__}",  # type: ignore[attr-defined]
+        name=f"canary-{exchange.__name__}",
         distribution="",
         layer=Layer.OLLAMA,
         contract=perfect.CLIENTS[0].contract,

@@ -1,0 +1,49 @@
+"""The command line: one module a command. Every error is one sentence and an exit code.
+
+0 fine · 1 breaking or unexpected · 2 usage or bad input · 3 could not tell
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from harness import __version__
+from harness.cli.check import check
+from harness.cli.listing import list_
+from harness.cli.run import run
+from harness.cli.serve import serve
+from harness.cli.show import show
+from harness.errors import HarnessError
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example: ollama-harness run")
+@click.version_option(__version__, prog_name="ollama-harness")
+def commands() -> None:
+    """Plays recorded Ollama streams, whole and broken, to client libraries and judges what they make of them."""
+
+
+for command in (run, list_, show, check, serve):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """The entry point: reports errors in one sentence, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a cp1252 pipe must not crash on a ✓
+    try:
+        commands(standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(3)
+    except HarnessError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,107 @@
+"""`ollama-harness list`: what there is."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import click
+
+from harness.cli.output import json_option, table
+from harness.clients import clients
+from harness.faults import REGISTRY
+from harness.library import Library
+from harness.recording import Recording
+from harness.scenarios import SCENARIOS
+
+__all__ = ["list_"]
+
+
+@click.group("list", epilog="Example: ollama-harness list scenarios --json")
+def list_() -> None:
+    """Show the clients, scenarios, faults or recordings there are."""
+
+
+@list_.command("clients", epilog="Example: ollama-harness list clients")
+@json_option
+def list_clients(*, as_json: bool) -> None:
+    """The client libraries under test, and the canaries."""
+    rows = [
+        {
+            "client": one.name,
+            "version": _version(one.distribution),
+            "layer": str(one.layer),
+            "documented_exceptions": sorted(one.contract.exceptions | one.contract.timeouts),
+            "read_timeout": one.contract.read_timeout,
+            "source": one.contract.source,
+        }
+        for one in clients().values()
+    ]
+    table(rows, as_json=as_json)
+
+
+@list_.command("scenarios", epilog="Example: ollama-harness list scenarios")
+@json_option
+def list_scenarios(*, as_json: bool) -> None:
+    """What can be played to a client, and what is asked of it."""
+    library = Library()
+    rows = [
+        {
+            "scenario": one.name,
+            "asks": str(one.requirement),
+            "layer": str(one.layer),
+            "faults": [str(fault) for fault in one.faults],
+            "recordings": len(library.names(library.newest, one.recordings)),
+            "summary": one.summary,
+            "source": one.source.url if one.source else None,
+        }
+        for one in SCENARIOS.values()
+    ]
+    table(rows, as_json=as_json)
+
+
+@list_.command("faults", epilog="Example: ollama-harness list faults")
+@json_option
+def list_faults(*, as_json: bool) -> None:
+    """What can be done to a script: where, and what."""
+    rows = [
+        {
+            "fault": f"{one.name}({one.parameters})",
+            "where": one.where,
+            "what": one.what,
+            "summary": one.summary,
+        }
+        for one in sorted(REGISTRY.values(), key=lambda kind: kind.name)
+    ]
+    table(rows, as_json=as_json)
+
+
+@list_.command("recordings", epilog="Example: ollama-harness list recordings --ollama-version 0.5.7")
+@click.option("--ollama-version", multiple=True, help="Only these versions (repeatable); otherwise all.")
+@json_option
+def list_recordings(*, ollama_version: tuple[str, ...], as_json: bool) -> None:
+    """The recorded exchanges with real Ollama servers."""
+    library = Library()
+    versions = [library.version(name) for name in ollama_version] or library.versions
+    table([_row(one) for version in versions for one in library.of_version(version)], as_json=as_json)
+
+
+def _row(one: Recording) -> dict[str, object]:
+    return {
+        "recording": one.id,
+        "request": f"{one.request.method} {one.request.path}",
+        "status": one.response.status,
+        "frames": len(one.frames),
+        "bytes": len(one.body),
+        "seconds": round(one.ended_at_s, 3),
+        "end": str(one.ended),
+        "note": one.note,
+    }
+
+
+def _version(distribution: str) -> str:
+    if not distribution:
+        return "built in"
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return f"not installed: python -m pip install {distribution}"

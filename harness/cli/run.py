@@ -1,0 +1,99 @@
+"""`ollama-harness run`: the matrix."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import date
+from pathlib import Path
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from harness import expectations
+from harness.cli.output import console, progress_console
+from harness.library import Library, fixtures
+from harness.matrix import plan
+from harness.report import terminal
+from harness.results import Writer, fingerprint, result
+from harness.runner import CellRun, Runner
+
+__all__ = ["run"]
+
+#: Cells wait more than they compute; three a core keep the cores busy.
+_JOBS = max(4, 3 * (os.cpu_count() or 1))
+
+
+@click.command(epilog="Example: ollama-harness run --client requests --client ollama --scenario cut-after-record")
+@click.option("--client", "clients", multiple=True, metavar="NAME", help="Only this client (repeatable).")
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this scenario (repeatable).")
+@click.option("--recording", "recordings", multiple=True, metavar="NAME", help="Only this recording (repeatable).")
+@click.option(
+    "--ollama-version", "versions", multiple=True, metavar="V", help="Recordings of this version (repeatable)."
+)
+@click.option("--jobs", type=click.IntRange(1, 64), default=_JOBS, show_default=True, help="Cells at a time.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("ollama-harness-results"),
+    show_default=True,
+    help="Where results.ndjson goes.",
+)
+@click.option(
+    "--known-issues",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Known issues to expect, instead of those that come with ollama-harness.",
+)
+def run(
+    *,
+    clients: tuple[str, ...],
+    scenarios: tuple[str, ...],
+    recordings: tuple[str, ...],
+    versions: tuple[str, ...],
+    jobs: int,
+    out: Path,
+    known_issues: Path | None,
+) -> None:
+    """Play every scenario to every client, judge each, and print the grid.
+
+    The canaries run along: clients that are wrong on purpose and must be found out.
+    Exit code 0: all as expected. 1: something is not. 3: nothing can be said (inconclusive, or a canary got away).
+    """
+    issues = expectations.load(known_issues or fixtures() / expectations.FILE)
+    library = Library()
+    cells = plan(library, client_names=clients, scenario_names=scenarios, recording_names=recordings, versions=versions)
+    hashes = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
+    writer = Writer(out, planned=len(cells), recordings=hashes)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=progress_console(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    try:
+        with Runner(jobs=jobs) as runner, progress:
+            task = progress.add_task("", total=len(cells))
+
+            def done(cell_run: CellRun) -> None:
+                writer.add(result(cell_run))
+                progress.update(
+                    task, advance=1, description=f"{cell_run.cell.client.name}/{cell_run.cell.scenario.name}"
+                )
+
+            runner.run(cells, done)
+            results = writer.finish(clients=runner.versions)
+    except KeyboardInterrupt:
+        writer.abandon()
+        click.echo(f"interrupted; what was run so far is in {writer.partial}, and is no whole result", err=True)
+        sys.exit(3)
+    full = not (clients or scenarios or recordings or versions)
+    report = expectations.assess(results.cells, issues, full=full, today=date.today())
+    screen = console()
+    screen.print(terminal.render(report, screen))
+    known = sum(one.issue is not None and one.met for one in report.assessments)
+    counts = f"{len(results.cells)} cells, {len(report.unexpected)} not as expected, {known} known issues seen"
+    click.echo(f"\n{counts}; {writer.path}")
+    sys.exit(report.exit_code)

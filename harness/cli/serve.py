@@ -1,0 +1,61 @@
+"""`ollama-harness serve`: the server for clients in any language, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import click
+
+from harness.journal import Entry
+from harness.library import Library
+from harness.scenarios import scenario
+from harness.server import FakeOllama
+
+__all__ = ["serve"]
+
+
+@click.command(epilog="Example: ollama-harness serve --port 11434 --scenario cut-after-record")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=int, default=11434, show_default=True, help="Port to listen on; 0 takes any free one.")
+@click.option("--ollama-version", metavar="V", help="Answer as this version did; the newest recorded otherwise.")
+@click.option("--scenario", "scenario_name", metavar="NAME", help="Put this scenario's faults into every answer.")
+@click.option("--speed", type=click.FloatRange(min=0), default=1.0, show_default=True, help="1 as recorded, 0 at once.")
+@click.option("--any-model", is_flag=True, help="Answer whatever model is asked for.")
+def serve(
+    *,
+    host: str,
+    port: int,
+    ollama_version: str | None,
+    scenario_name: str | None,
+    speed: float,
+    any_model: bool,
+) -> None:
+    """Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints one line for each request."""
+    library = Library()
+    version = ollama_version or library.newest
+    faults = scenario(scenario_name).faults if scenario_name else ()
+    server = FakeOllama(host, port, version=version, library=library, speed=speed, faults=faults, any_model=any_model)
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with server:
+        click.echo(f"Ollama {version}, as recorded, on {server.url}")
+        click.echo(f"  sh          export OLLAMA_HOST={server.url}")
+        click.echo(f"  cmd         set OLLAMA_HOST={server.url}")
+        click.echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        if faults:
+            click.echo(f"faults in every answer that they apply to: {', '.join(map(str, faults))}")
+        click.echo("Ctrl-C stops it.")
+        told = 0
+        while not stop.is_set():
+            for entry in server.journal.entries[told:]:
+                click.echo(_line(entry))
+                told += 1
+            server.journal.wait_for_more(told, timeout_s=0.2)  # a signal cannot wake it, so it looks now and then
+    click.echo("stopped")
+
+
+def _line(entry: Entry) -> str:
+    clock = entry.arrived_at.astimezone().strftime("%H:%M:%S")
+    return f"{clock}  {entry.connection}.{entry.index}  {entry.request_line}  ->  {entry.answered_by}  ({entry.why})"

@@ -1,0 +1,95 @@
+"""`ollama-harness show`: one cell in full, what was sent beside what the client handed out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date
+
+import click
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from harness import expectations
+from harness.cli.output import console
+from harness.library import Library, fixtures
+from harness.matrix import cell
+from harness.results import result
+from harness.runner import CellRun, Runner
+from harness.verdict import Crashed, Ended, Ending, Failed, Hung, Raised, Unsupported
+
+__all__ = ["show"]
+
+
+@click.command(epilog="Example: ollama-harness show ollama/cut-after-record/0.32.15/chat-stream")
+@click.argument("cell_id", metavar="CELL")
+@click.option("--width", type=click.IntRange(20), default=70, show_default=True, help="Characters of each line shown.")
+def show(*, cell_id: str, width: int) -> None:
+    """Run one CELL (CLIENT/SCENARIO/VERSION/RECORDING) and print what was sent beside what the client handed out."""
+    one = cell(Library(), cell_id)
+    with Runner(jobs=1) as runner:
+        cell_run = runner.run_cell(one)
+    console().print(Group(_head(cell_run), _exchange(cell_run, width), _foot(cell_run)))
+    issues = expectations.load(fixtures() / expectations.FILE)
+    sys.exit(expectations.assess([result(cell_run)], issues, full=False, today=date.today()).exit_code)
+
+
+def _head(run: CellRun) -> Text:
+    scenario, end = run.cell.scenario, run.reference.ends[run.cell.layer]
+    faults = ", ".join(map(str, scenario.faults)) or "none"
+    return Text.assemble(
+        (run.cell.id, "bold"),
+        f"\n{scenario.summary}\nfaults: {faults}\n{run.cell.requirement} at the {run.cell.layer} layer: ",
+        f"{run.reference.due[run.cell.layer]} records, then {end.kind} ({end.cause}) {end.detail}\n",
+    )
+
+
+def _exchange(run: CellRun, width: int) -> Table:
+    """Two columns on one clock: the server's segments and the client's records, each with its seconds."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("s", "the server sent", "s", "the client handed out"):
+        table.add_column(name, no_wrap=True)
+    sent = [(at_s, _escaped(data, width)) for entry in run.entries for at_s, data in entry.sent]
+    for entry in run.entries:
+        ended_by = f" ended by the {entry.ended_by}" if entry.ended_by else ""
+        sent.append((entry.sent[-1][0] if entry.sent else 0.0, f"[{entry.ended or 'unfinished'}{ended_by}]"))
+    got = [(at_s, _cut(json.dumps(record, ensure_ascii=False), width)) for at_s, record in run.handed.records]
+    for index in range(max(len(sent), len(got) + 1)):
+        left = _cells(sent, index)
+        right = _cells(got, index) if index != len(got) else ("", f"[{_ending(run.handed.ending)}]")
+        table.add_row(*left, *right)
+    return table
+
+
+def _foot(run: CellRun) -> Text:
+    verdict, why = run.judgement.verdict, run.judgement.why
+    handed = run.handed.ending
+    message = f"\n{handed.message}" if isinstance(handed, Raised) and handed.message else ""
+    return Text.assemble(f"\n{message.lstrip()}\n" if message else "\n", (str(verdict), "bold"), f": {why}")
+
+
+def _cells(rows: list[tuple[float, str]], index: int) -> tuple[str, str]:
+    return (f"{rows[index][0]:.3f}", rows[index][1]) if index < len(rows) else ("", "")
+
+
+def _escaped(data: bytes, width: int) -> str:
+    return _cut(repr(data)[2:-1], width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width // 2]} … {text[-(width // 2) + 3 :]}"
+
+
+def _ending(ending: Ending) -> str:
+    match ending:
+        case Ended():
+            return "ended normally"
+        case Raised(types, _):
+            return f"raised {types[0]}"
+        case Hung(deadline_s):
+            return f"no end after {deadline_s:g} s, killed"
+        case Crashed(exit_code):
+            return f"process died with {exit_code}"
+        case Unsupported(reason) | Failed(reason):
+            return reason

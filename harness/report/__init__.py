@@ -1,0 +1,1 @@
+"""Reports: pure renderers of results. Each module here is one format."""

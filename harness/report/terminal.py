@@ -1,0 +1,139 @@
+"""The terminal report: the grid client × scenario, the canaries, and each cell that is not as expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.clients import clients
+from harness.expectations import Assessment, Report
+from harness.scenarios import SCENARIOS
+from harness.verdict import Verdict
+
+__all__ = ["Symbols", "render"]
+
+_LETTERS = {
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.MISROUTED: "M",
+    Verdict.CRASH: "X",
+    Verdict.HANG: "H",
+    Verdict.SILENT_LOSS: "S",
+    Verdict.CORRUPT: "C",
+    Verdict.FALSE_ALARM: "F",
+    Verdict.WITHHELD: "W",
+    Verdict.LENIENT: "L",
+}
+
+
+class Symbols:
+    """What stands for pass and unsupported: ✓ and · where the terminal can show them, else ASCII."""
+
+    def __init__(self, encoding: str) -> None:
+        try:
+            "✓·".encode(encoding)
+            self.passed, self.unsupported = "✓", "·"
+        except (UnicodeEncodeError, LookupError):
+            self.passed, self.unsupported = "+", "."
+
+    def of(self, verdict: Verdict) -> str:
+        return {Verdict.PASS: self.passed, Verdict.UNSUPPORTED: self.unsupported}.get(verdict) or _LETTERS[verdict]
+
+
+def render(report: Report, console: Console) -> RenderableType:
+    """The whole report of a run."""
+    symbols = Symbols(console.encoding)
+    parts: list[RenderableType] = [_grid(report.assessments, symbols), _legend(report.assessments, symbols)]
+    parts += [_canaries(report.assessments)]
+    parts += [_unexpected(one) for one in report.unexpected]
+    parts += [Text(f"\nknown issues: {line}", style="red") for line in report.stale]
+    return Group(*parts)
+
+
+def _grid(assessments: Sequence[Assessment], symbols: Symbols) -> Table:
+    real = [one for one in assessments if not _is_canary(one)]
+    columns = sorted({one.result.client for one in real})
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("scenario")
+    for name in columns:
+        table.add_column(name, justify="center")
+    present = {one.result.scenario for one in real}
+    for name in [name for name in SCENARIOS if name in present]:
+        here = [one for one in real if one.result.scenario == name]
+        table.add_row(name, *(_square([one for one in here if one.result.client == c], symbols) for c in columns))
+    return table
+
+
+def _square(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
+    """One square of the grid: the worst verdict, how often, and whether it is known, observed only, or unexpected."""
+    if not assessments:
+        return Text("")
+    able = [one for one in assessments if one.result.verdict is not Verdict.UNSUPPORTED] or list(assessments)
+    worst = max(able, key=lambda one: (not one.met, _severity(one.result.verdict)))
+    verdict = worst.result.verdict
+    letter = symbols.of(verdict)
+    if verdict is Verdict.UNSUPPORTED:
+        return Text(letter, style="dim")
+    count = sum(one.result.verdict is verdict for one in able)
+    text = letter if count == len(able) else f"{letter} {count}/{len(able)}"
+    if not worst.met:
+        return Text(f"{text}!", style="bold red")
+    if verdict is Verdict.PASS:
+        return Text(text, style="green" if worst.result.gating else "dim green")
+    return Text(text, style="yellow") if worst.issue else Text(f"({text})", style="dim")
+
+
+def _legend(assessments: Iterable[Assessment], symbols: Symbols) -> Text:
+    seen = {one.result.verdict for one in assessments if not _is_canary(one)}
+    order = sorted(seen, key=_severity)
+    meanings = [f"{symbols.of(verdict)} {verdict}" for verdict in order]
+    meanings.append("( ) observed, not required")
+    if any(not one.met for one in assessments):
+        meanings.append("! not as expected")
+    return Text("\n" + "   ".join(meanings), style="dim")
+
+
+def _canaries(assessments: Iterable[Assessment]) -> Text:
+    """One line: which canary earned what; the harness can be trusted only if all earned what they must."""
+    canaries = sorted((one for one in assessments if _is_canary(one)), key=lambda one: one.result.client)
+    text = Text("canaries: ", style="dim")
+    for name, group in groupby(canaries, key=lambda one: one.result.client):
+        mine = list(group)
+        wrong = [one for one in mine if not one.met]
+        verdicts = sorted({str(one.result.verdict) for one in wrong or mine}, key=lambda v: (v == "pass", v))
+        shown = f"{name.removeprefix('canary-')} {'/'.join(verdicts)} {len(mine) - len(wrong)}/{len(mine)}   "
+        text.append(shown, style="bold red" if wrong else "dim")
+    return text
+
+
+def _unexpected(one: Assessment) -> Text:
+    result = one.result
+    lines = [
+        ("\n" + result.cell, "bold"),
+        (f"\n  {result.requirement} at the {result.layer} layer: {SCENARIOS[result.scenario].summary}", ""),
+        (f"\n  source    {_source(result.scenario)}", ""),
+        (f"\n  expected  {one.expected}", ""),
+        (f"\n  actual    {result.verdict}: {result.why}", "red"),
+    ]
+    if result.message:
+        lines.append((f"\n            {result.message}", "dim"))
+    lines.append((f"\n  repeat    ollama-harness show {result.cell}", ""))
+    if one.advice:
+        lines.append((f"\n  then      {one.advice}", ""))
+    return Text.assemble(*lines)
+
+
+def _source(scenario: str) -> str:
+    source = SCENARIOS[scenario].source
+    return f"{source.says} {source.url}" if source else "none"
+
+
+def _severity(verdict: Verdict) -> tuple[bool, int]:
+    return verdict is Verdict.INCONCLUSIVE, -1 if verdict.harm is None else verdict.harm
+
+
+def _is_canary(one: Assessment) -> bool:
+    return clients()[one.result.client].is_canary
