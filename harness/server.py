@@ -27,9 +27,10 @@ from harness.journal import Entry, Journal
 from harness.library import Library
 from harness.listener import Listener
 from harness.matching import Match, match, received
+from harness.parts import Head, Raw
 from harness.player import play
 from harness.recording import Recording, Request
-from harness.script import Ending, Head, HowItEnds, Raw, Script, Send, http_date
+from harness.script import Ending, HowItEnds, Script, Send, http_date
 from harness.wsgi import environ, segments
 
 __all__ = ["NEWEST", "FakeOllama"]

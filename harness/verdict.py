@@ -135,7 +135,7 @@ class Judgement:
 
 
 def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: frozenset[str]) -> Judgement:
-    """Judge an outcome at a layer. `documented` are the exceptions that the client's documentation names for this end."""
+    """Judge an outcome at a layer. `documented`: exceptions that the client's documentation names for this end."""
     end, due = reference.ends[layer], reference.due[layer]
     match outcome.ending:
         case Failed(reason):

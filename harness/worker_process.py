@@ -132,7 +132,7 @@ class WorkerProcess:
 
 
 def _own_group() -> dict[str, Any]:
-    """Arguments of Popen that keep Ctrl-C from the process: it is meant for the runner, which ends its workers itself."""
+    """Arguments of Popen that keep Ctrl-C from the process: the runner ends its workers itself."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"process_group": 0}

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from werkzeug import Response
 
 from harness.http1 import RequestHead
-from harness.script import Chunk, Head, LastChunk
+from harness.parts import Chunk, Head, LastChunk
 
 __all__ = ["environ", "segments"]
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from harness.errors import FaultDoesNotApply
 from harness.faults.registry import fault, record_span
+from harness.parts import Chunk, LastChunk
 from harness.records import event_record, is_terminal, parse_json
-from harness.script import Chunk, LastChunk, Script
+from harness.script import Script
 
 __all__ = ["drop_terminal_record", "error_line_after_record"]
 

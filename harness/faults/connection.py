@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.faults.registry import fault, record_span
-from harness.script import HowItEnds, Raw, Script
+from harness.parts import Raw
+from harness.script import HowItEnds, Script
 
 __all__ = ["cut_after_record", "cut_inside_record", "reset_after_record"]
 

@@ -7,7 +7,8 @@ from typing import Literal
 
 from harness.errors import FaultDoesNotApply
 from harness.faults.registry import fault
-from harness.script import Ending, Head, HowItEnds, Raw, Script, Send
+from harness.parts import Head, Raw
+from harness.script import Ending, HowItEnds, Script, Send
 
 __all__ = ["replace_with_bad_gateway"]
 

@@ -1,0 +1,138 @@
+"""The meta file of a recording: its fields, what each may hold, and how they are written."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from harness.fields import Fields, is_seconds
+from harness.recording import FORMAT, Ended, Frame, Recording, Request, Response
+
+__all__ = ["dump", "parse"]
+
+
+def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
+    """The recording that a meta file and a body make.
+
+    Raises: RecordingError.
+    """
+    number = meta.take("format", lambda v: type(v) is int, "a whole number")
+    if number != FORMAT:
+        meta.fail("format", f"is {number}", f"this version of ollama-harness reads format {FORMAT} only")
+    recorded_at = meta.text("recorded_at")
+    try:
+        datetime.fromisoformat(recorded_at)
+    except ValueError:
+        meta.fail("recorded_at", f"is {recorded_at!r}", "write an ISO 8601 time such as 2026-11-22T19:20:02+00:00")
+    request, response = _request(meta.object("request")), _response(meta.object("response"))
+    frames = _frames(meta, body, response.head_at_s)
+    ended = meta.take("end", lambda v: v in list(Ended), f"one of {', '.join(Ended)}")
+    ended_at_s = meta.seconds("ended_at")
+    last_s = frames[-1].at_s if frames else response.head_at_s
+    if ended_at_s < last_s:
+        meta.fail("ended_at", f"time goes backwards: {ended_at_s} after {last_s}", "the end comes last")
+    recording = Recording(
+        id=id_,
+        ollama_version=meta.text("ollama_version"),
+        recorded_at=recorded_at,
+        platform=meta.text("platform"),
+        request=request,
+        response=response,
+        frames=frames,
+        ended=Ended(ended),
+        ended_at_s=ended_at_s,
+        note=meta.text("note", optional=True),
+    )
+    meta.no_more()
+    return recording
+
+
+def _request(fields: Fields) -> Request:
+    json_body = fields.take("json", lambda v: v is not None, "any JSON but null (or leave it out)", optional=True)
+    request = Request(
+        method=fields.take("method", lambda v: isinstance(v, str) and v.isalpha() and v.isupper(), "a method: GET"),
+        path=fields.take("path", lambda v: isinstance(v, str) and v.startswith("/"), "a path that starts with /"),
+        headers=fields.headers("headers", optional=True),
+        json=json_body,
+        body=fields.text("body", optional=True),
+    )
+    if request.json is not None and request.body is not None:
+        fields.fail("body", "stands beside json", "keep one of the two")
+    fields.no_more()
+    return request
+
+
+def _response(fields: Fields) -> Response:
+    response = Response(
+        status=fields.take("status", lambda v: type(v) is int and 100 <= v <= 999, "a status code: 200"),
+        reason=fields.text("reason"),
+        headers=fields.headers("headers"),
+        head_at_s=fields.seconds("head_at"),
+    )
+    fields.no_more()
+    return response
+
+
+def _frames(meta: Fields, body: bytes, head_at_s: float) -> tuple[Frame, ...]:
+    pairs = meta.take("frames", lambda v: isinstance(v, list), "a list of [seconds, bytes] pairs")
+    frames, start, clock = [], 0, head_at_s
+    for index, pair in enumerate(pairs):
+        match pair:
+            case [int() | float() as at_s, int(size)] if is_seconds(at_s) and type(size) is int and size > 0:
+                pass
+            case _:
+                meta.fail(f"frames[{index}]", f"is {json.dumps(pair)}", "write [seconds, bytes], bytes above 0")
+        if at_s < clock:
+            meta.fail(f"frames[{index}]", f"time goes backwards: {at_s} after {clock}", "order frames by arrival")
+        frames.append(Frame(at_s=float(at_s), data=body[start : start + size]))
+        start, clock = start + size, at_s
+    if start != len(body):
+        meta.fail("frames", f"sizes add up to {start} bytes, the body has {len(body)}", "the sizes add up to the body")
+    return tuple(frames)
+
+
+def dump(recording: Recording) -> str:
+    """The text of the meta file: fields in a fixed order, pairs on one line, so that two recordings can be diffed."""
+    request: dict[str, Any] = {"method": recording.request.method, "path": recording.request.path}
+    if recording.request.headers:
+        request["headers"] = [list(pair) for pair in recording.request.headers]
+    if recording.request.json is not None:
+        request["json"] = recording.request.json
+    if recording.request.body is not None:
+        request["body"] = recording.request.body
+    meta = {
+        "format": FORMAT,
+        "ollama_version": recording.ollama_version,
+        "recorded_at": recording.recorded_at,
+        "platform": recording.platform,
+        "request": request,
+        "response": {
+            "status": recording.response.status,
+            "reason": recording.response.reason,
+            "headers": [list(pair) for pair in recording.response.headers],
+            "head_at": recording.response.head_at_s,
+        },
+        "frames": [[frame.at_s, len(frame.data)] for frame in recording.frames],
+        "end": str(recording.ended),
+        "ended_at": recording.ended_at_s,
+    }
+    if recording.note is not None:
+        meta["note"] = recording.note
+    return _indented(meta, 0) + "\n"
+
+
+def _indented(value: Any, depth: int) -> str:
+    """JSON with one blank an indent, but each [name, value] and [seconds, bytes] pair on one line."""
+    pad = " " * (depth + 1)
+    match value:
+        case dict() if value:
+            items = [f"{pad}{json.dumps(k, ensure_ascii=False)}: {_indented(v, depth + 1)}" for k, v in value.items()]
+            return "{\n" + ",\n".join(items) + "\n" + " " * depth + "}"
+        case [str() | int() | float(), str() | int() | float()]:
+            return json.dumps(value, ensure_ascii=False)
+        case list() if value:
+            items = [pad + _indented(item, depth + 1) for item in value]
+            return "[\n" + ",\n".join(items) + "\n" + " " * depth + "]"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
