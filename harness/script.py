@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from enum import StrEnum
 
+from harness.parts import Chunk, Head, LastChunk, Part, Raw
 from harness.recording import Ended, Recording
 from harness.records import record_ends
 
