@@ -40,15 +40,10 @@ class KnownIssue:
     review: date
     place: str
 
-    def covers(self, result: Result) -> bool:
-        """Whether the entry speaks of this cell: one that gates and that the client can do."""
-        return (
-            self.client in (ANY, result.client)
-            and self.scenario in (ANY, result.scenario)
-            and result.gating
-            and not clients()[result.client].is_canary
-            and result.verdict is not Verdict.UNSUPPORTED
-        )
+    def covers(self, client: str, scenario: str, *, gating: bool) -> bool:
+        """Whether the entry speaks of such a cell. It never speaks of one that does not gate, or of a canary."""
+        named = self.client in (ANY, client) and self.scenario in (ANY, scenario)
+        return named and gating and not clients()[client].is_canary
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +104,11 @@ def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verd
     earns = clients()[result.client].earns
     if earns is not None:
         return earns.get(result.scenario, earns.get(None)), None
-    issue = next((one for one in issues if one.covers(result)), None)
-    if issue is not None:
-        return issue.verdict, issue
     if result.verdict is Verdict.UNSUPPORTED or (not result.gating and result.verdict is not Verdict.INCONCLUSIVE):
         return None, None
-    return Verdict.PASS, None
+    covering = (one for one in issues if one.covers(result.client, result.scenario, gating=result.gating))
+    issue = next(covering, None)
+    return (issue.verdict, issue) if issue else (Verdict.PASS, None)
 
 
 def assess(results: Sequence[Result], issues: Sequence[KnownIssue], *, full: bool, today: date) -> Report:

@@ -3,7 +3,7 @@
 Some fields of a request decide what kind of answer it gets (the model, whether it streams, tools, format, ...); a
 recording answers only requests that agree in all of them. Prompts, messages and options do not decide: among the
 recordings left, the one that differs in the fewest of these wins, then one that was taken without doing anything to
-the server (no `note`), then the longest, then the first by name. An error is the answer to one particular request,
+the server (no `note`), then the longest (frames, then bytes), then the first by name. An error is the answer to one particular request,
 so a recorded error answers only a request equal to its own.
 """
 
@@ -61,7 +61,7 @@ def match(request: Request, recordings: Iterable[Recording], *, any_model: bool 
     differences = {r.id: _differences(request, r, any_model=any_model) for r in candidates}
     able = [r for r in candidates if not differences[r.id]]
     if not able:
-        nearest = min(candidates, key=lambda r: (len(differences[r.id]), *_rank(request, r)))
+        nearest = min(candidates, key=lambda r: (r.response.status >= 400, len(differences[r.id]), *_rank(request, r)))
         return Nearest(nearest, f"nearest is {nearest.id}; {'; '.join(differences[nearest.id])}")
     able.sort(key=lambda r: _rank(request, r))
     winner = able[0]
@@ -72,9 +72,9 @@ def match(request: Request, recordings: Iterable[Recording], *, any_model: bool 
     return Match(winner, why)
 
 
-def _rank(request: Request, recording: Recording) -> tuple[int, bool, int, str]:
+def _rank(request: Request, recording: Recording) -> tuple[int, bool, int, int, str]:
     free = _free_differences(request, recording.request)
-    return len(free), recording.note is not None, -len(recording.frames), recording.id
+    return len(free), recording.note is not None, -len(recording.frames), -len(recording.body), recording.id
 
 
 def _differences(request: Request, recording: Recording, *, any_model: bool) -> list[str]:

@@ -72,7 +72,7 @@ def plan(
 ) -> list[Cell]:
     """The cells of a run, sorted by id. Nothing named means all (of versions: the newest). Canaries always run.
 
-    Raises: UnknownName, HarnessError (nothing is left).
+    Raises: UnknownName, FaultDoesNotApply, HarnessError (nothing is left).
     """
     chosen_versions = [library.version(name) for name in versions] or [library.newest]
     chosen_clients = [client(name) for name in client_names] or [c for c in clients().values() if not c.is_canary]
@@ -91,8 +91,10 @@ def plan(
         for one in (*chosen_clients, *canaries)
         if one.earns is None or None in one.earns or each.name in one.earns
     ]
-    if not any(not one.client.is_canary for one in cells) and not all(c.is_canary for c in chosen_clients):
+    if not any(one.client in chosen_clients for one in cells):
         raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
+    for one in {(one.scenario.name, one.recording.id): one for one in cells}.values():
+        one.script()  # a fault that does not apply must show before anything is run
     return sorted(cells, key=lambda one: one.id)
 
 

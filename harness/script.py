@@ -87,7 +87,7 @@ class Script:
         part = Chunk if head.chunked else Raw
         sends = [Send(response.head_at_s, (head,))]
         for frame in recording.frames:
-            if len(sends) == 1 and frame.at_s == response.head_at_s:
+            if sends[-1].parts == (head,) and frame.at_s == response.head_at_s:
                 sends = [Send(frame.at_s, (head, part(frame.data)))]  # arrived together: one write
             else:
                 sends.append(Send(frame.at_s, (part(frame.data),)))

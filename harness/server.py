@@ -161,7 +161,6 @@ class FakeOllama(HTTPServer):
                     return
                 arrived_s, (head, body) = time.monotonic(), request
                 entry = Entry(connection=number, index=index, head=head, body=body)
-                journal.add(entry)
                 usable = self._answer(connection, entry, head, arrived_s) and not _wants_close(head)
                 note_left = functools.partial(journal.left, entry, since_s=arrived_s)
         finally:
@@ -173,6 +172,7 @@ class FakeOllama(HTTPServer):
         if response is None:
             return self._play(connection, self._script(head, entry), entry, arrived_s)
         entry.answered_by, entry.date = "expectation", http_date()
+        self.journal.add(entry)
         body = segments(response, method=head.method, date=entry.date)
         end = Ending(how=HowItEnds.KEEP_OPEN, at_s=0.0)
         return play(connection, body, end, entry=entry, journal=self.journal, arrived_s=arrived_s)
@@ -208,7 +208,6 @@ class FakeOllama(HTTPServer):
     def _refuse(self, connection: Connection, error: ProtocolError, number: int, index: int) -> None:
         """Answer what is no HTTP as Go's net/http does, and note it."""
         entry = Entry(connection=number, index=index, head=None, body=b"", why=str(error))
-        self.journal.add(entry)
         status = error.status if isinstance(error, RequestTooLarge) else 400
         text = f"{status} {http.HTTPStatus(status).phrase}"
         script = _answer_at_once(status, "text/plain; charset=utf-8", text, how=HowItEnds.CLOSE)
@@ -216,6 +215,7 @@ class FakeOllama(HTTPServer):
 
     def _play(self, connection: Connection, script: Script, entry: Entry, arrived_s: float) -> bool:
         entry.date = http_date()
+        self.journal.add(entry)
         rendered = script.render(date=entry.date)
         return play(
             connection, rendered.segments, rendered.ending, entry=entry, journal=self.journal, arrived_s=arrived_s

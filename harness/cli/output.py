@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["console", "json_option", "progress_console", "table"]
 
@@ -38,7 +39,7 @@ def table(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     for name in rows[0] if rows else ():
         shown.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
-        shown.add_row(*(_text(value) for value in row.values()))
+        shown.add_row(*(Text(_text(value)) for value in row.values()))  # Text: a bracket is no markup
     console().print(shown)
 
 

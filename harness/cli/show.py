@@ -46,7 +46,7 @@ def _head(run: CellRun) -> Text:
 
 
 def _exchange(run: CellRun, width: int) -> Table:
-    """Two columns on one clock: the server's segments and the client's records, each with its seconds."""
+    """Two columns: segments, in seconds from the request's arrival, and records, in seconds from the client's start."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("s", "the server sent", "s", "the client handed out"):
         table.add_column(name, no_wrap=True)
@@ -58,7 +58,7 @@ def _exchange(run: CellRun, width: int) -> Table:
     for index in range(max(len(sent), len(got) + 1)):
         left = _cells(sent, index)
         right = _cells(got, index) if index != len(got) else ("", f"[{_ending(run.handed.ending)}]")
-        table.add_row(*left, *right)
+        table.add_row(*map(Text, (*left, *right)))  # Text: a bracket is no markup
     return table
 
 

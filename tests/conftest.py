@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from harness.library import Library
+from harness.runner import Runner
+
+pytest_plugins = ["pytester"]
+
+# No deadline: a property is about what holds, not about how fast this machine is today.
+settings.register_profile("harness", deadline=None, print_blob=True)
+settings.load_profile("harness")
+
+
+@pytest.fixture(scope="session")
+def library() -> Library:
+    return Library()
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[Runner]:
+    """One runner a test process, so that each client's process is started once."""
+    with Runner(jobs=2) as runner:
+        yield runner

@@ -1,0 +1,69 @@
+"""A raw probe: plain sockets, no HTTP library. What it sees is what is on the wire."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Any, Literal
+
+#: Long enough for any machine; a test that needs it all has failed.
+PATIENCE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All bytes until the end, and how the connection ended."""
+
+    data: bytes
+    end: Literal["fin", "rst"]
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+
+
+def request(method: str, path: str, body: Any = None, *headers: str) -> bytes:
+    """A request's bytes; `body` is JSON, or bytes as they are."""
+    content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *headers]
+    if body is not None:
+        lines.append(f"Content-Length: {len(content)}")
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def read_to_end(sock: socket.socket) -> Seen:
+    """Read until the server ends the connection."""
+    received = b""
+    while True:
+        try:
+            data = sock.recv(65536)
+        except ConnectionError:
+            return Seen(received, "rst")
+        if not data:
+            return Seen(received, "fin")
+        received += data
+
+
+def read_exactly(sock: socket.socket, size: int) -> bytes:
+    """Read so many bytes and no more; fewer if the connection ends."""
+    received = b""
+    while len(received) < size and (data := sock.recv(size - len(received))):
+        received += data
+    return received
+
+
+def leave_and_read(sock: socket.socket) -> Seen:
+    """Close our side, then read what may still come: the handshake that shows that nothing more was on its way."""
+    sock.shutdown(socket.SHUT_WR)
+    return read_to_end(sock)
+
+
+def reset_is_real() -> bool:
+    """Whether SO_LINGER 0 gives an RST here. Under Wine it comes out as a FIN; a real Windows does as Linux does."""
+    if sys.platform != "win32":
+        return True
+    import ctypes
+
+    return not hasattr(ctypes.windll.ntdll, "wine_get_version")

@@ -1,0 +1,171 @@
+"""The command line, run as a user runs it: in a process, from an empty directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import commands
+from harness.library import fixtures
+from harness.results import Results
+
+
+def harness(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **environment},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=120,
+        check=False,
+    )
+
+
+def test_run_prints_a_grid_and_leaves_whole_results(tmp_path: Path) -> None:
+    done = harness("run", "--client", "requests", "--scenario", "stream", "--scenario", "next-line", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^stream +.", done.stdout, re.MULTILINE)
+    assert "canaries: " in done.stdout
+    assert "0 not as expected" in done.stdout
+    results = Results.load(tmp_path / "ollama-harness-results" / "results.ndjson")
+    assert results.header.planned == len(results.cells)
+    assert not (tmp_path / "ollama-harness-results" / "results.partial.ndjson").exists()
+
+
+def test_what_is_not_expected_is_red_and_says_how_to_repeat_it(tmp_path: Path) -> None:
+    (tmp_path / "none.toml").write_text("")
+    done = harness("run", "--client", "ollama", "--scenario", "next-line", "--known-issues", "none.toml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "expected  pass" in done.stdout
+    assert "actual    false-alarm" in done.stdout
+    assert "repeat    ollama-harness show ollama/next-line/0.32.15/generate-nel" in done.stdout
+    assert 'add to known_issues.toml: [[issue]] client = "ollama"' in done.stdout
+
+
+def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> None:
+    done = harness("run", "--client", "requests", "--scenario", "stream", cwd=tmp_path, PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0
+    assert re.search(r"^stream +\+ *$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "--client", "request"], "there is no client called 'request'; did you mean requests"),
+        (["run", "--scenario", "cut-after"], "did you mean cut-after-record"),
+        (["run", "--recording", "chat-steam"], "did you mean chat-stream"),
+        (["run", "--ollama-version", "0.5.8"], "did you mean 0.5.7"),
+        (["run", "--scenario", "embed", "--recording", "chat-stream"], "no cell is left"),
+        (["run", "--jobs", "0"], "--jobs"),
+        (["run", "--known-issues", "missing.toml"], "missing.toml cannot be read"),
+        (["show", "ollama/stream"], "write CLIENT/SCENARIO/VERSION/RECORDING"),
+        (["show", "ollama/embed/0.32.15/chat-stream"], "there is no recording in scenario embed"),
+        (["serve", "--ollama-version", "1"], "there is no recorded Ollama version called '1'"),
+        (["serve", "--scenario", "nope"], "there is no scenario called 'nope'"),
+        (["serve", "--port", "70000"], "there is no port 70000"),
+        (["check", "missing"], "no such recording"),
+        (["lst"], "No such command"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+    done = harness(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_check_names_every_defect(tmp_path: Path) -> None:
+    good = fixtures() / "recordings" / "0.32.15"
+    for name in ("version.json", "version.meta.json"):
+        (tmp_path / name).write_bytes((good / name).read_bytes())
+    assert harness("check", ".", cwd=tmp_path).returncode == 0
+    (tmp_path / "version.json").write_bytes(b"{}")
+    done = harness("check", ".", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "version.meta.json: frames: sizes add up to 21 bytes, the body has 2" in done.stderr
+
+
+@pytest.mark.parametrize("what", ["clients", "scenarios", "faults", "recordings"])
+def test_every_list_is_a_table_and_json(what: str) -> None:
+    table, as_json = (CliRunner().invoke(commands, ["list", what, *more]) for more in ([], ["--json"]))
+    assert (table.exit_code, as_json.exit_code) == (0, 0)
+    rows = json.loads(as_json.output)
+    assert len(table.output.splitlines()) > len(rows) > 3
+    assert len({tuple(row) for row in rows}) == 1, "all rows have the same keys"
+
+
+def test_show_puts_what_was_sent_beside_what_was_handed_out(tmp_path: Path) -> None:
+    done = harness("show", "ollama/cut-after-record/0.32.15/chat-stream", cwd=tmp_path)
+    assert done.returncode == 0, "it is a known issue"
+    assert "HTTP/1.1 200 OK\\r\\n" in done.stdout
+    assert "[close ended by the server]" in done.stdout
+    assert "[raised httpx.RemoteProtocolError]" in done.stdout
+    assert "lenient: " in done.stdout
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in commands.commands)])
+def test_every_help_has_an_example(command: list[str]) -> None:
+    done = CliRunner().invoke(commands, [*command, "--help"])
+    assert done.exit_code == 0
+    assert "Example: ollama-harness" in " ".join(done.output.split())
+
+
+def _start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {}
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "harness", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **flags,
+    )
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGINT)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a console's Ctrl-C cannot be sent to one process there")
+def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
+    process = _start("serve", "--port", "0", "--speed", "0", cwd=tmp_path)
+    assert process.stdout is not None
+    url = process.stdout.readline().split()[-1]
+    lines = [process.stdout.readline() for _ in range(4)]
+    assert [line.split()[0] for line in lines] == ["sh", "cmd", "PowerShell", "Ctrl-C"]
+    assert f"export OLLAMA_HOST={url}" in lines[0]
+    with urllib.request.urlopen(f"{url}/api/version", timeout=20) as response:
+        assert json.load(response) == {"version": "0.32.15"}
+    assert "GET /api/version HTTP/1.1  ->  0.32.15/version" in process.stdout.readline()
+    _interrupt(process)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "stopped\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a console's Ctrl-C cannot be sent to one process there")
+def test_an_interrupted_run_keeps_what_it_has_apart(tmp_path: Path) -> None:
+    process = _start("run", "--jobs", "1", "--client", "requests", cwd=tmp_path)
+    partial = tmp_path / "ollama-harness-results" / "results.partial.ndjson"
+    while not (partial.exists() and partial.stat().st_size):
+        assert process.poll() is None
+    _interrupt(process)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "interrupted; what was run so far is in" in err
+    assert "Traceback" not in err
+    assert partial.exists()
+    assert not partial.with_name("results.ndjson").exists()

@@ -1,0 +1,200 @@
+"""The runner: facts, not accidents. Crashes, hangs, kills and missing libraries each become what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.clients import client, clients
+from harness.clients.base import Job
+from harness.environments import clean_environment
+from harness.library import Library
+from harness.matrix import Cell, cell, plan
+from harness.recording import Request
+from harness.results import result
+from harness.runner import CellRun, Runner
+from harness.scenarios import SCENARIOS
+from harness.verdict import Crashed, Failed, Hung, Unsupported, Verdict
+from harness.worker_process import WorkerProcess
+
+NEWEST = "0.32.15"
+
+
+def job(url: str = "http://127.0.0.1:9") -> Job:
+    request = Request(method="POST", path="/api/generate", json={"model": "m"})
+    return Job(url=url, request=request, read_timeout_s=1.0)
+
+
+def run(runner: Runner, cells: list[Cell]) -> list[CellRun]:
+    runs: list[CellRun] = []
+    runner.run(cells, runs.append)
+    return runs
+
+
+def test_jobs_survive_the_pipe() -> None:
+    request = Request(method="POST", path="/p", headers=(("Host", "evil.example"),), body="{x\u0085")
+    one = Job(url="http://127.0.0.1:1", request=request, read_timeout_s=0.5)
+    assert Job.from_json(one.to_json()) == one
+
+
+def test_every_canary_earns_its_verdict_and_nothing_else(runner: Runner, library: Library) -> None:
+    cells = [c for c in plan(library, scenario_names=["stream", "cut-after-record"]) if c.client.is_canary]
+    runs = run(runner, cells)
+    assert len(runs) == len(cells) > 20
+    for one in runs:
+        earns = one.cell.client.earns
+        assert earns is not None
+        assert one.judgement.verdict == earns.get(one.cell.scenario.name, earns.get(None)), one.cell.id
+
+
+def test_every_verdict_that_a_client_can_earn_has_a_canary() -> None:
+    earned = {verdict for one in clients().values() for verdict in (one.earns or {}).values()}
+    assert earned == set(Verdict) - {Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED, Verdict.MISROUTED}
+
+
+def test_a_worker_is_used_again_and_replaced_when_it_died(library: Library) -> None:
+    with Runner(jobs=1) as runner:
+        for _ in range(2):
+            assert run(runner, [cell(library, f"canary-perfect/stream/{NEWEST}/chat-stream")])
+        assert len(runner._all) == 1
+        for _ in range(2):
+            (one,) = run(runner, [cell(library, f"canary-crashing/stream/{NEWEST}/chat-stream")])
+            assert one.outcome.ending == Crashed(86)
+            assert len(one.outcome.records) == len(one.reference.records), "what it handed out before is kept"
+
+
+def test_a_client_that_never_connects_is_inconclusive(
+    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = cell(library, f"canary-perfect/stream/{NEWEST}/chat-stream")
+    elsewhere = WorkerProcess("canary-perfect", clean_environment(Path()))
+    real = elsewhere.exchange
+
+    def lost(wanted: Job, *, deadline_s: float) -> Any:
+        return real(dataclasses.replace(wanted, url="http://127.0.0.1:9"), deadline_s=deadline_s)
+
+    monkeypatch.setattr(elsewhere, "exchange", lost)
+    runner._idle.setdefault("canary-perfect", []).append(elsewhere)
+    got = runner.run_cell(one)
+    elsewhere.close()
+    runner._idle["canary-perfect"].remove(elsewhere)
+    assert got.judgement.verdict is Verdict.INCONCLUSIVE
+    assert got.judgement.why == "the client never connected"
+
+
+def test_bytes_that_were_promised_and_not_sent_are_inconclusive(
+    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal is compared with the plan: a server that loses a segment must not cost the client its verdict."""
+    from harness import server as server_module
+
+    real = server_module.play
+
+    def lossy(connection: Any, segments: Any, *args: Any, **kwargs: Any) -> bool:
+        return real(connection, list(segments)[:-2], *args, **kwargs)
+
+    monkeypatch.setattr(server_module, "play", lossy)
+    got = runner.run_cell(cell(library, f"canary-perfect/cut-after-record/{NEWEST}/chat-stream"))
+    assert got.judgement.verdict is Verdict.INCONCLUSIVE
+    assert "planned segments" in got.judgement.why
+
+
+def test_a_library_that_is_not_installed_is_unsupported_with_the_line_to_run(tmp_path: Path) -> None:
+    """The worker runs with an interpreter that has this project and nothing else."""
+    code = (
+        "import importlib.metadata as m, sys\n"
+        "def missing(name): raise m.PackageNotFoundError(name)\n"
+        "m.version = missing\n"
+        "from harness import worker\n"
+        "worker.main('httpx')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean_environment(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == '{"missing":"httpx is not installed: python -m pip install httpx"}\n'
+
+
+def test_a_worker_without_its_library_answers_every_job_with_unsupported() -> None:
+    worker = WorkerProcess("canary-perfect", clean_environment(Path()))
+    worker.problem = Unsupported("not installed")
+    assert worker.exchange(job(), deadline_s=1).ending == Unsupported("not installed")
+    worker.close()
+
+
+def test_a_worker_that_cannot_start_is_the_harness_fault() -> None:
+    worker = WorkerProcess("no-such-client", clean_environment(Path()))
+    assert isinstance(worker.exchange(job(), deadline_s=1).ending, Failed)
+    worker.close()
+
+
+def test_a_hanging_client_is_killed_at_its_deadline(runner: Runner, library: Library) -> None:
+    one = runner.run_cell(cell(library, f"canary-hanging/stream/{NEWEST}/chat-stream"))
+    assert one.outcome.ending == Hung(0.5)
+    assert len(one.outcome.records) == len(one.reference.records)
+
+
+def test_what_a_worker_leaves_when_the_runner_is_gone(tmp_path: Path) -> None:
+    """Its stdin ends, so it ends, even out of a client that hangs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.worker", "canary-hanging"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=clean_environment(tmp_path),
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert b"ready" in process.stdout.readline()
+    process.stdin.close()
+    assert process.wait(20) == 0
+    process.stdout.close()
+
+
+def test_a_clients_environment_is_built_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "OLLAMA_HOST", "OLLAMA_API_KEY", "NETRC"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    environment = clean_environment(tmp_path)
+    assert not {name.upper() for name in environment} & {"HTTP_PROXY", "ALL_PROXY", "OLLAMA_HOST", "OLLAMA_API_KEY"}
+    assert environment["NO_PROXY"] == "*"
+    assert environment["HOME"] == str(tmp_path) != os.environ.get("HOME")
+
+
+def test_proxy_variables_of_the_machine_decide_nothing(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with Runner(jobs=1) as runner:
+        for name in ("requests", "httpx", "ollama"):
+            assert runner.run_cell(cell(library, f"{name}/stream/{NEWEST}/chat-stream")).judgement.verdict == "pass"
+
+
+def test_results_are_the_same_each_time(library: Library) -> None:
+    cells = plan(
+        library, client_names=["requests", "ollama"], scenario_names=["reset-after-record", "cut-inside-record"]
+    )
+    with Runner(jobs=4) as runner:
+        first, second = ([result(one) for one in run(runner, cells)] for _ in range(2))
+    assert sorted(first, key=lambda one: one.cell) == sorted(second, key=lambda one: one.cell)
+
+
+@pytest.mark.parametrize("name", [one.name for one in clients().values() if not one.is_canary])
+def test_every_client_declares_a_contract_with_its_source(name: str) -> None:
+    one = client(name)
+    assert one.contract.source.startswith("https://")
+    assert one.contract.exceptions
+    assert one.contract.read_timeout
+    assert one.distribution
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_scenario_has_a_source_or_only_observes_and_uses_recordings(name: str, library: Library) -> None:
+    one = SCENARIOS[name]
+    assert one.source is not None or one.requirement == "OBSERVE"
+    assert one.source is None or (one.source.url.startswith("https://") and one.source.says)
+    assert library.names(library.newest, one.recordings)
+    assert name == name.lower()
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")

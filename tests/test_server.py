@@ -1,0 +1,316 @@
+"""FakeOllama as its users meet it: who answers, what the journal says, and that nothing takes it down."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from probe import connect, leave_and_read, read_exactly, read_to_end, request
+from werkzeug import Response
+
+from harness.errors import FaultDoesNotApply, PortInUse, UnknownName
+from harness.faults import cut_after_record, drop_terminal_record, stall_after_record
+from harness.journal import EndedBy
+from harness.server import FakeOllama
+
+
+@pytest.fixture
+def server() -> Iterator[FakeOllama]:
+    with FakeOllama(speed=0) as server:
+        yield server
+
+
+def ask(server: FakeOllama, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body))
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read()
+    finally:
+        connection.close()
+
+
+# ------------------------------------------------------------------------------------------------ who answers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "recording"),
+    [
+        ("GET", "/", None, "root-get"),
+        ("GET", "/api/version", None, "version"),
+        ("GET", "/api/tags", None, "tags"),
+        ("GET", "/api/ps", None, "ps-loaded"),
+        ("POST", "/api/show", {"model": "smollm2:135m"}, "show"),
+        ("POST", "/api/generate", {"model": "smollm2:135m", "prompt": "Hello"}, "generate-stream"),
+        ("POST", "/api/chat", {"model": "nosuch", "messages": [{"role": "user", "content": "Hi"}]},
+         "error-chat-model-not-found"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("version", ["0.5.7", "0.32.15"])
+def test_the_chosen_versions_recordings_answer(version: str, method: str, path: str, body: Any, recording: str) -> None:
+    with FakeOllama(version=version, speed=0) as server:
+        status, _, content = ask(server, method, path, body)
+        expected = server.library.get(f"{version}/{recording}")
+        assert (status, content) == (expected.response.status, expected.body)
+        assert server.journal.entries[-1].answered_by == expected.id
+
+
+def test_what_nothing_matches_gets_ollamas_404_and_the_journal_names_the_nearest(server: FakeOllama) -> None:
+    status, headers, body = ask(server, "POST", "/api/chat", {"model": "llama3", "messages": [{"role": "user"}]})
+    assert (status, headers["Content-Type"]) == (404, "application/json; charset=utf-8")
+    assert json.loads(body) == {"error": "model 'llama3' not found"}
+    entry = server.journal.entries[-1]
+    assert entry.answered_by == "nothing"
+    assert 'model: recorded "smollm2:135m", asked "llama3"' in entry.why
+
+
+def test_an_unknown_route_gets_the_404_that_was_recorded(server: FakeOllama, library: Any) -> None:
+    status, headers, body = ask(server, "GET", "/no/such/route")
+    recorded = library.get("0.32.15/error-unknown-route")
+    assert (status, headers["Content-Type"], body) == (404, "text/plain", recorded.body)
+    assert "no recording has the path" in server.journal.entries[-1].why
+
+
+def test_the_last_play_wins_whatever_the_body_says(server: FakeOllama, library: Any) -> None:
+    server.play("generate-stream")
+    server.play("generate-raw")
+    _, _, body = ask(server, "POST", "/api/generate", {"model": "anything", "prompt": "x"})
+    assert body == library.get("0.32.15/generate-raw").body
+
+
+def test_expectations_of_pytest_httpserver_come_first(server: FakeOllama) -> None:
+    server.expect_request("/api/version").respond_with_json({"version": "mine"})
+    server.expect_oneshot_request("/api/tags", method="GET").respond_with_data("once")
+    assert json.loads(ask(server, "GET", "/api/version")[2]) == {"version": "mine"}
+    assert ask(server, "GET", "/api/tags")[2] == b"once"
+    assert b'"models"' in ask(server, "GET", "/api/tags")[2], "the oneshot is used up, the recording answers"
+    assert [entry.answered_by for entry in server.journal.entries][:2] == ["expectation", "expectation"]
+    server.check()
+
+
+def test_a_broken_order_of_expectations_fails_as_in_pytest_httpserver(server: FakeOllama) -> None:
+    server.expect_ordered_request("/first").respond_with_data("1")
+    assert ask(server, "GET", "/second")[0] == 500
+    with pytest.raises(AssertionError, match="No handler found"):
+        server.check()
+
+
+def test_a_streamed_response_of_a_handler_leaves_piece_by_piece(server: FakeOllama) -> None:
+    first_read = threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"one"
+        assert first_read.wait(20), "the second piece is made only after the first was read"
+        yield b"two"
+
+    server.expect_request("/live").respond_with_handler(lambda _: Response(pieces(), direct_passthrough=True))
+    with connect(server.port) as sock:
+        sock.sendall(request("GET", "/live", None, "Connection: close"))
+        seen = b""
+        while not seen.endswith(b"3\r\none\r\n"):
+            seen += sock.recv(4096)
+        first_read.set()
+        assert read_to_end(sock).data == b"3\r\ntwo\r\n0\r\n\r\n"
+
+
+def test_an_exception_in_a_handler_is_kept_for_check(server: FakeOllama) -> None:
+    def broken(_: object) -> Response:
+        raise LookupError("mine")
+
+    server.expect_request("/broken").respond_with_handler(broken)
+    assert ask(server, "GET", "/broken")[0] == 500
+    with pytest.raises(LookupError, match="mine"):
+        server.check()
+
+
+def test_faults_of_the_server_strike_what_they_can_and_the_rest_is_noted() -> None:
+    with FakeOllama(speed=0, faults=[drop_terminal_record()]) as server:
+        body = ask(server, "POST", "/api/generate", {"model": "smollm2:135m", "prompt": "x"})[2]
+        assert b'"done":true' not in body
+        ask(server, "GET", "/api/version")
+        assert "drop_terminal_record() was left out" in server.journal.entries[-1].why
+
+
+def test_any_model_answers_when_asked_to() -> None:
+    with FakeOllama(speed=0, any_model=True) as server:
+        assert ask(server, "POST", "/api/generate", {"model": "llama3", "prompt": "x"})[0] == 200
+
+
+def test_names_are_checked_when_given() -> None:
+    with pytest.raises(UnknownName, match=r"did you mean 0\.32\.15"):
+        FakeOllama(version="0.32.1")
+    server = FakeOllama()
+    with pytest.raises(UnknownName, match="did you mean"):
+        server.play("generate-steam")
+    with pytest.raises(FaultDoesNotApply, match="there is no record 99"):
+        server.play("generate-one-token", cut_after_record(99))
+
+
+# ------------------------------------------------------------------------------------------------ the journal
+
+
+def test_the_journal_says_what_came_and_who_left(server: FakeOllama) -> None:
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {"model": "smollm2:135m"}, "X-Mine: 1"))
+        assert server.journal.wait_for(lambda entries: bool(entries and entries[0].ended_by), timeout_s=20)
+    assert server.journal.wait_for(lambda entries: entries[0].client_left_s is not None, timeout_s=20)
+    entry = server.journal.entries[0]
+    assert entry.request_line == "POST /api/generate HTTP/1.1"
+    assert entry.head is not None
+    assert ("X-Mine", "1") in entry.head.headers
+    assert json.loads(entry.body) == {"model": "smollm2:135m"}
+    assert (entry.connection, entry.index, entry.ended_by) == (1, 1, EndedBy.SERVER)
+
+
+def test_a_client_that_leaves_ends_its_stream(server: FakeOllama) -> None:
+    server.play("generate-stream", stall_after_record(2))
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {}))
+        read_exactly(sock, 1)
+    assert server.journal.wait_for(lambda entries: entries[0].client_left_s is not None, timeout_s=20)
+
+
+def test_a_client_that_leaves_a_slow_stream_is_noticed_between_two_records() -> None:
+    with FakeOllama(speed=0.001) as server:  # the next record would be half a minute away
+        server.play("generate-stream", speed=0.01)
+        server.play("generate-stream", stall_after_record(1), speed=0.05)
+        with connect(server.port) as sock:
+            sock.sendall(request("POST", "/api/generate", {}))
+            assert server.journal.wait_for(bool, timeout_s=20)
+        assert server.journal.wait_for(lambda entries: entries[0].ended_by is EndedBy.CLIENT, timeout_s=20)
+
+
+# ------------------------------------------------------------------------------------------------ start and stop
+
+
+def test_stop_ends_open_streams_at_once(server: FakeOllama) -> None:
+    server.play("generate-stream", stall_after_record(1))
+    socks = [connect(server.port) for _ in range(5)]
+    for sock in socks:
+        sock.sendall(request("POST", "/api/generate", {}))
+        read_exactly(sock, 1)
+    server.stop()
+    for sock in socks:
+        assert read_to_end(sock).end == "fin"
+        sock.close()
+    assert all(entry.ended_by is EndedBy.STOP for entry in server.journal.entries)
+    assert not [thread for thread in threading.enumerate() if thread.name.endswith("(_serve)")]
+    server.start()  # for the fixture, and to show that it can
+
+
+def test_a_port_in_use_is_one_clear_sentence(server: FakeOllama) -> None:
+    with pytest.raises(PortInUse, match=rf"127\.0\.0\.1:{server.port} is in use by another program; stop it"):
+        FakeOllama(port=server.port).start()
+
+
+def test_a_port_out_of_range_is_one_clear_sentence() -> None:
+    with pytest.raises(PortInUse, match="there is no port 70000; give one from 0"):
+        FakeOllama(port=70000).start()
+
+
+def test_many_streams_at_once_do_not_mix(server: FakeOllama, library: Any) -> None:
+    bodies: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: bodies.append(ask(server, "POST", "/api/chat", {"model": "x"})[2]))
+        for _ in range(20)
+    ]
+    server.play("chat-stream")
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(bodies) == {library.get("0.32.15/chat-stream").body}
+    assert len(bodies) == 20
+
+
+# ------------------------------------------------------------------------------------------------ what is no HTTP
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",  # the start of TLS
+        b"hello\r\n\r\n",
+        b"GET  / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/2.0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nNo colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\nName : blank\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    ],
+)
+def test_what_is_no_http_gets_400_and_harms_nobody(garbage: bytes, server: FakeOllama) -> None:
+    with connect(server.port) as sock:
+        sock.sendall(garbage)
+        seen = read_to_end(sock)
+    assert seen.data.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert server.journal.entries[0].head is None
+    assert ask(server, "GET", "/api/version")[0] == 200
+
+
+def test_a_head_that_never_ends_gets_431(server: FakeOllama) -> None:
+    with connect(server.port) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 180_000)
+        assert sock.recv(65536).startswith(b"HTTP/1.1 431 ")
+    assert ask(server, "GET", "/api/version")[0] == 200
+
+
+@pytest.mark.parametrize("half", [b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf"])
+def test_half_a_request_is_answered_with_400_when_its_client_gives_up(half: bytes, server: FakeOllama) -> None:
+    with connect(server.port) as sock:
+        sock.sendall(half)
+        seen = leave_and_read(sock)
+    assert seen.data.startswith(b"HTTP/1.1 400 ")
+    assert "broke off" in server.journal.entries[0].why
+
+
+def test_unfinished_requests_block_nobody(server: FakeOllama) -> None:
+    waiting = [connect(server.port) for _ in range(10)]
+    for sock in waiting:
+        sock.sendall(b"POST /api/chat HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+    assert ask(server, "GET", "/api/version")[0] == 200
+    started = time.monotonic()
+    server.stop()
+    assert time.monotonic() - started < 5, "nor do they keep the server from stopping"
+    for sock in waiting:
+        sock.close()
+    server.start()
+
+
+def test_a_client_that_waits_for_100_continue_gets_it(server: FakeOllama) -> None:
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/show", b'{"model": "smollm2:135m"}', "Expect: 100-continue")[:-25])
+        assert read_exactly(sock, 25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b'{"model": "smollm2:135m"}')
+        assert read_exactly(sock, 15) == b"HTTP/1.1 200 OK"
+
+
+def test_a_chunked_request_is_read_whole(server: FakeOllama) -> None:
+    with connect(server.port) as sock:
+        sock.sendall(b"POST /api/show HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in (b'{"model": ', b'"smollm2:135m"}'):
+            sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        sock.sendall(b"0\r\n\r\n")
+        assert read_exactly(sock, 15) == b"HTTP/1.1 200 OK"
+
+
+def test_ipv6_loopback_can_be_listened_on() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    with FakeOllama("::1", speed=0) as server:
+        assert server.url == f"http://[::1]:{server.port}"
+        with socket.create_connection(("::1", server.port), 20) as sock:
+            sock.sendall(request("GET", "/api/version"))
+            assert read_exactly(sock, 15) == b"HTTP/1.1 200 OK"

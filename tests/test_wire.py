@@ -1,0 +1,185 @@
+"""What the server really puts on the wire, read by a raw socket: bytes, order, and how the connection ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from probe import connect, leave_and_read, read_exactly, read_to_end, request, reset_is_real
+
+from harness.faults import REGISTRY, Fault, apply, cut_after_record, delay_first_byte, slow_records
+from harness.journal import EndedBy
+from harness.library import Library
+from harness.recording import Ended
+from harness.script import HowItEnds, Script
+from harness.server import FakeOllama
+
+STREAMS = ("generate-stream", "chat-stream")
+NEWEST = Library().newest
+ALL = [
+    pytest.param(id_, id=id_)
+    for version in ("0.5.7", NEWEST)
+    for id_ in (f"{version}/{name}" for name in Library().names(version, ["*"]))
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeOllama]:
+    with FakeOllama(speed=0) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _fresh(server: FakeOllama) -> None:
+    server.clear()
+
+
+def planned(script: Script, server: FakeOllama) -> bytes:
+    """The bytes that the script stands for, with the Date that the server put into the head."""
+    return script.render(date=server.journal.entries[-1].date).wire
+
+
+def check_on_wire(server: FakeOllama, script: Script, path: str) -> None:
+    """Ask once, and hold what comes against the script: every byte, none after them, and the ending."""
+    with connect(server.port) as sock:
+        sock.sendall(request(script.method, path, {"model": "any"}))
+        size = len(script.render(date="Thu, 01 Jan 1970 00:00:00 GMT").wire)
+        match script.ending.how:
+            case HowItEnds.CLOSE:
+                seen = read_to_end(sock)
+                assert (seen.data, seen.end) == (planned(script, server), "fin")
+            case HowItEnds.RESET:
+                seen = read_to_end(sock)
+                assert seen.data == planned(script, server)
+                assert seen.end == ("rst" if reset_is_real() else "fin")
+            case HowItEnds.HOLD | HowItEnds.KEEP_OPEN:
+                assert read_exactly(sock, size) == planned(script, server)
+                assert leave_and_read(sock).data == b"", "nothing may come after the script's end"
+            case HowItEnds.HALF_CLOSE:
+                seen = read_to_end(sock)
+                assert (seen.data, seen.end) == (planned(script, server), "fin")
+    assert server.journal.wait_until_settled()
+    entry = server.journal.entries[-1]
+    assert (entry.ended, entry.ended_by) == (script.ending.how, EndedBy.SERVER)
+    assert [data for _, data in entry.sent] == [data for _, data in script.render(date=entry.date).segments]
+
+
+@pytest.mark.parametrize("id_", ALL)
+def test_every_recording_comes_back_byte_for_byte(id_: str, server: FakeOllama) -> None:
+    recording = server.library.get(id_)
+    script = server.play(recording, path="/played")
+    assert script.body == recording.body
+    check_on_wire(server, script, "/played")
+
+
+def test_the_head_is_ollamas_and_the_body_is_the_recordings(server: FakeOllama, library: Library) -> None:
+    """Literally, once: so that renderer and test cannot be wrong in the same way."""
+    server.play("generate-one-token")
+    first, last = library.get(f"{NEWEST}/generate-one-token").body.splitlines(keepends=True)
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {"model": "any"}, "Connection: close"))
+        seen = read_to_end(sock)
+    date = server.journal.entries[-1].date.encode()
+    assert seen.data == (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nDate: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (date, len(first), first, len(last), last)
+    )
+    assert len(server.journal.entries[-1].sent) == 3, "head and first record, last record, last chunk"
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("kind", REGISTRY.values(), ids=lambda kind: kind.name)
+def test_every_fault_strikes_on_the_wire(kind: object, name: str, server: FakeOllama) -> None:
+    fault: Fault = kind.make(**kind.example)  # type: ignore[attr-defined]
+    script = server.play(name, fault, path="/struck")
+    check_on_wire(server, script, "/struck")
+
+
+@pytest.mark.parametrize("n", [1, 2, 17])
+def test_a_cut_comes_after_exactly_so_many_records(n: int, server: FakeOllama, library: Library) -> None:
+    server.play("generate-stream", cut_after_record(n))
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {}))
+        seen = read_to_end(sock)
+    assert seen.data.count(b'"done":') == n
+    assert not seen.data.endswith(b"0\r\n\r\n")
+    assert seen.end == "fin"
+
+
+def test_half_close_leaves_the_servers_ear_open(server: FakeOllama, library: Library) -> None:
+    from dataclasses import replace
+
+    whole = Script.from_recording(library.get(f"{NEWEST}/generate-one-token"), speed=0)
+    script = replace(whole, ending=replace(whole.ending, how=HowItEnds.HALF_CLOSE))
+    server.play(script, path="/half")
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/half", {}))
+        assert read_to_end(sock).end == "fin"
+        sock.sendall(b"still here")  # a full close would answer this with an RST
+        assert leave_and_read(sock).end == "fin"
+
+
+def test_a_recorded_eof_is_played_as_a_fin(server: FakeOllama, library: Library) -> None:
+    recording = library.get(f"{NEWEST}/fault-server-killed-chat")
+    assert recording.ended is Ended.EOF
+    script = server.play(recording)
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/chat", {}))
+        seen = read_to_end(sock)
+    assert seen.end == "fin"
+    assert seen.data == planned(script, server)
+
+
+def test_one_connection_serves_many_requests(server: FakeOllama) -> None:
+    script = server.play("generate-one-token")
+    with connect(server.port) as sock:
+        for _ in range(5):
+            sock.sendall(request("POST", "/api/generate", {}))
+            size = len(script.render(date="Thu, 01 Jan 1970 00:00:00 GMT").wire)
+            assert read_exactly(sock, size).endswith(b"0\r\n\r\n")
+    entries = server.journal.entries
+    assert [(entry.connection, entry.index) for entry in entries] == [(entries[0].connection, i) for i in range(1, 6)]
+
+
+def test_pipelined_requests_are_answered_in_order(server: FakeOllama) -> None:
+    with connect(server.port) as sock:
+        sock.sendall(request("GET", "/api/version") + request("GET", "/") + request("GET", "/api/version"))
+        sock.shutdown(1)
+        seen = read_to_end(sock)
+    assert seen.data.index(b'{"version"') < seen.data.index(b"Ollama is running") < seen.data.rindex(b'{"version"')
+
+
+def test_connection_close_is_honoured(server: FakeOllama) -> None:
+    with connect(server.port) as sock:
+        sock.sendall(request("GET", "/api/version", None, "Connection: close"))
+        seen = read_to_end(sock)
+    assert seen.data.endswith(b'{"version":"0.32.15"}')
+    assert seen.end == "fin"
+
+
+def test_the_first_byte_waits_as_long_as_told(server: FakeOllama) -> None:
+    server.play("generate-one-token", delay_first_byte(0.2))
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {}))
+        read_exactly(sock, 1)
+    assert server.journal.wait_until_settled()
+    assert server.journal.entries[-1].sent[0][0] >= 0.2
+
+
+def test_segments_never_leave_early_and_lateness_never_adds_up(server: FakeOllama) -> None:
+    script = server.play("generate-stream", slow_records(0.01))
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {}))
+        read_exactly(sock, len(script.render(date="Thu, 01 Jan 1970 00:00:00 GMT").wire))
+    assert server.journal.wait_until_settled()
+    sent = [at_s for at_s, _ in server.journal.entries[-1].sent]
+    due = [at_s for at_s, _ in script.render(date="").segments]
+    assert all(really >= planned for really, planned in zip(sent, due, strict=True))
+
+
+def test_faults_compose_on_the_wire(server: FakeOllama, library: Library) -> None:
+    whole = Script.from_recording(library.get(f"{NEWEST}/chat-stream"), speed=0)
+    script = apply(whole, [delay_first_byte(0.05), cut_after_record(2)])
+    server.play(script, path="/both")
+    check_on_wire(server, script, "/both")
+    assert server.journal.entries[-1].sent[0][0] >= 0.05
