@@ -14,7 +14,7 @@ from harness.recording import Request
 from harness.reference import Cause, Layer
 from harness.verdict import Verdict
 
-__all__ = ["Client", "Contract", "Exchange", "Job"]
+__all__ = ["Client", "Contract", "Exchange", "Job", "Layer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,8 @@ def _square(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
         return Text(letter, style="dim")
     count = sum(one.result.verdict is verdict for one in able)
     text = letter if count == len(able) else f"{letter} {count}/{len(able)}"
+    if len(able) < len(assessments):
+        text += symbols.unsupported  # the rest, this client cannot do
     if not worst.met:
         return Text(f"{text}!", style="bold red")
     if verdict is Verdict.PASS:

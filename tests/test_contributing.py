@@ -1,0 +1,80 @@
+"""CONTRIBUTING.md, followed to the letter in a copy of the project."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = dict(
+    re.findall(r"```(?:python|ndjson)\n# (\S+)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)
+)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "harness", tmp_path / "harness", ignore=shutil.ignore_patterns("__pycache__", "_fixtures"))
+    recordings = tmp_path / "fixtures" / "recordings" / "0.32.15"
+    recordings.mkdir(parents=True)
+    for name in ("generate-stream", "chat-stream"):
+        for suffix in (".ndjson", ".meta.json"):
+            shutil.copy(ROOT / "fixtures" / "recordings" / "0.32.15" / f"{name}{suffix}", recordings)
+    shutil.copy(ROOT / "fixtures" / "known_issues.toml", tmp_path / "fixtures")
+    return tmp_path
+
+
+def harness(copy: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def add(copy: Path, name: str, *, before: str | None = None) -> None:
+    """Put a block into the file that it names: at its end, or before the last `before`."""
+    path, block = copy / name, BLOCKS[name]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = path.read_text("utf-8") if path.exists() else ""
+    at = len(text) if before is None else text.rindex(before)
+    path.write_text(text[:at] + block + text[at:], encoding="utf-8", newline="\n")
+
+
+def test_each_example_is_short() -> None:
+    assert len(BLOCKS) == 4
+    assert all(len(block.strip().splitlines()) <= 10 for block in BLOCKS.values())
+
+
+def test_a_client_is_one_module(copy: Path) -> None:
+    add(copy, "harness/clients/urllib.py")
+    assert "urllib" in harness(copy, "run", "--client", "urllib", "--scenario", "stream")
+
+
+def test_a_fault_is_one_function(copy: Path) -> None:
+    add(copy, "harness/faults/body.py")
+    assert "repeat_record(n)" in harness(copy, "list", "faults")
+
+
+def test_a_scenario_is_one_literal(copy: Path) -> None:
+    add(copy, "harness/scenarios.py", before=")\n\n#: All scenarios by name")
+    assert "slow-and-cut" in harness(copy, "run", "--client", "requests", "--scenario", "slow-and-cut")
+
+
+def test_a_recording_is_one_file(copy: Path) -> None:
+    add(copy, "fixtures/recordings/hand-written/generate-stream.ndjson")
+    assert "1 recordings are good" in harness(copy, "check", "fixtures/recordings/hand-written")
+    arguments = ("--client", "requests", "--scenario", "stream", "--ollama-version", "hand-written")
+    assert "0 not as expected" in harness(copy, "run", *arguments)
