@@ -74,8 +74,9 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0 as expected; 1 something is not; 3 nothing can be said: nothing ran, a canary failed, inconclusive."""
-        judged = [one for one in self.assessments if one.result.verdict is not Verdict.UNSUPPORTED]
-        if not judged or any(clients()[one.result.client].is_canary for one in self.unexpected):
+        tried = [one.result for one in self.assessments if not clients()[one.result.client].is_canary]
+        none_tried = all(one.verdict is Verdict.UNSUPPORTED for one in tried) and bool(tried or not self.assessments)
+        if none_tried or any(clients()[one.result.client].is_canary for one in self.unexpected):
             return 3
         verdicts = {one.result.verdict for one in self.unexpected}
         if self.stale or verdicts - {Verdict.INCONCLUSIVE}:

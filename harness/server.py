@@ -7,8 +7,6 @@ werkzeug's request handler will not do: it always says `Connection: close`, writ
 from __future__ import annotations
 
 import functools
-import http
-import json
 import socket
 import threading
 import time
@@ -19,7 +17,7 @@ from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
-from harness.connection import Connection, RequestTooLarge
+from harness.connection import Connection
 from harness.errors import FaultDoesNotApply, ProtocolError
 from harness.faults import Fault, apply
 from harness.http1 import RequestHead
@@ -27,10 +25,10 @@ from harness.journal import Entry, Journal
 from harness.library import Library
 from harness.listener import Listener
 from harness.matching import Match, match, received
-from harness.parts import Head, Raw
 from harness.player import play
-from harness.recording import Recording, Request
-from harness.script import Ending, HowItEnds, Script, Send, http_date
+from harness.recording import Recording
+from harness.refusals import not_found, not_http
+from harness.script import Ending, HowItEnds, Script, http_date
 from harness.wsgi import environ, segments
 
 __all__ = ["NEWEST", "FakeOllama"]
@@ -56,7 +54,8 @@ class FakeOllama(HTTPServer):
     Ollama gives it. `journal` says what was received, what answered and why, and what was really sent.
 
     `version` is an Ollama version in the library, "newest", or None for no recordings at all. `speed` is how fast
-    recordings are played (0: as fast as possible), `faults` are applied to each of them where they can be.
+    recordings are played (0: as fast as possible) or, instead, `gap_s` the seconds between any two of their segments.
+    `faults` are applied to each of them where they can be.
     """
 
     DEFAULT_LISTEN_HOST = "127.0.0.1"
@@ -69,12 +68,14 @@ class FakeOllama(HTTPServer):
         version: str | None = NEWEST,
         library: Library | None = None,
         speed: float = 1.0,
+        gap_s: float | None = None,
         faults: Sequence[Fault] = (),
         any_model: bool = False,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
         self.journal = Journal()
-        self.speed, self.faults, self.any_model = speed, tuple(faults), any_model
+        self.speed, self.gap_s = speed, gap_s
+        self.faults, self.any_model = tuple(faults), any_model
         self._routes: list[_Route] = []
         self._library = library
         self._version = version
@@ -113,7 +114,7 @@ class FakeOllama(HTTPServer):
         if isinstance(answer, Recording):
             name, request = answer.id, answer.request
             method, path = method or request.method, path or request.path
-            answer = Script.from_recording(answer, speed=self.speed if speed is None else speed)
+            answer = self._paced(answer) if speed is None else Script.from_recording(answer, speed=speed)
         elif path is None:
             raise TypeError("play() of a script needs the path that it answers")
         script = apply(answer, faults)
@@ -187,9 +188,9 @@ class FakeOllama(HTTPServer):
         found = match(request, self._recordings, any_model=self.any_model)
         entry.why = found.why
         if not isinstance(found, Match):
-            return _not_found(request, known_path=found.recording is not None)
+            return not_found(request, known_path=found.recording is not None)
         entry.answered_by = found.recording.id
-        script = Script.from_recording(found.recording, speed=self.speed)
+        script = self._paced(found.recording)
         for fault in self.faults:
             try:
                 script = fault(script)
@@ -197,10 +198,12 @@ class FakeOllama(HTTPServer):
                 entry.why += f"; {fault} was left out: {error}"
         return script
 
+    def _paced(self, recording: Recording) -> Script:
+        return Script.from_recording(recording, speed=self.speed, gap_s=self.gap_s)
+
     @functools.cached_property
     def _recordings(self) -> list[Recording]:
-        with self._lock:
-            return [] if self._version is None else self.library.of_version(self._version_number())
+        return [] if self._version is None else self.library.of_version(self._version_number())
 
     def _version_number(self) -> str:
         return self.library.newest if self._version in (None, NEWEST) else str(self._version)
@@ -208,10 +211,7 @@ class FakeOllama(HTTPServer):
     def _refuse(self, connection: Connection, error: ProtocolError, number: int, index: int) -> None:
         """Answer what is no HTTP as Go's net/http does, and note it."""
         entry = Entry(connection=number, index=index, head=None, body=b"", why=str(error))
-        status = error.status if isinstance(error, RequestTooLarge) else 400
-        text = f"{status} {http.HTTPStatus(status).phrase}"
-        script = _answer_at_once(status, "text/plain; charset=utf-8", text, how=HowItEnds.CLOSE)
-        self._play(connection, script, entry, time.monotonic())
+        self._play(connection, not_http(error), entry, time.monotonic())
 
     def _play(self, connection: Connection, script: Script, entry: Entry, arrived_s: float) -> bool:
         entry.date = http_date()
@@ -253,22 +253,3 @@ class _NoExpectation(WerkzeugResponse):
 def _wants_close(head: RequestHead) -> bool:
     connection = {v.strip().lower() for k, v in head.headers if k.lower() == "connection" for v in v.split(",")}
     return "close" in connection or (head.version == "HTTP/1.0" and "keep-alive" not in connection)
-
-
-def _answer_at_once(status: int, content_type: str, body: str, *, how: HowItEnds = HowItEnds.KEEP_OPEN) -> Script:
-    """A short answer in Ollama's form (see the recordings `error-*`)."""
-    headers = [("Content-Type", content_type), ("Date", ""), ("Content-Length", str(len(body.encode())))]
-    if how is HowItEnds.CLOSE:
-        headers = [("Content-Type", content_type), ("Connection", "close")]
-    head = Head(status, http.HTTPStatus(status).phrase, tuple(headers))
-    send = Send(0.0, (head, Raw(body.encode())))
-    return Script(method="GET", sends=(send,), ending=Ending(how=how, at_s=0.0))
-
-
-def _not_found(request: Request, *, known_path: bool) -> Script:
-    """404 as Ollama gives it: for a model that it does not have, or for a route that it does not have."""
-    model = request.json.get("model") or request.json.get("name") if isinstance(request.json, dict) else None
-    if not known_path or model is None:
-        return _answer_at_once(404, "text/plain", "404 page not found")
-    error = json.dumps({"error": f"model '{model}' not found"}, separators=(",", ":"), ensure_ascii=False)
-    return _answer_at_once(404, "application/json; charset=utf-8", error)

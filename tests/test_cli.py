@@ -76,6 +76,7 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["serve", "--scenario", "nope"], "there is no scenario called 'nope'"),
         (["serve", "--port", "70000"], "there is no port 70000"),
         (["check", "missing"], "no such recording"),
+        (["report", "missing"], "missing cannot be read"),
         (["lst"], "No such command"),
     ],
 )
@@ -85,6 +86,18 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments: list[str], sentenc
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_report_prints_the_grid_of_an_earlier_run_and_refuses_half_a_file(tmp_path: Path) -> None:
+    ran = harness("run", "--client", "requests", "--scenario", "next-line", "--out", "here", cwd=tmp_path)
+    again = harness("report", "here", cwd=tmp_path)
+    assert again.returncode == 0
+    assert ran.stdout.startswith(again.stdout)
+    file = tmp_path / "here" / "results.ndjson"
+    file.write_bytes(file.read_bytes()[:-20])
+    half = harness("report", "here", cwd=tmp_path)
+    assert half.returncode == 2
+    assert "results.ndjson is corrupt or only half written; run again" in half.stderr
 
 
 def test_check_names_every_defect(tmp_path: Path) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import date
 from pathlib import Path
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness import expectations
-from harness.cli.output import console, progress_console
+from harness.cli.output import progress_console
+from harness.cli.report import known_issues_option, print_report
 from harness.library import Library, fixtures
 from harness.matrix import plan
-from harness.report import terminal
 from harness.results import Writer, fingerprint, result
 from harness.runner import CellRun, Runner
 
@@ -39,11 +38,7 @@ _JOBS = max(4, 3 * (os.cpu_count() or 1))
     show_default=True,
     help="Where results.ndjson goes.",
 )
-@click.option(
-    "--known-issues",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Known issues to expect, instead of those that come with ollama-harness.",
-)
+@known_issues_option
 def run(
     *,
     clients: tuple[str, ...],
@@ -90,10 +85,6 @@ def run(
         click.echo(f"interrupted; what was run so far is in {writer.partial}, and is no whole result", err=True)
         sys.exit(3)
     full = not (clients or scenarios or recordings or versions)
-    report = expectations.assess(results.cells, issues, full=full, today=date.today())
-    screen = console()
-    screen.print(terminal.render(report, screen))
-    known = sum(one.issue is not None and one.met for one in report.assessments)
-    counts = f"{len(results.cells)} cells, {len(report.unexpected)} not as expected, {known} known issues seen"
-    click.echo(f"\n{counts}; {writer.path}")
-    sys.exit(report.exit_code)
+    exit_code = print_report(results, issues, full=full)
+    click.echo(f"results: {writer.path}")
+    sys.exit(exit_code)

@@ -21,6 +21,7 @@ __all__ = ["serve"]
 @click.option("--ollama-version", metavar="V", help="Answer as this version did; the newest recorded otherwise.")
 @click.option("--scenario", "scenario_name", metavar="NAME", help="Put this scenario's faults into every answer.")
 @click.option("--speed", type=click.FloatRange(min=0), default=1.0, show_default=True, help="1 as recorded, 0 at once.")
+@click.option("--gap", "gap_s", type=click.FloatRange(min=0), help="Seconds between any two segments, instead.")
 @click.option("--any-model", is_flag=True, help="Answer whatever model is asked for.")
 def serve(
     *,
@@ -29,13 +30,16 @@ def serve(
     ollama_version: str | None,
     scenario_name: str | None,
     speed: float,
+    gap_s: float | None,
     any_model: bool,
 ) -> None:
     """Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints one line for each request."""
     library = Library()
     version = ollama_version or library.newest
     faults = scenario(scenario_name).faults if scenario_name else ()
-    server = FakeOllama(host, port, version=version, library=library, speed=speed, faults=faults, any_model=any_model)
+    server = FakeOllama(
+        host, port, version=version, library=library, speed=speed, gap_s=gap_s, faults=faults, any_model=any_model
+    )
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from rich.console import Console, Group, RenderableType
@@ -47,9 +47,10 @@ def render(report: Report, console: Console) -> RenderableType:
     """The whole report of a run."""
     symbols = Symbols(console.encoding)
     parts: list[RenderableType] = [_grid(report.assessments, symbols), _legend(report.assessments, symbols)]
-    parts += [_canaries(report.assessments)]
+    parts += [_canaries(report.assessments), *_absent(report.assessments)]
     parts += [_unexpected(one) for one in report.unexpected]
     parts += [Text(f"\nknown issues: {line}", style="red") for line in report.stale]
+    parts.append(_summary(report))
     return Group(*parts)
 
 
@@ -109,6 +110,22 @@ def _canaries(assessments: Iterable[Assessment]) -> Text:
         shown = f"{name.removeprefix('canary-')} {'/'.join(verdicts)} {len(mine) - len(wrong)}/{len(mine)}   "
         text.append(shown, style="bold red" if wrong else "dim")
     return text
+
+
+def _absent(assessments: Iterable[Assessment]) -> Iterator[Text]:
+    """A line for each client that could do nothing at all: its library is not installed."""
+    by_client: dict[str, list[Assessment]] = {}
+    for one in assessments:
+        by_client.setdefault(one.result.client, []).append(one)
+    for mine in by_client.values():
+        if len(mine) > 1 and {one.result.verdict for one in mine} == {Verdict.UNSUPPORTED}:
+            yield Text(mine[0].result.why, style="yellow")
+
+
+def _summary(report: Report) -> Text:
+    known = sum(one.issue is not None and one.met for one in report.assessments)
+    counts = f"{len(report.assessments)} cells, {len(report.unexpected)} not as expected, {known} known issues seen"
+    return Text(f"\n{counts}")
 
 
 def _unexpected(one: Assessment) -> Text:
