@@ -19,13 +19,15 @@ BLOCKS = dict(
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    shutil.copytree(ROOT / "harness", tmp_path / "harness", ignore=shutil.ignore_patterns("__pycache__", "_fixtures"))
+    skipped = shutil.ignore_patterns("__pycache__", "_fixtures")
+    shutil.copytree(ROOT / "harness", tmp_path / "harness", ignore=skipped, copy_function=shutil.copyfile)
     recordings = tmp_path / "fixtures" / "recordings" / "0.32.15"
     recordings.mkdir(parents=True)
     for name in ("generate-stream", "chat-stream"):
         for suffix in (".ndjson", ".meta.json"):
-            shutil.copy(ROOT / "fixtures" / "recordings" / "0.32.15" / f"{name}{suffix}", recordings)
-    shutil.copy(ROOT / "fixtures" / "known_issues.toml", tmp_path / "fixtures")
+            file = f"{name}{suffix}"
+            shutil.copyfile(ROOT / "fixtures" / "recordings" / "0.32.15" / file, recordings / file)
+    shutil.copyfile(ROOT / "fixtures" / "known_issues.toml", tmp_path / "fixtures" / "known_issues.toml")
     return tmp_path
 
 
@@ -55,7 +57,7 @@ def add(copy: Path, name: str, *, before: str | None = None) -> None:
 
 def test_each_example_is_short() -> None:
     assert len(BLOCKS) == 4
-    assert all(len(block.strip().splitlines()) <= 10 for block in BLOCKS.values())
+    assert all(len(block.strip().splitlines()) < 10 for block in BLOCKS.values())
 
 
 def test_a_client_is_one_module(copy: Path) -> None:
