@@ -83,10 +83,12 @@ class Connection:
         while not (body := read_body(bytes(self._buffer), head, method=head.method)).whole:
             if body.error is not None:
                 raise ProtocolError(body.error, "RFC 9112 section 7.1")
-            if len(self._buffer) > MAX_BODY_BYTES:
+            if len(self._buffer) + body.needs > MAX_BODY_BYTES:
                 raise RequestTooLarge(413, "request body")
-            if not self._more():
-                raise self._broken_off("request body")
+            enough = len(self._buffer) + body.needs
+            while len(self._buffer) < enough:
+                if not self._more():
+                    raise self._broken_off("request body")
         del self._buffer[: body.size]
         return head, body.data
 

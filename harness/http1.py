@@ -50,14 +50,15 @@ class Body:
     """As much of a body as is there: its `data`, transfer coding removed.
 
     `whole` is whether the message has ended by its own framing; for a body that only the end of the connection
-    ends, `until_close`, it never is. `size` is how many bytes of the wire were read. `error` says why reading had
-    to stop, if the framing is broken; `data` is what came before.
+    ends, `until_close`, it never is. `size` is how many bytes of the wire were read, `needs` how many more it takes
+    at the least. `error` says why reading had to stop, if the framing is broken; `data` is what came before.
     """
 
     data: bytes
     whole: bool
     size: int
     until_close: bool = False
+    needs: int = 1
     error: str | None = None
 
 
@@ -110,7 +111,8 @@ def read_body(data: bytes, head: RequestHead | ResponseHead, *, method: str) -> 
         raise ProtocolError(f"no valid Content-Length: {', '.join(sorted(lengths))}", "RFC 9112 section 6.3")
     if lengths:
         length = int(lengths.pop())
-        return Body(data[:length], whole=len(data) >= length, size=min(length, len(data)))
+        needs = max(0, length - len(data))
+        return Body(data[:length], whole=not needs, size=min(length, len(data)), needs=needs)
     if is_response:
         return Body(data, whole=False, size=len(data), until_close=True)
     return Body(b"", whole=True, size=0)

@@ -85,9 +85,13 @@ class Journal:
         with self._changed:
             return self._changed.wait_for(lambda: condition(tuple(self._entries)), timeout_s)
 
-    def wait_for_more(self, than: int, *, timeout_s: float) -> bool:
-        """Wait until there are more than so many entries."""
-        return self.wait_for(lambda entries: len(entries) > than, timeout_s=timeout_s)
+    def take_settled(self, *, timeout_s: float) -> list[Entry]:
+        """Take out the entries that are settled, waiting for one if there is none: for a server that runs for long."""
+        self.wait_for(lambda entries: any(entry.ended_by for entry in entries), timeout_s=timeout_s)
+        with self._changed:
+            settled = [entry for entry in self._entries if entry.ended_by]
+            self._entries = [entry for entry in self._entries if not entry.ended_by]
+        return settled
 
     def wait_until_settled(self, *, timeout_s: float = 5.0) -> bool:
         """Wait until every request received so far has been answered to its end, or its client has left."""

@@ -139,7 +139,8 @@ class Runner:
             worker = WorkerProcess(client, self._environment)
             with self._lock:
                 self._all.append(worker)
-                self.versions[client] = worker.version
+                if worker.version:  # a canary has none, nor has a library that is missing
+                    self.versions[client] = worker.version
         try:
             yield worker
         finally:

@@ -33,7 +33,7 @@ def serve(
     gap_s: float | None,
     any_model: bool,
 ) -> None:
-    """Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints one line for each request."""
+    """Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints a line for each request answered."""
     library = Library()
     version = ollama_version or library.newest
     faults = scenario(scenario_name).faults if scenario_name else ()
@@ -51,15 +51,16 @@ def serve(
         if faults:
             click.echo(f"faults in every answer that they apply to: {', '.join(map(str, faults))}")
         click.echo("Ctrl-C stops it.")
-        told = 0
         while not stop.is_set():
-            for entry in server.journal.entries[told:]:
+            for entry in server.journal.take_settled(
+                timeout_s=0.2
+            ):  # a signal cannot wake it, so it looks now and then
                 click.echo(_line(entry))
-                told += 1
-            server.journal.wait_for_more(told, timeout_s=0.2)  # a signal cannot wake it, so it looks now and then
     click.echo("stopped")
 
 
 def _line(entry: Entry) -> str:
     clock = entry.arrived_at.astimezone().strftime("%H:%M:%S")
-    return f"{clock}  {entry.connection}.{entry.index}  {entry.request_line}  ->  {entry.answered_by}  ({entry.why})"
+    last_s = entry.sent[-1][0] if entry.sent else 0.0
+    sent = f"{len(entry.sent)} segments in {last_s:.3f} s, {entry.ended} by {entry.ended_by}"
+    return f"{clock}  {entry.connection}.{entry.index}  {entry.request_line}  {entry.answered_by} ({entry.why})  {sent}"

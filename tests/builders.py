@@ -1,0 +1,142 @@
+"""Small recordings, scripts and results, built in one line; and hypothesis strategies for any of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from harness.recording import Ended, Frame, Headers, Recording, Request, Response
+from harness.reference import Reference, decode
+from harness.results import Result
+from harness.script import HowItEnds, Script
+from harness.verdict import Verdict
+
+NDJSON, SSE, JSON, TEXT = "application/x-ndjson", "text/event-stream", "application/json", "text/plain"
+DATE = "Thu, 01 Jan 1970 00:00:00 GMT"
+HELLO, WORLD, DONE = (
+    {"model": "m", "response": "Hello", "done": False},
+    {"model": "m", "response": " world", "done": False},
+    {"model": "m", "response": "", "done": True, "done_reason": "stop"},
+)
+#: Every character at which some line splitter splits, though NDJSON does not.
+NO_LINE_ENDS = ("\u0085", "\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e")
+
+
+def line(record: Any) -> bytes:
+    """A record as Ollama writes it."""
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def recording(
+    *frames: bytes,
+    media_type: str = NDJSON,
+    headers: Headers | None = None,
+    status: int = 200,
+    reason: str = "OK",
+    id: str = "1.0.0/generate-small",
+    method: str = "POST",
+    path: str = "/api/generate",
+    ended: Ended = Ended.COMPLETE,
+    note: str | None = None,
+    request_json: Any = None,
+) -> Recording:
+    """A chunked answer (or what `headers` make of it): head at 0.1 s, then a frame each 0.1 s, then the end."""
+    if headers is None:
+        headers = (("Content-Type", media_type), ("Date", "then"), ("Transfer-Encoding", "chunked"))
+    return Recording(
+        id=id,
+        ollama_version="1.0.0",
+        recorded_at="2026-11-22T19:20:02+00:00",
+        platform="Linux",
+        request=Request(method=method, path=path, json=request_json),
+        response=Response(status=status, reason=reason, headers=headers, head_at_s=0.1),
+        frames=tuple(Frame(at_s=0.1 * (index + 2), data=data) for index, data in enumerate(frames)),
+        ended=ended,
+        ended_at_s=0.1 * (len(frames) + 2),
+        note=note,
+    )
+
+
+def stream(*records: Any, **changes: Any) -> Script:
+    """A script of NDJSON records, one a chunk, that ends well."""
+    return Script.from_recording(recording(*map(line, records), **changes))
+
+
+def plain(body: bytes, *, media_type: str = JSON, length: bool = True, **changes: Any) -> Script:
+    """A script of a body that is not chunked: with a Content-Length, or ended by the end of the connection."""
+    headers = (("Content-Type", media_type), *((("Content-Length", str(len(body))),) if length else ()))
+    return Script.from_recording(recording(*([body] if body else []), headers=headers, **changes))
+
+
+def message(body: bytes, *fields: str, status: str = "200 OK") -> bytes:
+    """An answer's bytes: head, then body as it is."""
+    return "\r\n".join([f"HTTP/1.1 {status}", *fields, "", ""]).encode() + body
+
+
+def chunked(body: bytes, media_type: str = NDJSON) -> bytes:
+    """An answer's bytes, the body as one chunk."""
+    return message(
+        b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body), f"Content-Type: {media_type}", "Transfer-Encoding: chunked"
+    )
+
+
+def seen(wire: bytes, how: HowItEnds = HowItEnds.KEEP_OPEN, method: str = "POST") -> Reference:
+    """What a perfect client sees of these bytes."""
+    return decode(wire, how, method=method)
+
+
+def result(
+    verdict: Verdict = Verdict.PASS, client: str = "requests", scenario: str = "stream", **changes: Any
+) -> Result:
+    """One cell's line of results."""
+    fields: dict[str, Any] = {
+        "client": client,
+        "scenario": scenario,
+        "recording": "0.32.15/chat-stream",
+        "requirement": "MUST",
+        "layer": "http",
+        "verdict": verdict,
+        "why": "handed out all 12 records",
+        "end": "complete (whole)",
+        "due": 12,
+        "got": 12,
+    }
+    return Result(**{**fields, **changes})
+
+
+# -------------------------------------------------------------------------------------------------- strategies
+
+#: Text of any kind, line ends of all standards among it, but for what no UTF-8 can hold.
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(NO_LINE_ENDS)
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+
+#: Records as a stream holds them: objects, mostly with the fields that mean something.
+records = st.fixed_dictionaries(
+    {},
+    optional={
+        "response": texts,
+        "done": st.booleans(),
+        "status": texts,
+        "error": texts,
+        "message": st.fixed_dictionaries({"role": st.just("assistant"), "content": texts}),
+        "extra": json_values,
+    },
+)
+
+
+def cuts(data: bytes) -> st.SearchStrategy[list[bytes]]:
+    """All the ways to cut `data` into pieces, none of them empty."""
+    inner = st.sets(st.integers(1, len(data) - 1), max_size=8) if len(data) > 1 else st.just(set[int]())
+    return inner.map(lambda places: _cut(data, sorted(places)))
+
+
+def _cut(data: bytes, places: list[int]) -> list[bytes]:
+    edges = [0, *places, len(data)]
+    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
