@@ -2,7 +2,7 @@
 
 Some fields of a request decide what kind of answer it gets (the model, whether it streams, tools, format, ...); a
 recording answers only requests that agree in all of them. Prompts, messages and options do not decide: among the
-recordings left, the one that differs in the fewest of these wins, then one that was taken without doing anything to
+recordings left, one made with the same Host or Origin wins, then the one that differs in the fewest of these wins, then one that was taken without doing anything to
 the server (no `note`), then the longest (frames, then bytes), then the first by name. An error is the answer to one
 particular request, so a recorded error answers only a request equal to its own.
 """
@@ -72,9 +72,10 @@ def match(request: Request, recordings: Iterable[Recording], *, any_model: bool 
     return Match(winner, why)
 
 
-def _rank(request: Request, recording: Recording) -> tuple[int, bool, int, int, str]:
+def _rank(request: Request, recording: Recording) -> tuple[int, int, bool, int, int, str]:
+    special = sum(name.lower() in _HEADERS for name, _ in recording.request.headers)
     free = _free_differences(request, recording.request)
-    return len(free), recording.note is not None, -len(recording.frames), -len(recording.body), recording.id
+    return -special, len(free), recording.note is not None, -len(recording.frames), -len(recording.body), recording.id
 
 
 def _differences(request: Request, recording: Recording, *, any_model: bool) -> list[str]:

@@ -1,0 +1,161 @@
+"""known_issues.toml: strict in both directions, and every way to get it wrong has its sentence."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ExpectationError, UnknownName
+from harness.expectations import assess, load
+from harness.results import Result
+from harness.verdict import Verdict
+
+TODAY = date(2026, 11, 22)
+ENTRY = """\
+[[issue]]
+client = "ollama"
+scenario = "next-line"
+verdict = "false-alarm"
+reason = "splits at U+0085"
+link = "https://example.org/1"
+review = 2027-06-01
+"""
+
+
+def cell(
+    client: str, verdict: Verdict, *, scenario: str = "next-line", requirement: str = "MUST", recording: str = "1/r"
+) -> Result:
+    return Result(
+        client=client,
+        scenario=scenario,
+        recording=recording,
+        requirement=requirement,
+        layer="http",
+        verdict=verdict,
+        why="because",
+        end="complete (whole)",
+        due=1,
+        got=1,
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "known_issues.toml"
+    path.write_text(ENTRY, encoding="utf-8")
+    return path
+
+
+def exit_code(file: Path, *cells: Result, full: bool = False) -> int:
+    return assess(cells, load(file), full=full, today=TODAY).exit_code
+
+
+def test_the_expected_verdict_is_fine_and_so_is_a_pass_elsewhere(file: Path) -> None:
+    assert exit_code(file, cell("ollama", Verdict.FALSE_ALARM), cell("requests", Verdict.PASS), full=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("actual", "advice"),
+    [
+        (Verdict.PASS, 'known_issues.toml:1: verdict = "false-alarm" no longer holds; remove the entry'),
+        (Verdict.LENIENT, 'no longer holds; look again, it is now "lenient"'),
+        (Verdict.CORRUPT, 'no longer holds; look again, it is now "corrupt"'),
+    ],
+)
+def test_better_different_and_worse_are_red_and_name_the_line(actual: Verdict, advice: str, file: Path) -> None:
+    report = assess([cell("ollama", actual)], load(file), full=False, today=TODAY)
+    assert report.exit_code == 1
+    assert advice in report.unexpected[0].advice
+
+
+def test_what_nobody_expects_is_red_and_comes_with_the_entry_to_add(file: Path) -> None:
+    report = assess([cell("requests", Verdict.FALSE_ALARM)], load(file), full=False, today=TODAY)
+    assert report.exit_code == 1
+    assert (
+        '[[issue]] client = "requests", scenario = "next-line", verdict = "false-alarm"' in report.unexpected[0].advice
+    )
+
+
+def test_an_entry_whose_review_date_has_passed_is_red(file: Path) -> None:
+    report = assess([cell("ollama", Verdict.FALSE_ALARM)], load(file), full=False, today=date(2028, 1, 1))
+    assert report.exit_code == 1
+    assert "known_issues.toml:1: the review date 2027-06-01 has passed" in report.stale[0]
+
+
+def test_an_entry_that_matches_nothing_is_red_on_full_runs_only(file: Path) -> None:
+    assert exit_code(file, cell("requests", Verdict.PASS)) == 0
+    assert exit_code(file, cell("requests", Verdict.PASS), full=True) == 1
+
+
+def test_an_entry_covers_twenty_cells_at_most(file: Path) -> None:
+    cells = [cell("ollama", Verdict.FALSE_ALARM, recording=f"1/r{n}") for n in range(21)]
+    assert exit_code(file, *cells[:20]) == 0
+    assert exit_code(file, *cells) == 1
+
+
+def test_a_star_stands_for_all_clients_but_never_for_canaries(file: Path) -> None:
+    file.write_text(ENTRY.replace('"ollama"', '"*"'), encoding="utf-8")
+    assert exit_code(file, cell("ollama", Verdict.FALSE_ALARM), cell("httpx", Verdict.FALSE_ALARM)) == 0
+    assert exit_code(file, cell("ollama", Verdict.FALSE_ALARM), cell("canary-perfect", Verdict.FALSE_ALARM)) == 3
+
+
+def test_what_is_only_observed_never_gates(file: Path) -> None:
+    for verdict in (Verdict.PASS, Verdict.SILENT_LOSS, Verdict.CRASH):
+        assert exit_code(file, cell("requests", verdict, requirement="OBSERVE")) == 0
+
+
+def test_inconclusive_is_never_fine(file: Path) -> None:
+    assert exit_code(file, cell("requests", Verdict.INCONCLUSIVE)) == 3
+    assert exit_code(file, cell("requests", Verdict.INCONCLUSIVE, requirement="OBSERVE")) == 3
+    assert exit_code(file, cell("ollama", Verdict.INCONCLUSIVE)) == 3, "nor does a known issue excuse it"
+    assert exit_code(file, cell("requests", Verdict.INCONCLUSIVE), cell("httpx", Verdict.CRASH)) == 1
+
+
+def test_unsupported_is_not_red_but_nothing_else_is_3(file: Path) -> None:
+    assert exit_code(file, cell("ollama", Verdict.UNSUPPORTED), cell("requests", Verdict.PASS)) == 0
+    assert exit_code(file, cell("ollama", Verdict.UNSUPPORTED)) == 3
+    assert exit_code(file) == 3
+
+
+def test_a_canary_that_gets_away_spoils_everything(file: Path) -> None:
+    fine = cell("requests", Verdict.PASS)
+    assert exit_code(file, fine, cell("canary-deaf", Verdict.SILENT_LOSS, scenario="cut-after-record")) == 0
+    assert exit_code(file, fine, cell("canary-deaf", Verdict.PASS, scenario="cut-after-record")) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('reason = "splits at U+0085"\n', "", "known_issues.toml:1: reason is missing"),
+        ('"https://example.org/1"', '""', "link is missing"),
+        ("2027-06-01", '"soon"', "review is missing or no date"),
+        ('"false-alarm"', '"pass"', "verdict 'pass' cannot be expected"),
+        ('"false-alarm"', '"inconclusive"', "verdict 'inconclusive' cannot be expected"),
+        ('"false-alarm"', '"wrong"', "verdict 'wrong' cannot be expected"),
+        ('"next-line"', '"*"', None),
+        ('"ollama"\nscenario = "next-line"', '"*"\nscenario = "*"', "only one of client and scenario may be"),
+        ("review =", 'note = "x"\nreview =', "note is no field of an entry"),
+        ("[[issue]]", "[[issue", "is no TOML"),
+    ],
+)
+def test_each_mistake_in_an_entry_has_its_sentence(old: str, new: str, sentence: str | None, file: Path) -> None:
+    file.write_text(ENTRY.replace(old, new), encoding="utf-8")
+    if sentence is None:
+        load(file)
+        return
+    with pytest.raises(ExpectationError) as caught:
+        load(file)
+    assert sentence in str(caught.value)
+
+
+def test_names_in_entries_are_checked(file: Path) -> None:
+    file.write_text(ENTRY.replace('"ollama"', '"olama"'), encoding="utf-8")
+    with pytest.raises(UnknownName, match="did you mean ollama"):
+        load(file)
+
+
+def test_the_second_entry_is_found_on_its_own_line(file: Path) -> None:
+    file.write_text(f"# a comment\n{ENTRY}\n{ENTRY}", encoding="utf-8")
+    assert [one.place.rpartition(":")[2] for one in load(file)] == ["2", "10"]

@@ -1,0 +1,101 @@
+"""Which recording answers a request, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.library import Library
+from harness.matching import Match, Nearest, match
+from harness.recording import Recording, Request
+
+MODEL = "smollm2:135m"
+HI = [{"role": "user", "content": "Hi there"}]
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+
+
+@pytest.fixture(scope="module")
+def recordings() -> list[Recording]:
+    return Library().of_version("0.32.15")
+
+
+def post(path: str, **json: Any) -> Request:
+    return Request(method="POST", path=path, json={"model": MODEL, **json})
+
+
+@pytest.mark.parametrize(
+    ("request_", "name"),
+    [
+        (post("/api/generate", prompt="New"), "generate-stream"),
+        (post("/api/generate", prompt="New", stream=True), "generate-stream"),
+        (post("/api/generate", prompt="New", stream=False), "generate-nonstream"),
+        (post("/api/generate", prompt="New", format="json"), "generate-format-json"),
+        (post("/api/generate"), "generate-load"),
+        (post("/api/generate", keep_alive=0), "generate-unload"),
+        (post("/api/chat", messages=HI), "chat-stream"),
+        (post("/api/chat", messages=HI, stream=False), "chat-nonstream"),
+        (post("/api/chat", messages=[]), "chat-load"),
+        (post("/api/chat", messages=HI, logprobs=True), "chat-logprobs"),
+        (post("/api/chat", model="smollm2-tools:135m", messages=HI, tools=TOOLS), "chat-tools-text"),
+        (post("/api/chat", model="smollm2-think:135m", messages=HI, think=True), "chat-think-stream"),
+        (post("/api/embed", model="smollm2-embed:135m", input="x"), "embed-many"),
+        (Request(method="GET", path="/api/tags"), "tags"),
+        (Request(method="HEAD", path="/api/tags"), "tags-head"),
+        (Request(method="GET", path="/api/tags", headers=(("Origin", "http://evil.example"),)), "error-foreign-origin"),
+    ],
+)
+def test_what_decides_decides(request_: Request, name: str, recordings: list[Recording]) -> None:
+    found = match(request_, recordings)
+    assert isinstance(found, Match), found.why
+    assert found.recording.name == name
+
+
+def test_each_recording_that_nothing_was_done_to_answers_its_own_request(recordings: list[Recording]) -> None:
+    for one in recordings:
+        found = match(one.request, recordings)
+        assert isinstance(found, Match), (one.id, found.why)
+        assert found.recording.request == one.request, one.id
+        assert found.why.startswith("the same request")
+        assert found.recording.note is None or one.note is not None
+
+
+def test_a_recorded_error_answers_only_its_own_request(recordings: list[Recording]) -> None:
+    for one in recordings:
+        if one.response.status < 400 or not isinstance(one.request.json, dict):
+            continue
+        other = Request(method="POST", path=one.request.path, json={**one.request.json, "user": "somebody else"})
+        found = match(other, recordings)
+        assert isinstance(found, Nearest) or found.recording.response.status < 400, one.id
+
+
+def test_a_server_that_something_was_done_to_comes_last(recordings: list[Recording]) -> None:
+    by_name = {one.name: one for one in recordings}
+    asked = by_name["fault-server-killed-generate"].request
+    found = match(asked, recordings)
+    assert isinstance(found, Match)
+    assert found.recording.name == "generate-long"
+    assert "chosen before" in found.why
+
+
+def test_what_comes_nearest_is_named_with_the_field_that_differs(recordings: list[Recording]) -> None:
+    found = match(post("/api/chat", model="llama3", messages=HI), recordings)
+    assert isinstance(found, Nearest)
+    assert found.recording is not None
+    assert found.recording.name == "chat-stream"
+    assert found.why == f'nearest is 0.32.15/chat-stream; model: recorded "{MODEL}", asked "llama3"'
+    assert isinstance(match(post("/api/chat", model="llama3", messages=HI), recordings, any_model=True), Match)
+
+
+def test_the_wrong_method_and_an_unknown_path_are_said(recordings: list[Recording]) -> None:
+    wrong = match(Request(method="DELETE", path="/api/tags"), recordings)
+    assert isinstance(wrong, Nearest)
+    assert "method: recorded GET, asked DELETE" in wrong.why
+    assert match(Request(method="GET", path="/nowhere"), recordings) == Nearest(
+        None, "no recording has the path /nowhere"
+    )
+
+
+def test_the_same_request_gets_the_same_answer_whatever_the_order(recordings: list[Recording]) -> None:
+    asked = post("/api/generate", prompt="New")
+    assert match(asked, recordings) == match(asked, list(reversed(recordings)))

@@ -1,0 +1,119 @@
+"""results.ndjson: whole or refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import ResultsError
+from harness.library import Library
+from harness.matrix import cell as cell_by_id
+from harness.results import Result, Results, Writer, _quiet, result
+from harness.runner import Runner
+from harness.verdict import Verdict
+
+
+def cell(client: str) -> Result:
+    return Result(
+        client=client,
+        scenario="stream",
+        recording="0.32.15/chat-stream",
+        requirement="MUST",
+        layer="http",
+        verdict=Verdict.PASS,
+        why="handed out all 3 records – ✓",
+        end="complete (whole)",
+        due=3,
+        got=3,
+    )
+
+
+def write(directory: Path, *clients: str, planned: int | None = None) -> Path:
+    writer = Writer(directory, planned=len(clients) if planned is None else planned, recordings={"b": "2", "a": "1"})
+    for client in clients:
+        writer.add(cell(client))
+    writer.finish(clients={"requests": "2.32"})
+    return writer.path
+
+
+def test_what_is_written_is_read_sorted(tmp_path: Path) -> None:
+    results = Results.load(write(tmp_path, "requests", "httpx"))
+    assert results.cells == (cell("httpx"), cell("requests"))
+    assert (results.header.planned, results.header.clients) == (2, {"requests": "2.32"})
+    assert list(tmp_path.iterdir()) == [tmp_path / "results.ndjson"]
+
+
+def test_two_runs_differ_in_the_headers_time_only(tmp_path: Path) -> None:
+    first = write(tmp_path / "1", "requests", "httpx").read_bytes().splitlines()
+    second = write(tmp_path / "2", "httpx", "requests").read_bytes().splitlines()
+    assert first[1:] == second[1:]
+    headers: list[dict[str, Any]] = [json.loads(lines[0]) for lines in (first, second)]
+    assert [{**header, "started_at": ""} for header in headers] == [{**headers[0], "started_at": ""}] * 2
+
+
+def test_a_killed_run_leaves_only_what_is_named_partial(tmp_path: Path) -> None:
+    writer = Writer(tmp_path, planned=2, recordings={})
+    writer.add(cell("requests"))
+    writer.abandon()
+    assert [path.name for path in tmp_path.iterdir()] == ["results.partial.ndjson"]
+    with pytest.raises(ResultsError):
+        Results.load(writer.partial)
+
+
+def test_a_killed_run_leaves_the_results_before_it_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, "requests")
+    before = path.read_bytes()
+    Writer(tmp_path, planned=2, recordings={}).abandon()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda lines: lines[:-1], "no footer, or another count"),
+        (lambda lines: [*lines[:1], *lines[2:]], "no footer, or another count"),
+        (lambda lines: lines[1:], "no header of schema 1"),
+        (lambda lines: [], "no header of schema 1"),
+        (lambda lines: [lines[0].replace(b'"schema":1', b'"schema":2'), *lines[1:]], "no header of schema 1"),
+        (lambda lines: [lines[0].replace(b'"planned":2', b'"planned":3'), *lines[1:]], "2 of 3 planned cells"),
+        (lambda lines: [*lines[:-1], lines[-1][:5]], "corrupt or only half written"),
+        (lambda lines: [lines[0], lines[1].replace(b'"pass"', b'"fine"'), *lines[2:]], "cannot read"),
+        (lambda lines: [lines[0], lines[1].replace(b'"due":3,', b""), *lines[2:]], "cannot read"),
+    ],
+)
+def test_what_is_not_whole_is_refused(spoil: Any, sentence: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "requests", "httpx")
+    path.write_bytes(b"\n".join(spoil(path.read_bytes().splitlines())))
+    with pytest.raises(ResultsError) as caught:
+        Results.load(path)
+    assert sentence in str(caught.value)
+
+
+def test_a_directory_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ResultsError, match="cannot be written to"):
+        Writer(tmp_path / "file", planned=0, recordings={})
+
+
+@pytest.mark.parametrize(
+    ("message", "quiet"),
+    [
+        ("HTTPConnectionPool(host='127.0.0.1', port=45123): x", "HTTPConnectionPool(host='127.0.0.1', port=PORT): x"),
+        ("http://127.0.0.1:8080/api", "http://127.0.0.1:PORT/api"),
+        ("<Connection object at 0x7f12ab34cd56>", "<Connection object at 0x…>"),
+        ("404 page not found", "404 page not found"),
+    ],
+)
+def test_what_changes_from_run_to_run_is_taken_out_of_messages(message: str, quiet: str) -> None:
+    assert _quiet(message) == quiet
+
+
+def test_after_a_reset_the_count_of_records_is_no_result(runner: Runner, library: Library) -> None:
+    reset, cut = (
+        result(runner.run_cell(cell_by_id(library, f"requests/{name}/0.32.15/chat-stream")))
+        for name in ("reset-after-record", "cut-after-record")
+    )
+    assert (reset.got, cut.got) == (None, 3)

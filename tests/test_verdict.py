@@ -1,0 +1,130 @@
+"""judge(): each row of its table has an example that fires, and no input is without a verdict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.reference import Cause, End, EndKind, Layer, Reference
+from harness.verdict import (
+    Crashed,
+    Ended,
+    Ending,
+    Failed,
+    Hung,
+    Outcome,
+    Raised,
+    Unsupported,
+    Verdict,
+    judge,
+)
+
+COMPLETE = End(EndKind.COMPLETE, Cause.WHOLE)
+CUT = End(EndKind.TRUNCATED, Cause.FIN)
+RESET = End(EndKind.ERROR, Cause.RST)
+RECORDS = tuple({"response": text, "done": text == "c"} for text in "abc")
+DOCUMENTED = frozenset({"lib.Error"})
+GOOD = Raised(("lib.ReadError", "lib.Error", "builtins.Exception"), "cut")
+VAGUE = Raised(("builtins.KeyError", "builtins.Exception"), "?")
+
+
+def seen(end: End, records: tuple[Any, ...] = RECORDS, due: int | None = None) -> Reference:
+    count = len(records) if due is None else due
+    return Reference(records=records, ends=dict.fromkeys(Layer, end), due=dict.fromkeys(Layer, count))
+
+
+def verdict(reference: Reference, records: tuple[Any, ...], ending: Ending, *, misrouted: bool = False) -> Verdict:
+    outcome = Outcome(records=records, ending=ending, misrouted=misrouted)
+    return judge(reference, outcome, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict
+
+
+@pytest.mark.parametrize(
+    ("expected", "end", "records", "ending"),
+    [
+        (Verdict.INCONCLUSIVE, COMPLETE, RECORDS, Failed("no connection")),
+        (Verdict.UNSUPPORTED, COMPLETE, (), Unsupported("no such call")),
+        (Verdict.CRASH, COMPLETE, RECORDS, Crashed(-11)),
+        (Verdict.HANG, COMPLETE, RECORDS, Hung(10.0)),
+        (Verdict.SILENT_LOSS, CUT, RECORDS, Ended()),
+        (Verdict.SILENT_LOSS, COMPLETE, RECORDS[:2], Ended()),
+        (Verdict.CORRUPT, COMPLETE, ({**RECORDS[0], "x": 1}, *RECORDS[1:]), Ended()),
+        (Verdict.CORRUPT, COMPLETE, (*RECORDS, RECORDS[2]), Ended()),
+        (Verdict.CORRUPT, CUT, (RECORDS[1],), GOOD),
+        (Verdict.FALSE_ALARM, COMPLETE, RECORDS, GOOD),
+        (Verdict.FALSE_ALARM, COMPLETE, RECORDS[:1], VAGUE),
+        (Verdict.WITHHELD, CUT, RECORDS[:2], GOOD),
+        (Verdict.WITHHELD, CUT, RECORDS[:2], VAGUE),
+        (Verdict.LENIENT, CUT, RECORDS, VAGUE),
+        (Verdict.PASS, CUT, RECORDS, GOOD),
+        (Verdict.PASS, COMPLETE, RECORDS, Ended()),
+    ],
+)
+def test_each_row_of_the_table_fires(expected: Verdict, end: End, records: tuple[Any, ...], ending: Ending) -> None:
+    assert verdict(seen(end), records, ending) is expected
+
+
+def test_misrouted_comes_before_what_the_client_made_of_it() -> None:
+    assert verdict(seen(COMPLETE), RECORDS, Ended(), misrouted=True) is Verdict.MISROUTED
+    assert verdict(seen(COMPLETE), (), Crashed(1), misrouted=True) is Verdict.MISROUTED
+    assert verdict(seen(COMPLETE), (), Failed("?"), misrouted=True) is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_after_a_reset_it_does_not_matter_how_many_records_the_system_let_through(count: int) -> None:
+    assert verdict(seen(RESET), RECORDS[:count], GOOD) is Verdict.PASS
+    assert verdict(seen(RESET), RECORDS[:count], VAGUE) is Verdict.LENIENT
+
+
+def test_records_beyond_those_due_may_be_handed_out_if_they_were_sent() -> None:
+    """An error line is a record to an HTTP library, and none that is due to an Ollama client."""
+    in_band = End(EndKind.ERROR, Cause.IN_BAND, "boom")
+    assert verdict(seen(in_band, due=2), RECORDS, GOOD) is Verdict.PASS
+    assert verdict(seen(in_band, due=2), RECORDS[:2], GOOD) is Verdict.PASS
+    assert verdict(seen(in_band, due=2), RECORDS[:1], GOOD) is Verdict.WITHHELD
+
+
+def test_the_layer_decides_which_end_counts() -> None:
+    reference = Reference(
+        records=RECORDS,
+        ends={Layer.HTTP: COMPLETE, Layer.OLLAMA: End(EndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD)},
+        due=dict.fromkeys(Layer, 3),
+    )
+    outcome = Outcome(records=RECORDS, ending=Ended())
+    assert judge(reference, outcome, layer=Layer.HTTP, documented=DOCUMENTED).verdict is Verdict.PASS
+    assert judge(reference, outcome, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict is Verdict.SILENT_LOSS
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+records = st.lists(json_values, max_size=4).map(tuple)
+ends = st.builds(End, st.sampled_from(EndKind), st.sampled_from(Cause))
+endings = st.one_of(
+    st.just(Ended()),
+    st.builds(Raised, st.lists(st.text(max_size=5), min_size=1, max_size=3).map(tuple), st.text(max_size=5)),
+    st.builds(Hung, st.floats(0, 100)),
+    st.builds(Crashed, st.integers(-64, 255)),
+    st.builds(Unsupported, st.text(max_size=5)),
+    st.builds(Failed, st.text(max_size=5)),
+)
+
+
+@given(end=ends, sent=records, handed=records, ending=endings, misrouted=st.booleans())
+def test_every_outcome_has_a_verdict_with_a_reason(
+    end: End, sent: tuple[Any, ...], handed: tuple[Any, ...], ending: Ending, misrouted: bool
+) -> None:
+    outcome = Outcome(records=handed, ending=ending, misrouted=misrouted)
+    judgement = judge(seen(end, sent), outcome, layer=Layer.HTTP, documented=DOCUMENTED)
+    assert judgement.verdict in Verdict
+    assert (judgement.verdict.harm is None) == (judgement.verdict in (Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED))
+
+
+@given(sent=records)
+def test_a_client_that_hands_out_what_was_sent_passes(sent: tuple[Any, ...]) -> None:
+    assert verdict(seen(COMPLETE, sent), sent, Ended()) is Verdict.PASS
+    assert verdict(seen(CUT, sent), sent, GOOD) is Verdict.PASS
