@@ -1,10 +1,10 @@
 """Which recording answers a request, and why; or which came nearest, and what differs.
 
 Some fields of a request decide what kind of answer it gets (the model, whether it streams, tools, format, ...); a
-recording answers only requests that agree in all of them. Prompts, messages and options do not decide: among the
-recordings left, one made with the same Host or Origin wins, then the one that differs in the fewest of these wins, then one that was taken without doing anything to
-the server (no `note`), then the longest (frames, then bytes), then the first by name. An error is the answer to one
-particular request, so a recorded error answers only a request equal to its own.
+recording answers only requests that agree in all of them. Prompts, messages and options do not decide. Among the
+recordings left the first wins, in this order: made with the same Host or Origin; the fewest fields that differ; taken
+without doing anything to the server (no `note`); the longest (frames, then bytes); by name. An error is the answer to
+one particular request, so a recorded error answers only a request equal to its own.
 """
 
 from __future__ import annotations

@@ -62,7 +62,9 @@ def test_parse_json_reads_what_json_can_say(value: object) -> None:
     assert parse_json(line(value)) == value
 
 
-@pytest.mark.parametrize("data", [b"NaN", b"[Infinity]", b"-Infinity", b'"\xff"', b"", b"{", b"{} {}", b"\xef\xbb\xbf{}"])
+@pytest.mark.parametrize(
+    "data", [b"NaN", b"[Infinity]", b"-Infinity", b'"\xff"', b"", b"{", b"{} {}", b"\xef\xbb\xbf{}"]
+)
 def test_parse_json_refuses_what_is_no_json(data: bytes) -> None:
     with pytest.raises(ValueError):
         parse_json(data)
@@ -85,14 +87,16 @@ def test_an_event_carries_the_json_of_its_data_lines(event: bytes, record: objec
 
 
 @pytest.mark.parametrize(
-    "record", [{"done": True}, {"status": "success"}, "[DONE]", {"type": "message_stop"}, {"type": "response.completed"}]
+    "record",
+    [{"done": True}, {"status": "success"}, "[DONE]", {"type": "message_stop"}, {"type": "response.completed"}],
 )
 def test_terminal_records(record: object) -> None:
     assert is_terminal(record)
 
 
 @pytest.mark.parametrize(
-    "record", [{"done": False}, {"done": 1}, {"done": "true"}, {"status": "pulling"}, {"error": "x"}, "DONE", None, [], 1]
+    "record",
+    [{"done": False}, {"done": 1}, {"done": "true"}, {"status": "pulling"}, {"error": "x"}, "DONE", None, [], 1],
 )
 def test_records_that_are_not_terminal(record: object) -> None:
     assert not is_terminal(record)
