@@ -44,20 +44,28 @@ class ResponseHead:
     headers: Headers
     size: int
 
+    @property
+    def media_type(self) -> str:
+        """The Content-Type without its parameters, in lower case, or ""."""
+        value = next((value for name, value in self.headers if name.lower() == "content-type"), "")
+        return value.partition(";")[0].strip().lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
     """As much of a body as is there: its `data`, transfer coding removed.
 
     `whole` is whether the message has ended by its own framing; for a body that only the end of the connection
-    ends, `until_close`, it never is. `size` is how many bytes of the wire were read, `needs` how many more it takes
-    at the least. `error` says why reading had to stop, if the framing is broken; `data` is what came before.
+    ends, `until_close`, it never is. `absent` is a body that this answer cannot have (to HEAD; 204, 304). `size` is how
+    many bytes of the wire were read, `needs` how many more it takes at the least. `error` says why reading had to stop,
+    if the framing is broken; `data` is what came before.
     """
 
     data: bytes
     whole: bool
     size: int
     until_close: bool = False
+    absent: bool = False
     needs: int = 1
     error: str | None = None
 
@@ -100,13 +108,13 @@ def read_body(data: bytes, head: RequestHead | ResponseHead, *, method: str) -> 
     """
     is_response = isinstance(head, ResponseHead)
     if isinstance(head, ResponseHead) and (method == "HEAD" or head.status < 200 or head.status in _NO_BODY):
-        return Body(b"", whole=True, size=0)
-    codings = _values(head.headers, "transfer-encoding")
+        return Body(b"", whole=True, size=0, absent=True)
+    codings = [coding for coding in _members(head.headers, "transfer-encoding") if coding]
     if codings:
         if [coding.lower() for coding in codings] != ["chunked"]:
             raise ProtocolError(f"unknown transfer coding {', '.join(codings)}", "RFC 9112 section 6.1")
         return _read_chunked(data)
-    lengths = set(_values(head.headers, "content-length"))
+    lengths = set(_members(head.headers, "content-length"))
     if len(lengths) > 1 or any(not re.fullmatch("[0-9]{1,18}", length) for length in lengths):
         raise ProtocolError(f"no valid Content-Length: {', '.join(sorted(lengths))}", "RFC 9112 section 6.3")
     if lengths:
@@ -178,6 +186,6 @@ def _headers(lines: list[bytes]) -> Headers:
     return tuple(headers)
 
 
-def _values(headers: Headers, name: str) -> list[str]:
-    """All members of a list header, over all its lines."""
-    return [part.strip() for key, value in headers if key.lower() == name for part in value.split(",") if part.strip()]
+def _members(headers: Headers, name: str) -> list[str]:
+    """All members of a list header, over all its lines; an empty place in the list is a member too."""
+    return [part.strip() for key, value in headers if key.lower() == name for part in value.split(",")]

@@ -52,7 +52,12 @@ class Library:
 
     @property
     def newest(self) -> str:
-        """The newest version recorded."""
+        """The newest version recorded.
+
+        Raises: HarnessError, if there is none.
+        """
+        if not self.versions:
+            raise HarnessError(f"{self.root} holds no recordings; give a folder that holds one folder a version")
         return self.versions[-1]
 
     def version(self, name: str) -> str:
@@ -96,6 +101,8 @@ def _version(id_: str) -> str:
     return id_.rpartition("/")[0]
 
 
-def _version_key(version: str) -> tuple[bool, tuple[int, ...], str]:
-    numbers = tuple(int(part) for part in version.removeprefix(AGAIN).split(".") if part.isdigit())
-    return version.startswith(AGAIN), numbers, version
+def _version_key(version: str) -> tuple[bool, tuple[int, ...], bool, str]:
+    """Orders versions by number, a release candidate before its release, and second takes after all."""
+    release, _, candidate = version.removeprefix(AGAIN).partition("-")
+    numbers = tuple(int(part) for part in release.split(".") if part.isdigit())
+    return version.startswith(AGAIN), numbers, not candidate, version

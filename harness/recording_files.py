@@ -107,7 +107,7 @@ def _hand_written(path: Path, id_: str) -> Recording:
     recording = Recording(
         id=id_,
         ollama_version=id_.rpartition("/")[0] or "hand-written",
-        recorded_at="",
+        recorded_at="1970-01-01T00:00:00+00:00",
         platform="hand-written",
         request=Request(method="POST", path=f"/api/{route[1]}"),
         response=Response(status=200, reason="OK", headers=headers, head_at_s=min(HAND_WRITTEN_GAP_S, end_s)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -119,7 +120,9 @@ def dump(recording: Recording) -> str:
     }
     if recording.note is not None:
         meta["note"] = recording.note
-    return _indented(meta, 0) + "\n"
+    text = _indented(meta, 0) + "\n"
+    # Half a surrogate pair is legal in JSON as an escape only.
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _indented(value: Any, depth: int) -> str:

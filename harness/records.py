@@ -10,7 +10,19 @@ import json
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-__all__ = ["DONE", "in_band_error", "is_terminal", "ndjson_lines", "parse_json", "record_ends", "sse_events"]
+__all__ = [
+    "DONE",
+    "in_band_error",
+    "is_terminal",
+    "ndjson_lines",
+    "parse_json",
+    "record_ends",
+    "sse_events",
+    "stream_records",
+]
+
+#: Content types of streams.
+STREAMS = ("application/x-ndjson", "text/event-stream")
 
 #: The terminal event of the OpenAI-style streams, which is no JSON.
 DONE = "[DONE]"
@@ -48,6 +60,21 @@ def record_ends(media_type: str, body: bytes) -> list[int]:
         if piece.strip():
             ends.append(offset)
     return ends
+
+
+def stream_records(media_type: str, body: bytes) -> list[Any]:
+    """The records of a stream, one for each of `record_ends`; None for one that cannot be read. No stream has none."""
+    if media_type not in STREAMS:
+        return []
+    parse = event_record if media_type == "text/event-stream" else parse_json
+    records, start = [], 0
+    for end in record_ends(media_type, body):
+        try:
+            records.append(parse(body[start:end]))
+        except ValueError:
+            records.append(None)
+        start = end
+    return records
 
 
 def parse_json(data: bytes) -> Any:

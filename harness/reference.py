@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.errors import ProtocolError
 from harness.http1 import Body, ResponseHead, read_body, read_response_head
-from harness.records import event_record, in_band_error, is_terminal, ndjson_lines, parse_json, sse_events
+from harness.records import STREAMS, event_record, in_band_error, is_terminal, ndjson_lines, parse_json, sse_events
 from harness.script import HowItEnds, Script, http_date
 
 __all__ = ["Cause", "End", "EndKind", "Layer", "Reference", "decode", "reference"]
@@ -97,6 +97,8 @@ def decode(wire: bytes, how: HowItEnds, *, method: str) -> Reference:
         return _both((), End(EndKind.ERROR, Cause.FRAMING, str(error)))
     if head.status >= 300:
         return _both((), End(EndKind.ERROR, Cause.STATUS, str(head.status)))
+    if body.absent:
+        return _both((), _COMPLETE)
     transport = _transport_end(body, how)
     records, bad_json = _records(head, body.data, whole=transport.kind is EndKind.COMPLETE)
     http = End(EndKind.ERROR, Cause.BAD_JSON, bad_json) if bad_json else transport
@@ -135,10 +137,9 @@ def _records(head: ResponseHead, data: bytes, *, whole: bool) -> tuple[tuple[Any
 
     The last piece of a body that is cut short is no record yet: it is left out, and nothing is wrong with it.
     """
-    media_type = next((v for k, v in head.headers if k.lower() == "content-type"), "").partition(";")[0].strip()
     records: list[Any] = []
     parse: Callable[[bytes], Any] = parse_json
-    match media_type:
+    match head.media_type:
         case "application/x-ndjson":
             pieces, ending = list(ndjson_lines(data)), b"\n"
         case "text/event-stream":
@@ -168,11 +169,8 @@ def _ollama_end(head: ResponseHead, records: tuple[Any, ...], http: End) -> tupl
             return End(EndKind.ERROR, Cause.AFTER_TERMINAL_RECORD), index + 1
     if http.kind is not EndKind.COMPLETE:
         return http, len(records)
-    stream = any(k.lower() == "content-type" and v.startswith(_STREAMS) for k, v in head.headers)
+    stream = head.media_type in STREAMS
     unfinished = any(isinstance(record, dict) and record.get("done") is False for record in records[-1:])
     if (stream and not any(map(is_terminal, records))) or (not stream and unfinished):
         return End(EndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD), len(records)
     return _COMPLETE, len(records)
-
-
-_STREAMS = ("application/x-ndjson", "text/event-stream")

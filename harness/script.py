@@ -92,7 +92,7 @@ class Script:
             else:
                 sends.append(Send(frame.at_s, (part(frame.data),)))
         whole = recording.ended is Ended.COMPLETE
-        if head.chunked and whole:
+        if head.chunked and whole and not _bodiless(recording, head):
             sends.append(Send(recording.ended_at_s, (LastChunk(),)))
         script = cls(
             method=recording.request.method,
@@ -207,7 +207,11 @@ def _ending(recording: Recording, head: Head) -> HowItEnds:
         case Ended.TIMEOUT:
             return HowItEnds.HOLD
         case Ended.COMPLETE:
-            bodiless = recording.request.method == "HEAD" or head.status in (204, 304)
-            delimited = head.chunked or head.header("content-length") is not None or bodiless
+            delimited = head.chunked or head.header("content-length") is not None or _bodiless(recording, head)
             closes = (head.header("connection") or "").lower() == "close"
             return HowItEnds.CLOSE if closes or not delimited else HowItEnds.KEEP_OPEN
+
+
+def _bodiless(recording: Recording, head: Head) -> bool:
+    """Whether the answer ends with its head, whatever that says (RFC 9112 section 6.3, rule 1)."""
+    return recording.request.method == "HEAD" or head.status in (204, 304)

@@ -159,3 +159,53 @@ def test_names_in_entries_are_checked(file: Path) -> None:
 def test_the_second_entry_is_found_on_its_own_line(file: Path) -> None:
     file.write_text(f"# a comment\n{ENTRY}\n{ENTRY}", encoding="utf-8")
     assert [one.place.rpartition(":")[2] for one in load(file)] == ["2", "10"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ENTRY.replace("[[issue]]", "[[issues]]"),
+        ENTRY.replace("[[issue]]", "[issue]"),
+        f"[settings]\nstrict = false\n{ENTRY}",
+        'issue = "none"',
+        "issue = [1]",
+        "issue = [{ client = 'ollama' }]",
+    ],
+)
+def test_what_is_no_list_of_entries_is_refused_and_not_overlooked(text: str, file: Path) -> None:
+    """Above all a table called almost like the right one: its entries would expect nothing, in silence."""
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ExpectationError):
+        load(file)
+
+
+def test_a_review_is_a_date_and_no_time(file: Path) -> None:
+    file.write_text(ENTRY.replace("2027-06-01", "2027-06-01T12:00:00Z"), encoding="utf-8")
+    with pytest.raises(ExpectationError, match="review is missing or no date"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param("# no \u2028 line\n", id="in a comment"),
+        pytest.param(ENTRY.replace("at", "\u0085 \u2028"), id="in a string"),
+        pytest.param(ENTRY.replace('"splits', '"""\n[[issue]]\n""" # "'), id="an entry in a string"),
+    ],
+)
+def test_the_line_of_an_entry_is_counted_as_toml_counts_lines(before: str, file: Path) -> None:
+    """Lines end at LF only, and what stands in a string is no entry."""
+    file.write_text(before + ENTRY, encoding="utf-8")
+    assert load(file)[-1].place == f"{file}:{before.count(chr(10)) + 1}"
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ExpectationError, match="cannot be read"):
+        load(tmp_path / "known_issues.toml")
+
+
+def test_of_two_entries_for_one_cell_the_second_matches_nothing(file: Path) -> None:
+    file.write_text(ENTRY + ENTRY, encoding="utf-8")
+    report = assess([cell("ollama", Verdict.FALSE_ALARM)], load(file), full=True, today=TODAY)
+    assert report.exit_code == 1
+    assert [text.partition(": ")[2] for text in report.stale] == ["matches no cell; remove it"]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from harness.http1 import RequestHead
 from harness.library import Library
-from harness.matching import Match, Nearest, match
+from harness.matching import Match, Nearest, match, received
 from harness.recording import Recording, Request
 
 MODEL = "smollm2:135m"
@@ -99,3 +100,33 @@ def test_the_wrong_method_and_an_unknown_path_are_said(recordings: list[Recordin
 def test_the_same_request_gets_the_same_answer_whatever_the_order(recordings: list[Recording]) -> None:
     asked = post("/api/generate", prompt="New")
     assert match(asked, recordings) == match(asked, list(reversed(recordings)))
+
+
+@pytest.mark.parametrize("body", [b"[1, 2]", b'"text"', b"5"])
+def test_a_body_of_json_that_is_no_object_is_not_an_empty_body(body: bytes, recordings: list[Recording]) -> None:
+    head = RequestHead("POST", "/api/chat", "HTTP/1.1", (), 0)
+    assert isinstance(match(received(head, body), recordings), Nearest)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"null", b"\xff\xfe", b'{"model": "m"}'])
+def test_any_body_can_be_received(body: bytes) -> None:
+    head = RequestHead("POST", "/api/chat?x=y", "HTTP/1.1", (("Host", "a"),), 0)
+    request = received(head, body)
+    assert (request.method, request.path, request.headers) == ("POST", "/api/chat", (("Host", "a"),))
+    assert request.json is None or request.body is None
+
+
+@pytest.mark.parametrize("version", Library().versions)
+def test_an_ordinary_request_never_gets_an_error(version: str) -> None:
+    recordings = Library().of_version(version)
+    for request, name in (
+        (post("/api/generate", prompt="New"), "generate-stream"),
+        (post("/api/generate", prompt="New", stream=False), "generate-nonstream"),
+        (post("/api/chat", messages=HI), "chat-stream"),
+        (post("/api/chat", messages=HI, stream=False), "chat-nonstream"),
+    ):
+        found = match(request, recordings)
+        assert isinstance(found, Match)
+        assert found.recording.response.status == 200
+        assert found.recording.note is None
+        assert found.recording.name.partition("-")[0] == name.partition("-")[0]

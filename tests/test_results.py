@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import texts
+from hypothesis import given
 
 from harness.errors import ResultsError
 from harness.library import Library
@@ -117,3 +121,44 @@ def test_after_a_reset_the_count_of_records_is_no_result(runner: Runner, library
         for name in ("reset-after-record", "cut-after-record")
     )
     assert (reset.got, cut.got) == (None, 3)
+
+
+@given(texts)
+def test_any_text_comes_back_as_it_was(text: str) -> None:
+    """A message may quote what was sent: line ends of all standards among it."""
+    with tempfile.TemporaryDirectory() as name:
+        writer = Writer(Path(name), planned=1, recordings={})
+        one = replace(cell("requests"), why=text, message=text, raised=text)
+        writer.add(one)
+        written = writer.finish(clients={"x": text})
+        assert written.cells == (one,)
+        assert Results.load(writer.path) == written
+
+
+def test_half_a_surrogate_pair_in_a_message_does_not_end_the_run(tmp_path: Path) -> None:
+    """json.loads makes one of "\\ud800", and an exception may quote it."""
+    writer = Writer(tmp_path, planned=1, recordings={})
+    try:
+        writer.add(replace(cell("requests"), message="\ud800"))
+        writer.finish(clients={})
+    finally:
+        writer.abandon()
+    assert len(Results.load(writer.path).cells) == 1
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b'{"schema":1}\n{"why":"\xff"}\n{"cells":1}\n', b"[1]\n[2]\n", b"{}\n"])
+def test_what_was_never_a_results_file_is_refused(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "results.ndjson"
+    path.write_bytes(data)
+    with pytest.raises(ResultsError):
+        Results.load(path)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="cannot be read"):
+        Results.load(tmp_path / "results.ndjson")
+
+
+def test_fewer_cells_than_planned_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="1 of 2 planned cells"):
+        Results.load(write(tmp_path, "requests", planned=2))

@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 
 from harness.errors import FaultDoesNotApply
-from harness.faults.registry import fault, record_span
+from harness.faults.registry import fault, record_span, split_after_record
 from harness.parts import Chunk, LastChunk
-from harness.records import event_record, is_terminal, parse_json
+from harness.records import is_terminal, stream_records
 from harness.script import Script
 
 __all__ = ["drop_terminal_record", "error_line_after_record"]
@@ -20,11 +20,9 @@ RUNNER_DIED = "an error was encountered while running the model: unexpected EOF"
 @fault(where="the terminal record", what="drop")
 def drop_terminal_record(script: Script) -> Script:
     """End cleanly without the terminal record: nothing says `done`, and nothing says error."""
-    head, body, ends = script.head, script.body, script.record_ends()
-    parse = event_record if head is not None and head.media_type == "text/event-stream" else parse_json
-    starts = [0, *ends]
-    terminal = next((n for n, end in enumerate(ends, 1) if is_terminal(parse(body[starts[n - 1] : end]))), None)
-    if head is None or not head.chunked or terminal is None:
+    records = stream_records(script.head.media_type, script.body) if script.head and script.head.chunked else []
+    terminal = next((n for n, record in enumerate(records, 1) if is_terminal(record)), None)
+    if terminal is None:
         raise FaultDoesNotApply("this script sends no stream with a terminal record")
     start, end = record_span(script, terminal)
     script, first = script.split_at(start)
@@ -38,7 +36,7 @@ def error_line_after_record(script: Script, n: int, text: str = RUNNER_DIED) -> 
     head = script.head
     if head is None or head.media_type != "application/x-ndjson" or not head.chunked:
         raise FaultDoesNotApply("an error line stands in a chunked NDJSON stream; this script sends none")
-    script, index = script.split_at(record_span(script, n)[1])
+    script, index = split_after_record(script, n)
     last_chunk = next((i for i, _, part in script.parts() if isinstance(part, LastChunk)), None)
     if last_chunk is None:
         raise FaultDoesNotApply("this script's stream does not end cleanly, so nothing can be said at its end")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.faults.registry import fault, record_span
+from harness.faults.registry import fault, record_span, split_after_record
 from harness.parts import Raw
 from harness.script import HowItEnds, Script
 
@@ -14,7 +14,7 @@ __all__ = ["cut_after_record", "cut_inside_record", "reset_after_record"]
 @fault(where="after record n", what="close", n=3)
 def cut_after_record(script: Script, n: int) -> Script:
     """Close the connection (FIN) after record n, without the end of the message."""
-    script, index = script.split_at(record_span(script, n)[1])
+    script, index = split_after_record(script, n)
     return script.cut(index, HowItEnds.CLOSE)
 
 
@@ -36,5 +36,5 @@ def cut_inside_record(script: Script, n: int) -> Script:
 @fault(where="after record n", what="reset", n=3)
 def reset_after_record(script: Script, n: int) -> Script:
     """Reset the connection (RST) after record n, once the system has delivered all bytes before it."""
-    script, index = script.split_at(record_span(script, n)[1])
+    script, index = split_after_record(script, n)
     return script.cut(index, HowItEnds.RESET)

@@ -40,6 +40,8 @@ def replace_with_bad_gateway(script: Script, by: Literal["proxy", "nginx"]) -> S
     """Answer 502 Bad Gateway instead, as a local proxy program (empty body) or as nginx (HTML) does."""
     if script.head is None:
         raise FaultDoesNotApply("there is no answer to replace: this script sends no head")
+    if by not in _BAD_GATEWAYS:
+        raise FaultDoesNotApply(f"nobody answers as {by!r} here; known are {', '.join(_BAD_GATEWAYS)}")
     headers, body, how = _BAD_GATEWAYS[by]
     parts = (Head(502, "Bad Gateway", headers), *((Raw(body),) if body and script.method != "HEAD" else ()))
     at_s = script.sends[0].at_s

@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec
 from harness.errors import FaultDoesNotApply
 from harness.script import Script
 
-__all__ = ["REGISTRY", "Fault", "FaultKind", "apply", "fault", "record_span"]
+__all__ = ["REGISTRY", "Fault", "FaultKind", "apply", "fault", "record_span", "split_after_record"]
 
 P = ParamSpec("P")
 
@@ -106,3 +106,14 @@ def record_span(script: Script, n: int) -> tuple[int, int]:
     if not 1 <= n <= len(ends):
         raise FaultDoesNotApply(f"there is no record {n}: this script sends {len(ends)}")
     return (ends[n - 2] if n > 1 else 0), ends[n - 1]
+
+
+def split_after_record(script: Script, n: int) -> tuple[Script, int]:
+    """The script with a segment boundary after record `n`, and the index of the send there.
+
+    Raises: FaultDoesNotApply, if there is no such record, or if the message is whole after it.
+    """
+    _, end = record_span(script, n)
+    if script.head is not None and not script.head.chunked and end == len(script.body):
+        raise FaultDoesNotApply(f"the message is whole after record {n}: nothing is left that could go wrong")
+    return script.split_at(end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.errors import FaultDoesNotApply
-from harness.faults.registry import fault, record_span
+from harness.faults.registry import fault, split_after_record
 from harness.script import HowItEnds, Script
 
 __all__ = ["delay_first_byte", "slow_records", "stall_after_record"]
@@ -35,7 +35,7 @@ def slow_records(script: Script, gap_s: float) -> Script:
 @fault(where="after record n", what="stall", n=3)
 def stall_after_record(script: Script, n: int) -> Script:
     """Say nothing more after record n and hold the connection until the client leaves."""
-    script, index = script.split_at(record_span(script, n)[1])
+    script, index = split_after_record(script, n)
     return script.cut(index, HowItEnds.HOLD)
 
 

@@ -1,0 +1,463 @@
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import DONE, HELLO, JSON, SSE, TEXT, cuts, json_values, line, recording, texts
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import recording_files, recording_meta
+from harness.errors import RecordingError
+from harness.library import Library
+from harness.recording import META_SUFFIX, Ended, Frame, Recording, Request, Response
+
+ID = "1.0.0/generate-small"
+LIBRARY = Library()
+#: Saved, these differ from what is there in how a tiny float was laid out (7e-05 against 0.00007), and in nothing else.
+LAID_OUT_OTHERWISE = 5
+
+Meta = dict[str, Any]
+
+
+def small() -> Recording:
+    return recording(line(HELLO), line(DONE), request_json={"model": "m"})
+
+
+def defect(stem: Path) -> RecordingError:
+    with pytest.raises(RecordingError) as caught:
+        recording_files.load(stem, id=ID)
+    return caught.value
+
+
+def edited(directory: Path, edit: Callable[[Meta], Any], one: Recording | None = None) -> Path:
+    """The stem of a recording whose meta file was edited by hand."""
+    stem = recording_files.save(one or small(), directory)
+    path = stem.with_name(stem.name + META_SUFFIX)
+    meta = json.loads(path.read_bytes())
+    edit(meta)
+    path.write_text(json.dumps(meta), encoding="utf-8")
+    return stem
+
+
+def setting(field: str, value: Any) -> Callable[[Meta], None]:
+    """An edit that sets a field, dotted; an index in brackets goes into a list."""
+
+    def edit(meta: Meta) -> None:
+        *path, last = field.replace("[", ".").replace("]", "").split(".")
+        at: Any = meta
+        for part in path:
+            at = at[int(part)] if isinstance(at, list) else at[part]
+        at[int(last) if isinstance(at, list) else last] = value
+
+    return edit
+
+
+def removing(field: str) -> Callable[[Meta], None]:
+    def edit(meta: Meta) -> None:
+        *path, last = field.split(".")
+        at = meta
+        for part in path:
+            at = at[part]
+        del at[last]
+
+    return edit
+
+
+# ------------------------------------------------------------------------------------------------- round trip
+
+times = st.floats(0, 1e6, allow_nan=False)
+header_lists = st.lists(st.tuples(texts, texts), max_size=3).map(tuple)
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> Recording:
+    """Any recording that can be: every kind of body, odd text wherever text may stand."""
+    media_type = draw(st.sampled_from(["application/x-ndjson", JSON, TEXT, SSE, "image/png", None]))
+    ended = draw(st.sampled_from(Ended))
+    match media_type:
+        case "application/x-ndjson":
+            body = b"".join(map(line, draw(st.lists(json_values, max_size=4))))
+        case "application/json":
+            body = line(draw(json_values))
+        case _:
+            body = draw(st.binary(max_size=60))
+    pieces = draw(cuts(body)) if body else []
+    clock = sorted(draw(st.lists(times, min_size=len(pieces) + 2, max_size=len(pieces) + 2)))
+    content_type = (
+        (("Content-Type", media_type + draw(st.sampled_from(["", "; charset=utf-8"]))),) if media_type else ()
+    )
+    carried = draw(st.sampled_from(["json", "body", "neither"]))
+    return Recording(
+        id=ID,
+        ollama_version=draw(texts),
+        recorded_at=draw(st.datetimes()).isoformat(),
+        platform=draw(texts),
+        request=Request(
+            method=draw(st.sampled_from(["GET", "POST", "HEAD", "DELETE"])),
+            path="/" + draw(texts),
+            headers=draw(header_lists),
+            json=draw(json_values.filter(lambda v: v is not None)) if carried == "json" else None,
+            body=draw(texts) if carried == "body" else None,
+        ),
+        response=Response(
+            status=draw(st.integers(100, 999)),
+            reason=draw(texts),
+            headers=content_type + draw(header_lists.map(lambda pairs: tuple((f"X-{k}", v) for k, v in pairs))),
+            head_at_s=clock[0],
+        ),
+        frames=tuple(Frame(at_s=at_s, data=data) for at_s, data in zip(clock[1:-1], pieces, strict=True)),
+        ended=ended,
+        ended_at_s=clock[-1],
+        note=draw(st.none() | texts),
+    )
+
+
+@given(recordings())
+def test_what_is_saved_is_what_is_loaded(one: Recording) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        stem = recording_files.save(one, directory)
+        loaded = recording_files.load(stem, id=ID)
+        assert loaded == one
+        files = {path.name: path.read_bytes() for path in directory.iterdir()}
+        assert len(files) == 2
+        recording_files.save(loaded, directory)
+        assert {path.name: path.read_bytes() for path in directory.iterdir()} == files
+
+
+@pytest.mark.parametrize(
+    ("media_type", "suffix"),
+    [
+        ("application/x-ndjson", "ndjson"),
+        (JSON, "json"),
+        (SSE, "sse"),
+        (TEXT, "txt"),
+        ("text/html", "bin"),
+        ("", "bin"),
+    ],
+)
+def test_the_content_type_names_the_body(tmp_path: Path, media_type: str, suffix: str) -> None:
+    one = recording(b"{}\n", media_type=media_type)
+    recording_files.save(one, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [f"generate-small.{suffix}", "generate-small.meta.json"]
+    )
+
+
+def test_the_body_on_disk_is_the_body_and_nothing_else(tmp_path: Path) -> None:
+    stem = recording_files.save(recording(b'{"a":"\r\xc2\x85"}\r\n', b"{}\n"), tmp_path)
+    assert stem.with_name("generate-small.ndjson").read_bytes() == b'{"a":"\r\xc2\x85"}\r\n{}\n'
+
+
+def test_the_body_of_an_older_take_does_not_stay(tmp_path: Path) -> None:
+    recording_files.save(small(), tmp_path)
+    stem = recording_files.save(recording(b"{}", media_type=JSON), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["generate-small.json", "generate-small.meta.json"]
+    assert recording_files.load(stem, id=ID).body == b"{}"
+
+
+def test_saving_makes_the_directory_and_leaves_the_neighbours(tmp_path: Path) -> None:
+    directory = tmp_path / "1.0.0" / "deep"
+    for name in ("generate-small", "generate-small-2"):
+        recording_files.save(replace(small(), id=f"1.0.0/{name}"), directory)
+    assert len(list(directory.iterdir())) == 4
+
+
+@pytest.mark.parametrize("version", [*LIBRARY.versions, "again/0.5.7", "again/0.32.15"])
+def test_every_recording_is_saved_as_it_is(version: str, tmp_path: Path) -> None:
+    for one in LIBRARY.of_version(version):
+        stem = recording_files.save(one, tmp_path)
+        for path in (stem.with_name(stem.name + suffix) for suffix in (META_SUFFIX, one.suffix)):
+            there, saved = (LIBRARY.root / version / path.name).read_bytes(), path.read_bytes()
+            assert saved == there or (path.name.endswith(META_SUFFIX) and json.loads(saved) == json.loads(there))
+
+
+def test_nearly_every_meta_file_is_laid_out_as_saved() -> None:
+    others = [
+        id_
+        for id_ in LIBRARY.ids
+        if recording_meta.dump(LIBRARY.get(id_)).encode() != (LIBRARY.root / f"{id_}{META_SUFFIX}").read_bytes()
+    ]
+    assert len(others) <= LAID_OUT_OTHERWISE
+
+
+def test_a_meta_file_keeps_pairs_on_one_line(tmp_path: Path) -> None:
+    stem = recording_files.save(small(), tmp_path)
+    lines = [one.strip() for one in stem.with_name(stem.name + META_SUFFIX).read_text("utf-8").split("\n")]
+    assert '["Content-Type", "application/x-ndjson"],' in lines
+    assert f"[{0.1 * 2}, {len(line(HELLO))}]," in lines
+    assert lines[-2:] == ["}", ""]
+
+
+# ---------------------------------------------------------------------------------------------------- defects
+
+
+@pytest.mark.parametrize(
+    ("edit", "field"),
+    [
+        *((removing(name), name) for name in ("format", "ollama_version", "recorded_at", "platform")),
+        *((removing(name), name) for name in ("request", "response", "frames", "end", "ended_at")),
+        *((removing(f"request.{name}"), f"request.{name}") for name in ("method", "path")),
+        *((removing(f"response.{name}"), f"response.{name}") for name in ("status", "reason", "headers", "head_at")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_missing_field_is_named(tmp_path: Path, edit: Callable[[Meta], None], field: str) -> None:
+    error = defect(edited(tmp_path, edit))
+    assert (error.path, error.field, error.problem) == (tmp_path / "generate-small.meta.json", field, "is missing")
+    assert str(error).startswith(f"{error.path}: {field}: is missing; add it")
+
+
+@pytest.mark.parametrize("field", ["colour", "request.colour", "response.colour"])
+def test_an_unknown_field_is_named_at_every_level(tmp_path: Path, field: str) -> None:
+    error = defect(edited(tmp_path, setting(field, 1)))
+    assert (error.path.name, error.field) == ("generate-small.meta.json", field)
+    assert "known are" in error.mend
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("format", value) for value in ("1", True, 1.0, None, 0, 2)),
+        ("ollama_version", 5),
+        ("recorded_at", 5),
+        ("recorded_at", "yesterday"),
+        ("recorded_at", ""),
+        ("platform", None),
+        ("note", 1),
+        ("note", None),
+        ("request", []),
+        ("request.method", "get"),
+        ("request.method", ""),
+        ("request.method", "A B"),
+        ("request.method", 1),
+        ("request.path", "api"),
+        ("request.path", None),
+        ("request.json", None),
+        ("request.body", 1),
+        ("request.headers", {}),
+        ("request.headers", [["a"]]),
+        ("request.headers", [["a", 1]]),
+        ("request.headers", ["ab"]),
+        ("response", "200"),
+        *(("response.status", value) for value in ("200", 99, 1000, True, 200.0)),
+        ("response.reason", None),
+        ("response.headers", None),
+        ("response.headers", [["a", "b", "c"]]),
+        *(("response.head_at", value) for value in (-0.1, "0", True, None)),
+        ("frames", {}),
+        *(("frames[1]", value) for value in ([0.3], [0.3, 0], [0.3, -1], [0.3, 1.0], [True, 5], ["0.3", 5], 5, None)),
+        ("frames[0]", [0.2, 5, 5]),
+        *(("end", value) for value in ("fin", None, 1, ["eof"])),
+        *(("ended_at", value) for value in (-1, "1", None, False)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else repr(value),
+)
+def test_a_wrong_value_is_named(tmp_path: Path, field: str, value: Any) -> None:
+    error = defect(edited(tmp_path, setting(field, value)))
+    assert (error.path.name, error.field) == ("generate-small.meta.json", field)
+    assert error.mend
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_time_that_is_no_number_is_named(tmp_path: Path, value: str) -> None:
+    stem = recording_files.save(small(), tmp_path)
+    path = stem.with_name(stem.name + META_SUFFIX)
+    path.write_text(path.read_text("utf-8").replace('"head_at": 0.1', f'"head_at": {value}'), encoding="utf-8")
+    assert defect(stem).field == "response.head_at"
+
+
+def test_a_meta_file_of_a_later_format_says_so(tmp_path: Path) -> None:
+    assert "reads format 1 only" in str(defect(edited(tmp_path, setting("format", 2))))
+
+
+def test_a_request_has_json_or_a_body_and_not_both(tmp_path: Path) -> None:
+    error = defect(edited(tmp_path, setting("request.body", "{}")))
+    assert (error.field, error.problem) == ("request.body", "stands beside json")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("response.head_at", 0.25, "frames[0]"),
+        ("frames[0]", [0.35, len(line(HELLO))], "frames[1]"),
+        ("ended_at", 0.25, "ended_at"),
+    ],
+)
+def test_time_does_not_go_backwards(tmp_path: Path, field: str, value: Any, named: str) -> None:
+    error = defect(edited(tmp_path, setting(field, value)))
+    assert error.field == named
+    assert "time goes backwards" in error.problem
+
+
+def test_an_end_before_the_head_is_named_when_there_are_no_frames(tmp_path: Path) -> None:
+    one = recording(headers=(("Content-Length", "0"),))
+    assert defect(edited(tmp_path, setting("ended_at", 0.05), one)).field == "ended_at"
+
+
+@pytest.mark.parametrize("by", [-1, 1])
+def test_sizes_that_do_not_add_up_are_named(tmp_path: Path, by: int) -> None:
+    error = defect(edited(tmp_path, setting("frames[1]", [0.3, len(line(DONE)) + by])))
+    assert error.field == "frames"
+    assert error.problem == (f"sizes add up to {len(small().body) + by} bytes, the body has {len(small().body)}")
+
+
+def test_a_content_length_that_differs_is_named(tmp_path: Path) -> None:
+    stem = recording_files.save(recording(b"{}", headers=(("Content-Type", JSON), ("content-length", "3"))), tmp_path)
+    error = defect(stem)
+    assert (error.path.name, error.field) == ("generate-small.meta.json", "response.headers.Content-Length")
+    assert error.problem == "is 3, the body has 2 bytes"
+
+
+@pytest.mark.parametrize("changes", [{"method": "HEAD"}, {"ended": Ended.EOF}, {"ended": Ended.TIMEOUT}])
+def test_a_content_length_may_differ_where_the_body_is_not_sent_or_not_whole(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    one = recording(headers=(("Content-Length", "7"),), **changes)
+    assert recording_files.load(recording_files.save(one, tmp_path), id=ID) == one
+
+
+def test_a_body_of_another_kind_than_the_head_says_is_named(tmp_path: Path) -> None:
+    stem = recording_files.save(small(), tmp_path)
+    body = stem.with_name("generate-small.ndjson")
+    body.rename(stem.with_name("generate-small.txt"))
+    error = defect(stem)
+    assert error.path.name == "generate-small.txt"
+    assert error.mend == "rename the body to generate-small.ndjson"
+
+
+@pytest.mark.parametrize(
+    ("body", "number"),
+    [(b'{"a":1}\n{"a":\n', 2), (b"{}\n\n\nx\n", 2), (b"NaN\n", 1), (b'"\xff"\n', 1), (b"{}\x85{}\n", 1)],
+)
+def test_a_line_of_the_body_that_is_no_json_is_named(tmp_path: Path, body: bytes, number: int) -> None:
+    error = defect(recording_files.save(recording(body), tmp_path))
+    assert (error.path.name, error.field) == ("generate-small.ndjson", f"line {number}")
+
+
+def test_a_json_body_that_is_no_json_is_named(tmp_path: Path) -> None:
+    error = defect(recording_files.save(recording(b"{", media_type=JSON), tmp_path))
+    assert (error.path.name, error.field) == ("generate-small.json", "line 1")
+
+
+@pytest.mark.parametrize("ended", [Ended.EOF, Ended.RESET, Ended.TIMEOUT])
+def test_half_a_record_is_fine_where_the_stream_was_cut(tmp_path: Path, ended: Ended) -> None:
+    one = recording(line(HELLO), b'{"resp', ended=ended)
+    assert recording_files.load(recording_files.save(one, tmp_path), id=ID) == one
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (b'{"format": 1,\n "end" 2}', "line 2, column 8"),
+        (b"", "line 1, column 1"),
+        (b'{"format": "\xff"}', "byte 12"),
+        (b"[]", ""),
+        (b"null", ""),
+    ],
+)
+def test_a_meta_file_that_is_no_json_object_is_named_with_the_place(tmp_path: Path, text: bytes, field: str) -> None:
+    stem = recording_files.save(small(), tmp_path)
+    stem.with_name(stem.name + META_SUFFIX).write_bytes(text)
+    error = defect(stem)
+    assert (error.path.name, error.field) == ("generate-small.meta.json", field)
+
+
+def test_a_missing_body_is_named(tmp_path: Path) -> None:
+    stem = recording_files.save(small(), tmp_path)
+    stem.with_name("generate-small.ndjson").unlink()
+    error = defect(stem)
+    assert (error.path.name, error.problem) == ("generate-small.meta.json", "its other half, the body, is missing")
+
+
+def test_two_bodies_are_named(tmp_path: Path) -> None:
+    stem = recording_files.save(small(), tmp_path)
+    stem.with_name("generate-small.json").write_bytes(b"{}")
+    assert "has 2 bodies (generate-small.ndjson, generate-small.json)" in str(defect(stem))
+
+
+def test_nothing_at_all_is_named(tmp_path: Path) -> None:
+    assert defect(tmp_path / "nothing").problem == "no such recording"
+
+
+# ----------------------------------------------------------------------------------------------- hand-written
+
+
+@pytest.mark.parametrize("route", ["generate", "chat", "pull", "push", "create"])
+def test_a_body_alone_is_one_frame_a_line_20_ms_apart(tmp_path: Path, route: str) -> None:
+    path = tmp_path / f"{route}-mine.ndjson"
+    path.write_bytes(b'{"a":"\xc2\x85"}\n{"done":true}')
+    one = recording_files.load(tmp_path / f"{route}-mine", id=f"hand-written/{route}-mine")
+    assert one.request == Request(method="POST", path=f"/api/{route}")
+    assert [(frame.at_s, frame.data) for frame in one.frames] == [
+        (0.02, b'{"a":"\xc2\x85"}\n'),
+        (0.04, b'{"done":true}'),
+    ]
+    assert (one.ollama_version, one.response.status, one.ended) == ("hand-written", 200, Ended.COMPLETE)
+    assert one.response.header("transfer-encoding") == "chunked"
+    assert one.body == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", ["generate-x.json", "generate-x.txt", "embed-x.ndjson", "generated.ndjson", "x.ndjson"]
+)
+def test_only_streams_called_after_their_route_stand_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"{}\n")
+    error = defect(tmp_path / name.partition(".")[0])
+    assert (error.path.name, error.problem) == (name, "its other half, the meta file, is missing")
+
+
+def test_a_body_alone_with_a_bad_line_is_named(tmp_path: Path) -> None:
+    (tmp_path / "chat-mine.ndjson").write_bytes(b"{}\n{\n")
+    error = defect(tmp_path / "chat-mine")
+    assert (error.path.name, error.field) == ("chat-mine.ndjson", "line 2")
+
+
+def test_an_empty_body_alone_has_no_frames(tmp_path: Path) -> None:
+    (tmp_path / "chat-mine.ndjson").write_bytes(b"")
+    assert recording_files.load(tmp_path / "chat-mine", id="1/chat-mine").frames == ()
+
+
+def test_a_hand_written_recording_can_be_saved_and_loaded(tmp_path: Path) -> None:
+    (tmp_path / "chat-mine.ndjson").write_bytes(b"{}\n")
+    one = recording_files.load(tmp_path / "chat-mine", id="1/chat-mine")
+    assert recording_files.load(recording_files.save(one, tmp_path / "saved"), id="1/chat-mine") == one
+
+
+def test_a_request_with_half_a_surrogate_pair_can_be_saved_again(tmp_path: Path) -> None:
+    """JSON can say "\\ud800", so clients can send it and a meta file can hold it; UTF-8 cannot."""
+    one = recording_files.load(edited(tmp_path, setting("request.json", {"prompt": "\ud800"})), id=ID)
+    assert recording_files.load(recording_files.save(one, tmp_path), id=ID) == one
+
+
+# ------------------------------------------------------------------------------------------------------- find
+
+
+def test_find_gives_each_recording_once_whatever_files_it_has(tmp_path: Path) -> None:
+    for version in ("1.0.0", "2.0.0"):
+        recording_files.save(small(), tmp_path / version)
+    (tmp_path / "1.0.0" / "chat-mine.ndjson").write_bytes(b"")
+    (tmp_path / "README.md").write_text("no recording")
+    found = [stem.relative_to(tmp_path).as_posix() for stem in recording_files.find(tmp_path)]
+    assert found == ["1.0.0/chat-mine", "1.0.0/generate-small", "2.0.0/generate-small"]
+
+
+@pytest.mark.parametrize("suffix", ["", ".ndjson", ".meta.json"])
+def test_find_takes_either_file_for_the_recording(tmp_path: Path, suffix: str) -> None:
+    stem = recording_files.save(small(), tmp_path)
+    assert list(recording_files.find(stem.with_name(stem.name + suffix))) == [stem]
+
+
+def test_a_copy_of_a_recording_is_a_recording(tmp_path: Path) -> None:
+    source = LIBRARY.root / LIBRARY.newest
+    for suffix in (".ndjson", META_SUFFIX):
+        shutil.copyfile(source / f"chat-stream{suffix}", tmp_path / f"mine{suffix}")
+    copy = recording_files.load(tmp_path / "mine", id="mine")
+    assert replace(copy, id=f"{LIBRARY.newest}/chat-stream") == LIBRARY.get(f"{LIBRARY.newest}/chat-stream")

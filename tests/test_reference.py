@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from builders import (
+    DATE,
+    DONE,
+    HELLO,
+    JSON,
+    NDJSON,
+    NO_LINE_ENDS,
+    SSE,
+    TEXT,
+    WORLD,
+    chunked,
+    cuts,
+    line,
+    message,
+    plain,
+    recording,
+    records,
+    seen,
+    stream,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.library import Library
+from harness.parts import Raw
+from harness.recording import Ended, Recording
+from harness.records import parse_json
+from harness.reference import Cause, End, EndKind, Layer, Reference, reference
+from harness.script import HowItEnds, Script
+
+LIBRARY = Library()
+COMPLETE = End(EndKind.COMPLETE, Cause.WHOLE)
+TRUNCATED = End(EndKind.TRUNCATED, Cause.FIN)
+SILENT = End(EndKind.OPEN, Cause.SILENCE)
+UNFINISHED = End(EndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD)
+CHUNKED = ("Content-Type: application/x-ndjson", "Transfer-Encoding: chunked")
+ENDS_OF_A_CUT = {
+    HowItEnds.CLOSE: TRUNCATED,
+    HowItEnds.HALF_CLOSE: TRUNCATED,
+    HowItEnds.RESET: End(EndKind.ERROR, Cause.RST),
+    HowItEnds.HOLD: SILENT,
+    HowItEnds.KEEP_OPEN: SILENT,
+}
+
+
+def both(found: Reference) -> End:
+    """The end, where it is the same at both layers."""
+    assert found.ends[Layer.HTTP] == found.ends[Layer.OLLAMA]
+    return found.ends[Layer.HTTP]
+
+
+# ------------------------------------------------------------------------------------- what the bytes decide
+
+
+@given(st.lists(records, max_size=4).map(lambda found: b"".join(map(line, found))), st.data())
+def test_chunks_and_segments_decide_nothing(body: bytes, data: st.DataObject) -> None:
+    """However a body is cut into chunks, and whatever its framing, a perfect client sees the same."""
+    whole = seen(chunked(body)) if body else seen(message(b"0\r\n\r\n", *CHUNKED))
+    pieces = data.draw(cuts(body)) if body else []
+    assert reference(Script.from_recording(recording(*pieces))) == whole
+    assert reference(plain(body, media_type=NDJSON)) == whole
+    assert reference(plain(body, media_type=NDJSON, length=False)) == whole
+
+
+@given(st.lists(records, max_size=4), st.data())
+def test_a_stream_cut_anywhere_holds_the_records_that_were_whole(found: list[Any], data: st.DataObject) -> None:
+    body = b"".join(map(line, found))
+    cut = data.draw(st.integers(0, len(body)))
+    how = data.draw(st.sampled_from(HowItEnds))
+    got = seen(message(b"%x\r\n%b" % (len(body) + 1, body[:cut]), *CHUNKED), how)
+    assert list(got.records) == found[: body[:cut].count(b"\n")]
+    assert got.ends[Layer.HTTP] == ENDS_OF_A_CUT[how]
+
+
+@given(st.lists(records, max_size=4), st.sampled_from(HowItEnds))
+def test_the_records_due_are_among_the_records(found: list[Any], how: HowItEnds) -> None:
+    got = seen(chunked(b"".join(map(line, found)) or b"\n"), how)
+    assert list(got.records) == found
+    assert got.due[Layer.HTTP] == len(found)
+    assert 0 <= got.due[Layer.OLLAMA] <= len(found)
+
+
+@pytest.mark.parametrize("character", [*NO_LINE_ENDS, "\r", "\t\r"], ids=ascii)
+def test_a_line_ends_at_lf_only(character: str) -> None:
+    """Raw where JSON allows it inside a string; else between two tokens of a record that is then no JSON."""
+    if character in ("\u0085", "\u2028", "\u2029"):
+        record = {"response": f"a{character}b", "done": True}
+        assert reference(stream(record)).records == (record,)
+        assert both(reference(stream(record))) == COMPLETE
+    else:
+        broken = f'{{"response": "a{character}b", "done": true}}\n'.encode()
+        assert both(seen(chunked(line(HELLO) + broken))).cause is Cause.BAD_JSON
+        assert seen(chunked(line(HELLO) + broken)).records == (HELLO,)
+
+
+def test_a_cr_before_lf_is_white_space_of_json() -> None:
+    got = seen(chunked(line(HELLO).replace(b"\n", b"\r\n") + line(DONE)))
+    assert got.records == (HELLO, DONE)
+    assert both(got) == COMPLETE
+
+
+def test_blank_lines_are_no_records() -> None:
+    got = seen(chunked(b"\n\r\n" + line(HELLO) + b"  \n" + line(DONE) + b"\n"))
+    assert got.records == (HELLO, DONE)
+
+
+def test_the_last_line_of_a_whole_body_needs_no_lf() -> None:
+    assert seen(chunked(line(HELLO) + line(DONE).removesuffix(b"\n"))).records == (HELLO, DONE)
+
+
+def test_half_a_last_line_is_no_record_and_no_bad_json() -> None:
+    got = seen(message(b"99\r\n" + line(HELLO) + b'{"resp', *CHUNKED), HowItEnds.CLOSE)
+    assert got.records == (HELLO,)
+    assert both(got) == TRUNCATED
+
+
+def test_a_last_line_without_its_lf_is_no_record_while_the_message_is_not_whole() -> None:
+    """It might go on: `1` may become `10`."""
+    got = seen(message(b"99\r\n" + line(HELLO) + line(DONE)[:-1], *CHUNKED), HowItEnds.CLOSE)
+    assert got.records == (HELLO,)
+
+
+def test_half_a_last_line_of_a_whole_body_is_bad_json() -> None:
+    assert both(seen(chunked(line(HELLO) + b'{"resp'))).cause is Cause.BAD_JSON
+    closed = seen(message(line(HELLO) + b'{"resp', CHUNKED[0]), HowItEnds.CLOSE)
+    assert (both(closed).cause, closed.records) == (Cause.BAD_JSON, (HELLO,))
+
+
+@pytest.mark.parametrize("bad", [b"{", b"NaN", b'{"a": Infinity}', b"\xff", b'"\xc2"', b"{} {}", b"<html>", b"[DONE]"])
+def test_bad_json_ends_the_stream_with_the_records_before_it(bad: bytes) -> None:
+    got = seen(chunked(line(HELLO) + bad + b"\n" + line(DONE)))
+    assert (got.records, both(got).kind, both(got).cause) == ((HELLO,), EndKind.ERROR, Cause.BAD_JSON)
+    assert both(got).detail
+
+
+def test_records_after_done_are_an_error_of_ollama_and_not_of_http() -> None:
+    got = reference(stream(HELLO, DONE, WORLD))
+    assert got.records == (HELLO, DONE, WORLD)
+    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: End(EndKind.ERROR, Cause.AFTER_TERMINAL_RECORD)}
+    assert got.due == {Layer.HTTP: 3, Layer.OLLAMA: 2}
+
+
+def test_an_error_line_is_an_error_of_ollama_and_not_of_http() -> None:
+    got = reference(stream(HELLO, {"error": "boom"}))
+    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: End(EndKind.ERROR, Cause.IN_BAND, "boom")}
+    assert got.due == {Layer.HTTP: 2, Layer.OLLAMA: 1}
+
+
+def test_of_an_error_line_and_a_cut_the_error_line_came_first() -> None:
+    got = reference(stream(HELLO, {"error": "boom"}, ended=Ended.EOF))
+    assert got.ends == {Layer.HTTP: TRUNCATED, Layer.OLLAMA: End(EndKind.ERROR, Cause.IN_BAND, "boom")}
+
+
+@pytest.mark.parametrize("found", [[], [HELLO], [HELLO, WORLD], [{"status": "pulling"}], [{"done": 1}], [1], ["DONE"]])
+def test_a_stream_without_terminal_record_is_truncated_for_ollama_only(found: list[Any]) -> None:
+    got = reference(stream(*found))
+    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: UNFINISHED}
+    assert got.due == dict.fromkeys(Layer, len(found))
+
+
+@pytest.mark.parametrize("last", [DONE, {"status": "success"}])
+def test_a_stream_with_its_terminal_record_is_complete(last: Any) -> None:
+    assert both(reference(stream(HELLO, last))) == COMPLETE
+
+
+@pytest.mark.parametrize("media_type", ["Application/X-NDJSON", "application/x-ndjson; charset=utf-8"])
+def test_a_media_type_is_compared_without_case_and_parameters(media_type: str) -> None:
+    """RFC 9110 section 8.3.1: type and subtype are case-insensitive."""
+    got = reference(stream(HELLO, media_type=media_type))
+    assert got.records == (HELLO,)
+    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: UNFINISHED}
+
+
+# --------------------------------------------------------------------------------------------- single answers
+
+
+def test_a_single_answer_is_one_record() -> None:
+    got = reference(plain(line(DONE)))
+    assert (got.records, both(got)) == ((DONE,), COMPLETE)
+
+
+def test_a_single_answer_of_several_lines_is_one_record() -> None:
+    assert reference(plain(b'{\n"done":\ntrue}')).records == ({"done": True},)
+
+
+def test_a_single_answer_that_says_not_done_is_truncated_for_ollama_only() -> None:
+    got = reference(plain(line(HELLO)))
+    assert got.records == (HELLO,)
+    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: UNFINISHED}
+
+
+@pytest.mark.parametrize("value", [{"models": []}, {"version": "1"}, [], None, 5])
+def test_a_single_answer_needs_no_terminal_record(value: Any) -> None:
+    assert both(reference(plain(line(value)))) == COMPLETE
+
+
+def test_half_a_single_answer_is_no_record() -> None:
+    wire = message(b'{"done":', "Content-Type: application/json", "Content-Length: 20")
+    got = seen(wire, HowItEnds.CLOSE)
+    assert (got.records, both(got)) == ((), TRUNCATED)
+
+
+@pytest.mark.parametrize("script", [plain(b"Ollama is running", media_type=TEXT), plain(b"", media_type=JSON)])
+def test_what_holds_no_json_has_no_records_and_is_complete(script: Script) -> None:
+    assert (reference(script).records, both(reference(script))) == ((), COMPLETE)
+
+
+# --------------------------------------------------------------------------------------------- event streams
+
+
+def sse(*events: bytes, ended: Ended = Ended.COMPLETE) -> Reference:
+    return reference(Script.from_recording(recording(*events, media_type=SSE, ended=ended)))
+
+
+def test_events_are_records_and_done_is_the_last() -> None:
+    got = sse(b'data: {"id":1}\n\n', b": a comment\n\n", b"event: x\ndata: {}\n\n", b"data: [DONE]\n\n")
+    assert (got.records, both(got)) == (({"id": 1}, {}, "[DONE]"), COMPLETE)
+
+
+def test_an_event_stream_without_done_is_truncated_for_ollama_only() -> None:
+    assert sse(b"data: {}\n\n").ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: UNFINISHED}
+
+
+def test_half_an_event_is_no_record() -> None:
+    got = sse(b'data: {"id":1}\n\n', b"data: {}\n", ended=Ended.EOF)
+    assert (got.records, both(got)) == (({"id": 1},), TRUNCATED)
+
+
+def test_a_bad_event_is_bad_json() -> None:
+    assert both(sse(b"data: {\n\n")).cause is Cause.BAD_JSON
+
+
+# ---------------------------------------------------------------------------------------------- head, framing
+
+
+@pytest.mark.parametrize("status", [300, 301, 307, 400, 404, 500, 502, 999])
+def test_a_status_from_300_on_is_an_error_whatever_the_body_says(status: int) -> None:
+    got = reference(stream(HELLO, DONE, status=status))
+    assert (got.records, both(got)) == ((), End(EndKind.ERROR, Cause.STATUS, str(status)))
+
+
+@pytest.mark.parametrize("how", HowItEnds)
+def test_a_status_is_an_error_however_the_connection_ends(how: HowItEnds) -> None:
+    script = stream(HELLO, status=500).cut(1, how)
+    assert both(reference(script)).cause is Cause.STATUS
+
+
+@pytest.mark.parametrize("changes", [{"method": "HEAD"}, {"status": 204}])
+@pytest.mark.parametrize("headers", [(), (("Content-Type", JSON), ("Content-Length", "9"))])
+def test_answers_without_a_body_are_complete(changes: dict[str, Any], headers: tuple[tuple[str, str], ...]) -> None:
+    got = reference(Script.from_recording(recording(headers=headers, **changes)))
+    assert (got.records, both(got)) == ((), COMPLETE)
+
+
+def test_an_answer_to_head_is_complete_even_if_it_announces_a_stream() -> None:
+    assert both(seen(message(b"", *CHUNKED), method="HEAD")) == COMPLETE
+
+
+@pytest.mark.parametrize("how", [HowItEnds.CLOSE, HowItEnds.HALF_CLOSE])
+def test_a_body_that_the_connection_ends_is_complete_at_a_fin(how: HowItEnds) -> None:
+    wire = message(line(HELLO) + line(DONE), CHUNKED[0])
+    assert (seen(wire, how).records, both(seen(wire, how))) == ((HELLO, DONE), COMPLETE)
+
+
+def test_a_body_that_the_connection_ends_is_not_complete_otherwise() -> None:
+    wire = message(line(HELLO), CHUNKED[0])
+    assert both(seen(wire, HowItEnds.RESET)).cause is Cause.RST
+    assert both(seen(wire, HowItEnds.HOLD)) == SILENT
+
+
+@pytest.mark.parametrize("how", HowItEnds)
+def test_a_message_that_is_whole_is_complete_however_the_connection_ends(how: HowItEnds) -> None:
+    script = stream(HELLO, DONE)
+    assert both(reference(replace(script, ending=replace(script.ending, how=how)))) == COMPLETE
+
+
+@pytest.mark.parametrize("how", HowItEnds)
+@pytest.mark.parametrize("wire", [b"", b"HTTP/1.1 200 OK\r\nContent-"])
+def test_without_a_whole_head_there_is_nothing_but_the_end(wire: bytes, how: HowItEnds) -> None:
+    got = seen(wire, how)
+    assert (got.records, both(got)) == ((), ENDS_OF_A_CUT[how])
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"garbage\r\n\r\n",
+        message(b"", "no colon"),
+        message(b"12345", "Content-Length: five"),
+        message(b"12345", "Content-Length: 5", "Content-Length: 4"),
+        message(b"", "Transfer-Encoding: gzip"),
+    ],
+)
+def test_a_broken_head_is_a_framing_error(wire: bytes) -> None:
+    got = seen(wire, HowItEnds.CLOSE)
+    assert (got.records, both(got).kind, both(got).cause) == ((), EndKind.ERROR, Cause.FRAMING)
+    assert "RFC 9112" in both(got).detail
+
+
+@pytest.mark.parametrize("how", HowItEnds)
+def test_a_broken_chunk_is_a_framing_error_after_the_records_before_it(how: HowItEnds) -> None:
+    body = line(HELLO)
+    got = seen(message(b"%x\r\n%b\r\nzz\r\n" % (len(body), body), *CHUNKED), how)
+    assert (got.records, both(got).cause) == ((HELLO,), Cause.FRAMING)
+    assert "not a chunk size" in both(got).detail
+
+
+def test_raw_bytes_among_chunks_are_a_framing_error() -> None:
+    assert both(reference(stream(HELLO, DONE).insert(2, Raw(b"garbage\r\n")))).cause is Cause.FRAMING
+
+
+@pytest.mark.parametrize("status", ["100 Continue", "103 Early Hints"])
+def test_informational_answers_are_skipped(status: str) -> None:
+    interim = message(b"", "Link: x", status=status)
+    assert seen(interim * 2 + chunked(line(DONE))) == seen(chunked(line(DONE)))
+    assert both(seen(interim, HowItEnds.CLOSE)) == TRUNCATED
+
+
+def test_what_follows_a_whole_message_is_not_looked_at() -> None:
+    assert seen(chunked(line(DONE)) + b"HTTP/1.1 400 Bad Request\r\n\r\n") == seen(chunked(line(DONE)))
+
+
+def test_the_date_decides_nothing() -> None:
+    script = stream(HELLO, DONE)
+    assert seen(script.render(date=DATE).wire) == reference(script)
+
+
+# ---------------------------------------------------------------------------------------------- real recordings
+
+
+def expected_end(one: Recording) -> End:
+    """What the meta file says of the end at HTTP's layer."""
+    if one.response.status >= 300:
+        return End(EndKind.ERROR, Cause.STATUS, str(one.response.status))
+    return (
+        COMPLETE
+        if one.ended is Ended.COMPLETE
+        else ENDS_OF_A_CUT[
+            {Ended.EOF: HowItEnds.CLOSE, Ended.RESET: HowItEnds.RESET, Ended.TIMEOUT: HowItEnds.HOLD}[one.ended]
+        ]
+    )
+
+
+def check(one: Recording) -> None:
+    got = reference(Script.from_recording(one))
+    assert got.ends[Layer.HTTP] == expected_end(one)
+    if one.response.status >= 300:
+        assert got.records == ()
+        return
+    if one.response.media_type == NDJSON:
+        lines = [part for part in one.body.split(b"\n") if part]
+        assert list(got.records) == [parse_json(part) for part in lines]
+    end = got.ends[Layer.OLLAMA]
+    errors = [record["error"] for record in got.records if isinstance(record, dict) and record.get("error")]
+    if errors and one.response.media_type == NDJSON:
+        assert end == End(EndKind.ERROR, Cause.IN_BAND, errors[0])
+    elif one.ended is Ended.COMPLETE:
+        died = one.note is not None and "killed" in one.name
+        assert end == (UNFINISHED if died else COMPLETE)
+    else:
+        assert end == got.ends[Layer.HTTP]
+
+
+@pytest.mark.parametrize("version", [*LIBRARY.versions, "again/0.5.7", "again/0.32.15"])
+def test_every_recording_is_what_its_meta_file_says(version: str) -> None:
+    for one in LIBRARY.of_version(version):
+        try:
+            check(one)
+        except AssertionError as error:
+            error.add_note(one.id)
+            raise
+
+
+@pytest.mark.parametrize("version", LIBRARY.versions)
+def test_a_runner_that_is_killed_is_an_error_in_the_stream(version: str) -> None:
+    for route in ("chat", "generate"):
+        got = reference(Script.from_recording(LIBRARY.get(f"{version}/fault-runner-killed-{route}")))
+        assert got.ends[Layer.HTTP] == COMPLETE
+        assert got.ends[Layer.OLLAMA].cause is Cause.IN_BAND
+        assert got.due[Layer.OLLAMA] == len(got.records) - 1 > 0
+
+
+@pytest.mark.parametrize("version", LIBRARY.versions)
+def test_a_server_that_is_killed_is_a_cut_after_some_records(version: str) -> None:
+    for route in ("chat", "generate", "v1-chat"):
+        got = reference(Script.from_recording(LIBRARY.get(f"{version}/fault-server-killed-{route}")))
+        assert both(got) == TRUNCATED
+        assert got.due == dict.fromkeys(Layer, len(got.records))
+        assert got.records
