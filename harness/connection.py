@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import struct
@@ -79,7 +80,8 @@ class Connection:
                 return None
         del self._buffer[: head.size]
         if any(k.lower() == "expect" and v.lower() == "100-continue" for k, v in head.headers):
-            self._send_now(b"HTTP/1.1 100 Continue\r\n\r\n")
+            with contextlib.suppress(Left):  # it will show when its body does not come
+                self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not (body := read_body(bytes(self._buffer), head, method=head.method)).whole:
             if body.error is not None:
                 raise ProtocolError(body.error, "RFC 9112 section 7.1")
@@ -138,15 +140,10 @@ class Connection:
 
         Raises: Left, if the client is gone.
         """
-        if not self._send_now(data):
-            raise Left
-
-    def _send_now(self, data: bytes) -> bool:
         try:
             self._socket.sendall(data)
         except OSError:
-            return False
-        return True
+            raise Left from None
 
     # ------------------------------------------------------------------------------------------------- endings
 

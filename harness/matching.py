@@ -17,7 +17,7 @@ from typing import Any
 from harness.http1 import RequestHead
 from harness.recording import Recording, Request
 
-__all__ = ["Match", "Nearest", "match", "received"]
+__all__ = ["Match", "Matcher", "Nearest", "received"]
 
 #: Fields whose value decides.
 _VALUES = ("model", "name", "format", "think", "raw", "logprobs", "dimensions", "source", "from", "truncate", "shift")
@@ -53,80 +53,101 @@ def received(head: RequestHead, body: bytes) -> Request:
     return Request(method=head.method, path=head.target.partition("?")[0], headers=head.headers, json=value, body=text)
 
 
-def match(request: Request, recordings: Iterable[Recording], *, any_model: bool = False) -> Match | Nearest:
-    """Choose the recording that answers `request`. With `any_model` the model does not decide."""
-    candidates = [r for r in recordings if r.request.path == request.path]
-    if not candidates:
-        return Nearest(None, f"no recording has the path {request.path}")
-    differences = {r.id: _differences(request, r, any_model=any_model) for r in candidates}
-    able = [r for r in candidates if not differences[r.id]]
-    if not able:
-        nearest = min(candidates, key=lambda r: (r.response.status >= 400, len(differences[r.id]), *_rank(request, r)))
-        return Nearest(nearest, f"nearest is {nearest.id}; {'; '.join(differences[nearest.id])}")
-    able.sort(key=lambda r: _rank(request, r))
-    winner = able[0]
-    free = _free_differences(request, winner.request)
-    why = "the same request" if not free else f"differs only in {', '.join(free)}"
-    if len(able) > 1:
-        why += f"; chosen before {len(able) - 1} more"
-    return Match(winner, why)
+class Matcher:
+    """Chooses among recordings. With `any_model` the model does not decide."""
+
+    def __init__(self, recordings: Iterable[Recording], *, any_model: bool = False) -> None:
+        self._any_model = any_model
+        self._by_path: dict[str, list[_Candidate]] = {}
+        for recording in recordings:
+            candidate = _Candidate(recording, _Facts.of(recording.request))
+            self._by_path.setdefault(recording.request.path, []).append(candidate)
+
+    def match(self, request: Request) -> Match | Nearest:
+        """The recording that answers `request`, or the one that came nearest."""
+        candidates = self._by_path.get(request.path)
+        if not candidates:
+            return Nearest(None, f"no recording has the path {request.path}")
+        asked = _Facts.of(request)
+        able = [one for one in candidates if not self._differences(asked, one)]
+        if not able:
+            differences = {one.recording.id: self._differences(asked, one) for one in candidates}
+            nearest = min(
+                candidates, key=lambda one: (one.is_error, len(differences[one.recording.id]), one.rank(asked))
+            )
+            id_ = nearest.recording.id
+            return Nearest(nearest.recording, f"nearest is {id_}; {'; '.join(differences[id_])}")
+        winner = min(able, key=lambda one: one.rank(asked))
+        free = winner.facts.free_differences(asked)
+        why = "the same request" if not free else f"differs only in {', '.join(free)}"
+        if len(able) > 1:
+            why += f"; chosen before {len(able) - 1} more"
+        return Match(winner.recording, why)
+
+    def _differences(self, asked: _Facts, candidate: _Candidate) -> list[str]:
+        """What keeps a recording from answering: `field: recorded …, asked …`."""
+        ours, theirs = candidate.facts, asked
+        if ours.decisive == theirs.decisive and not candidate.is_error and not ours.headers:
+            return []
+        undecisive = {"model", "name"} if self._any_model else set()
+        found = [
+            f"{field}: recorded {_short(ours.decisive.get(field))}, asked {_short(theirs.decisive.get(field))}"
+            for field in sorted({*ours.decisive, *theirs.decisive} - undecisive)
+            if ours.decisive.get(field) != theirs.decisive.get(field)
+        ]
+        found += [f"header {name}: recorded {value}" for name, value in sorted(ours.headers - theirs.headers)]
+        if not found and candidate.is_error and ours.content != theirs.content:
+            found.append(f"an error: only the very request {_short(ours.content)} gets it")
+        return found
 
 
-def _rank(request: Request, recording: Recording) -> tuple[int, int, bool, int, int, str]:
-    special = sum(name.lower() in _HEADERS for name, _ in recording.request.headers)
-    free = _free_differences(request, recording.request)
-    return -special, len(free), recording.note is not None, -len(recording.frames), -len(recording.body), recording.id
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What of a request counts: what decides, what may differ, and the whole of its content."""
+
+    decisive: dict[str, Any]
+    free: dict[str, Any]
+    headers: frozenset[tuple[str, str]]
+    content: Any
+
+    @classmethod
+    def of(cls, request: Request) -> _Facts:
+        value = request.json
+        headers = frozenset((k.lower(), v) for k, v in request.headers if k.lower() in _HEADERS)
+        if not isinstance(value, Mapping):
+            content = request.body if value is None else value
+            return cls({"method": request.method, "body": content}, {}, headers, content)
+        decisive: dict[str, Any] = {name: value[name] for name in _VALUES if value.get(name) is not None}
+        decisive |= {name: True for name in _PRESENCE if value.get(name)}
+        decisive |= {"method": request.method, "stream": request.streams}
+        if value.get("keep_alive") == 0:
+            decisive["keep_alive"] = 0
+        options = value.get("options")
+        nested = {f"options.{k}": v for k, v in options.items()} if isinstance(options, Mapping) else {}
+        free = {k: v for k, v in value.items() if k not in ("options", "stream")} | nested
+        return cls(decisive, free, headers, {**value, "stream": request.streams})
+
+    def free_differences(self, other: _Facts) -> list[str]:
+        """The names of the fields that may differ and do; options one by one."""
+        return sorted(k for k in {*self.free, *other.free} if self.free.get(k) != other.free.get(k))
 
 
-def _differences(request: Request, recording: Recording, *, any_model: bool) -> list[str]:
-    """What keeps a recording from answering: `field: recorded …, asked …`."""
-    recorded = recording.request
-    found = []
-    if recorded.method != request.method:
-        found.append(f"method: recorded {recorded.method}, asked {request.method}")
-    ours, theirs = _decisive(recorded), _decisive(request)
-    for field in sorted({*ours, *theirs} - ({"model", "name"} if any_model else set())):
-        if ours.get(field) != theirs.get(field):
-            found.append(f"{field}: recorded {_short(ours.get(field))}, asked {_short(theirs.get(field))}")
-    found += [
-        f"header {name}: recorded {value}"
-        for name, value in recorded.headers
-        if name.lower() in _HEADERS and (name.lower(), value) not in {(k.lower(), v) for k, v in request.headers}
-    ]
-    if not found and recording.response.status >= 400 and _content(recorded) != _content(request):
-        found.append(f"an error: only the very request {_short(_content(recorded))} gets it")
-    return found
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A recording, with what of its request counts."""
 
+    recording: Recording
+    facts: _Facts
 
-def _decisive(request: Request) -> dict[str, Any]:
-    if not isinstance(request.json, Mapping):
-        return {"body": request.body}
-    fields: dict[str, Any] = {name: request.json[name] for name in _VALUES if request.json.get(name) is not None}
-    fields |= {name: True for name in _PRESENCE if request.json.get(name)}
-    fields["stream"] = request.streams
-    if request.json.get("keep_alive") == 0:
-        fields["keep_alive"] = 0
-    return fields
+    @property
+    def is_error(self) -> bool:
+        return self.recording.response.status >= 400
 
-
-def _content(request: Request) -> Any:
-    if not isinstance(request.json, Mapping):
-        return request.body
-    return {**request.json, "stream": request.streams}
-
-
-def _free_differences(request: Request, recorded: Request) -> list[str]:
-    """The names of the fields that do not decide and differ; options one by one."""
-    ours, theirs = _flat(recorded.json), _flat(request.json)
-    return sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
-
-
-def _flat(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return {}
-    options = value.get("options")
-    nested = {f"options.{k}": v for k, v in options.items()} if isinstance(options, Mapping) else {}
-    return {k: v for k, v in value.items() if k not in ("options", "stream")} | nested
+    def rank(self, asked: _Facts) -> tuple[int, int, bool, int, int, str]:
+        """The smallest wins; the module's docstring says why."""
+        one = self.recording
+        differing = len(self.facts.free_differences(asked))
+        return -len(self.facts.headers), differing, one.note is not None, -len(one.frames), -len(one.body), one.id
 
 
 def _short(value: Any) -> str:

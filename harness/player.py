@@ -38,15 +38,16 @@ def play(
             return True
         return False
 
-    for at_s, data in segments:
-        if at_s > 0 and ended_early(connection.wait_until(arrived_s + at_s)):
-            return False
-        try:
-            connection.send(data)
-        except Left:
-            ended_early(Woken.LEFT)
-            return False
-        entry.sent.append((time.monotonic() - arrived_s, data))
+    send, sent, clock = connection.send, entry.sent, time.monotonic
+    try:
+        for at_s, data in segments:
+            if at_s > 0 and ended_early(connection.wait_until(arrived_s + at_s)):
+                return False
+            send(data)
+            sent.append((clock() - arrived_s, data))
+    except Left:
+        ended_early(Woken.LEFT)
+        return False
     if ending.at_s > 0 and ended_early(connection.wait_until(arrived_s + ending.at_s)):
         return False
     match ending.how:

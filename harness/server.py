@@ -24,16 +24,19 @@ from harness.http1 import RequestHead
 from harness.journal import Entry, Journal
 from harness.library import Library
 from harness.listener import Listener
-from harness.matching import Match, match, received
+from harness.matching import Match, Matcher, received
 from harness.player import play
 from harness.recording import Recording
 from harness.refusals import not_found, not_http
-from harness.script import Ending, HowItEnds, Script, http_date
+from harness.script import Ending, HowItEnds, Rendered, Script, http_date
 from harness.wsgi import environ, segments
 
 __all__ = ["NEWEST", "FakeOllama"]
 
 NEWEST = "newest"
+
+#: How many rendered scripts a server keeps.
+_MOST_RENDERED = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,8 @@ class FakeOllama(HTTPServer):
         self.speed, self.gap_s = speed, gap_s
         self.faults, self.any_model = tuple(faults), any_model
         self._routes: list[_Route] = []
+        self._scripts: dict[str, tuple[Script, str]] = {}
+        self._rendered: dict[int, tuple[Script, str, Rendered]] = {}
         self._library = library
         self._version = version
         self._lock = threading.Lock()
@@ -185,25 +190,33 @@ class FakeOllama(HTTPServer):
             if (route.method, route.path) == (request.method, request.path):
                 entry.answered_by, entry.why = route.name, "the last play for this method and path"
                 return route.script
-        found = match(request, self._recordings, any_model=self.any_model)
-        entry.why = found.why
+        found = self._matcher.match(request)
         if not isinstance(found, Match):
+            entry.why = found.why
             return not_found(request, known_path=found.recording is not None)
-        entry.answered_by = found.recording.id
-        script = self._paced(found.recording)
-        for fault in self.faults:
-            try:
-                script = fault(script)
-            except FaultDoesNotApply as error:
-                entry.why += f"; {fault} was left out: {error}"
+        script, left_out = self._struck(found.recording)
+        entry.answered_by, entry.why = found.recording.id, found.why + left_out
         return script
+
+    def _struck(self, recording: Recording) -> tuple[Script, str]:
+        """The script of a recording with the server's faults in it, and which of them had to be left out."""
+        if recording.id not in self._scripts:
+            script, left_out = self._paced(recording), ""
+            for fault in self.faults:
+                try:
+                    script = fault(script)
+                except FaultDoesNotApply as error:
+                    left_out += f"; {fault} was left out: {error}"
+            self._scripts[recording.id] = script, left_out
+        return self._scripts[recording.id]
 
     def _paced(self, recording: Recording) -> Script:
         return Script.from_recording(recording, speed=self.speed, gap_s=self.gap_s)
 
     @functools.cached_property
-    def _recordings(self) -> list[Recording]:
-        return [] if self._version is None else self.library.of_version(self._version_number())
+    def _matcher(self) -> Matcher:
+        recordings = [] if self._version is None else self.library.of_version(self._version_number())
+        return Matcher(recordings, any_model=self.any_model)
 
     def _version_number(self) -> str:
         return self.library.newest if self._version in (None, NEWEST) else str(self._version)
@@ -214,12 +227,22 @@ class FakeOllama(HTTPServer):
         self._play(connection, not_http(error), entry, time.monotonic())
 
     def _play(self, connection: Connection, script: Script, entry: Entry, arrived_s: float) -> bool:
-        entry.date = http_date()
+        rendered, entry.date = self._render(script)
         self.journal.add(entry)
-        rendered = script.render(date=entry.date)
         return play(
             connection, rendered.segments, rendered.ending, entry=entry, journal=self.journal, arrived_s=arrived_s
         )
+
+    def _render(self, script: Script) -> tuple[Rendered, str]:
+        """The script's bytes with the Date of now, made once a second at the most."""
+        date = http_date()
+        kept, kept_date, rendered = self._rendered.get(id(script), (None, "", None))
+        if kept is not script or kept_date != date or rendered is None:
+            rendered = script.render(date=date)
+            if len(self._rendered) > _MOST_RENDERED:
+                self._rendered.clear()
+            self._rendered[id(script)] = script, date, rendered
+        return rendered, date
 
     # ------------------------------------------------------------------------------------- expectations
 

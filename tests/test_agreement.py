@@ -13,6 +13,7 @@ from harness.agreement import agrees, essential
 from harness.library import Library
 from harness.records import ndjson_lines, parse_json
 
+LIBRARY = Library()
 CALL = {"id": "call_1", "function": {"index": 0, "name": "get_weather", "arguments": {"city": "Paris", "n": 1}}}
 CHAT = {
     "model": "m",
@@ -117,7 +118,7 @@ def test_each_kind_of_answer_has_its_essential(sent: Any, lost: Any) -> None:
 )
 def test_no_text_can_change_unnoticed(name: str, data: st.DataObject) -> None:
     """A property over the recordings: change one character of what is essential, and it is wrong."""
-    records = [parse_json(line) for line in ndjson_lines(Library().get(f"0.32.15/{name}").body)]
+    records = [parse_json(line) for line in ndjson_lines(LIBRARY.get(f"0.32.15/{name}").body)]
     record = data.draw(st.sampled_from(records))
     handed = copy.deepcopy(record)
     holder = handed.get("message", handed)

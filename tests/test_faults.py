@@ -183,6 +183,13 @@ def test_nothing_can_be_cut_after_the_record_of_a_single_answer(fault: Fault) ->
         fault(SINGLE)
 
 
+@pytest.mark.parametrize("fault", [reset_after_record(1), stall_after_record(1)], ids=lambda fault: fault.name)
+def test_a_body_that_only_the_connection_ends_can_break_after_its_last_record(fault: Fault) -> None:
+    """It is not whole before the FIN comes (RFC 9112 section 6.3, rule 8)."""
+    got = reference(fault(plain(line(DONE), length=False)))
+    assert got.ends[Layer.HTTP].cause in (Cause.RST, Cause.SILENCE)
+
+
 @pytest.mark.parametrize("script", [HALF, Script.from_recording(recording(line(HELLO), b"half", media_type=JSON))])
 def test_a_body_that_is_no_json_has_no_terminal_record_to_drop(script: Script) -> None:
     with pytest.raises(FaultDoesNotApply):

@@ -8,12 +8,16 @@ import pytest
 
 from harness.http1 import RequestHead
 from harness.library import Library
-from harness.matching import Match, Nearest, match, received
+from harness.matching import Match, Matcher, Nearest, received
 from harness.recording import Recording, Request
 
 MODEL = "smollm2:135m"
 HI = [{"role": "user", "content": "Hi there"}]
 TOOLS = [{"type": "function", "function": {"name": "f"}}]
+
+
+def match(request: Request, recordings: list[Recording], *, any_model: bool = False) -> Match | Nearest:
+    return Matcher(recordings, any_model=any_model).match(request)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +95,7 @@ def test_what_comes_nearest_is_named_with_the_field_that_differs(recordings: lis
 def test_the_wrong_method_and_an_unknown_path_are_said(recordings: list[Recording]) -> None:
     wrong = match(Request(method="DELETE", path="/api/tags"), recordings)
     assert isinstance(wrong, Nearest)
-    assert "method: recorded GET, asked DELETE" in wrong.why
+    assert "method: recorded "GET", asked "DELETE"" in wrong.why
     assert match(Request(method="GET", path="/nowhere"), recordings) == Nearest(
         None, "no recording has the path /nowhere"
     )

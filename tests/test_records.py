@@ -4,7 +4,7 @@ import json
 
 import pytest
 from builders import NDJSON, NO_LINE_ENDS, SSE, json_values, line
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.records import event_record, in_band_error, is_terminal, ndjson_lines, parse_json, record_ends, sse_events
@@ -34,6 +34,7 @@ def test_events_end_at_an_empty_line_and_join_to_the_body(body: bytes) -> None:
     assert all(one.endswith(b"\n\n") for one in events[:-1])
 
 
+@settings(max_examples=60)
 @given(st.lists(json_values, max_size=4), st.booleans())
 def test_record_ends_are_where_records_end(values: list[object], ends_with_lf: bool) -> None:
     lines = [line(value) for value in values]
