@@ -95,7 +95,7 @@ def test_what_comes_nearest_is_named_with_the_field_that_differs(recordings: lis
 def test_the_wrong_method_and_an_unknown_path_are_said(recordings: list[Recording]) -> None:
     wrong = match(Request(method="DELETE", path="/api/tags"), recordings)
     assert isinstance(wrong, Nearest)
-    assert "method: recorded "GET", asked "DELETE"" in wrong.why
+    assert 'method: recorded "GET", asked "DELETE"' in wrong.why
     assert match(Request(method="GET", path="/nowhere"), recordings) == Nearest(
         None, "no recording has the path /nowhere"
     )
