@@ -12,9 +12,26 @@ from typing import Any
 
 __all__ = ["agrees", "essential"]
 
-#: What the exchange was about. Of tool calls only name and arguments are; of lists of models their names.
-_FIELDS = ("response", "thinking", "done", "done_reason", "error", "status", "embeddings", "embedding", "version")
-_MESSAGE_FIELDS = ("role", "content", "thinking")
+#: What the exchange was about: of tool calls only name and arguments, of lists of models their names. A list stands
+#: for any number of such items.
+_ESSENTIAL: Any = {
+    "response": ...,
+    "thinking": ...,
+    "message": {
+        "role": ...,
+        "content": ...,
+        "thinking": ...,
+        "tool_calls": [{"function": {"name": ..., "arguments": ...}}],
+    },
+    "done": ...,
+    "done_reason": ...,
+    "error": ...,
+    "status": ...,
+    "embeddings": ...,
+    "embedding": ...,
+    "models": [{"model": ...}],
+    "version": ...,
+}
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 
@@ -26,22 +43,16 @@ def agrees(handed: Any, reference: Any) -> str | None:
 
 def essential(record: Any) -> Any:
     """The part of a record that every client must hand out."""
-    if not isinstance(record, dict):
-        return record
-    kept = {name: record[name] for name in _FIELDS if name in record}
-    message = record.get("message")
-    if isinstance(message, dict):
-        kept["message"] = {name: message[name] for name in _MESSAGE_FIELDS if name in message}
-        if "tool_calls" in message:
-            kept["message"]["tool_calls"] = [_essential_call(call) for call in message["tool_calls"]]
-    if isinstance(record.get("models"), list):
-        kept["models"] = [{"model": model["model"]} for model in record["models"]]
-    return kept
+    return _project(record, _ESSENTIAL)
 
 
-def _essential_call(call: Any) -> Any:
-    function = call["function"]
-    return {"function": {"name": function["name"], "arguments": function["arguments"]}}
+def _project(value: Any, shape: Any) -> Any:
+    """What of a value has a place in the shape; a value of another form than the shape is kept whole."""
+    if isinstance(shape, dict) and isinstance(value, dict):
+        return {key: _project(value[key], inner) for key, inner in shape.items() if key in value}
+    if isinstance(shape, list) and isinstance(value, list):
+        return [_project(item, shape[0]) for item in value]
+    return value
 
 
 def _extra(handed: Any, reference: Any, path: str) -> str | None:

@@ -91,13 +91,29 @@ def load(path: Path) -> tuple[KnownIssue, ...]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        entries = tomllib.loads(text).get("issue", [])
+        top = tomllib.loads(text)
     except OSError as error:
         raise ExpectationError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ExpectationError(f"{path} is no TOML: {error}") from None
-    lines = [number for number, line in enumerate(text.splitlines(), 1) if re.match(r"\s*\[\[\s*issue\s*\]\]", line)]
+    lines, entries = _header_lines(text), top.get("issue", [])
+    if top.keys() - {"issue"} or not isinstance(entries, list) or len(entries) != len(lines):
+        raise ExpectationError(f"{path} holds something else than entries; begin each with a line [[issue]]")
     return tuple(_issue(entry, f"{path}:{line}") for entry, line in zip(entries, lines, strict=True))
+
+
+def _header_lines(text: str) -> list[int]:
+    """The lines at which entries begin: those [[issue]] before which all is whole TOML, so not inside a string."""
+    lines = text.split("\n")
+    found = []
+    for number, line in enumerate(lines, 1):
+        if re.match(r"\s*\[\[\s*issue\s*\]\]", line):
+            try:
+                tomllib.loads("\n".join(lines[: number - 1]))
+            except tomllib.TOMLDecodeError:
+                continue
+            found.append(number)
+    return found
 
 
 def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verdict | None, KnownIssue | None]:
@@ -149,7 +165,7 @@ def _advice(result: Result, expected: Verdict | None, issue: KnownIssue | None) 
 def _issue(entry: dict[str, Any], place: str) -> KnownIssue:
     fields = {"client": str, "scenario": str, "verdict": str, "reason": str, "link": str, "review": date}
     for name, kind in fields.items():
-        if not isinstance(entry.get(name), kind) or not entry[name]:
+        if type(entry.get(name)) is not kind or not entry[name]:
             raise ExpectationError(f"{place}: {name} is missing or no {kind.__name__}")
     for name in entry.keys() - fields.keys():
         raise ExpectationError(f"{place}: {name} is no field of an entry; known are {', '.join(fields)}")

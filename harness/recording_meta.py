@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import datetime
 from typing import Any
 
 from harness.fields import Fields, is_seconds
 from harness.recording import FORMAT, Ended, Frame, Recording, Request, Response
+from harness.records import escape_surrogates
 
 __all__ = ["dump", "parse"]
 
@@ -120,9 +120,7 @@ def dump(recording: Recording) -> str:
     }
     if recording.note is not None:
         meta["note"] = recording.note
-    text = _indented(meta, 0) + "\n"
-    # Half a surrogate pair is legal in JSON as an escape only.
-    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    return escape_surrogates(_indented(meta, 0)) + "\n"
 
 
 def _indented(value: Any, depth: int) -> str:

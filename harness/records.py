@@ -7,6 +7,7 @@ encoding/json, which leaves U+0085 unescaped: splitting at every Unicode line br
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -83,6 +84,11 @@ def parse_json(data: bytes) -> Any:
     Raises: ValueError.
     """
     return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+
+
+def escape_surrogates(json_text: str) -> str:
+    """JSON text that can be written as UTF-8: half a surrogate pair is legal in JSON as an escape only."""
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", json_text)
 
 
 def event_record(event: bytes) -> Any:

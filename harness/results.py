@@ -20,6 +20,7 @@ from typing import Any
 
 from harness import __version__
 from harness.errors import ResultsError
+from harness.records import escape_surrogates, ndjson_lines, parse_json
 from harness.reference import Cause
 from harness.runner import CellRun
 from harness.verdict import Raised, Verdict
@@ -90,11 +91,11 @@ class Results:
         Raises: ResultsError, if it is not whole.
         """
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = list(ndjson_lines(path.read_bytes()))
         except OSError as error:
             raise ResultsError(f"{path} cannot be read: {error.strerror}; give a file that `run` has written") from None
         try:
-            values = [json.loads(line) for line in lines]
+            values = [parse_json(line) for line in lines]
         except ValueError:
             raise ResultsError(f"{path} is corrupt or only half written; run again") from None
         if not values or not isinstance(values[0], dict) or values[0].get("schema") != SCHEMA:
@@ -191,4 +192,4 @@ def _quiet(text: str) -> str:
 
 
 def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return escape_surrogates(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + "\n"

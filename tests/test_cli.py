@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import commands
+from harness.cli import commands, main
 from harness.library import fixtures
 from harness.results import Results
 
@@ -80,12 +80,25 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["lst"], "No such command"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(arguments: list[str], sentence: str, tmp_path: Path) -> None:
-    done = harness(*arguments, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    arguments: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
     assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_an_error_comes_without_a_traceback(tmp_path: Path) -> None:
+    done = harness("run", "--client", "request", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: there is no client called 'request'; did you mean requests?\n"
 
 
 def test_report_prints_the_grid_of_an_earlier_run_and_refuses_half_a_file(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ NOTHING = replace(CHAT, sends=())
         (replace_with_bad_gateway("nginx"), NOTHING, "no answer to replace"),
         (replace_with_bad_gateway("nginx"), replace_with_bad_gateway("nginx")(CHAT), "changes nothing"),
     ],
-    ids=str,
+    ids=lambda value: "" if isinstance(value, Script) else str(value),
 )
 def test_a_fault_without_a_place_to_strike_says_so(fault: Fault, script: Script, why: str) -> None:
     with pytest.raises(FaultDoesNotApply, match=re.escape(why)):

@@ -31,12 +31,12 @@ for command in (run, report, show, list_, check, serve):
     commands.add_command(command)
 
 
-def main() -> None:
-    """The entry point: reports errors in one sentence, without a traceback."""
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point: reports errors in one sentence, without a traceback. Ends in SystemExit."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a cp1252 pipe must not crash on a ✓
     try:
-        commands(standalone_mode=False)
+        sys.exit(commands.main(arguments, standalone_mode=False))
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
     except click.ClickException as error:

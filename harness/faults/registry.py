@@ -114,6 +114,7 @@ def split_after_record(script: Script, n: int) -> tuple[Script, int]:
     Raises: FaultDoesNotApply, if there is no such record, or if the message is whole after it.
     """
     _, end = record_span(script, n)
-    if script.head is not None and not script.head.chunked and end == len(script.body):
+    counted = script.head is not None and not script.head.chunked and script.head.header("content-length") is not None
+    if counted and end == len(script.body):
         raise FaultDoesNotApply(f"the message is whole after record {n}: nothing is left that could go wrong")
     return script.split_at(end)
