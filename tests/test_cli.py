@@ -37,7 +37,7 @@ def test_run_prints_a_grid_and_leaves_whole_results(tmp_path: Path) -> None:
     done = harness("run", "--client", "requests", "--scenario", "stream", "--scenario", "next-line", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^stream +.", done.stdout, re.MULTILINE)
-    assert "canaries: " in done.stdout
+    assert re.search(r"canary-hanging hang \d/\d", done.stdout)
     assert "0 not as expected" in done.stdout
     results = Results.load(tmp_path / "ollama-harness-results" / "results.ndjson")
     assert results.header.planned == len(results.cells)

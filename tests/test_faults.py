@@ -388,7 +388,7 @@ def streams(draw: st.DrawFn) -> Script:
     return Script.from_recording(recording(*draw(cuts(body))))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(streams(), st.data())
 def test_faults_at_a_record_count_records_and_not_chunks(script: Script, data: st.DataObject) -> None:
     n = data.draw(st.integers(1, count(script)))
@@ -407,7 +407,7 @@ def test_faults_at_a_record_count_records_and_not_chunks(script: Script, data: s
     assert reference(drop_terminal_record()(script)).records == sent[:-1]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(streams(), st.floats(0, 10), st.floats(0, 10))
 def test_faults_of_time_change_no_byte(script: Script, delay_s: float, gap_s: float) -> None:
     for fault in (delay_first_byte(delay_s), slow_records(gap_s)):
@@ -420,7 +420,7 @@ def test_faults_of_time_change_no_byte(script: Script, delay_s: float, gap_s: fl
         assert reference(struck) == reference(script)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(streams(), st.lists(st.sampled_from(NAMES), min_size=2, max_size=3))
 def test_any_faults_can_be_put_together_or_say_that_they_cannot(script: Script, names: list[str]) -> None:
     try:

@@ -119,7 +119,7 @@ def recordings(draw: st.DrawFn) -> Recording:
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(recordings())
 def test_what_is_saved_is_what_is_loaded(one: Recording) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -58,7 +58,7 @@ def both(found: Reference) -> End:
 # ------------------------------------------------------------------------------------- what the bytes decide
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(st.lists(records, max_size=4).map(lambda found: b"".join(map(line, found))), st.data())
 def test_chunks_and_segments_decide_nothing(body: bytes, data: st.DataObject) -> None:
     """However a body is cut into chunks, and whatever its framing, a perfect client sees the same."""
@@ -69,7 +69,7 @@ def test_chunks_and_segments_decide_nothing(body: bytes, data: st.DataObject) ->
     assert reference(plain(body, media_type=NDJSON, length=False)) == whole
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(st.lists(records, max_size=4), st.data())
 def test_a_stream_cut_anywhere_holds_the_records_that_were_whole(found: list[Any], data: st.DataObject) -> None:
     body = b"".join(map(line, found))
@@ -80,7 +80,7 @@ def test_a_stream_cut_anywhere_holds_the_records_that_were_whole(found: list[Any
     assert got.ends[Layer.HTTP] == ENDS_OF_A_CUT[how]
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(st.lists(records, max_size=4), st.sampled_from(HowItEnds))
 def test_the_records_due_are_among_the_records(found: list[Any], how: HowItEnds) -> None:
     got = seen(chunked(b"".join(map(line, found)) or b"\n"), how)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from builders import texts
-from hypothesis import given
+from hypothesis import given, settings
 
 from harness.errors import ResultsError
 from harness.library import Library
@@ -123,6 +123,7 @@ def test_after_a_reset_the_count_of_records_is_no_result(runner: Runner, library
     assert (reset.got, cut.got) == (None, 3)
 
 
+@settings(max_examples=30)
 @given(texts)
 def test_any_text_comes_back_as_it_was(text: str) -> None:
     """A message may quote what was sent: line ends of all standards among it."""

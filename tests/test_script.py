@@ -158,7 +158,7 @@ def test_a_gap_stands_before_the_head_and_every_segment_and_the_end() -> None:
     assert segments(script) == segments(Script.from_recording(one))
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(recordings(), st.sampled_from([0.0, 0.1, 1.0, 3.0]), st.none() | st.floats(0, 10))
 def test_times_are_absolute_and_never_go_backwards(one: Recording, speed: float, gap_s: float | None) -> None:
     script = Script.from_recording(one, speed=speed, gap_s=gap_s)
@@ -212,7 +212,7 @@ def test_an_answer_to_head_has_no_body_and_no_last_chunk() -> None:
 # ------------------------------------------------------------------------------------------------- for faults
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(recordings(), st.data())
 def test_splitting_keeps_body_and_records_at_every_offset(one: Recording, data: st.DataObject) -> None:
     script = Script.from_recording(one)

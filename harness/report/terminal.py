@@ -99,17 +99,20 @@ def _legend(assessments: Iterable[Assessment], symbols: Symbols) -> Text:
     return Text("\n" + "   ".join(meanings), style="dim")
 
 
-def _canaries(assessments: Iterable[Assessment]) -> Text:
-    """One line: which canary earned what; the harness can be trusted only if all earned what they must."""
+def _canaries(assessments: Iterable[Assessment]) -> Table:
+    """Which canary earned what; the harness can be trusted only if all earned what they must."""
     canaries = sorted((one for one in assessments if _is_canary(one)), key=lambda one: one.result.client)
-    text = Text("canaries: ", style="dim")
+    table = Table.grid(padding=(0, 3))
+    shown = []
     for name, group in groupby(canaries, key=lambda one: one.result.client):
         mine = list(group)
         wrong = [one for one in mine if not one.met]
         verdicts = sorted({str(one.result.verdict) for one in wrong or mine}, key=lambda v: (v == "pass", v))
-        shown = f"{name.removeprefix('canary-')} {'/'.join(verdicts)} {len(mine) - len(wrong)}/{len(mine)}   "
-        text.append(shown, style="bold red" if wrong else "dim")
-    return text
+        text = f"{name} {'/'.join(verdicts)} {len(mine) - len(wrong)}/{len(mine)}"
+        shown.append(Text(text, style="bold red" if wrong else "dim"))
+    for start in range(0, len(shown), 3):
+        table.add_row(*shown[start : start + 3])
+    return table
 
 
 def _absent(assessments: Iterable[Assessment]) -> Iterator[Text]:
