@@ -21,6 +21,8 @@ __all__ = ["Match", "Matcher", "Nearest", "received"]
 
 #: Fields whose value decides.
 _VALUES = ("model", "name", "format", "think", "raw", "logprobs", "dimensions", "source", "from", "truncate", "shift")
+#: What a field says that might as well be left out.
+_DEFAULTS = {"format": "", "think": False, "raw": False, "logprobs": False, "truncate": True, "shift": True}
 #: Fields of which only the presence of something decides.
 _PRESENCE = ("tools", "images", "suffix", "prompt", "messages", "input")
 #: Headers that decide where a recording was made with one of its own.
@@ -117,10 +119,12 @@ class _Facts:
         if not isinstance(value, Mapping):
             content = request.body if value is None else value
             return cls({"method": request.method, "body": content}, {}, headers, content)
-        decisive: dict[str, Any] = {name: value[name] for name in _VALUES if value.get(name) is not None}
+        decisive: dict[str, Any] = {
+            name: value[name] for name in _VALUES if value.get(name) not in (None, _DEFAULTS.get(name))
+        }
         decisive |= {name: True for name in _PRESENCE if value.get(name)}
         decisive |= {"method": request.method, "stream": request.streams}
-        if value.get("keep_alive") == 0:
+        if value.get("keep_alive") in (0, "0", "0s"):
             decisive["keep_alive"] = 0
         options = value.get("options")
         nested = {f"options.{k}": v for k, v in options.items()} if isinstance(options, Mapping) else {}
