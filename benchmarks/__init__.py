@@ -1,0 +1,1 @@
+"""Benchmarks of the fake server. One command: `python benchmarks/run.py` (or `python -m benchmarks`)."""

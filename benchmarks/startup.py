@@ -1,0 +1,106 @@
+"""How long a server takes to start and to stop.
+
+Start: from before the constructor until a client has seen that its connection was accepted: it connects, sends a FIN
+at once, and waits for the server's own. Both servers do that only once they have accepted and read. Also until the
+first answer, which for the fake server includes reading all recordings of a version from disk. Modules are imported
+already. Stop: `stop()` while a stream stalls, when the client has read all that will come.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from pytest_httpserver import HTTPServer
+
+from benchmarks import workload
+from benchmarks.client import connect
+from benchmarks.figures import Aim, Section, spread
+from harness import FakeOllama, Library, Script
+from harness.script import Ending, HowItEnds
+
+__all__ = ["AIM_MORE_MS", "measure"]
+
+AIM_MORE_MS = 20.0
+
+
+def measure(library: Library, *, rounds: int) -> Section:
+    """Start and stop servers, the two kinds in turn."""
+    section = Section(
+        "startup",
+        "Starting and stopping, in milliseconds",
+        f"{rounds} times each, in turn, in one process with the client.",
+        ("server", "what", "min", "median", "max"),
+    )
+    fake: list[float] = []
+    plain: list[float] = []
+    servers: list[HTTPServer] = []
+    for _ in range(rounds):
+        for kind, times in ((FakeOllama, fake), (HTTPServer, plain)):
+            server, seconds = _start(kind, _until_accepted)
+            times.append(seconds * 1000)
+            servers.append(server)
+    with ThreadPoolExecutor(len(servers)) as pool:  # HTTPServer.stop takes up to half a second
+        list(pool.map(HTTPServer.stop, servers))
+    answered = [_start_answer_stop() * 1000 for _ in range(rounds)]
+    stalled = _stalled(library)
+    stopped = [_stop(stalled, len(workload.segments(stalled)[0])) * 1000 for _ in range(rounds)]
+    section.rows.append(("FakeOllama", "start to first accepted connection", *spread(fake)))
+    section.rows.append(("pytest_httpserver.HTTPServer", "start to first accepted connection", *spread(plain)))
+    section.rows.append(("FakeOllama", "start to first answer from a recording", *spread(answered)))
+    section.rows.append(("FakeOllama", "stop with a stalled stream", *spread(stopped)))
+    more = spread(fake)[1] - spread(plain)[1]
+    section.aims.append(Aim("median start, more than HTTPServer, ms", more, AIM_MORE_MS))
+    return section
+
+
+def _start(kind: type[HTTPServer], use: Callable[[int], None]) -> tuple[HTTPServer, float]:
+    """Make a server, start it and use it; the server, still running, and the seconds."""
+    begin = time.perf_counter()
+    server = kind(host="127.0.0.1", port=0)
+    server.start()
+    use(server.port)
+    return server, time.perf_counter() - begin
+
+
+def _until_accepted(port: int) -> None:
+    with connect(port) as sock:
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(65536):
+            pass
+
+
+def _until_answered(port: int) -> None:
+    with connect(port) as sock:
+        sock.sendall(b"GET /api/version HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        if not sock.recv(65536).startswith(b"HTTP/1.1 200"):
+            raise ConnectionError("the version was not answered")
+
+
+def _start_answer_stop() -> float:
+    server, seconds = _start(FakeOllama, _until_answered)
+    server.stop()
+    return seconds
+
+
+def _stalled(library: Library) -> Script:
+    """A stream that says nothing more after its first segment."""
+    script = workload.script(library)
+    return replace(script, sends=script.sends[:1], ending=Ending(how=HowItEnds.HOLD, at_s=0.0))
+
+
+def _stop(script: Script, size: int) -> float:
+    """The seconds that `stop()` takes once the client has read the first segment."""
+    server = FakeOllama(version=None)
+    server.play(script, path=workload.PATH)
+    server.start()
+    with connect(server.port) as sock:
+        sock.sendall(b"POST /api/generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n")
+        while size > 0:
+            size -= len(sock.recv(65536))
+        begin = time.perf_counter()
+        server.stop()
+        return time.perf_counter() - begin

@@ -1,0 +1,56 @@
+"""The stream that is played: 53 records made from a recording, and the request for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import accumulate
+
+from harness import Library, Recording, Script
+from harness.script import http_date
+
+__all__ = ["PATH", "RECORDING", "RECORDS", "ends", "request", "script", "segments", "shortened"]
+
+RECORDS = 53
+RECORDING = "0.32.15/generate-long"
+PATH = "/api/generate"
+
+
+def shortened(library: Library) -> Recording:
+    """The first 52 records of the recording and its last one, which says `done`."""
+    recording = library.get(RECORDING)
+    frames = (*recording.frames[: RECORDS - 1], recording.frames[-1])
+    return replace(recording, frames=frames)
+
+
+def script(library: Library, *, gap_s: float | None = None) -> Script:
+    """The stream as a script: without gaps, or with `gap_s` before each segment."""
+    made = Script.from_recording(shortened(library), speed=0, gap_s=gap_s)
+    if len(made.record_ends()) != RECORDS:
+        raise ValueError(f"{RECORDING} does not give {RECORDS} records")
+    return made
+
+
+def segments(made: Script) -> list[bytes]:
+    """The exact bytes of each segment, with the date of now."""
+    return [data for _, data in made.render(date=http_date()).segments]
+
+
+def ends(made: Script) -> list[int]:
+    """The offset in the answer at which each segment ends."""
+    return list(accumulate(len(data) for data in segments(made)))
+
+
+def request(recording: Recording) -> bytes:
+    """The request of a recording as ollama-python sends it."""
+    body = recording.request.content or b""
+    lines = [
+        f"{recording.request.method} {recording.request.path} HTTP/1.1",
+        "Host: 127.0.0.1:11434",
+        "Accept: application/json",
+        "Accept-Encoding: gzip, deflate",
+        "Connection: keep-alive",
+        "User-Agent: ollama-python/0.6.0 (x86_64 linux) Python/3.12.0",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
