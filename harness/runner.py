@@ -20,7 +20,7 @@ from harness.matrix import Cell
 from harness.reference import Reference, reference
 from harness.script import Script
 from harness.server import FakeOllama
-from harness.verdict import Failed, Judgement, Outcome, Unsupported, judge
+from harness.verdict import Crashed, Failed, Judgement, Outcome, Unsupported, judge
 from harness.worker_process import Handed, WorkerProcess
 
 __all__ = ["CellRun", "Runner"]
@@ -105,7 +105,9 @@ class Runner:
             handed = worker.exchange(job, deadline_s=cell.deadline_s)
             server.journal.wait_until_settled()
             entries = server.journal.entries
-            problem = None if isinstance(handed.ending, Unsupported) else _problem(server.journal, script)
+            # A process that dies of itself is a fact whatever the server saw of it; so is one that was not asked.
+            told = isinstance(handed.ending, Unsupported | Crashed)
+            problem = None if told else _problem(server.journal, script)
         outcome = Outcome(
             records=tuple(record for _, record in handed.records),
             ending=handed.ending if problem is None else Failed(problem),

@@ -62,5 +62,5 @@ def serve(
 def _line(entry: Entry) -> str:
     clock = entry.arrived_at.astimezone().strftime("%H:%M:%S")
     last_s = entry.sent[-1][0] if entry.sent else 0.0
-    sent = f"{len(entry.sent)} segments in {last_s:.3f} s, {entry.ended} by {entry.ended_by}"
+    sent = f"{len(entry.sent)} sent in {last_s:.3f} s, {entry.ended} by {entry.ended_by}"
     return f"{clock}  {entry.connection}.{entry.index}  {entry.request_line}  {entry.answered_by} ({entry.why})  {sent}"
