@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from harness.errors import RecordingError
 from harness.recording import Headers
 
-__all__ = ["Fields", "is_seconds"]
+__all__ = ["Fields", "is_head_text", "is_seconds"]
 
 
 class Fields:
@@ -48,7 +48,8 @@ class Fields:
         return Fields(self._path, value, f"{self._prefix}{field}.")
 
     def headers(self, field: str, *, optional: bool = False) -> Headers:
-        pairs = self.take(field, _is_header_list, "a list of [name, value] pairs", optional=optional)
+        kind = "a list of [name, value] pairs, each one line of Latin-1"
+        pairs = self.take(field, _is_header_list, kind, optional=optional)
         return tuple((name, value) for name, value in pairs or ())
 
     def no_more(self) -> None:
@@ -63,9 +64,14 @@ def is_seconds(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value) and value >= 0
 
 
+def is_head_text(value: Any) -> bool:
+    """Whether a value can stand in a head: a string of Latin-1 without line ends (RFC 9110 section 5.5)."""
+    return isinstance(value, str) and all(ord(char) < 256 and char not in "\r\n\0" for char in value)
+
+
 def _is_header_list(value: Any) -> bool:
     return isinstance(value, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in value
+        isinstance(pair, list) and len(pair) == 2 and all(map(is_head_text, pair)) for pair in value
     )
 
 

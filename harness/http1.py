@@ -138,7 +138,7 @@ def _read_chunked(data: bytes) -> Body:
         line_end = data.find(b"\r\n", at)
         if line_end < 0:
             rest = data[at:]
-            if len(rest) > _MAX_LINE_BYTES or (rest and not re.match(rb"[0-9A-Fa-f]", rest)):
+            if len(rest) > _MAX_LINE_BYTES or b"\n" in rest or (rest and not re.match(rb"[0-9A-Fa-f]", rest)):
                 return partial(f"not a chunk size: {rest[:20]!r}")
             return partial()
         match = _CHUNK_SIZE.fullmatch(data, at, line_end)

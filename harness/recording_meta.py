@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from harness.fields import Fields, is_seconds
+from harness.fields import Fields, is_head_text, is_seconds
 from harness.recording import FORMAT, Ended, Frame, Recording, Request, Response
 from harness.records import escape_surrogates
 
@@ -67,7 +67,7 @@ def _request(fields: Fields) -> Request:
 def _response(fields: Fields) -> Response:
     response = Response(
         status=fields.take("status", lambda v: type(v) is int and 100 <= v <= 999, "a status code: 200"),
-        reason=fields.text("reason"),
+        reason=fields.take("reason", is_head_text, "one line of Latin-1"),
         headers=fields.headers("headers"),
         head_at_s=fields.seconds("head_at"),
     )

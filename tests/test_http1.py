@@ -420,3 +420,12 @@ def test_a_request_without_framing_has_no_body() -> None:
     head = read_request_head(b"GET / HTTP/1.1\r\n\r\n")
     assert head is not None
     assert read_body(b"GET / again", head, method="GET") == Body(b"", whole=True, size=0)
+
+
+def test_a_chunk_size_line_that_ends_in_a_bare_lf_is_broken_at_once() -> None:
+    wire = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello"
+    head = read_response_head(wire)
+    assert head is not None
+    body = read_body(wire[head.size :], head, method="GET")
+    assert body.error is not None
+    assert not body.whole
