@@ -59,7 +59,7 @@ class Matcher:
     """Chooses among recordings. With `any_model` the model does not decide."""
 
     def __init__(self, recordings: Iterable[Recording], *, any_model: bool = False) -> None:
-        self._any_model = any_model
+        self._undecisive = {"model", "name"} if any_model else set[str]()
         self._by_path: dict[str, list[_Candidate]] = {}
         for recording in recordings:
             candidate = _Candidate(recording, _Facts.of(recording.request))
@@ -71,7 +71,7 @@ class Matcher:
         if not candidates:
             return Nearest(None, f"no recording has the path {request.path}")
         asked = _Facts.of(request)
-        able = [one for one in candidates if not self._differences(asked, one)]
+        able = [one for one in candidates if self._answers(asked, one)]
         if not able:
             differences = {one.recording.id: self._differences(asked, one) for one in candidates}
             nearest = min(
@@ -86,15 +86,24 @@ class Matcher:
             why += f"; chosen before {len(able) - 1} more"
         return Match(winner.recording, why)
 
+    def _answers(self, asked: _Facts, candidate: _Candidate) -> bool:
+        """Whether there are no differences; the texts that explain them take long to make."""
+        ours = candidate.facts
+        return (
+            ours.headers <= asked.headers
+            and (not candidate.is_error or ours.content == asked.content)
+            and all(
+                ours.decisive.get(field) == asked.decisive.get(field)
+                for field in {*ours.decisive, *asked.decisive} - self._undecisive
+            )
+        )
+
     def _differences(self, asked: _Facts, candidate: _Candidate) -> list[str]:
         """What keeps a recording from answering: `field: recorded …, asked …`."""
         ours, theirs = candidate.facts, asked
-        if ours.decisive == theirs.decisive and not candidate.is_error and not ours.headers:
-            return []
-        undecisive = {"model", "name"} if self._any_model else set()
         found = [
             f"{field}: recorded {_short(ours.decisive.get(field))}, asked {_short(theirs.decisive.get(field))}"
-            for field in sorted({*ours.decisive, *theirs.decisive} - undecisive)
+            for field in sorted({*ours.decisive, *theirs.decisive} - self._undecisive)
             if ours.decisive.get(field) != theirs.decisive.get(field)
         ]
         found += [f"header {name}: recorded {value}" for name, value in sorted(ours.headers - theirs.headers)]

@@ -77,8 +77,8 @@ class FakeOllama(HTTPServer):
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
         self.journal = Journal()
-        self.speed, self.gap_s = speed, gap_s
-        self.faults, self.any_model = tuple(faults), any_model
+        self._speed, self._gap_s = speed, gap_s
+        self._faults, self._any_model = tuple(faults), any_model
         self._routes: list[_Route] = []
         self._scripts: dict[str, tuple[Script, str]] = {}
         self._rendered: dict[int, tuple[Script, str, Rendered]] = {}
@@ -91,7 +91,7 @@ class FakeOllama(HTTPServer):
     @functools.cached_property
     def library(self) -> Library:
         """The recordings that this server answers from."""
-        return self._library or Library()
+        return self._library or _packaged()
 
     @property
     def url(self) -> str:
@@ -202,7 +202,7 @@ class FakeOllama(HTTPServer):
         """The script of a recording with the server's faults in it, and which of them had to be left out."""
         if recording.id not in self._scripts:
             script, left_out = self._paced(recording), ""
-            for fault in self.faults:
+            for fault in self._faults:
                 try:
                     script = fault(script)
                 except FaultDoesNotApply as error:
@@ -211,12 +211,12 @@ class FakeOllama(HTTPServer):
         return self._scripts[recording.id]
 
     def _paced(self, recording: Recording) -> Script:
-        return Script.from_recording(recording, speed=self.speed, gap_s=self.gap_s)
+        return Script.from_recording(recording, speed=self._speed, gap_s=self._gap_s)
 
     @functools.cached_property
     def _matcher(self) -> Matcher:
         recordings = [] if self._version is None else self.library.of_version(self._version_number())
-        return Matcher(recordings, any_model=self.any_model)
+        return Matcher(recordings, any_model=self._any_model)
 
     def _version_number(self) -> str:
         return self.library.newest if self._version in (None, NEWEST) else str(self._version)
@@ -267,6 +267,12 @@ class FakeOllama(HTTPServer):
                 return None
             self.log.append((request, response))
         return response
+
+
+@functools.cache
+def _packaged() -> Library:
+    """One library for all servers of a process: reading a version's recordings takes a tenth of a second."""
+    return Library()
 
 
 class _NoExpectation(WerkzeugResponse):
