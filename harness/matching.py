@@ -49,7 +49,7 @@ def received(head: RequestHead, body: bytes) -> Request:
     """A request from the wire in the form that recordings have."""
     try:
         value = json.loads(body) if body else None
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or JSON nested deeper than Python reads
         value = None
     text = body.decode("utf-8", "replace") if body and value is None else None
     return Request(method=head.method, path=head.target.partition("?")[0], headers=head.headers, json=value, body=text)

@@ -21,7 +21,8 @@ def not_found(request: Request, *, known_path: bool) -> Script:
     """
     model = request.json.get("model") or request.json.get("name") if isinstance(request.json, dict) else None
     if known_path and model is not None:
-        body = json.dumps({"error": f"model '{model}' not found"}, separators=(",", ":"), ensure_ascii=False).encode()
+        text = json.dumps({"error": f"model '{model}' not found"}, separators=(",", ":"), ensure_ascii=False)
+        body = text.encode("utf-8", "replace")  # half a surrogate pair in the model's name
         content_type = "application/json; charset=utf-8"
     else:
         body, content_type = b"404 page not found", "text/plain"

@@ -118,6 +118,8 @@ class WorkerProcess:
 
         Raises: TimeoutError.
         """
+        if time.monotonic() >= deadline:  # a client that never stops handing out has no end either
+            raise TimeoutError
         try:
             line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:

@@ -263,6 +263,14 @@ def test_a_head_that_never_ends_gets_431(server: FakeOllama) -> None:
     assert ask(server, "GET", "/api/version")[0] == 200
 
 
+@pytest.mark.parametrize("body", [b'{"model":"\\ud800","messages":[1]}', b"[" * 200_000])
+def test_odd_json_is_answered_and_noted(body: bytes, server: FakeOllama) -> None:
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/chat", body, "Connection: close"))
+        assert read_to_end(sock).data.startswith(b"HTTP/1.1 404 ")
+    assert server.journal.entries[0].answered_by == "nothing"
+
+
 @pytest.mark.parametrize("half", [b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf"])
 def test_half_a_request_is_answered_with_400_when_its_client_gives_up(half: bytes, server: FakeOllama) -> None:
     with connect(server.port) as sock:
