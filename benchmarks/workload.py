@@ -32,7 +32,7 @@ def script(library: Library, *, gap_s: float | None = None) -> Script:
 
 def segments(made: Script) -> list[bytes]:
     """The exact bytes of each segment, with the date of now."""
-    return [data for _, data in made.render(date=http_date()).segments]
+    return [segment.data for segment in made.render(date=http_date()).segments]
 
 
 def ends(made: Script) -> list[int]:

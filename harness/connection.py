@@ -126,6 +126,11 @@ class Connection:
                 return woken
         return Woken.TIME
 
+    def wait_for_stop(self) -> None:
+        """Wait until the server stops, whatever the client does."""
+        self._selector.unregister(self._socket)
+        self._wait(None)
+
     def _wait(self, timeout_s: float | None) -> Woken:
         """Wait for bytes, the client's end (both are LEFT: the caller must read to tell) or the stop."""
         reasons = {key.data for key, _ in self._selector.select(timeout_s)}

@@ -1,7 +1,7 @@
 """What a run is expected to show: passes, the canaries' verdicts, and the known issues of known_issues.toml.
 
-One entry expects one verdict of one client in one scenario. Better, worse, different, expired or (on full runs)
-matching nothing is red, so that the list never lies.
+One entry is one defect: it expects one verdict of each client that it names, in each scenario that it names. Better,
+worse, different, expired or (on full runs) a pair that matches nothing is red, so that the list never lies.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,15 @@ from harness.verdict import Verdict
 __all__ = ["Assessment", "KnownIssue", "Report", "assess", "expected_verdict", "load"]
 
 FILE = "known_issues.toml"
-ANY = "*"
-_MOST_CELLS = 20
 _NEVER_EXPECTED = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownIssue:
-    """One entry. `client` or `scenario` may be "*"; `place` is where it stands: file and line."""
+    """One entry; `place` is where it stands: file and line."""
 
-    client: str
-    scenario: str
+    clients: tuple[str, ...]
+    scenarios: tuple[str, ...]
     verdict: Verdict
     reason: str
     link: str
@@ -42,7 +41,7 @@ class KnownIssue:
 
     def covers(self, client: str, scenario: str, *, gating: bool) -> bool:
         """Whether the entry speaks of such a cell. It never speaks of one that does not gate, or of a canary."""
-        named = self.client in (ANY, client) and self.scenario in (ANY, scenario)
+        named = client in self.clients and scenario in self.scenarios
         return named and gating and not clients()[client].is_canary
 
 
@@ -129,23 +128,23 @@ def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verd
 
 
 def assess(results: Sequence[Result], issues: Sequence[KnownIssue], *, full: bool, today: date) -> Report:
-    """Hold a run against what is expected. On a `full` run every entry must match something."""
-    assessments, matched = [], dict.fromkeys(issues, 0)
+    """Hold a run against what is expected. On a `full` run every pair of every entry must match something."""
+    assessments, matched = [], set[tuple[str, str, str]]()
     for one in results:
         expected, issue = expected_verdict(one, issues)
         if issue is not None:
-            matched[issue] += 1
+            matched.add((issue.place, one.client, one.scenario))
         assessments.append(Assessment(one, expected, issue, _advice(one, expected, issue)))
     stale = [
         f"{one.place}: the review date {one.review} has passed; look again" for one in issues if one.review < today
     ]
-    stale += [
-        f"{one.place}: covers {count} cells, {_MOST_CELLS} at most; name client and scenario"
-        for one, count in matched.items()
-        if count > _MOST_CELLS
-    ]
     if full:
-        stale += [f"{one.place}: matches no cell; remove it" for one, count in matched.items() if not count]
+        stale += [
+            f"{one.place}: {client} in {scenario} matches no cell; take it out"
+            for one in issues
+            for client, scenario in product(one.clients, one.scenarios)
+            if (one.place, client, scenario) not in matched
+        ]
     return Report(tuple(assessments), tuple(stale))
 
 
@@ -154,29 +153,36 @@ def _advice(result: Result, expected: Verdict | None, issue: KnownIssue | None) 
         return ""
     if issue is None:
         return (
-            f'if this is a defect of the client, add to {FILE}: [[issue]] client = "{result.client}", '
-            f'scenario = "{result.scenario}", verdict = "{result.verdict}", with reason, link and review date'
+            f'if this is a defect of the client, add to {FILE}: [[issue]] clients = ["{result.client}"], '
+            f'scenarios = ["{result.scenario}"], verdict = "{result.verdict}", with reason, link and review date'
         )
     if result.verdict is Verdict.PASS:
-        return f'{issue.place}: verdict = "{expected}" no longer holds; remove the entry'
+        return f'{issue.place}: verdict = "{expected}" no longer holds; take {result.scenario} out of the entry'
     return f'{issue.place}: verdict = "{expected}" no longer holds; look again, it is now "{result.verdict}"'
 
 
 def _issue(entry: dict[str, Any], place: str) -> KnownIssue:
-    fields = {"client": str, "scenario": str, "verdict": str, "reason": str, "link": str, "review": date}
+    fields = {"clients": list, "scenarios": list, "verdict": str, "reason": str, "link": str, "review": date}
     for name, kind in fields.items():
         if type(entry.get(name)) is not kind or not entry[name]:
             raise ExpectationError(f"{place}: {name} is missing or no {kind.__name__}")
     for name in entry.keys() - fields.keys():
         raise ExpectationError(f"{place}: {name} is no field of an entry; known are {', '.join(fields)}")
-    if entry["client"] == entry["scenario"] == ANY:
-        raise ExpectationError(f"{place}: only one of client and scenario may be *")
     for kind_name, known in (("client", clients()), ("scenario", SCENARIOS)):
-        if entry[kind_name] not in (ANY, *known):
-            raise UnknownName(f"{kind_name} (named in {place})", entry[kind_name], known)
+        for name in entry[f"{kind_name}s"]:
+            if name not in known:
+                raise UnknownName(f"{kind_name} (named in {place})", str(name), known)
     expectable = [verdict for verdict in Verdict if verdict not in _NEVER_EXPECTED]
     if entry["verdict"] not in expectable:
         raise ExpectationError(
             f"{place}: verdict {entry['verdict']!r} cannot be expected; one of {', '.join(expectable)}"
         )
-    return KnownIssue(**{**entry, "verdict": Verdict(entry["verdict"])}, place=place)
+    return KnownIssue(
+        clients=tuple(entry["clients"]),
+        scenarios=tuple(entry["scenarios"]),
+        verdict=Verdict(entry["verdict"]),
+        reason=entry["reason"],
+        link=entry["link"],
+        review=entry["review"],
+        place=place,
+    )

@@ -47,8 +47,11 @@ class ResponseHead:
     @property
     def media_type(self) -> str:
         """The Content-Type without its parameters, in lower case, or ""."""
-        value = next((value for name, value in self.headers if name.lower() == "content-type"), "")
-        return value.partition(";")[0].strip().lower()
+        return self.header("content-type").partition(";")[0].strip().lower()
+
+    def header(self, name: str) -> str:
+        """The first value of a header, its name in lower case; "" without it."""
+        return next((value for key, value in self.headers if key.lower() == name), "")
 
 
 @dataclass(frozen=True, slots=True)

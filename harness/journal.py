@@ -28,12 +28,15 @@ class EndedBy(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """One request and what became of it. All `_s` are seconds from the request's arrival.
+    """One request and what became of it. `_s` are seconds from the request's arrival, which itself is `arrived_s` by
+    `time.monotonic`.
 
     `connection` counts connections and `index` requests on it, both from 1. `answered_by` is a recording's id, the
     name of a script, "expectation" (pytest-httpserver's) or "nothing"; `why` says why that one, or what came nearest.
     `sent` holds every segment that the system took, `date` the Date that was put into the head. `ended` is how the
     connection ended (or was left), once `ended_by` is set; `client_left_s` when the client closed its side.
+    In lock-step `handed_out` counts the records that the client's user has; `withheld` is the first that came only
+    after later bytes had been sent.
     """
 
     connection: int
@@ -41,6 +44,7 @@ class Entry:
     head: RequestHead | None
     body: bytes
     arrived_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    arrived_s: float = field(default_factory=time.monotonic)
     answered_by: str = "nothing"
     why: str = ""
     date: str = ""
@@ -48,6 +52,8 @@ class Entry:
     ended: HowItEnds | None = None
     ended_by: EndedBy | None = None
     client_left_s: float | None = None
+    handed_out: int = 0
+    withheld: int | None = None
 
     @property
     def request_line(self) -> str:
@@ -116,9 +122,16 @@ class Journal:
             entry.ended, entry.ended_by = ended, by
             self._changed.notify_all()
 
-    def left(self, entry: Entry, *, since_s: float) -> None:
-        """Note that the client has closed its side just now; `since_s` is the request's `time.monotonic`."""
+    def handed_out(self, count: int) -> None:
+        """Note that the client's user has been handed so many records of the answer that is being played."""
+        with self._changed:
+            if self._entries:
+                self._entries[-1].handed_out = count
+            self._changed.notify_all()
+
+    def left(self, entry: Entry) -> None:
+        """Note that the client has closed its side just now."""
         with self._changed:
             if entry.client_left_s is None:
-                entry.client_left_s = time.monotonic() - since_s
+                entry.client_left_s = time.monotonic() - entry.arrived_s
             self._changed.notify_all()

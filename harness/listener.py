@@ -15,19 +15,26 @@ from harness.errors import PortInUse
 __all__ = ["Listener"]
 
 
+#: How long a connection may take to notice a stop; all but a blocked write notice at once.
+_PATIENCE_S = 0.5
+
+
 class Listener:
     """Listens from the moment it is made. Has what pytest-httpserver asks of a server: `port`, `serve_forever`,
     `shutdown`.
 
     `handle(socket, stop)` runs in a thread of its own for each connection; `stop` becomes readable on shutdown.
+    Without it the port is taken, but nothing listens: connections are refused.
 
     Raises: PortInUse.
     """
 
-    def __init__(self, host: str, port: int, handle: Callable[[socket.socket, socket.socket], None]) -> None:
+    def __init__(self, host: str, port: int, handle: Callable[[socket.socket, socket.socket], None] | None) -> None:
         self._handle = handle
-        self._threads: set[threading.Thread] = set()
-        self._socket = _listen(host, port)
+        self._threads: dict[threading.Thread, socket.socket] = {}
+        self._socket = _bind(host, port)
+        if handle is not None:
+            self._socket.listen(128)
         self.port: int = self._socket.getsockname()[1]
         self._stop, self._stopping = socket.socketpair()
         self._ended = threading.Event()
@@ -35,7 +42,8 @@ class Listener:
     def serve_forever(self) -> None:
         """Accept until `shutdown`."""
         with selectors.DefaultSelector() as selector:
-            selector.register(self._socket, selectors.EVENT_READ)
+            if self._handle is not None:
+                selector.register(self._socket, selectors.EVENT_READ)
             selector.register(self._stop, selectors.EVENT_READ)
             while self._stop not in {key.fileobj for key, _ in selector.select()}:
                 with contextlib.suppress(OSError):  # the client is gone again
@@ -46,19 +54,23 @@ class Listener:
         """Stop accepting and end every connection; returns when all threads have."""
         self._stopping.close()  # wakes every wait on `_stop`, for good
         self._ended.wait()  # only now may the sockets that are waited on be closed
-        for thread in self._threads:
-            thread.join()
+        for thread, connection in self._threads.items():
+            thread.join(_PATIENCE_S)
+            if thread.is_alive():  # it is writing to a client that does not read
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                thread.join()
         self._socket.close()
         self._stop.close()
 
     def _start_thread(self, connection: socket.socket) -> None:
-        self._threads = {thread for thread in self._threads if thread.is_alive()}
+        self._threads = {thread: other for thread, other in self._threads.items() if thread.is_alive()}
         thread = threading.Thread(target=self._handle, args=(connection, self._stop), daemon=True)
-        self._threads.add(thread)
+        self._threads[thread] = connection
         thread.start()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -68,7 +80,6 @@ def _listen(host: str, port: int) -> socket.socket:
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
-        sock.listen(128)
     except OSError as error:
         sock.close()
         raise PortInUse(_explain(error, host, port)) from None

@@ -10,11 +10,14 @@ from harness.errors import HarnessError, UnknownName
 from harness.faults import apply
 from harness.library import Library
 from harness.recording import Recording
-from harness.reference import Layer
+from harness.reference import Layer, Reference, redirected, reference
 from harness.scenarios import SCENARIOS, Requirement, Scenario, scenario
 from harness.script import Script
 
-__all__ = ["Cell", "cell", "plan"]
+__all__ = ["ELSEWHERE", "Cell", "cell", "plan"]
+
+#: Where a redirect leads: there the recording answers as it is.
+ELSEWHERE = "/elsewhere"
 
 #: From the last sign of life that a read timeout allows to the verdict "hang".
 _GRACE_S = 10.0
@@ -52,14 +55,29 @@ class Cell:
     @property
     def deadline_s(self) -> float:
         """When the client counts as hanging."""
-        return self.client.deadline_s or 2 * self.scenario.read_timeout_s + _GRACE_S
+        longest_s = max(script.ending.at_s for script in self.scripts())
+        return self.client.deadline_s or longest_s + 2 * self.scenario.read_timeout_s + _GRACE_S
 
-    def script(self) -> Script:
-        """What will be played.
+    def plain(self) -> Script:
+        """The recording, without any fault."""
+        return Script.from_recording(self.recording, speed=self.scenario.speed)
+
+    def scripts(self) -> list[Script]:
+        """What will be played, one script for each exchange.
 
         Raises: FaultDoesNotApply.
         """
-        return apply(Script.from_recording(self.recording, speed=self.scenario.speed), self.scenario.faults)
+        return [apply(self.plain(), faults) for faults in (self.scenario.faults, *self.scenario.then)]
+
+    def reference(self, script: Script) -> Reference:
+        """What a perfect client sees of one of the scripts."""
+        if script.head is not None and script.head.header("location") == ELSEWHERE:
+            return redirected(self.reference(self.plain()))
+        return reference(
+            script,
+            media_type=self.recording.response.media_type,
+            read_timeout_s=self.scenario.read_timeout_s,
+        )
 
 
 def plan(
@@ -94,7 +112,7 @@ def plan(
     if not any(one.client in chosen_clients for one in cells):
         raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
     for one in {(one.scenario.name, one.recording.id): one for one in cells}.values():
-        one.script()  # a fault that does not apply must show before anything is run
+        one.scripts()  # a fault that does not apply must show before anything is run
     return sorted(cells, key=lambda one: one.id)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.recording import Headers
 
-__all__ = ["Chunk", "Head", "LastChunk", "Part", "Raw"]
+__all__ = ["Chunk", "Head", "LastChunk", "Part", "Raw", "Slice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,15 @@ class Head:
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
+    def with_header(self, name: str, value: str | None) -> Head:
+        """The same with this one value of a header, in its place or at the end; without it if `value` is None."""
+        names = [key.lower() for key, _ in self.headers]
+        place = names.index(name.lower()) if name.lower() in names else len(names)
+        kept = [(key, text) for key, text in self.headers if key.lower() != name.lower()]
+        if value is not None:
+            kept.insert(place, (name, value))
+        return replace(self, headers=tuple(kept))
+
     @property
     def chunked(self) -> bool:
         return (self.header("transfer-encoding") or "").lower() == "chunked"
@@ -37,37 +46,62 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One transfer chunk with `data` in it (RFC 9112 section 7.1); its size in lower-case hex, as Go writes it."""
+    """One transfer chunk with `data` in it (RFC 9112 section 7.1); its size in lower-case hex, as Go writes it.
+
+    A fault may put something else in the place of the size line or of the CRLF after the data.
+    """
 
     data: bytes
+    size_line: bytes | None = None
+    after: bytes = b"\r\n"
 
     def wire(self, date: str) -> bytes:  # noqa: ARG002 - a part among parts
-        return self.until(len(self.data)) + b"\r\n"
+        return self.before + self.data + self.after
 
-    def until(self, offset: int) -> bytes:
-        """The wire up to `offset` bytes of data: a size line that may announce more than follows."""
-        return b"%x\r\n%b" % (len(self.data), self.data[:offset])
+    @property
+    def before(self) -> bytes:
+        """What stands before the data."""
+        return (b"%x" % len(self.data) if self.size_line is None else self.size_line) + b"\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class LastChunk:
-    """The zero chunk and the end of the (empty) trailer section."""
+    """The zero chunk and the trailer section, empty as a rule."""
+
+    trailers: Headers = ()
 
     def wire(self, date: str) -> bytes:  # noqa: ARG002
-        return b"0\r\n\r\n"
+        lines = [f"{name}: {value}" for name, value in self.trailers]
+        return "\r\n".join(["0", *lines, "", ""]).encode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Bytes as they are: a body without transfer coding, or whatever a fault makes of a part."""
+    """Bytes as they are: a body without transfer coding, or whatever a fault puts in."""
 
     data: bytes
 
     def wire(self, date: str) -> bytes:  # noqa: ARG002
         return self.data
 
-    def until(self, offset: int) -> bytes:
-        return self.data[:offset]
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some of the bytes of another part, from `start` to `stop` (None: its end), without regard to meaning."""
+
+    part: Head | Chunk | LastChunk | Raw
+    start: int
+    stop: int | None = None
+
+    def wire(self, date: str) -> bytes:
+        return self.part.wire(date)[self.start : self.stop]
+
+    @classmethod
+    def of(cls, part: Part, start: int, stop: int | None = None) -> Slice:
+        """A slice of any part, of a slice too."""
+        if not isinstance(part, Slice):
+            return cls(part, start, stop)
+        return cls(part.part, part.start + start, part.stop if stop is None else part.start + stop)
 
 
-Part = Head | Chunk | LastChunk | Raw
+Part = Head | Chunk | LastChunk | Raw | Slice

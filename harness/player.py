@@ -7,41 +7,45 @@ from collections.abc import Iterable
 
 from harness.connection import Connection, Left, Woken
 from harness.journal import EndedBy, Entry, Journal
-from harness.script import HOLD_LIMIT_S, Ending, HowItEnds
+from harness.script import HOLD_LIMIT_S, Ending, HowItEnds, Segment
 
 __all__ = ["play"]
+
+#: In lock-step: how long a record may stay away before it counts as kept back. Then the rest is sent at once.
+LOCK_STEP_LIMIT_S = 5.0
 
 _ENDED_EARLY = {Woken.LEFT: EndedBy.CLIENT, Woken.STOP: EndedBy.STOP}
 
 
 def play(
     connection: Connection,
-    segments: Iterable[tuple[float, bytes]],
+    segments: Iterable[Segment],
     ending: Ending,
     *,
     entry: Entry,
     journal: Journal,
-    arrived_s: float,
 ) -> bool:
     """Write each segment (seconds, bytes) at its time and end as told; whether the connection can be used again.
 
-    `arrived_s` is the request's arrival by `time.monotonic`; all other times count from there. A client that closes
-    its side ends the play, as it ends a generation in Ollama.
+    Times count from the arrival that the entry holds. A client that closes its side ends the play, as it ends a
+    generation in Ollama.
     """
 
     def ended_early(woken: Woken) -> bool:
         if woken is Woken.LEFT:
-            journal.left(entry, since_s=arrived_s)
+            journal.left(entry)
         if woken in _ENDED_EARLY:
             connection.dispose()
             journal.settle(entry, HowItEnds.CLOSE, _ENDED_EARLY[woken])
             return True
         return False
 
-    send, sent, clock = connection.send, entry.sent, time.monotonic
+    send, sent, clock, arrived_s = connection.send, entry.sent, time.monotonic, entry.arrived_s
     try:
-        for at_s, data in segments:
+        for at_s, data, awaits in segments:
             if at_s > 0 and ended_early(connection.wait_until(arrived_s + at_s)):
+                return False
+            if awaits > entry.handed_out and ended_early(_await_record(connection, entry, journal, awaits)):
                 return False
             send(data)
             sent.append((clock() - arrived_s, data))
@@ -61,13 +65,32 @@ def play(
         case HowItEnds.RESET:
             connection.reset()
             journal.settle(entry, ending.how, EndedBy.SERVER)
+        case HowItEnds.IGNORE:
+            journal.settle(entry, ending.how, EndedBy.SERVER)  # there is nothing more to see
+            connection.wait_for_stop()
+            connection.dispose()
+        case HowItEnds.REFUSE:
+            raise AssertionError("a connection that was to be refused has been accepted")
         case HowItEnds.HALF_CLOSE | HowItEnds.HOLD:
             if ending.how is HowItEnds.HALF_CLOSE:
                 connection.half_close()
             woken = connection.wait_until(time.monotonic() + HOLD_LIMIT_S)
             if woken is Woken.LEFT:
-                journal.left(entry, since_s=arrived_s)
+                journal.left(entry)
             connection.dispose()
             # The script is over once nothing more is sent: that the client leaves is the end it asked for.
             journal.settle(entry, ending.how, EndedBy.STOP if woken is Woken.STOP else EndedBy.SERVER)
     return False
+
+
+def _await_record(connection: Connection, entry: Entry, journal: Journal, number: int) -> Woken:
+    """Wait until the client's user has been handed so many records, or note that this record was kept back."""
+    limit = time.monotonic() + (LOCK_STEP_LIMIT_S if entry.withheld is None else 0.0)
+    while not journal.wait_for(lambda _: entry.handed_out >= number, timeout_s=0.05):
+        woken = connection.wait_until(time.monotonic() + 0.001)
+        if woken is not Woken.TIME:
+            return woken
+        if time.monotonic() >= limit:
+            entry.withheld = entry.withheld or entry.handed_out + 1
+            break
+    return Woken.TIME

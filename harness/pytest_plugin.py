@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures for other people's tests.
 
 def test_my_program_notices_a_cut(fake_ollama):
-    fake_ollama.play("chat-stream", cut_after_record(3))
+    fake_ollama.play("chat-stream", close_at(after_record(3)))
     ...
 """
 

@@ -6,17 +6,29 @@ with any of them.
 
 from __future__ import annotations
 
+import math
+import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 from harness.errors import ProtocolError
 from harness.http1 import Body, ResponseHead, read_body, read_response_head
-from harness.records import STREAMS, event_record, in_band_error, is_terminal, ndjson_lines, parse_json, sse_events
+from harness.records import (
+    STREAMS,
+    event_record,
+    in_band_error,
+    is_terminal,
+    ndjson_lines,
+    parse_json,
+    sse_events,
+)
 from harness.script import HowItEnds, Script, http_date
 
-__all__ = ["Cause", "End", "EndKind", "Layer", "Reference", "decode", "reference"]
+__all__ = ["Cause", "End", "EndKind", "Layer", "Reference", "decode", "redirected", "reference"]
 
 
 class Layer(StrEnum):
@@ -41,22 +53,33 @@ class Cause(StrEnum):
     WHOLE = "whole"
     FIN = "fin"  # the connection closes inside the message
     RST = "rst"
+    REFUSED = "refused"  # there is no connection
     SILENCE = "silence"
+    NO_OBJECT = "no-object"  # Ollama's records are objects
     NO_TERMINAL_RECORD = "no-terminal-record"
     AFTER_TERMINAL_RECORD = "after-terminal-record"
     STATUS = "status"
     IN_BAND = "in-band"
     BAD_JSON = "bad-json"
+    CODING = "coding"  # the content coding is broken, or a lie
     FRAMING = "framing"
+    REDIRECT = "redirect"
+    OTHER_TYPE = "other-type"  # the right content under another Content-Type
+    BYTE_ORDER_MARK = "byte-order-mark"
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of an answer, and what makes it so. `detail` is the status, the error's text or the broken rule."""
+    """The end of an answer, and what makes it so. `detail` is the status, the error's text or the broken rule.
+
+    `either`: a client may take it for a good end or for a bad one, and is right both times, as long as it hands out
+    no more than what is due.
+    """
 
     kind: EndKind
     cause: Cause
     detail: str = ""
+    either: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +98,28 @@ class Reference:
 _COMPLETE = End(EndKind.COMPLETE, Cause.WHOLE)
 
 
-def reference(script: Script) -> Reference:
-    """What a perfect client sees of a script."""
-    return decode(script.render(date=http_date(0)).wire, script.ending.how, method=script.method)
+def reference(script: Script, *, media_type: str | None = None, read_timeout_s: float = math.inf) -> Reference:
+    """What a perfect client sees of a script that asked for `media_type` and bears no silence of `read_timeout_s`."""
+    if script.ending.how is HowItEnds.REFUSE:
+        return _both((), End(EndKind.ERROR, Cause.REFUSED))
+    times = [0.0, *(send.at_s for send in script.sends)]
+    too_long = (n for n, (before, after) in enumerate(pairwise(times)) if after - before > read_timeout_s)
+    if (silent := next(too_long, None)) is not None:
+        script = script.cut(silent, HowItEnds.HOLD)
+    wire = script.render(date=http_date(0)).wire
+    return decode(wire, script.ending.how, method=script.method, media_type=media_type)
 
 
-def decode(wire: bytes, how: HowItEnds, *, method: str) -> Reference:
+def redirected(target: Reference) -> Reference:
+    """What a perfect client sees of a redirect to `target`: it may follow or not (RFC 9110 section 15.4)."""
+    ends = {layer: replace(end, cause=Cause.REDIRECT, either=True) for layer, end in target.ends.items()}
+    return replace(target, ends=ends)
+
+
+def decode(wire: bytes, how: HowItEnds, *, method: str, media_type: str | None = None) -> Reference:
     """What a perfect client sees of these bytes when the connection then ends so. The request's `method` matters.
 
-    Informational (1xx) answers are skipped.
+    Informational (1xx) answers are skipped. `media_type` is what the client asked for, whatever the head says.
     """
     try:
         head = read_response_head(wire)
@@ -99,10 +135,16 @@ def decode(wire: bytes, how: HowItEnds, *, method: str) -> Reference:
         return _both((), End(EndKind.ERROR, Cause.STATUS, str(head.status)))
     if body.absent:
         return _both((), _COMPLETE)
-    transport = _transport_end(body, how)
-    records, bad_json = _records(head, body.data, whole=transport.kind is EndKind.COMPLETE)
-    http = End(EndKind.ERROR, Cause.BAD_JSON, bad_json) if bad_json else transport
-    end, due = _ollama_end(head, records, http)
+    http = _transport_end(body, how)
+    data, http = _decoded(head, body.data, http)
+    kind = head.media_type if media_type is None else media_type
+    if http == _COMPLETE and kind != head.media_type:
+        http = replace(http, cause=Cause.OTHER_TYPE, either=True)
+    if http == _COMPLETE and data.startswith(BOM_UTF8):  # RFC 8259 section 8.1: parsers MAY ignore it
+        data, http = data.removeprefix(BOM_UTF8), replace(http, cause=Cause.BYTE_ORDER_MARK, either=True)
+    records, bad_json = _records(kind, data, whole=http.kind is EndKind.COMPLETE)
+    http = End(EndKind.ERROR, Cause.BAD_JSON, bad_json) if bad_json else http
+    end, due = _ollama_end(kind, records, http)
     return Reference(
         records=records,
         ends={Layer.HTTP: http, Layer.OLLAMA: end},
@@ -128,18 +170,37 @@ def _cut_short(how: HowItEnds) -> End:
             return End(EndKind.TRUNCATED, Cause.FIN)
         case HowItEnds.RESET:
             return End(EndKind.ERROR, Cause.RST)
-        case HowItEnds.HOLD | HowItEnds.KEEP_OPEN:
+        case HowItEnds.HOLD | HowItEnds.IGNORE | HowItEnds.KEEP_OPEN:
             return End(EndKind.OPEN, Cause.SILENCE)
+        case HowItEnds.REFUSE:
+            return End(EndKind.ERROR, Cause.REFUSED)
 
 
-def _records(head: ResponseHead, data: bytes, *, whole: bool) -> tuple[tuple[Any, ...], str]:
+def _decoded(head: ResponseHead, data: bytes, end: End) -> tuple[bytes, End]:
+    """The data without its content coding, and the end: an error if it does not decode (RFC 9110 section 8.4)."""
+    coding = head.header("content-encoding").lower()
+    if coding in ("", "identity"):
+        return data, end
+    if coding != "gzip":
+        return b"", End(EndKind.ERROR, Cause.CODING, f"unknown content coding {coding}")
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        data = unpacker.decompress(data)
+    except zlib.error as error:
+        return b"", End(EndKind.ERROR, Cause.CODING, str(error))
+    if end.kind is EndKind.COMPLETE and not unpacker.eof:
+        end = End(EndKind.TRUNCATED, Cause.CODING, "the gzip stream is not whole")
+    return data, end
+
+
+def _records(media_type: str, data: bytes, *, whole: bool) -> tuple[tuple[Any, ...], str]:
     """The records of a body, and what is wrong with the first that cannot be read ("" if all can).
 
     The last piece of a body that is cut short is no record yet: it is left out, and nothing is wrong with it.
     """
     records: list[Any] = []
     parse: Callable[[bytes], Any] = parse_json
-    match head.media_type:
+    match media_type:
         case "application/x-ndjson":
             pieces, ending = list(ndjson_lines(data)), b"\n"
         case "text/event-stream":
@@ -155,22 +216,26 @@ def _records(head: ResponseHead, data: bytes, *, whole: bool) -> tuple[tuple[Any
             record = parse(piece)
         except ValueError as error:
             return tuple(records), str(error)
-        if record is not None:
+        if record is not None or media_type != "text/event-stream":  # there, it is a mere comment
             records.append(record)
     return tuple(records), ""
 
 
-def _ollama_end(head: ResponseHead, records: tuple[Any, ...], http: End) -> tuple[End, int]:
+def _ollama_end(media_type: str, records: tuple[Any, ...], http: End) -> tuple[End, int]:
     """The end and the number of records due at Ollama's layer, given the end at HTTP's."""
     for index, record in enumerate(records):
+        if media_type == "application/x-ndjson" and not isinstance(record, dict):
+            return End(EndKind.ERROR, Cause.NO_OBJECT, repr(record)), index
         if in_band_error(record) is not None:
             return End(EndKind.ERROR, Cause.IN_BAND, str(in_band_error(record))), index
         if is_terminal(record) and index + 1 < len(records):
-            return End(EndKind.ERROR, Cause.AFTER_TERMINAL_RECORD), index + 1
+            return End(EndKind.ERROR, Cause.AFTER_TERMINAL_RECORD, either=True), index + 1
     if http.kind is not EndKind.COMPLETE:
-        return http, len(records)
-    stream = head.media_type in STREAMS
+        # With the terminal record all of the answer is there; what HTTP still lacks is not Ollama's.
+        lacks_only_http = bool(records) and is_terminal(records[-1]) and http.cause is not Cause.BAD_JSON
+        return replace(http, either=lacks_only_http), len(records)
+    stream = media_type in STREAMS
     unfinished = any(isinstance(record, dict) and record.get("done") is False for record in records[-1:])
     if (stream and not any(map(is_terminal, records))) or (not stream and unfinished):
         return End(EndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD), len(records)
-    return _COMPLETE, len(records)
+    return http, len(records)

@@ -161,8 +161,8 @@ class Writer:
 
 def result(run: CellRun) -> Result:
     """The line that a cell's run leaves in the results: facts that are the same each time."""
-    cell, ending = run.cell, run.outcome.ending
-    end = run.reference.ends[cell.layer]
+    cell, decisive = run.cell, run.decisive
+    ending, end = decisive.outcome.ending, decisive.reference.ends[cell.layer]
     raised = ending if isinstance(ending, Raised) else None
     return Result(
         client=cell.client.name,
@@ -173,8 +173,8 @@ def result(run: CellRun) -> Result:
         verdict=run.judgement.verdict,
         why=_quiet(run.judgement.why),
         end=f"{end.kind} ({end.cause})",
-        due=run.reference.due[cell.layer],
-        got=None if end.cause is Cause.RST else len(run.outcome.records),
+        due=decisive.reference.due[cell.layer],
+        got=None if end.cause is Cause.RST else len(decisive.outcome.records),
         raised=raised.types[0] if raised else None,
         message=_quiet(raised.message) if raised else None,
     )

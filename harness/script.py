@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from enum import StrEnum
+from typing import NamedTuple
 
-from harness.parts import Chunk, Head, LastChunk, Part, Raw
+from harness.parts import Chunk, Head, LastChunk, Part, Raw, Slice
 from harness.recording import Ended, Recording
 from harness.records import record_ends
 
-__all__ = ["Ending", "HowItEnds", "Rendered", "Script", "Send", "http_date"]
+__all__ = ["Ending", "HowItEnds", "Rendered", "Script", "Segment", "Send", "http_date"]
 
 #: How long a held connection stays silent before the server gives up on the client leaving.
 HOLD_LIMIT_S = 300.0
@@ -32,6 +33,8 @@ class HowItEnds(StrEnum):
     CLOSE = "close"  # FIN
     RESET = "reset"  # RST
     HOLD = "hold"  # say nothing until the client leaves
+    IGNORE = "ignore"  # neither say nor read anything any more
+    REFUSE = "refuse"  # there is no connection: nothing listens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,31 +47,47 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One segment: its parts leave in one write, `at_s` seconds after the request arrived."""
+    """One segment: its parts leave in one write, `at_s` seconds after the request arrived.
+
+    In lock-step it leaves only once the client's user has been handed `awaits` records (or a limit has passed).
+    """
 
     at_s: float
     parts: tuple[Part, ...]
+    awaits: int = 0
+
+
+class Segment(NamedTuple):
+    """A send, rendered."""
+
+    at_s: float
+    data: bytes
+    awaits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Exact bytes: `segments` [(seconds, bytes), …], then the ending."""
+    """Exact bytes: the segments, then the ending."""
 
-    segments: tuple[tuple[float, bytes], ...]
+    segments: tuple[Segment, ...]
     ending: Ending
 
     @property
     def wire(self) -> bytes:
-        return b"".join(data for _, data in self.segments)
+        return b"".join(segment.data for segment in self.segments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """What will be played. `method` is the request's (an answer to HEAD has no body)."""
+    """What will be played. `method` is the request's (an answer to HEAD has no body).
+
+    A script that `awaits_request` plays once a request has been read; another as soon as a connection is accepted.
+    """
 
     method: str
     sends: tuple[Send, ...]
     ending: Ending
+    awaits_request: bool = True
 
     def __post_init__(self) -> None:
         times = [send.at_s for send in self.sends] + [self.ending.at_s]
@@ -116,8 +135,10 @@ class Script:
 
     def render(self, *, date: str) -> Rendered:
         """The exact bytes, with `date` (an IMF-fixdate) in the head."""
-        segments = tuple((send.at_s, b"".join(part.wire(date) for part in send.parts)) for send in self.sends)
-        return Rendered(segments, self.ending)
+        segments = (
+            Segment(send.at_s, b"".join(part.wire(date) for part in send.parts), send.awaits) for send in self.sends
+        )
+        return Rendered(tuple(segments), self.ending)
 
     # ------------------------------------------------------------------------------ for faults: where things are
 
@@ -151,7 +172,7 @@ class Script:
         return [] if head is None else record_ends(head.media_type, self.body)
 
     def split_at(self, offset: int) -> tuple[Script, int]:
-        """The same bytes of body with a segment boundary at `offset`; returns it and the index of the send there.
+        """The same body with a segment boundary at `offset`; returns it and the index of the send there.
 
         A chunk that holds the offset becomes two chunks. At the end of the body the index is that of the send
         after the last byte.
@@ -172,6 +193,22 @@ class Script:
         last = self.body_parts()[-1] if self.body_parts() else (0, 0, None)
         return self._split_send(last[0], last[1] + 1)
 
+    def split_part(self, i: int, j: int, offset: int) -> tuple[Script, int]:
+        """The same bytes with a segment boundary `offset` bytes into part `j` of send `i`, whatever stands there.
+
+        Returns it and the index of the send that begins there.
+        """
+        part, size = self.sends[i].parts[j], len(self.sends[i].parts[j].wire(http_date(0)))
+        if offset == 0:
+            return self._split_send(i, j)
+        if offset == size:
+            return self._split_send(i, j + 1)
+        if not 0 < offset < size:
+            raise ValueError(f"the part has {size} bytes, there is no offset {offset}")
+        parts, halves = self.sends[i].parts, (Slice.of(part, 0, offset), Slice.of(part, offset))
+        send = replace(self.sends[i], parts=(*parts[:j], *halves, *parts[j + 1 :]))
+        return replace(self, sends=(*self.sends[:i], send, *self.sends[i + 1 :]))._split_send(i, j + 1)
+
     def _split_send(self, i: int, j: int) -> tuple[Script, int]:
         """Make part `j` of send `i` begin a send of its own; returns the index of that send."""
         send = self.sends[i]
@@ -182,9 +219,9 @@ class Script:
         pair = (replace(send, parts=send.parts[:j]), replace(send, parts=send.parts[j:]))
         return replace(self, sends=(*self.sends[:i], *pair, *self.sends[i + 1 :])), i + 1
 
-    def cut(self, index: int, how: HowItEnds, *tail: Send) -> Script:
-        """Keep the sends before `index`, then `tail`, then end at once in the way of `how`."""
-        kept = (*self.sends[:index], *tail)
+    def cut(self, index: int, how: HowItEnds) -> Script:
+        """Keep the sends before `index`, then end at once in the way of `how`."""
+        kept = self.sends[:index]
         return replace(self, sends=kept, ending=Ending(how=how, at_s=kept[-1].at_s if kept else 0.0))
 
     def insert(self, index: int, part: Part) -> Script:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import socket
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -39,14 +38,18 @@ NEWEST = "newest"
 _MOST_RENDERED = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Route:
-    """What `play` arranged: requests for this method and path get this script."""
+    """What `play` arranged: requests for this method and path (None: any) get this script, `left` more times."""
 
-    method: str
-    path: str
+    method: str | None
+    path: str | None
     script: Script
     name: str
+    left: int | None
+
+    def answers(self, method: str, path: str) -> bool:
+        return self.method in (None, method) and self.path in (None, path)
 
 
 class FakeOllama(HTTPServer):
@@ -58,7 +61,8 @@ class FakeOllama(HTTPServer):
 
     `version` is an Ollama version in the library, "newest", or None for no recordings at all. `speed` is how fast
     recordings are played (0: as fast as possible) or, instead, `gap_s` the seconds between any two of their segments.
-    `faults` are applied to each of them where they can be.
+    `faults` are applied to each of them where they can be. Without `listens` the port is taken, but connections to it
+    are refused.
     """
 
     DEFAULT_LISTEN_HOST = "127.0.0.1"
@@ -74,11 +78,13 @@ class FakeOllama(HTTPServer):
         gap_s: float | None = None,
         faults: Sequence[Fault] = (),
         any_model: bool = False,
+        listens: bool = True,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
         self.journal = Journal()
         self._speed, self._gap_s = speed, gap_s
         self._faults, self._any_model = tuple(faults), any_model
+        self._listens = listens
         self._routes: list[_Route] = []
         self._scripts: dict[str, tuple[Script, str]] = {}
         self._rendered: dict[int, tuple[Script, str, Rendered]] = {}
@@ -105,11 +111,14 @@ class FakeOllama(HTTPServer):
         speed: float | None = None,
         method: str | None = None,
         path: str | None = None,
+        times: int | None = None,
     ) -> Script:
         """From now on give this answer to requests for its method and path, whatever their body says.
 
-        `answer` is a recording, its name (`generate-stream`), its id (`0.5.7/generate-stream`), or a script; for a
-        script `path` is needed. Returns the script that will be played.
+        `answer` is a recording, its name (`generate-stream`), its id (`0.5.7/generate-stream`), or a script; a script
+        without `method` and `path` answers all. With `times` it is given so many times only, and what was arranged
+        before comes after it: to fail twice and then succeed, play the success first. Returns the script that will be
+        played.
 
         Raises: UnknownName, FaultDoesNotApply.
         """
@@ -120,10 +129,11 @@ class FakeOllama(HTTPServer):
             name, request = answer.id, answer.request
             method, path = method or request.method, path or request.path
             answer = self._paced(answer) if speed is None else Script.from_recording(answer, speed=speed)
-        elif path is None:
-            raise TypeError("play() of a script needs the path that it answers")
         script = apply(answer, faults)
-        self._routes.insert(0, _Route(method=method or script.method, path=path, script=script, name=name))
+        if script.ending.how is HowItEnds.REFUSE and self._listens:
+            raise FaultDoesNotApply("this server listens, so it cannot refuse: make it with FakeOllama(listens=False)")
+        with self._lock:
+            self._routes.insert(0, _Route(method=method, path=path, script=script, name=name, left=times))
         return script
 
     def clear(self) -> None:
@@ -141,7 +151,7 @@ class FakeOllama(HTTPServer):
         """
         if self.is_running():
             raise HTTPServerError("Server is already running")
-        listener = Listener(self.host, self.port, self._serve)
+        listener = Listener(self.host, self.port, self._serve if self._listens else None)
         self.port = listener.port
         self.server = listener  # type: ignore[assignment]  # has all that HTTPServer asks of it
         self.server_thread = threading.Thread(target=listener.serve_forever, daemon=True)
@@ -152,6 +162,10 @@ class FakeOllama(HTTPServer):
     def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
         connection, journal = Connection(sock, stop), self.journal
         number = journal.connected()
+        if (route := self._route(lambda one: not one.script.awaits_request)) is not None:
+            entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=route.name)
+            self._play(connection, route.script, entry)
+            return
         usable, index = True, 0
         note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
         try:
@@ -165,31 +179,30 @@ class FakeOllama(HTTPServer):
                 if request is None:
                     note_left()
                     return
-                arrived_s, (head, body) = time.monotonic(), request
+                head, body = request
                 entry = Entry(connection=number, index=index, head=head, body=body)
-                usable = self._answer(connection, entry, head, arrived_s) and not _wants_close(head)
-                note_left = functools.partial(journal.left, entry, since_s=arrived_s)
+                usable = self._answer(connection, entry, head) and not _wants_close(head)
+                note_left = functools.partial(journal.left, entry)
         finally:
             connection.close()
 
-    def _answer(self, connection: Connection, entry: Entry, head: RequestHead, arrived_s: float) -> bool:
+    def _answer(self, connection: Connection, entry: Entry, head: RequestHead) -> bool:
         """Answer one request; whether the connection can be used again."""
         response = self._expected(head, entry.body)
         if response is None:
-            return self._play(connection, self._script(head, entry), entry, arrived_s)
+            return self._play(connection, self._script(head, entry), entry)
         entry.answered_by, entry.date = "expectation", http_date()
         self.journal.add(entry)
         body = segments(response, method=head.method, date=entry.date)
         end = Ending(how=HowItEnds.KEEP_OPEN, at_s=0.0)
-        return play(connection, body, end, entry=entry, journal=self.journal, arrived_s=arrived_s)
+        return play(connection, body, end, entry=entry, journal=self.journal)
 
     def _script(self, head: RequestHead, entry: Entry) -> Script:
         """The script that answers, noted in the entry with the reason."""
         request = received(head, entry.body)
-        for route in self._routes:
-            if (route.method, route.path) == (request.method, request.path):
-                entry.answered_by, entry.why = route.name, "the last play for this method and path"
-                return route.script
+        if (route := self._route(lambda one: one.answers(request.method, request.path))) is not None:
+            entry.answered_by, entry.why = route.name, "the last play for this method and path"
+            return route.script
         found = self._matcher.match(request)
         if not isinstance(found, Match):
             entry.why = found.why
@@ -197,6 +210,15 @@ class FakeOllama(HTTPServer):
         script, left_out = self._struck(found.recording)
         entry.answered_by, entry.why = found.recording.id, found.why + left_out
         return script
+
+    def _route(self, wanted: Callable[[_Route], bool]) -> _Route | None:
+        """The last play that is wanted, used once."""
+        with self._lock:
+            for route in self._routes:
+                if route.left != 0 and wanted(route):
+                    route.left = None if route.left is None else route.left - 1
+                    return route
+        return None
 
     def _struck(self, recording: Recording) -> tuple[Script, str]:
         """The script of a recording with the server's faults in it, and which of them had to be left out."""
@@ -224,14 +246,12 @@ class FakeOllama(HTTPServer):
     def _refuse(self, connection: Connection, error: ProtocolError, number: int, index: int) -> None:
         """Answer what is no HTTP as Go's net/http does, and note it."""
         entry = Entry(connection=number, index=index, head=None, body=b"", why=str(error))
-        self._play(connection, not_http(error), entry, time.monotonic())
+        self._play(connection, not_http(error), entry)
 
-    def _play(self, connection: Connection, script: Script, entry: Entry, arrived_s: float) -> bool:
+    def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
         rendered, entry.date = self._render(script)
         self.journal.add(entry)
-        return play(
-            connection, rendered.segments, rendered.ending, entry=entry, journal=self.journal, arrived_s=arrived_s
-        )
+        return play(connection, rendered.segments, rendered.ending, entry=entry, journal=self.journal)
 
     def _render(self, script: Script) -> tuple[Rendered, str]:
         """The script's bytes with the Date of now, made once a second at the most."""

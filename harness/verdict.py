@@ -9,8 +9,12 @@
     hang          no end by the deadline                                                                harm 4
     silent-loss   ended normally although the answer was not complete, or records are missing           harm 5
     corrupt       handed out something that is not a prefix of the reference's records                  harm 6
+    overreach     sent what it must not: a request that is not idempotent twice, or one too many on a
+                  connection that was to be closed                                                      harm 3
+    leak          left an answer that nobody reads any more open, so that Ollama goes on generating     harm 3
     false-alarm   raised although the answer was complete                                               harm 2
-    withheld      ended as it should, but kept back records that had arrived before the fault           harm 2
+    withheld      ended as it should, but kept back records that had arrived, or needed later bytes to
+                  hand one out                                                                          harm 2
     lenient       raised as it should, but not an exception that its documentation names                harm 1
     pass          everything else                                                                       harm 0
 
@@ -35,6 +39,7 @@ __all__ = [
     "Judgement",
     "Outcome",
     "Raised",
+    "Stopped",
     "Unsupported",
     "Verdict",
     "judge",
@@ -49,6 +54,8 @@ class Verdict(StrEnum):
     HANG = "hang"
     SILENT_LOSS = "silent-loss"
     CORRUPT = "corrupt"
+    OVERREACH = "overreach"
+    LEAK = "leak"
     FALSE_ALARM = "false-alarm"
     WITHHELD = "withheld"
     LENIENT = "lenient"
@@ -59,6 +66,11 @@ class Verdict(StrEnum):
         """How bad it is for the client's user, 0 to 6; None where nothing was judged."""
         return _HARM.get(self)
 
+    @property
+    def severity(self) -> int:
+        """Which of two verdicts to show: nothing is as bad as not knowing, and nothing as good as nothing tried."""
+        return {Verdict.INCONCLUSIVE: 7, Verdict.UNSUPPORTED: -1}.get(self, self.harm or 0)
+
 
 _HARM = {
     Verdict.MISROUTED: 5,
@@ -66,6 +78,8 @@ _HARM = {
     Verdict.HANG: 4,
     Verdict.SILENT_LOSS: 5,
     Verdict.CORRUPT: 6,
+    Verdict.OVERREACH: 3,
+    Verdict.LEAK: 3,
     Verdict.FALSE_ALARM: 2,
     Verdict.WITHHELD: 2,
     Verdict.LENIENT: 1,
@@ -76,6 +90,11 @@ _HARM = {
 @dataclass(frozen=True, slots=True)
 class Ended:
     """The client ended normally."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The client's user took no more records, as was asked for, and let the answer go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +133,23 @@ class Failed:
     reason: str
 
 
-Ending = Ended | Raised | Hung | Crashed | Unsupported | Failed
+Ending = Ended | Stopped | Raised | Hung | Crashed | Unsupported | Failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The facts of one cell: the records that the client handed out, how it ended, and whether it was misrouted."""
+    """The facts of one exchange: the records that the client handed out, how it ended, and what the server saw.
+
+    `overreach` says what the client sent though it must not. `leaked`: the connection of an answer that nobody reads
+    any more stayed open. `withheld` is the record that was handed out only after later bytes (None: there was none).
+    """
 
     records: tuple[Any, ...]
     ending: Ending
     misrouted: bool = False
+    overreach: str = ""
+    leaked: bool = False
+    withheld: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +174,12 @@ def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: f
             return Judgement(Verdict.CRASH, f"the client's process died with exit code {exit_code}")
         case Hung(deadline_s):
             return Judgement(Verdict.HANG, f"no end after {deadline_s:g} s")
-        case Ended() | Raised() as ending:
+        case Ended() | Stopped() | Raised() as ending:
             pass
         case _:
             assert_never(outcome.ending)
     got = len(outcome.records)
-    if isinstance(ending, Ended) and end.kind is not EndKind.COMPLETE:
+    if isinstance(ending, Ended) and end.kind is not EndKind.COMPLETE and not (end.either and got <= due):
         return Judgement(Verdict.SILENT_LOSS, f"ended normally, but the answer is {end.kind} ({end.cause})")
     if isinstance(ending, Ended) and got < due:
         return Judgement(Verdict.SILENT_LOSS, f"ended normally with {got} of {due} records")
@@ -163,13 +189,22 @@ def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: f
         problem = agrees(record, reference.records[number - 1])
         if problem is not None:
             return Judgement(Verdict.CORRUPT, f"record {number}: {problem}")
+    if outcome.overreach:
+        return Judgement(Verdict.OVERREACH, outcome.overreach)
+    if outcome.leaked:
+        return Judgement(Verdict.LEAK, "let the answer go, but the connection stayed open")
     if isinstance(ending, Raised):
         name = ending.types[0]
-        if end.kind is EndKind.COMPLETE:
+        if end.kind is EndKind.COMPLETE and not end.either:
             return Judgement(Verdict.FALSE_ALARM, f"raised {name} although the answer is complete")
-        if got < due and end.cause is not Cause.RST:
+        if got < due and end.cause is not Cause.RST and not end.either:
             return Judgement(Verdict.WITHHELD, f"raised {name}, but handed out {got} of the {due} records before it")
         if documented.isdisjoint(ending.types):
             return Judgement(Verdict.LENIENT, f"raised {name}, which its documentation does not name")
-        return Judgement(Verdict.PASS, f"raised {name}: the answer is {end.kind} ({end.cause})")
+    if outcome.withheld is not None:
+        return Judgement(Verdict.WITHHELD, f"handed out record {outcome.withheld} only when later bytes had come")
+    if isinstance(ending, Raised):
+        return Judgement(Verdict.PASS, f"raised {ending.types[0]}: the answer is {end.kind} ({end.cause})")
+    if isinstance(ending, Stopped):
+        return Judgement(Verdict.PASS, f"stopped after {got} records, and the server saw it leave")
     return Judgement(Verdict.PASS, f"handed out all {due} records")

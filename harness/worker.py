@@ -3,9 +3,9 @@
     python -m harness.worker CLIENT
 
     first line out   {"ready": {"version": "2.32.3"}}   or {"missing": "pip install …"}
-    a job in         {"url": …, "request": {…}, "read_timeout_s": …}
+    a job in         {"url": …, "request": {…}, "read_timeout_s": …, …}
     for each record  {"record": …, "at_s": seconds since the job was read}
-    at the end       {"end": "ended" | "unsupported" | "raised", …}
+    at the end       {"end": "ended" | "stopped" | "unsupported" | "raised" | "failed", …}
 
 Whatever the client's library prints goes to stderr.
 """
@@ -13,13 +13,16 @@ Whatever the client's library prints goes to stderr.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
+import platform
 import queue
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any, BinaryIO
 
@@ -34,7 +37,7 @@ def main(name: str) -> None:
     reports = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     one = client(name)
-    version = ""
+    version = "" if one.is_canary else platform.python_version()
     if one.distribution:
         try:
             version = metadata.version(one.distribution)
@@ -44,8 +47,19 @@ def main(name: str) -> None:
     _report(reports, ready={"version": version})
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+    desk = _Desk(one, reports)
+    if inspect.isasyncgenfunction(one.exchange):
+        asyncio.run(_serve_async(desk, jobs))
     while True:
-        _report(reports, **_run(one, Job.from_json(json.loads(jobs.get())), reports))
+        if (job := desk.accept(jobs.get())) is not None:
+            desk.work(job)
+
+
+async def _serve_async(desk: _Desk, jobs: queue.SimpleQueue[bytes]) -> None:
+    """In one event loop that goes on between jobs, as in a user's program."""
+    while True:
+        if (job := desk.accept(await asyncio.to_thread(jobs.get))) is not None:
+            await desk.work_async(job)
 
 
 def _read_jobs(jobs: queue.SimpleQueue[bytes]) -> None:
@@ -55,31 +69,86 @@ def _read_jobs(jobs: queue.SimpleQueue[bytes]) -> None:
     os._exit(0)
 
 
-def _run(one: Client, job: Job, reports: BinaryIO) -> dict[str, Any]:
-    """One job, to its end."""
-    reason = one.unsupported(job.request)
-    if reason is not None:
-        return {"end": "unsupported", "reason": reason}
-    started_s = time.monotonic()
+class _Desk:
+    """Where one client works: it keeps the session from one job to the next, for as long as jobs go on."""
 
-    def report(record: Any) -> None:
-        _report(reports, record=record, at_s=round(time.monotonic() - started_s, 6))
+    def __init__(self, one: Client, reports: BinaryIO) -> None:
+        self._client, self._reports = one, reports
+        self._manager: Any = None
+        self._kept: Any = None  # the session that the manager gave
 
-    async def report_all(records: AsyncIterator[Any]) -> None:
-        async for record in records:
-            report(record)
+    def accept(self, line: bytes) -> Job | None:
+        """The job, if the client can do it; else reports why not."""
+        try:
+            job = Job.from_json(json.loads(line))
+            reason = self._client.unsupported(job.request)
+        except Exception as error:  # noqa: BLE001 - the adapter's own code
+            _report(self._reports, end="failed", reason=f"the adapter of {self._client.name} raised {error!r}")
+            return None
+        if reason is not None:
+            _report(self._reports, end="unsupported", reason=reason)
+            return None
+        return job
 
-    try:
-        records = one.exchange(job)
-        if isinstance(records, Iterator):
-            for record in records:
-                report(record)
-        else:
-            asyncio.run(report_all(records))
-    except Exception as error:  # noqa: BLE001 - the edge: whatever a client raises is a fact to report
-        names = [f"{c.__module__}.{c.__qualname__}" for c in type(error).__mro__ if c is not object]
-        return {"end": "raised", "types": names, "message": str(error)}
-    return {"end": "ended"}
+    def work(self, job: Job) -> None:
+        """One job, to its end."""
+        with self._reporting(job) as enough:
+            session = self._kept if job.continues else self._begin(job).__enter__()
+            self._kept = session
+            try:
+                for record in self._client.exchange(job, session):  # type: ignore[union-attr]
+                    if enough(record):
+                        break
+            finally:
+                if not job.goes_on:
+                    self._manager.__exit__(None, None, None)
+
+    async def work_async(self, job: Job) -> None:
+        """One job, to its end."""
+        with self._reporting(job) as enough:
+            session = self._kept if job.continues else await self._begin(job).__aenter__()
+            self._kept = session
+            try:
+                async for record in self._client.exchange(job, session):  # type: ignore[union-attr]
+                    if enough(record):
+                        break
+            finally:
+                if not job.goes_on:
+                    await self._manager.__aexit__(None, None, None)
+
+    def _begin(self, job: Job) -> Any:
+        self._manager = self._client.session(job)
+        return self._manager
+
+    @contextmanager
+    def _reporting(self, job: Job) -> Iterator[Callable[[Any], bool]]:
+        """Gives what reports a record and says whether the user has enough; reports the end, whatever it is."""
+        started_s, count = time.monotonic(), 0
+
+        def report(record: Any) -> bool:
+            nonlocal count
+            try:
+                _report(self._reports, record=record, at_s=round(time.monotonic() - started_s, 6))
+            except (TypeError, ValueError) as error:
+                raise _AdapterDefect(f"yielded what is no JSON: {error}") from None
+            count += 1
+            return count == job.stop_after
+
+        end: dict[str, Any] = {"end": "ended"}
+        try:
+            yield report
+            if count == job.stop_after:
+                end = {"end": "stopped"}
+        except _AdapterDefect as error:
+            end = {"end": "failed", "reason": f"the adapter of {self._client.name} {error}"}
+        except Exception as error:  # noqa: BLE001 - the edge: whatever a client raises is a fact to report
+            names = [f"{c.__module__}.{c.__qualname__}" for c in type(error).__mro__ if c is not object]
+            end = {"end": "raised", "types": names, "message": str(error)}
+        _report(self._reports, **end)
+
+
+class _AdapterDefect(Exception):
+    """The adapter did what no adapter may do: this says nothing of its client."""
 
 
 def _report(reports: BinaryIO, **fields: Any) -> None:

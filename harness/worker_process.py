@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.clients.base import Job
-from harness.verdict import Crashed, Ended, Ending, Failed, Hung, Raised, Unsupported
+from harness.verdict import Crashed, Ended, Ending, Failed, Hung, Raised, Stopped, Unsupported
 
 __all__ = ["Handed", "WorkerProcess"]
 
@@ -62,8 +62,11 @@ class WorkerProcess:
         """Whether it can take another job."""
         return self._process.poll() is None
 
-    def exchange(self, job: Job, *, deadline_s: float) -> Handed:
-        """Have the client make one exchange, `deadline_s` seconds at most."""
+    def exchange(self, job: Job, *, deadline_s: float, handed_out: Callable[[int], None] = lambda _: None) -> Handed:
+        """Have the client make one exchange, `deadline_s` seconds at most.
+
+        `handed_out` is called with the number of records so far whenever the client hands one out.
+        """
         if self.problem is not None:
             return Handed((), self.problem)
         deadline = time.monotonic() + deadline_s
@@ -82,6 +85,7 @@ class WorkerProcess:
                 ending = self._died()
             elif "record" in message:
                 records.append((message["at_s"], message["record"]))
+                handed_out(len(records))
             else:
                 ending = _ending(message)
         return Handed(tuple(records), ending)
@@ -148,5 +152,9 @@ def _ending(message: dict[str, Any]) -> Ending:
             return Raised(tuple(message["types"]), message["message"])
         case "unsupported":
             return Unsupported(message["reason"])
+        case "stopped":
+            return Stopped()
+        case "failed":
+            return Failed(message["reason"])
         case other:
             return Failed(f"the worker reported {other!r}")

@@ -11,6 +11,7 @@ from werkzeug import Response
 
 from harness.http1 import RequestHead
 from harness.parts import Chunk, Head, LastChunk
+from harness.script import Segment
 
 __all__ = ["environ", "segments"]
 
@@ -48,7 +49,7 @@ def environ(head: RequestHead, body: bytes, *, host: str, port: int) -> dict[str
     return values
 
 
-def segments(response: Response, *, method: str, date: str) -> Iterator[tuple[float, bytes]]:
+def segments(response: Response, *, method: str, date: str) -> Iterator[Segment]:
     """A werkzeug response as segments to send at once; a streamed one chunk by chunk, as its iterator yields."""
     streamed = response.is_streamed
     body = b"" if streamed else response.get_data()
@@ -56,9 +57,9 @@ def segments(response: Response, *, method: str, date: str) -> Iterator[tuple[fl
     headers = tuple((k, v) for k, v in response.headers.items() if k.lower() not in ("content-length", "date"))
     reason = response.status.partition(" ")[2]
     head = Head(response.status_code, reason, (*headers, ("Date", date), framing))
-    yield 0.0, head.wire(date) + (b"" if method == "HEAD" else body)
+    yield Segment(0.0, head.wire(date) + (b"" if method == "HEAD" else body))
     if streamed and method != "HEAD":
         for piece in response.iter_encoded():
             if piece:
-                yield 0.0, Chunk(piece).wire(date)
-        yield 0.0, LastChunk().wire(date)
+                yield Segment(0.0, Chunk(piece).wire(date))
+        yield Segment(0.0, LastChunk().wire(date))

@@ -51,7 +51,7 @@ def test_what_is_not_expected_is_red_and_says_how_to_repeat_it(tmp_path: Path) -
     assert "expected  pass" in done.stdout
     assert "actual    false-alarm" in done.stdout
     assert "repeat    ollama-harness show ollama/next-line/0.32.15/generate-nel" in done.stdout
-    assert 'add to known_issues.toml: [[issue]] client = "ollama"' in done.stdout
+    assert 'add to known_issues.toml: [[issue]] clients = ["ollama"]' in done.stdout
 
 
 def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
     ("arguments", "sentence"),
     [
         (["run", "--client", "request"], "there is no client called 'request'; did you mean requests"),
-        (["run", "--scenario", "cut-after"], "did you mean cut-after-record"),
+        (["run", "--scenario", "cut-after"], "or cut-after-record"),
         (["run", "--recording", "chat-steam"], "did you mean chat-stream"),
         (["run", "--ollama-version", "0.5.8"], "did you mean 0.5.7"),
         (["run", "--scenario", "embed", "--recording", "chat-stream"], "no cell is left"),

@@ -1,21 +1,34 @@
-"""docs/findings.md: every reproduction prints what the document says."""
+"""docs/findings.md: every reproduction prints what the document says, and every known issue leads to one."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
 
+from harness import expectations
+from harness.library import Library, fixtures
+from harness.matrix import cell
+
 TEXT = (Path(__file__).parent.parent / "docs" / "findings.md").read_text("utf-8")
 SERVER = re.search(r"```python\n# server\.py\n(.*?)```", TEXT, re.DOTALL)
-FINDINGS = re.findall(r"^## (.*?)\n.*?```python\n(.*?)```\s+```text\n(.*?)```", TEXT, re.DOTALL | re.MULTILINE)
+FINDINGS = re.findall(
+    r"^## ([^\n]*)\n.*?```python\n(.*?)```\s+```text\n(.*?)```\s+^Shown by: (.*?)(?=\n\n|\Z)",
+    TEXT,
+    re.DOTALL | re.MULTILINE,
+)
+#: `<client>/<scenario>/<version>/<recording>`
+CELL = r"[\w-]+/[\w-]+/[\d.]+/[\w-]+"
+SHOWN = [id_ for *_, shown in FINDINGS for id_ in re.findall(CELL, shown)]
+ISSUES = expectations.load(fixtures() / expectations.FILE)
 
 
-@pytest.mark.parametrize(("title", "code", "prints"), FINDINGS, ids=[title for title, _, _ in FINDINGS])
-def test_the_reproduction_prints_what_is_written(title: str, code: str, prints: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("title", "code", "prints", "_"), FINDINGS, ids=[title for title, *_ in FINDINGS])
+def test_the_reproduction_prints_what_is_written(title: str, code: str, prints: str, _: str, tmp_path: Path) -> None:
     assert SERVER is not None
     (tmp_path / "server.py").write_text(SERVER[1], encoding="utf-8")
     (tmp_path / "reproduce.py").write_text(code, encoding="utf-8")
@@ -25,5 +38,18 @@ def test_the_reproduction_prints_what_is_written(title: str, code: str, prints: 
     assert done.stdout == prints, done.stderr
 
 
-def test_every_known_issue_is_found_here() -> None:
-    assert len(FINDINGS) == TEXT.count("\n## ") == 5
+def test_every_section_has_a_reproduction_and_shows_a_cell() -> None:
+    assert len(FINDINGS) == TEXT.count("\n## ") == 24
+    assert all(re.search(CELL, shown) for *_, shown in FINDINGS)
+
+
+def test_every_cell_that_is_named_exists() -> None:
+    library = Library()
+    for id_ in SHOWN:
+        assert cell(library, id_).id == id_
+
+
+@pytest.mark.parametrize("issue", ISSUES, ids=[issue.place for issue in ISSUES])
+def test_every_known_issue_leads_to_a_section(issue: expectations.KnownIssue) -> None:
+    shown = {tuple(id_.split("/")[:2]) for id_ in SHOWN}
+    assert shown & set(product(issue.clients, issue.scenarios)), issue.reason

@@ -9,14 +9,14 @@ def test_the_fixture_plays_faults_to_the_users_own_program(pytester: pytest.Pyte
     pytester.makepyfile(
         """
         import httpx, ollama, pytest
-        from harness.faults import cut_after_record
+        from harness.faults import after_record, close_at
 
         def test_whole(fake_ollama):
             parts = list(ollama.Client().generate("smollm2:135m", "Why?", stream=True))
             assert parts[-1].done
 
         def test_cut(fake_ollama):
-            fake_ollama.play("generate-stream", cut_after_record(3))
+            fake_ollama.play("generate-stream", close_at(after_record(3)))
             with pytest.raises(httpx.RemoteProtocolError):
                 list(ollama.Client().generate("any", "Why?", stream=True))
             assert fake_ollama.journal.entries[0].answered_by == "0.32.15/generate-stream"

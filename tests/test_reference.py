@@ -44,6 +44,7 @@ ENDS_OF_A_CUT = {
     HowItEnds.CLOSE: TRUNCATED,
     HowItEnds.HALF_CLOSE: TRUNCATED,
     HowItEnds.RESET: End(EndKind.ERROR, Cause.RST),
+    HowItEnds.IGNORE: End(EndKind.OPEN, Cause.SILENCE),
     HowItEnds.HOLD: SILENT,
     HowItEnds.KEEP_OPEN: SILENT,
 }
@@ -74,14 +75,14 @@ def test_chunks_and_segments_decide_nothing(body: bytes, data: st.DataObject) ->
 def test_a_stream_cut_anywhere_holds_the_records_that_were_whole(found: list[Any], data: st.DataObject) -> None:
     body = b"".join(map(line, found))
     cut = data.draw(st.integers(0, len(body)))
-    how = data.draw(st.sampled_from(HowItEnds))
+    how = data.draw(st.sampled_from(list(ENDS_OF_A_CUT)))
     got = seen(message(b"%x\r\n%b" % (len(body) + 1, body[:cut]), *CHUNKED), how)
     assert list(got.records) == found[: body[:cut].count(b"\n")]
     assert got.ends[Layer.HTTP] == ENDS_OF_A_CUT[how]
 
 
 @settings(max_examples=50)
-@given(st.lists(records, max_size=4), st.sampled_from(HowItEnds))
+@given(st.lists(records, max_size=4), st.sampled_from(list(ENDS_OF_A_CUT)))
 def test_the_records_due_are_among_the_records(found: list[Any], how: HowItEnds) -> None:
     got = seen(chunked(b"".join(map(line, found)) or b"\n"), how)
     assert list(got.records) == found
@@ -145,7 +146,10 @@ def test_bad_json_ends_the_stream_with_the_records_before_it(bad: bytes) -> None
 def test_records_after_done_are_an_error_of_ollama_and_not_of_http() -> None:
     got = reference(stream(HELLO, DONE, WORLD))
     assert got.records == (HELLO, DONE, WORLD)
-    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: End(EndKind.ERROR, Cause.AFTER_TERMINAL_RECORD)}
+    assert got.ends == {
+        Layer.HTTP: COMPLETE,
+        Layer.OLLAMA: End(EndKind.ERROR, Cause.AFTER_TERMINAL_RECORD, either=True),
+    }
     assert got.due == {Layer.HTTP: 3, Layer.OLLAMA: 2}
 
 
@@ -160,11 +164,18 @@ def test_of_an_error_line_and_a_cut_the_error_line_came_first() -> None:
     assert got.ends == {Layer.HTTP: TRUNCATED, Layer.OLLAMA: End(EndKind.ERROR, Cause.IN_BAND, "boom")}
 
 
-@pytest.mark.parametrize("found", [[], [HELLO], [HELLO, WORLD], [{"status": "pulling"}], [{"done": 1}], [1], ["DONE"]])
+@pytest.mark.parametrize("found", [[], [HELLO], [HELLO, WORLD], [{"status": "pulling"}], [{"done": 1}]])
 def test_a_stream_without_terminal_record_is_truncated_for_ollama_only(found: list[Any]) -> None:
     got = reference(stream(*found))
     assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: UNFINISHED}
     assert got.due == dict.fromkeys(Layer, len(found))
+
+
+@pytest.mark.parametrize("record", [None, 1, "DONE", [1]])
+def test_a_line_that_is_no_object_is_an_error_of_ollama_only(record: Any) -> None:
+    got = reference(stream(HELLO, record, DONE))
+    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: End(EndKind.ERROR, Cause.NO_OBJECT, repr(record))}
+    assert got.due == {Layer.HTTP: 3, Layer.OLLAMA: 1}
 
 
 @pytest.mark.parametrize("last", [DONE, {"status": "success"}])
@@ -248,7 +259,7 @@ def test_a_status_from_300_on_is_an_error_whatever_the_body_says(status: int) ->
     assert (got.records, both(got)) == ((), End(EndKind.ERROR, Cause.STATUS, str(status)))
 
 
-@pytest.mark.parametrize("how", HowItEnds)
+@pytest.mark.parametrize("how", ENDS_OF_A_CUT)
 def test_a_status_is_an_error_however_the_connection_ends(how: HowItEnds) -> None:
     script = stream(HELLO, status=500).cut(1, how)
     assert both(reference(script)).cause is Cause.STATUS
@@ -277,13 +288,13 @@ def test_a_body_that_the_connection_ends_is_not_complete_otherwise() -> None:
     assert both(seen(wire, HowItEnds.HOLD)) == SILENT
 
 
-@pytest.mark.parametrize("how", HowItEnds)
+@pytest.mark.parametrize("how", ENDS_OF_A_CUT)
 def test_a_message_that_is_whole_is_complete_however_the_connection_ends(how: HowItEnds) -> None:
     script = stream(HELLO, DONE)
     assert both(reference(replace(script, ending=replace(script.ending, how=how)))) == COMPLETE
 
 
-@pytest.mark.parametrize("how", HowItEnds)
+@pytest.mark.parametrize("how", ENDS_OF_A_CUT)
 @pytest.mark.parametrize("wire", [b"", b"HTTP/1.1 200 OK\r\nContent-"])
 def test_without_a_whole_head_there_is_nothing_but_the_end(wire: bytes, how: HowItEnds) -> None:
     got = seen(wire, how)
@@ -306,7 +317,7 @@ def test_a_broken_head_is_a_framing_error(wire: bytes) -> None:
     assert "RFC 9112" in both(got).detail
 
 
-@pytest.mark.parametrize("how", HowItEnds)
+@pytest.mark.parametrize("how", ENDS_OF_A_CUT)
 def test_a_broken_chunk_is_a_framing_error_after_the_records_before_it(how: HowItEnds) -> None:
     body = line(HELLO)
     got = seen(message(b"%x\r\n%b\r\nzz\r\n" % (len(body), body), *CHUNKED), how)

@@ -65,8 +65,10 @@ def test_a_worker_is_used_again_and_replaced_when_it_died(library: Library) -> N
         assert len(runner._all) == 1
         for _ in range(2):
             (one,) = run(runner, [cell(library, f"canary-crashing/stream/{NEWEST}/chat-stream")])
-            assert one.outcome.ending == Crashed(86)
-            assert len(one.outcome.records) == len(one.reference.records), "what it handed out before is kept"
+            assert one.decisive.outcome.ending == Crashed(86)
+            assert len(one.decisive.outcome.records) == len(one.decisive.reference.records), (
+                "what it handed out before is kept"
+            )
 
 
 def test_a_client_that_never_connects_is_inconclusive(
@@ -76,7 +78,7 @@ def test_a_client_that_never_connects_is_inconclusive(
     elsewhere = WorkerProcess("canary-perfect", clean_environment(Path()))
     real = elsewhere.exchange
 
-    def lost(wanted: Job, *, deadline_s: float) -> Any:
+    def lost(wanted: Job, *, deadline_s: float, handed_out: Any) -> Any:
         return real(dataclasses.replace(wanted, url="http://127.0.0.1:9"), deadline_s=deadline_s)
 
     monkeypatch.setattr(elsewhere, "exchange", lost)
@@ -135,8 +137,8 @@ def test_a_worker_that_cannot_start_is_the_harness_fault() -> None:
 
 def test_a_hanging_client_is_killed_at_its_deadline(runner: Runner, library: Library) -> None:
     one = runner.run_cell(cell(library, f"canary-hanging/stream/{NEWEST}/chat-stream"))
-    assert one.outcome.ending == Hung(0.5)
-    assert len(one.outcome.records) == len(one.reference.records)
+    assert one.decisive.outcome.ending == Hung(0.5)
+    assert len(one.decisive.outcome.records) == len(one.decisive.reference.records)
 
 
 def test_what_a_worker_leaves_when_the_runner_is_gone(tmp_path: Path) -> None:
@@ -187,7 +189,7 @@ def test_every_client_declares_a_contract_with_its_source(name: str) -> None:
     assert one.contract.source.startswith("https://")
     assert one.contract.exceptions
     assert one.contract.read_timeout
-    assert one.distribution
+    assert one.distribution or name == "urllib"
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -22,7 +22,7 @@ def times(script: Script) -> list[float]:
 
 
 def segments(script: Script) -> list[bytes]:
-    return [data for _, data in script.render(date=DATE).segments]
+    return [segment.data for segment in script.render(date=DATE).segments]
 
 
 @st.composite
@@ -47,7 +47,7 @@ def recordings(draw: st.DrawFn) -> Recording:
 
 def test_a_recording_becomes_exactly_these_bytes() -> None:
     one = recording(b'{"a":"\xc2\x85"}\n', b"0123456789abcdef", media_type=NDJSON)
-    assert Script.from_recording(one).render(date=DATE).segments == (
+    assert [(at_s, data) for at_s, data, _ in Script.from_recording(one).render(date=DATE).segments] == [
         (
             0.1,
             b"HTTP/1.1 200 OK\r\n"
@@ -59,7 +59,7 @@ def test_a_recording_becomes_exactly_these_bytes() -> None:
         (0.2, b'b\r\n{"a":"\xc2\x85"}\n\r\n'),
         (0.1 * 3, b"10\r\n0123456789abcdef\r\n"),
         (0.4, b"0\r\n\r\n"),
-    )
+    ]
 
 
 def test_a_single_answer_is_sent_without_chunks() -> None:
@@ -281,9 +281,41 @@ def test_insert_sends_at_the_time_of_the_segment_before() -> None:
     assert script.insert(0, Raw(b"x")).sends[0] == Send(0.0, (Raw(b"x"),))
 
 
-@pytest.mark.parametrize(("offset", "wire"), [(0, b"5\r\n"), (2, b"5\r\nab"), (5, b"5\r\nabcde")])
-def test_a_chunk_may_announce_more_than_it_brings(offset: int, wire: bytes) -> None:
-    assert Chunk(b"abcde").until(offset) == wire
+def test_a_chunk_may_say_something_else_than_it_is() -> None:
+    assert Chunk(b"abcde", size_line=b"7;x", after=b"!").wire(DATE) == b"7;x\r\nabcde!"
+    assert Chunk(b"abcde").before == b"5\r\n"
+
+
+def test_trailers_follow_the_last_chunk() -> None:
+    assert LastChunk((("A", "1"), ("B", "2"))).wire(DATE) == b"0\r\nA: 1\r\nB: 2\r\n\r\n"
+
+
+@settings(max_examples=50)
+@given(recordings(), st.data())
+def test_any_part_can_be_split_anywhere_and_again(one: Recording, data: st.DataObject) -> None:
+    script = Script.from_recording(one)
+    for _ in range(3):
+        i = data.draw(st.integers(0, len(script.sends) - 1))
+        j = data.draw(st.integers(0, len(script.sends[i].parts) - 1))
+        offset = data.draw(st.integers(0, len(script.sends[i].parts[j].wire(DATE))))
+        split, index = script.split_part(i, j, offset)
+        before = b"".join(segments(split)[:index])
+        assert b"".join(segments(split)) == b"".join(segments(script))
+        inside = [part.wire(DATE) for part in script.sends[i].parts[: j + 1]]
+        assert before == b"".join([*segments(script)[:i], *inside[:-1], inside[-1][:offset]])
+        script = split
+
+
+def test_there_is_no_place_beyond_a_part() -> None:
+    with pytest.raises(ValueError, match="there is no offset"):
+        stream(HELLO).split_part(0, 0, 10_000)
+
+
+def test_a_header_is_replaced_in_its_place() -> None:
+    head = Head(200, "OK", (("A", "1"), ("B", "2"), ("a", "3")))
+    assert head.with_header("A", "9").headers == (("A", "9"), ("B", "2"))
+    assert head.with_header("b", None).headers == (("A", "1"), ("a", "3"))
+    assert head.with_header("C", "4").headers[-1] == ("C", "4")
 
 
 @pytest.mark.parametrize("value", ["Application/JSON ; charset=utf-8", "application/json"])

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from probe import connect, leave_and_read, read_exactly, read_to_end, request
 from werkzeug import Response
 
 from harness.errors import FaultDoesNotApply, PortInUse, UnknownName
-from harness.faults import cut_after_record, drop_terminal_record, stall_after_record
+from harness.faults import after_record, close_at, drop_terminal_record, stall_at
 from harness.journal import EndedBy
+from harness.probe import connect, leave_and_read, read_exactly, read_to_end, request
 from harness.server import FakeOllama
 
 
@@ -149,7 +149,7 @@ def test_names_are_checked_when_given() -> None:
     with pytest.raises(UnknownName, match="did you mean"):
         server.play("generate-steam")
     with pytest.raises(FaultDoesNotApply, match="there is no record 99"):
-        server.play("generate-one-token", cut_after_record(99))
+        server.play("generate-one-token", close_at(after_record(99)))
 
 
 # ------------------------------------------------------------------------------------------------ the journal
@@ -169,7 +169,7 @@ def test_the_journal_says_what_came_and_who_left(server: FakeOllama) -> None:
 
 
 def test_a_client_that_leaves_ends_its_stream(server: FakeOllama) -> None:
-    server.play("generate-stream", stall_after_record(2))
+    server.play("generate-stream", stall_at(after_record(2)))
     with connect(server.port) as sock:
         sock.sendall(request("POST", "/api/generate", {}))
         read_exactly(sock, 1)
@@ -179,7 +179,7 @@ def test_a_client_that_leaves_ends_its_stream(server: FakeOllama) -> None:
 def test_a_client_that_leaves_a_slow_stream_is_noticed_between_two_records() -> None:
     with FakeOllama(speed=0.001) as server:  # the next record would be half a minute away
         server.play("generate-stream", speed=0.01)
-        server.play("generate-stream", stall_after_record(1), speed=0.05)
+        server.play("generate-stream", stall_at(after_record(1)), speed=0.05)
         with connect(server.port) as sock:
             sock.sendall(request("POST", "/api/generate", {}))
             assert server.journal.wait_for(bool, timeout_s=20)
@@ -190,7 +190,7 @@ def test_a_client_that_leaves_a_slow_stream_is_noticed_between_two_records() -> 
 
 
 def test_stop_ends_open_streams_at_once(server: FakeOllama) -> None:
-    server.play("generate-stream", stall_after_record(1))
+    server.play("generate-stream", stall_at(after_record(1)))
     socks = [connect(server.port) for _ in range(5)]
     for sock in socks:
         sock.sendall(request("POST", "/api/generate", {}))

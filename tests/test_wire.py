@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from probe import connect, leave_and_read, read_exactly, read_to_end, request, reset_is_real
 
-from harness.faults import REGISTRY, Fault, apply, cut_after_record, delay_first_byte, slow_records
-from harness.journal import EndedBy
+from harness.clients import client
+from harness.faults import FAULTS, Fault, Kind, after_record, close_at, delay_first_byte, slow_records
 from harness.library import Library
+from harness.matrix import Cell
+from harness.probe import connect, leave_and_read, read_exactly, read_to_end, request
+from harness.prove import prove
 from harness.recording import Ended
+from harness.scenarios import Scenario
 from harness.script import HowItEnds, Script
 from harness.server import FakeOllama
 
 STREAMS = ("generate-stream", "chat-stream")
-NEWEST = Library().newest
+LIBRARY = Library()
+NEWEST = LIBRARY.newest
 ALL = [
     pytest.param(id_, id=id_)
     for version in ("0.5.7", NEWEST)
-    for id_ in (f"{version}/{name}" for name in Library().names(version, ["*"]))
+    for id_ in (f"{version}/{name}" for name in LIBRARY.names(version, ["*"]))
 ]
 
 
@@ -39,37 +43,18 @@ def planned(script: Script, server: FakeOllama) -> bytes:
     return script.render(date=server.journal.entries[-1].date).wire
 
 
-def check_on_wire(server: FakeOllama, script: Script, path: str) -> None:
-    """Ask once, and hold what comes against the script: every byte, none after them, and the ending."""
-    with connect(server.port) as sock:
-        sock.sendall(request(script.method, path, {"model": "any"}))
-        size = len(script.render(date="Thu, 01 Jan 1970 00:00:00 GMT").wire)
-        match script.ending.how:
-            case HowItEnds.CLOSE:
-                seen = read_to_end(sock)
-                assert (seen.data, seen.end) == (planned(script, server), "fin")
-            case HowItEnds.RESET:
-                seen = read_to_end(sock)
-                assert seen.data == planned(script, server)
-                assert seen.end == ("rst" if reset_is_real() else "fin")
-            case HowItEnds.HOLD | HowItEnds.KEEP_OPEN:
-                assert read_exactly(sock, size) == planned(script, server)
-                assert leave_and_read(sock).data == b"", "nothing may come after the script's end"
-            case HowItEnds.HALF_CLOSE:
-                seen = read_to_end(sock)
-                assert (seen.data, seen.end) == (planned(script, server), "fin")
-    assert server.journal.wait_until_settled()
-    entry = server.journal.entries[-1]
-    assert (entry.ended, entry.ended_by) == (script.ending.how, EndedBy.SERVER)
-    assert [data for _, data in entry.sent] == [data for _, data in script.render(date=entry.date).segments]
+def check_on_wire(id_: str, *faults: Fault) -> None:
+    """Hold what a plain socket sees of a recording with these faults against the script."""
+    scenario = Scenario(name="here", summary="", recordings=(), faults=faults)
+    (proof,) = prove(Cell(client("canary-perfect"), scenario, LIBRARY.get(id_)))
+    assert proof.problem == ""
 
 
 @pytest.mark.parametrize("id_", ALL)
-def test_every_recording_comes_back_byte_for_byte(id_: str, server: FakeOllama) -> None:
-    recording = server.library.get(id_)
-    script = server.play(recording, path="/played")
-    assert script.body == recording.body
-    check_on_wire(server, script, "/played")
+def test_every_recording_comes_back_byte_for_byte(id_: str) -> None:
+    recording = LIBRARY.get(id_)
+    assert Script.from_recording(recording).body == recording.body
+    check_on_wire(id_)
 
 
 def test_the_head_is_ollamas_and_the_body_is_the_recordings(server: FakeOllama, library: Library) -> None:
@@ -88,16 +73,14 @@ def test_the_head_is_ollamas_and_the_body_is_the_recordings(server: FakeOllama, 
 
 
 @pytest.mark.parametrize("name", STREAMS)
-@pytest.mark.parametrize("kind", REGISTRY.values(), ids=lambda kind: kind.name)
-def test_every_fault_strikes_on_the_wire(kind: object, name: str, server: FakeOllama) -> None:
-    fault: Fault = kind.make(**kind.example)  # type: ignore[attr-defined]
-    script = server.play(name, fault, path="/struck")
-    check_on_wire(server, script, "/struck")
+@pytest.mark.parametrize("kind", FAULTS.values(), ids=lambda kind: kind.name)
+def test_every_fault_strikes_on_the_wire(kind: Kind[Fault], name: str) -> None:
+    check_on_wire(f"{NEWEST}/{name}", kind.make(*kind.example))
 
 
 @pytest.mark.parametrize("n", [1, 2, 17])
 def test_a_cut_comes_after_exactly_so_many_records(n: int, server: FakeOllama, library: Library) -> None:
-    server.play("generate-stream", cut_after_record(n))
+    server.play("generate-stream", close_at(after_record(n)))
     with connect(server.port) as sock:
         sock.sendall(request("POST", "/api/generate", {}))
         seen = read_to_end(sock)
@@ -173,13 +156,9 @@ def test_segments_never_leave_early_and_lateness_never_adds_up(server: FakeOllam
         read_exactly(sock, len(script.render(date="Thu, 01 Jan 1970 00:00:00 GMT").wire))
     assert server.journal.wait_until_settled()
     sent = [at_s for at_s, _ in server.journal.entries[-1].sent]
-    due = [at_s for at_s, _ in script.render(date="").segments]
+    due = [segment.at_s for segment in script.render(date="").segments]
     assert all(really >= planned for really, planned in zip(sent, due, strict=True))
 
 
-def test_faults_compose_on_the_wire(server: FakeOllama, library: Library) -> None:
-    whole = Script.from_recording(library.get(f"{NEWEST}/chat-stream"), speed=0)
-    script = apply(whole, [delay_first_byte(0.05), cut_after_record(2)])
-    server.play(script, path="/both")
-    check_on_wire(server, script, "/both")
-    assert server.journal.entries[-1].sent[0][0] >= 0.05
+def test_faults_compose_on_the_wire() -> None:
+    check_on_wire(f"{NEWEST}/chat-stream", delay_first_byte(0.05), close_at(after_record(2)))

@@ -12,6 +12,7 @@ import click
 from harness import __version__
 from harness.cli.check import check
 from harness.cli.listing import list_
+from harness.cli.prove import prove_
 from harness.cli.report import report
 from harness.cli.run import run
 from harness.cli.serve import serve
@@ -27,7 +28,7 @@ def commands() -> None:
     """Plays recorded Ollama streams, whole and broken, to client libraries and judges what they make of them."""
 
 
-for command in (run, report, show, list_, check, serve):
+for command in (run, report, show, list_, prove_, check, serve):
     commands.add_command(command)
 
 

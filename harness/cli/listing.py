@@ -8,7 +8,7 @@ import click
 
 from harness.cli.output import json_option, table
 from harness.clients import clients
-from harness.faults import REGISTRY
+from harness.faults import FAULTS, PLACES
 from harness.library import Library
 from harness.recording import Recording
 from harness.scenarios import SCENARIOS
@@ -49,7 +49,7 @@ def list_scenarios(*, as_json: bool) -> None:
             "scenario": one.name,
             "asks": str(one.requirement),
             "layer": str(one.layer),
-            "faults": [str(fault) for fault in one.faults],
+            "faults": [str(fault) for faults in (one.faults, *one.then) for fault in faults],
             "recordings": len(library.names(library.newest, one.recordings)),
             "summary": one.summary,
             "source": one.source.url if one.source else None,
@@ -62,15 +62,11 @@ def list_scenarios(*, as_json: bool) -> None:
 @list_.command("faults", epilog="Example: ollama-harness list faults")
 @json_option
 def list_faults(*, as_json: bool) -> None:
-    """What can be done to a script: where, and what."""
+    """What can be done to an answer, and the places where."""
     rows = [
-        {
-            "fault": f"{one.name}({one.parameters})",
-            "where": one.where,
-            "what": one.what,
-            "summary": one.summary,
-        }
-        for one in sorted(REGISTRY.values(), key=lambda kind: kind.name)
+        {"fault": f"{one.name}({one.parameters})", "group": one.group, "summary": one.summary}
+        for kinds in (FAULTS, PLACES)
+        for one in kinds.values()
     ]
     table(rows, as_json=as_json)
 

@@ -19,8 +19,8 @@ from harness.runner import CellRun, Runner
 
 __all__ = ["run"]
 
-#: Cells wait more than they compute; three a core keep the cores busy.
-_JOBS = max(4, 3 * (os.cpu_count() or 1))
+#: Cells wait more than they compute; six a core keep the cores busy.
+_JOBS = 6 * (os.cpu_count() or 2)
 
 
 @click.command(epilog="Example: ollama-harness run --client requests --client ollama --scenario cut-after-record")

@@ -7,7 +7,7 @@ import sys
 from datetime import date
 
 import click
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -16,8 +16,8 @@ from harness.cli.output import console
 from harness.library import Library, fixtures
 from harness.matrix import cell
 from harness.results import result
-from harness.runner import CellRun, Runner
-from harness.verdict import Crashed, Ended, Ending, Failed, Hung, Raised, Unsupported
+from harness.runner import CellRun, Exchange, Runner
+from harness.verdict import Crashed, Ended, Ending, Failed, Hung, Raised, Stopped, Unsupported
 
 __all__ = ["show"]
 
@@ -30,41 +30,59 @@ def show(*, cell_id: str, width: int) -> None:
     one = cell(Library(), cell_id)
     with Runner(jobs=1) as runner:
         cell_run = runner.run_cell(one)
-    console().print(Group(_head(cell_run), _exchange(cell_run, width), _foot(cell_run)))
+    parts: list[RenderableType] = [_head(cell_run)]
+    for number, exchange in enumerate(cell_run.exchanges, 1):
+        title = f"exchange {number}" if len(cell_run.exchanges) > 1 else ""
+        parts += [_expected(cell_run, exchange, title), _exchange(exchange, width), _foot(exchange)]
+    if len(cell_run.exchanges) > 1:
+        parts.append(Text.assemble("\nall in all ", (str(cell_run.judgement.verdict), "bold")))
+    console().print(Group(*parts))
     issues = expectations.load(fixtures() / expectations.FILE)
     sys.exit(expectations.assess([result(cell_run)], issues, full=False, today=date.today()).exit_code)
 
 
 def _head(run: CellRun) -> Text:
-    scenario, end = run.cell.scenario, run.reference.ends[run.cell.layer]
-    faults = ", ".join(map(str, scenario.faults)) or "none"
+    scenario = run.cell.scenario
     return Text.assemble(
-        (run.cell.id, "bold"),
-        f"\n{scenario.summary}\nfaults: {faults}\n{run.cell.requirement} at the {run.cell.layer} layer: ",
-        f"{run.reference.due[run.cell.layer]} records, then {end.kind} ({end.cause}) {end.detail}\n",
+        (run.cell.id, "bold"), f"\n{scenario.summary}\n{run.cell.requirement} at the {run.cell.layer} layer"
     )
 
 
-def _exchange(run: CellRun, width: int) -> Table:
+def _expected(run: CellRun, exchange: Exchange, title: str) -> Text:
+    scenario, index = run.cell.scenario, run.exchanges.index(exchange)
+    faults = ", ".join(map(str, (scenario.faults, *scenario.then)[index])) or "none"
+    end, due = exchange.reference.ends[run.cell.layer], exchange.reference.due[run.cell.layer]
+    either = ", or the other way" if end.either else ""
+    return Text.assemble(
+        (f"\n{title}\n" if title else "", "bold"),
+        f"faults: {faults}\na perfect client sees {due} records, then {end.kind} ({end.cause}){either} {end.detail}\n",
+    )
+
+
+def _exchange(exchange: Exchange, width: int) -> Table:
     """Two columns: segments, in seconds from the request's arrival, and records, in seconds from the client's start."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("s", "the server sent", "s", "the client handed out"):
         table.add_column(name, no_wrap=True)
-    sent = [(at_s, _escaped(data, width)) for entry in run.entries for at_s, data in entry.sent]
-    for entry in run.entries:
+    sent: list[tuple[float, str]] = []
+    for entry in exchange.entries:
+        sent.append((0.0, f"[connection {entry.connection}, request {entry.index}: {entry.request_line}]"))
+        sent += [(at_s, _escaped(data, width)) for at_s, data in entry.sent]
+        if entry.withheld:
+            sent.append((entry.sent[-1][0], f"[record {entry.withheld} was kept back, so the rest was sent]"))
         ended_by = f" ended by the {entry.ended_by}" if entry.ended_by else ""
         sent.append((entry.sent[-1][0] if entry.sent else 0.0, f"[{entry.ended or 'unfinished'}{ended_by}]"))
-    got = [(at_s, _cut(json.dumps(record, ensure_ascii=False), width)) for at_s, record in run.handed.records]
+    got = [(at_s, _cut(json.dumps(record, ensure_ascii=False), width)) for at_s, record in exchange.handed.records]
     for index in range(max(len(sent), len(got) + 1)):
         left = _cells(sent, index)
-        right = _cells(got, index) if index != len(got) else ("", f"[{_ending(run.handed.ending)}]")
+        right = _cells(got, index) if index != len(got) else ("", f"[{_ending(exchange.handed.ending)}]")
         table.add_row(*map(Text, (*left, *right)))  # Text: a bracket is no markup
     return table
 
 
-def _foot(run: CellRun) -> Text:
-    verdict, why = run.judgement.verdict, run.judgement.why
-    handed = run.handed.ending
+def _foot(exchange: Exchange) -> Text:
+    verdict, why = exchange.judgement.verdict, exchange.judgement.why
+    handed = exchange.handed.ending
     message = f"\n{handed.message}" if isinstance(handed, Raised) and handed.message else ""
     return Text.assemble(f"\n{message.lstrip()}\n" if message else "\n", (str(verdict), "bold"), f": {why}")
 
@@ -85,6 +103,8 @@ def _ending(ending: Ending) -> str:
     match ending:
         case Ended():
             return "ended normally"
+        case Stopped():
+            return "the user took no more"
         case Raised(types, _):
             return f"raised {types[0]}"
         case Hung(deadline_s):

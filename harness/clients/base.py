@@ -7,6 +7,7 @@ that the harness can list clients that are not installed, and pays for one impor
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,16 +15,23 @@ from harness.recording import Request
 from harness.reference import Cause, Layer
 from harness.verdict import Verdict
 
-__all__ = ["Client", "Contract", "Exchange", "Job", "Layer"]
+__all__ = ["Client", "Contract", "Exchange", "Job", "Layer", "Session", "nothing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One request that a client is to make. `url` is the server's, without a path; waits are in seconds."""
+    """One request that a client is to make. `url` is the server's, without a path; waits are in seconds.
+
+    After `stop_after` records the client's user takes no more. A job that `continues` uses the session of the job
+    before, and one that `goes_on` leaves its own to the next.
+    """
 
     url: str
     request: Request
     read_timeout_s: float
+    stop_after: int | None = None
+    continues: bool = False
+    goes_on: bool = False
 
     @property
     def target(self) -> str:
@@ -43,11 +51,20 @@ class Job:
         fields = dict(value["request"])
         headers = tuple((name, text) for name, text in fields.pop("headers"))
         request = Request(headers=headers, **fields)
-        return cls(url=value["url"], request=request, read_timeout_s=value["read_timeout_s"])
+        return cls(**{**value, "request": request})
 
 
-#: Makes the request and yields every record at the moment the library hands it out.
-Exchange = Callable[[Job], Iterator[Any] | AsyncIterator[Any]]
+#: Makes the request and yields every record at the moment the library hands it out. The second argument is what
+#: `Session` has made.
+Exchange = Callable[[Job, Any], Iterator[Any] | AsyncIterator[Any]]
+
+#: Makes what a library keeps between requests, its session or client; None if it keeps nothing.
+Session = Callable[[Job], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
+
+
+def nothing(_: Job) -> AbstractContextManager[None]:
+    """The session of a library that has none."""
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +94,7 @@ def _everything(_: Request) -> str | None:
 class Client:
     """A client library under test. `distribution` is what pip installs ("" for the canaries, which need nothing).
 
+    `session` makes what the library keeps from one request to the next, `exchange` makes one request with it.
     `unsupported` gives the reason why the client cannot express a request, or None if it can.
     A canary's cells are those scenarios for which `earns` holds a verdict (None stands for all scenarios), and it
     must earn exactly that. `deadline_s` replaces the cell's own for a client that is meant to hang.
@@ -87,6 +105,7 @@ class Client:
     layer: Layer
     contract: Contract
     exchange: Exchange
+    session: Session = nothing
     unsupported: Callable[[Request], str | None] = _everything
     earns: dict[str | None, Verdict] | None = None
     deadline_s: float | None = None

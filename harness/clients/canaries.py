@@ -15,10 +15,17 @@ from harness.clients.base import Client, Exchange, Job
 from harness.reference import Layer
 from harness.verdict import Verdict
 
-WHOLE, CUT = "stream", "cut-after-record"
+#: The scenarios in which canaries must show what they are.
+WHOLE, CUT, SILENT, LOCK_STEP, ABANDONED = (
+    "stream",
+    "cut-after-record",
+    "cut-before-head",
+    "lock-step",
+    "early-break",
+)
 
 
-def deaf(job: Job) -> Iterator[Any]:
+def deaf(job: Job, _: None = None) -> Iterator[Any]:
     """Takes every end for a good one."""
     try:
         yield from perfect.exchange(job)
@@ -26,24 +33,24 @@ def deaf(job: Job) -> Iterator[Any]:
         return
 
 
-def paranoid(job: Job) -> Iterator[Any]:
+def paranoid(job: Job, _: None = None) -> Iterator[Any]:
     """Raises although all is well."""
     yield from perfect.exchange(job)
     raise perfect.BadAnswer("something must be wrong")
 
 
-def inventor(job: Job) -> Iterator[Any]:
+def inventor(job: Job, _: None = None) -> Iterator[Any]:
     """Hands out a field that was never sent."""
     for record in perfect.exchange(job):
         yield {**record, "confidence": 1.0}
 
 
-def hoarder(job: Job) -> Iterator[Any]:
+def hoarder(job: Job, _: None = None) -> Iterator[Any]:
     """Hands out records only once the answer is whole."""
     yield from list(perfect.exchange(job))
 
 
-def vague(job: Job) -> Iterator[Any]:
+def vague(job: Job, _: None = None) -> Iterator[Any]:
     """Raises an exception that no documentation names."""
     try:
         yield from perfect.exchange(job)
@@ -51,16 +58,35 @@ def vague(job: Job) -> Iterator[Any]:
         raise RuntimeError("something went wrong") from error
 
 
-def hanging(job: Job) -> Iterator[Any]:
+def hanging(job: Job, _: None = None) -> Iterator[Any]:
     """Never ends."""
     yield from perfect.exchange(job)
     threading.Event().wait()
 
 
-def crashing(job: Job) -> Iterator[Any]:
+def crashing(job: Job, _: None = None) -> Iterator[Any]:
     """Takes its process down with it."""
     yield from perfect.exchange(job)
     os._exit(86)
+
+
+def insistent(job: Job, _: None = None) -> Iterator[Any]:
+    """Asks again when an answer fails, although a generation is not idempotent."""
+    try:
+        yield from perfect.exchange(job)
+    except perfect.BadAnswer:
+        yield from perfect.exchange(job)
+
+
+def leaking(job: Job, _: None = None) -> Iterator[Any]:
+    """Never lets an answer go that nobody reads any more."""
+    records = perfect.exchange(job)
+    _kept.append(records)
+    for record in records:  # noqa: UP028 - `yield from` would close it
+        yield record
+
+
+_kept: list[Iterator[Any]] = []
 
 
 def _canary(exchange: Exchange, earns: dict[str | None, Verdict], *, deadline_s: float | None = None) -> Client:
@@ -79,8 +105,10 @@ CLIENTS = [
     _canary(deaf, {WHOLE: Verdict.PASS, CUT: Verdict.SILENT_LOSS}),
     _canary(paranoid, {WHOLE: Verdict.FALSE_ALARM, CUT: Verdict.PASS}),
     _canary(inventor, {WHOLE: Verdict.CORRUPT, CUT: Verdict.CORRUPT}),
-    _canary(hoarder, {WHOLE: Verdict.PASS, CUT: Verdict.WITHHELD}),
+    _canary(hoarder, {WHOLE: Verdict.PASS, CUT: Verdict.WITHHELD, LOCK_STEP: Verdict.WITHHELD}),
     _canary(vague, {WHOLE: Verdict.PASS, CUT: Verdict.LENIENT}),
+    _canary(insistent, {WHOLE: Verdict.PASS, SILENT: Verdict.OVERREACH}),
+    _canary(leaking, {WHOLE: Verdict.PASS, ABANDONED: Verdict.LEAK}),
     # It hangs whatever the machine's load, so its deadline may be short.
     _canary(hanging, {WHOLE: Verdict.HANG}, deadline_s=0.5),
     _canary(crashing, {WHOLE: Verdict.CRASH}),

@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from harness.clients.base import Client, Contract, Job
 from harness.reference import Layer
 
 
-def exchange(job: Job) -> Iterator[Any]:
+def session(job: Job) -> AbstractContextManager[Any]:
     import httpx
 
-    with httpx.Client(timeout=job.read_timeout_s) as client:
-        if job.request.streams:
-            with client.stream(**_arguments(job)) as response:
-                response.raise_for_status()
-                for line in response.iter_lines():
-                    yield json.loads(line)
-        else:
-            yield from _answer(client.request(**_arguments(job)))
+    return httpx.Client(timeout=job.read_timeout_s)
 
 
-async def exchange_async(job: Job) -> AsyncIterator[Any]:
+def session_async(job: Job) -> AbstractAsyncContextManager[Any]:
     import httpx
 
-    async with httpx.AsyncClient(timeout=job.read_timeout_s) as client:
-        if job.request.streams:
-            async with client.stream(**_arguments(job)) as response:
-                response.raise_for_status()
-                async for line in response.aiter_lines():
-                    yield json.loads(line)
-        else:
-            for record in _answer(await client.request(**_arguments(job))):
-                yield record
+    return httpx.AsyncClient(timeout=job.read_timeout_s)
+
+
+def exchange(job: Job, client: Any) -> Iterator[Any]:
+    if job.request.streams:
+        with client.stream(**_arguments(job)) as response:
+            response.raise_for_status()
+            for line in response.iter_lines():
+                yield json.loads(line)
+    else:
+        yield from _answer(client.request(**_arguments(job)))
+
+
+async def exchange_async(job: Job, client: Any) -> AsyncIterator[Any]:
+    if job.request.streams:
+        async with client.stream(**_arguments(job)) as response:
+            response.raise_for_status()
+            async for line in response.aiter_lines():
+                yield json.loads(line)
+    else:
+        for record in _answer(await client.request(**_arguments(job))):
+            yield record
 
 
 def _arguments(job: Job) -> dict[str, Any]:
@@ -50,14 +57,23 @@ def _answer(response: Any) -> Iterator[Any]:
 
 
 _CONTRACT = Contract(
-    # json.loads is called by the user's code.
-    exceptions=frozenset({"httpx.HTTPError", "json.decoder.JSONDecodeError"}),
+    # json.loads is called by the user's code, and names the last two.
+    exceptions=frozenset({"httpx.HTTPError", "json.decoder.JSONDecodeError", "builtins.UnicodeDecodeError"}),
     source="https://www.python-httpx.org/exceptions/",
     read_timeout="timeout= of the client or of the call",
     timeouts=frozenset({"httpx.TimeoutException"}),
 )
 
 CLIENTS = [
-    Client(name="httpx", distribution="httpx", layer=Layer.HTTP, contract=_CONTRACT, exchange=exchange),
-    Client(name="httpx-async", distribution="httpx", layer=Layer.HTTP, contract=_CONTRACT, exchange=exchange_async),
+    Client(
+        name="httpx", distribution="httpx", layer=Layer.HTTP, contract=_CONTRACT, exchange=exchange, session=session
+    ),
+    Client(
+        name="httpx-async",
+        distribution="httpx",
+        layer=Layer.HTTP,
+        contract=_CONTRACT,
+        exchange=exchange_async,
+        session=session_async,
+    ),
 ]

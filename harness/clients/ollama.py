@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from harness.clients.base import Client, Contract, Job
@@ -22,10 +23,19 @@ _CALLS = {
 }
 
 
-def exchange(job: Job) -> Iterator[Any]:
+def session(job: Job) -> AbstractContextManager[Any]:
     import ollama
 
-    client = ollama.Client(host=job.url, timeout=job.read_timeout_s)
+    return ollama.Client(host=job.url, timeout=job.read_timeout_s)
+
+
+def session_async(job: Job) -> AbstractAsyncContextManager[Any]:
+    import ollama
+
+    return ollama.AsyncClient(host=job.url, timeout=job.read_timeout_s)
+
+
+def exchange(job: Job, client: Any) -> Iterator[Any]:
     answer = getattr(client, _CALLS[job.request.method, job.request.path])(**_arguments(job.request))
     if job.request.streams:
         for part in answer:
@@ -34,10 +44,7 @@ def exchange(job: Job) -> Iterator[Any]:
         yield _plain(answer)
 
 
-async def exchange_async(job: Job) -> AsyncIterator[Any]:
-    import ollama
-
-    client = ollama.AsyncClient(host=job.url, timeout=job.read_timeout_s)
+async def exchange_async(job: Job, client: Any) -> AsyncIterator[Any]:
     answer = await getattr(client, _CALLS[job.request.method, job.request.path])(**_arguments(job.request))
     if job.request.streams:
         async for part in answer:
@@ -100,6 +107,7 @@ CLIENTS = [
         layer=Layer.OLLAMA,
         contract=_CONTRACT,
         exchange=exchange,
+        session=session,
         unsupported=unsupported,
     ),
     Client(
@@ -108,6 +116,7 @@ CLIENTS = [
         layer=Layer.OLLAMA,
         contract=_CONTRACT,
         exchange=exchange_async,
+        session=session_async,
         unsupported=unsupported,
     ),
 ]

@@ -1,12 +1,15 @@
 """The perfect client: a plain socket and a few lines of its own, so that it shares nothing with the reference.
 
-It knows only what Ollama sends, and refuses everything else. Where it and the reference disagree, one is wrong.
+Where it and the reference disagree, one is wrong.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import socket
+import zlib
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +23,7 @@ class BadAnswer(Exception):
     """The answer is not what Ollama promises."""
 
 
-def exchange(job: Job) -> Iterator[Any]:
+def exchange(job: Job, _: None = None) -> Iterator[Any]:
     address = urlsplit(job.url)
     assert address.hostname is not None
     assert address.port is not None
@@ -28,16 +31,18 @@ def exchange(job: Job) -> Iterator[Any]:
         sock.sendall(_request(job, address.netloc))
         with sock.makefile("rb") as file:
             status, headers = _head(file)
-            pieces = _pieces(file, status, headers, job.request.method)
+            pieces = _unpacked(_pieces(file, status, headers, job.request.method), headers)
             if status >= 300:
                 raise BadAnswer(f"status {status}: {b''.join(pieces)[:200]!r}")
-            kind = headers.get("content-type", "")
-            if kind == "application/x-ndjson":
+            kind = headers.get("content-type", "").partition(";")[0]
+            if kind == "application/json":
+                body = b"".join(pieces)
+                if body:
+                    yield _record(body)
+            elif job.request.streams:
                 yield from _stream(pieces)
             else:
-                body = b"".join(pieces)
-                if body and kind.startswith("application/json"):
-                    yield _checked(json.loads(body))
+                list(pieces)
 
 
 def _request(job: Job, host: str) -> bytes:
@@ -48,42 +53,84 @@ def _request(job: Job, host: str) -> bytes:
 
 
 def _head(file: Any) -> tuple[int, dict[str, str]]:
-    status_line = _line(file).split(b" ")
-    headers = {}
+    """The status and the headers of the final answer; what is only informational is passed over."""
+    status = re.fullmatch(rb"HTTP/1\.[01] ([1-9][0-9]{2}) .*", _line(file))
+    if status is None:
+        raise BadAnswer("no status line")
+    headers: dict[str, str] = {}
     while line := _line(file):
         name, _, value = line.decode("latin-1").partition(":")
-        headers[name.lower()] = value.strip()
-    return int(status_line[1]), headers
+        if headers.setdefault(name.lower(), value.strip()) != value.strip():
+            raise BadAnswer(f"two values for {name}")
+    return _head(file) if int(status[1]) < 200 else (int(status[1]), headers)
 
 
 def _pieces(file: Any, status: int, headers: dict[str, str], method: str) -> Iterator[bytes]:
     if method == "HEAD" or status in (204, 304):
         return
     if headers.get("transfer-encoding") == "chunked":
-        while size := int(_line(file), 16):
+        while size := _chunk_size(_line(file)):
             yield _exactly(file, size)
-            _exactly(file, 2)
-        _exactly(file, 2)
+            if _line(file):
+                raise BadAnswer("chunk data without its end")
+        while _line(file):
+            pass  # a trailer field
+    elif "content-length" in headers:
+        missing = int(headers["content-length"])
+        while missing:
+            piece = file.read1(missing)
+            missing -= len(piece)
+            if not piece:
+                raise BadAnswer("the connection was closed inside the message")
+            yield piece
     else:
-        yield _exactly(file, int(headers["content-length"]))
+        while piece := file.read1():
+            yield piece
+
+
+def _chunk_size(line: bytes) -> int:
+    size = re.fullmatch(rb"([0-9A-Fa-f]+)(;.*)?", line)
+    if size is None:
+        raise BadAnswer(f"no chunk size: {line!r}")
+    return int(size[1], 16)
+
+
+def _unpacked(pieces: Iterator[bytes], headers: dict[str, str]) -> Iterator[bytes]:
+    if headers.get("content-encoding") != "gzip":
+        yield from pieces
+        return
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        for piece in pieces:
+            yield unpacker.decompress(piece)
+    except zlib.error as error:
+        raise BadAnswer(f"no gzip: {error}") from None
+    if not unpacker.eof:
+        raise BadAnswer("the gzip stream is not whole")
 
 
 def _stream(pieces: Iterator[bytes]) -> Iterator[Any]:
     pending, finished = b"", False
-    for piece in pieces:
-        *lines, pending = (pending + piece).split(b"\n")
-        for line in lines:
+    for piece in itertools.chain(pieces, [None]):
+        *lines, pending = [*pending.split(b"\n"), b""] if piece is None else (pending + piece).split(b"\n")
+        for line in filter(bytes.strip, lines):
             if finished:
                 raise BadAnswer("a record after the terminal record")
-            record = _checked(json.loads(line))
+            record = _record(line)
             finished = record.get("done") is True or record.get("status") == "success"
             yield record
-    if pending or not finished:
+    if not finished:
         raise BadAnswer("the stream ended without a terminal record")
 
 
-def _checked(record: Any) -> Any:
-    if "error" in record:
+def _record(data: bytes) -> Any:
+    try:
+        record = json.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise BadAnswer(f"no JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise BadAnswer("a record that is no object")
+    if record.get("error") is not None:
         raise BadAnswer(f"error in the stream: {record['error']}")
     return record
 

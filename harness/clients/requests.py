@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from harness.clients.base import Client, Contract, Job
 from harness.reference import Layer
 
 
-def exchange(job: Job) -> Iterator[Any]:
+def session(_: Job) -> AbstractContextManager[Any]:
     import requests
 
+    return requests.Session()
+
+
+def exchange(job: Job, session: Any) -> Iterator[Any]:
     request = job.request
-    with requests.request(
+    with session.request(
         request.method,
         job.target,
         json=request.json,
@@ -38,12 +43,15 @@ CLIENTS = [
         distribution="requests",
         layer=Layer.HTTP,
         contract=Contract(
-            # json.loads is called by the user's code, as in the documentation's example.
-            exceptions=frozenset({"requests.exceptions.RequestException", "json.decoder.JSONDecodeError"}),
+            # json.loads is called by the user's code, as in the documentation's example, and names the last two.
+            exceptions=frozenset(
+                {"requests.exceptions.RequestException", "json.decoder.JSONDecodeError", "builtins.UnicodeDecodeError"}
+            ),
             source="https://requests.readthedocs.io/en/latest/user/quickstart/#errors-and-exceptions",
             read_timeout="timeout= of every call",
             timeouts=frozenset({"requests.exceptions.Timeout"}),
         ),
         exchange=exchange,
+        session=session,
     )
 ]

@@ -1,40 +1,89 @@
-"""Faults of the connection: it ends before the answer does."""
+"""Faults of the connection: there is none, or it ends where it should not."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.faults.registry import fault, record_span, split_after_record
-from harness.parts import Raw
-from harness.script import HowItEnds, Script
+from harness.errors import FaultDoesNotApply
+from harness.faults.places import after_record, before_head
+from harness.faults.registry import Place, fault
+from harness.script import Ending, HowItEnds, Script
 
-__all__ = ["cut_after_record", "cut_inside_record", "reset_after_record"]
+__all__ = [
+    "close_after_answer",
+    "close_at",
+    "close_on_accept",
+    "half_close_at",
+    "never_read",
+    "refuse",
+    "reset_after_answer",
+    "reset_at",
+    "reset_on_accept",
+]
 
 
-@fault(where="after record n", what="close", n=3)
-def cut_after_record(script: Script, n: int) -> Script:
-    """Close the connection (FIN) after record n, without the end of the message."""
-    script, index = split_after_record(script, n)
+@fault()
+def refuse(script: Script) -> Script:
+    """Refuse the connection: nothing listens on the port."""
+    return _without_request(script, HowItEnds.REFUSE)
+
+
+@fault()
+def close_on_accept(script: Script) -> Script:
+    """Accept the connection and close it (FIN) before anything is read."""
+    return _without_request(script, HowItEnds.CLOSE)
+
+
+@fault()
+def reset_on_accept(script: Script) -> Script:
+    """Accept the connection and reset it (RST) before anything is read."""
+    return _without_request(script, HowItEnds.RESET)
+
+
+@fault()
+def never_read(script: Script) -> Script:
+    """Accept the connection, and neither read nor say anything: a process that is suspended."""
+    return _without_request(script, HowItEnds.IGNORE)
+
+
+@fault(after_record(3))
+def close_at(script: Script, place: Place) -> Script:
+    """Close the connection (FIN) at a place."""
+    script, index = place.split(script)
     return script.cut(index, HowItEnds.CLOSE)
 
 
-@fault(where="inside record n", what="close", n=3)
-def cut_inside_record(script: Script, n: int) -> Script:
-    """Close the connection (FIN) in the middle of record n: a chunk announces more than it brings."""
-    start, end = record_span(script, n)
-    middle = (start + end) // 2
-    offset = 0
-    for i, j, part in script.body_parts():
-        if middle < offset + len(part.data):
-            send = script.sends[i]
-            broken = Raw(part.until(middle - offset))
-            return script.cut(i, HowItEnds.CLOSE, replace(send, parts=(*send.parts[:j], broken)))
-        offset += len(part.data)
-    raise AssertionError("a record lies inside the body")
-
-
-@fault(where="after record n", what="reset", n=3)
-def reset_after_record(script: Script, n: int) -> Script:
-    """Reset the connection (RST) after record n, once the system has delivered all bytes before it."""
-    script, index = split_after_record(script, n)
+@fault(after_record(3))
+def reset_at(script: Script, place: Place) -> Script:
+    """Reset the connection (RST) at a place, once the system has delivered all bytes before it."""
+    script, index = place.split(script)
     return script.cut(index, HowItEnds.RESET)
+
+
+@fault(before_head())
+def half_close_at(script: Script, place: Place) -> Script:
+    """Close only the server's side (FIN) at a place, and go on reading until the client leaves."""
+    script, index = place.split(script)
+    return script.cut(index, HowItEnds.HALF_CLOSE)
+
+
+@fault()
+def close_after_answer(script: Script) -> Script:
+    """Close the connection (FIN) after a whole answer that did not say so, as a server does with an idle connection."""
+    return _after_answer(script, HowItEnds.CLOSE)
+
+
+@fault()
+def reset_after_answer(script: Script) -> Script:
+    """Reset the connection (RST) after a whole answer that did not say so."""
+    return _after_answer(script, HowItEnds.RESET)
+
+
+def _without_request(script: Script, how: HowItEnds) -> Script:
+    return replace(script, sends=(), ending=Ending(how=how, at_s=0.0), awaits_request=False)
+
+
+def _after_answer(script: Script, how: HowItEnds) -> Script:
+    if script.ending.how is not HowItEnds.KEEP_OPEN:
+        raise FaultDoesNotApply(f"this script does not keep the connection open: it ends with {script.ending.how}")
+    return replace(script, ending=replace(script.ending, how=how))

@@ -1,7 +1,7 @@
-"""What a fault is, and the list of all of them.
+"""What faults and places are, and the lists of all of them.
 
-A fault is a pure function from script to script. Decorating it with `@fault` turns it into a maker: calling
-`cut_after_record(3)` gives a `Fault` that can be applied, compared, printed and composed.
+A fault is a pure function from script to script; a place finds where in a script a fault strikes. Decorating such a
+function turns it into a maker: `close_at(after_record(3))` is a value that can be applied, compared and printed.
 """
 
 from __future__ import annotations
@@ -10,36 +10,63 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from harness.errors import FaultDoesNotApply
 from harness.script import Script
 
-__all__ = ["REGISTRY", "Fault", "FaultKind", "apply", "fault", "record_span", "split_after_record"]
+__all__ = ["FAULTS", "PLACES", "Fault", "Kind", "Place", "apply", "fault", "place"]
 
 P = ParamSpec("P")
+Made = TypeVar("Made", "Fault", "Place")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaultKind:
-    """One entry of the registry. `example` holds arguments with which the fault strikes any plain stream."""
+class Kind(Generic[Made]):
+    """One entry of a list. `example` holds arguments with which it applies to a plain stream, or to `plays`.
+
+    `group` is the module that it lives in; `parameters` what it takes, as it is written in Python.
+    """
 
     name: str
-    where: str
-    what: str
+    group: str
     summary: str
     parameters: str
-    example: Mapping[str, Any]
-    make: Callable[..., Fault]
+    example: tuple[Any, ...]
+    plays: str
+    make: Callable[..., Made]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """A fault with its arguments, ready to strike."""
+class _Call:
+    """Something made with its arguments; prints as the call that makes it, defaults left out."""
 
     name: str
     arguments: Mapping[str, Any]
-    strike: Callable[[Script], Script] = field(compare=False, repr=False)
+    text: str = field(compare=False)
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Place(_Call):
+    """A place in a script. `split(script)` is the script with a segment boundary there, and the send that follows.
+
+    Raises: FaultDoesNotApply, if the script has no such place.
+    """
+
+    split: Callable[[Script], tuple[Script, int]] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Fault(_Call):
+    """A fault with its arguments, ready to strike."""
+
+    strike: Callable[[Script], Script] = field(compare=False)
 
     def __call__(self, script: Script) -> Script:
         """The script with the fault in it.
@@ -51,42 +78,24 @@ class Fault:
             raise FaultDoesNotApply(f"{self} changes nothing in this script")
         return struck
 
-    def __str__(self) -> str:
-        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.arguments.items())})"
+
+FAULTS: dict[str, Kind[Fault]] = {}
+PLACES: dict[str, Kind[Place]] = {}
 
 
-REGISTRY: dict[str, FaultKind] = {}
+def fault(*example: Any, plays: str = "") -> Callable[[Callable[Concatenate[Script, P], Script]], Callable[P, Fault]]:
+    """Register a function `(script, *arguments) -> script` as a fault.
+
+    `example` are arguments with which it strikes a plain stream; where it takes another recording, `plays` names it.
+    """
+    return lambda function: _register(FAULTS, Fault, function, example, plays)
 
 
-def fault(
-    *, where: str, what: str, **example: Any
-) -> Callable[[Callable[Concatenate[Script, P], Script]], Callable[P, Fault]]:
-    """Register a function `(script, **arguments) -> script` as a fault that does `what` at `where`."""
-
-    def register(function: Callable[Concatenate[Script, P], Script]) -> Callable[P, Fault]:
-        signature = inspect.signature(function)
-        parameters = list(signature.parameters.values())[1:]
-        own = signature.replace(parameters=parameters)
-
-        @functools.wraps(function)
-        def make(*args: P.args, **kwargs: P.kwargs) -> Fault:
-            bound = own.bind(*args, **kwargs)
-            bound.apply_defaults()
-            return Fault(function.__name__, bound.arguments, lambda script: function(script, *args, **kwargs))
-
-        make.__signature__ = own  # type: ignore[attr-defined]
-        REGISTRY[function.__name__] = FaultKind(
-            name=function.__name__,
-            where=where,
-            what=what,
-            summary=(inspect.getdoc(function) or "").partition("\n")[0],
-            parameters=", ".join(parameter.name for parameter in parameters),
-            example=example,
-            make=make,
-        )
-        return make
-
-    return register
+def place(
+    *example: Any, plays: str = ""
+) -> Callable[[Callable[Concatenate[Script, P], tuple[Script, int]]], Callable[P, Place]]:
+    """Register a function `(script, *arguments) -> (script, index)` as a place."""
+    return lambda function: _register(PLACES, Place, function, example, plays)
 
 
 def apply(script: Script, faults: Iterable[Fault]) -> Script:
@@ -97,24 +106,43 @@ def apply(script: Script, faults: Iterable[Fault]) -> Script:
     return functools.reduce(lambda struck, one: one(struck), faults, script)
 
 
-def record_span(script: Script, n: int) -> tuple[int, int]:
-    """Where in the body record `n` (the first is 1) begins and ends.
+def _register(
+    kinds: dict[str, Kind[Made]],
+    made: Callable[..., Made],
+    function: Callable[Concatenate[Script, P], Any],
+    example: tuple[Any, ...],
+    plays: str,
+) -> Callable[P, Made]:
+    signature = inspect.signature(function)
+    own = signature.replace(parameters=list(signature.parameters.values())[1:])
 
-    Raises: FaultDoesNotApply, if there is no such record.
-    """
-    ends = script.record_ends()
-    if not 1 <= n <= len(ends):
-        raise FaultDoesNotApply(f"there is no record {n}: this script sends {len(ends)}")
-    return (ends[n - 2] if n > 1 else 0), ends[n - 1]
+    @functools.wraps(function)
+    def make(*args: P.args, **kwargs: P.kwargs) -> Made:
+        bound = own.bind(*args, **kwargs)
+        bound.apply_defaults()
+        text = _written(function.__name__, own, bound.arguments)
+        return made(function.__name__, bound.arguments, text, lambda script: function(script, *args, **kwargs))
+
+    make.__signature__ = own  # type: ignore[attr-defined]
+    kinds[function.__name__] = Kind(
+        name=function.__name__,
+        group=function.__module__.rpartition(".")[2],
+        summary=" ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split()),
+        parameters=str(own.replace(return_annotation=inspect.Signature.empty))[1:-1].replace("'", ""),
+        example=example,
+        plays=plays,
+        make=make,
+    )
+    return make
 
 
-def split_after_record(script: Script, n: int) -> tuple[Script, int]:
-    """The script with a segment boundary after record `n`, and the index of the send there.
-
-    Raises: FaultDoesNotApply, if there is no such record, or if the message is whole after it.
-    """
-    _, end = record_span(script, n)
-    counted = script.head is not None and not script.head.chunked and script.head.header("content-length") is not None
-    if counted and end == len(script.body):
-        raise FaultDoesNotApply(f"the message is whole after record {n}: nothing is left that could go wrong")
-    return script.split_at(end)
+def _written(name: str, signature: inspect.Signature, arguments: Mapping[str, Any]) -> str:
+    """The call in Python: what has no default by position, the rest by name and only where it differs."""
+    parts = []
+    for key, value in arguments.items():
+        default = signature.parameters[key].default
+        if default is inspect.Parameter.empty:
+            parts.append(repr(value))
+        elif value != default:
+            parts.append(f"{key}={value!r}")
+    return f"{name}({', '.join(parts)})"

@@ -2,41 +2,134 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import replace
 
 from harness.errors import FaultDoesNotApply
-from harness.faults.registry import fault, split_after_record
-from harness.script import HowItEnds, Script
+from harness.faults.places import after_record
+from harness.faults.registry import Place, fault
+from harness.script import HowItEnds, Script, Send
 
-__all__ = ["delay_first_byte", "slow_records", "stall_after_record"]
+__all__ = [
+    "burst",
+    "delay_end",
+    "delay_first_byte",
+    "jitter",
+    "lock_step",
+    "pause_at",
+    "slow_records",
+    "stall_at",
+    "throttle",
+]
 
 
-@fault(where="before the head", what="delay", delay_s=0.1)
+@fault(after_record(3))
+def stall_at(script: Script, place: Place) -> Script:
+    """Say nothing more from a place on, and hold the connection until the client leaves."""
+    script, index = place.split(script)
+    return script.cut(index, HowItEnds.HOLD)
+
+
+@fault(after_record(3), 0.1)
+def pause_at(script: Script, place: Place, pause_s: float) -> Script:
+    """Say nothing for `pause_s` seconds at a place, then go on as if nothing had been."""
+    _refuse_negative(pause_s)
+    script, index = place.split(script)
+    return _shifted(script, index, pause_s)
+
+
+@fault(0.1)
 def delay_first_byte(script: Script, delay_s: float) -> Script:
     """Send nothing at all for `delay_s` seconds more, as while a model loads; all gaps stay as they were."""
     _refuse_negative(delay_s)
-    if not script.sends:
-        raise FaultDoesNotApply("this script sends nothing that could be late")
-    sends = tuple(replace(send, at_s=send.at_s + delay_s) for send in script.sends)
-    return replace(script, sends=sends, ending=replace(script.ending, at_s=script.ending.at_s + delay_s))
+    _refuse_empty(script)
+    return _shifted(script, 0, delay_s)
 
 
-@fault(where="between records", what="delay", gap_s=0.01)
+@fault(0.1)
+def delay_end(script: Script, delay_s: float) -> Script:
+    """End the connection `delay_s` seconds after the last byte."""
+    _refuse_negative(delay_s)
+    return _shifted(script, len(script.sends), delay_s)
+
+
+@fault(0.01)
 def slow_records(script: Script, gap_s: float) -> Script:
     """Let `gap_s` seconds pass between one segment and the next, and before the end."""
     _refuse_negative(gap_s)
     if len(script.sends) < 2:
         raise FaultDoesNotApply("this script sends everything at once, there is no gap to widen")
     start_s = script.sends[0].at_s
-    sends = tuple(replace(send, at_s=start_s + gap_s * index) for index, send in enumerate(script.sends))
-    return replace(script, sends=sends, ending=replace(script.ending, at_s=start_s + gap_s * len(sends)))
+    return _timed(script, lambda index, _: start_s + gap_s * index)
 
 
-@fault(where="after record n", what="stall", n=3)
-def stall_after_record(script: Script, n: int) -> Script:
-    """Say nothing more after record n and hold the connection until the client leaves."""
-    script, index = split_after_record(script, n)
-    return script.cut(index, HowItEnds.HOLD)
+@fault(0.02, 7)
+def jitter(script: Script, most_s: float, seed: int) -> Script:
+    """Delay each segment against the one before by up to `most_s` seconds, by chance, the same for each seed."""
+    _refuse_negative(most_s)
+    _refuse_empty(script)
+    chance, late = random.Random(seed), 0.0
+    delays = []
+    for _ in range(len(script.sends) + 1):
+        late += chance.uniform(0.0, most_s)
+        delays.append(late)
+    return _timed(script, lambda index, at_s: at_s + delays[index])
+
+
+@fault(5_000)
+def throttle(script: Script, bytes_per_s: float) -> Script:
+    """Send no faster than so many bytes a second: each segment waits until those before it would have passed."""
+    if bytes_per_s <= 0:
+        raise FaultDoesNotApply(f"{bytes_per_s} bytes a second never end: give more than 0")
+    _refuse_empty(script)
+    sizes = [len(segment.data) for segment in script.render(date="x" * 29).segments]
+    passed = [sum(sizes[:index]) / bytes_per_s for index in range(len(sizes) + 1)]
+    return _timed(script, lambda index, at_s: max(at_s, script.sends[0].at_s + passed[index]))
+
+
+@fault(0.1)
+def burst(script: Script, after_s: float) -> Script:
+    """Keep everything back for `after_s` seconds after the last byte, then send all of it in one segment."""
+    _refuse_negative(after_s)
+    _refuse_empty(script)
+    at_s = script.sends[-1].at_s + after_s
+    parts = tuple(part for send in script.sends for part in send.parts)
+    ending = replace(script.ending, at_s=max(script.ending.at_s, at_s))
+    return replace(script, sends=(Send(at_s, parts),), ending=ending)
+
+
+@fault()
+def lock_step(script: Script) -> Script:
+    """Send nothing after a record until the client's user has been handed it."""
+    ends = script.record_ends()
+    if len(ends) < 2:
+        raise FaultDoesNotApply("this script sends no two records")
+    for end in ends[:-1]:
+        script, _ = script.split_at(end)
+    sends, passed = [], 0
+    sizes = {id(part): len(part.data) for _, _, part in script.body_parts()}
+    for send in script.sends:
+        sends.append(replace(send, awaits=sum(end <= passed for end in ends)))
+        passed += sum(sizes.get(id(part), 0) for part in send.parts)
+    return replace(script, sends=tuple(sends))
+
+
+def _shifted(script: Script, index: int, by_s: float) -> Script:
+    """All from send `index` on, later by so many seconds."""
+    sends = tuple(replace(send, at_s=send.at_s + by_s * (i >= index)) for i, send in enumerate(script.sends))
+    return replace(script, sends=sends, ending=replace(script.ending, at_s=script.ending.at_s + by_s))
+
+
+def _timed(script: Script, when: Callable[[int, float], float]) -> Script:
+    """Send i at `when(i, its time)`, the ending as if it came after the last."""
+    sends = tuple(replace(send, at_s=when(i, send.at_s)) for i, send in enumerate(script.sends))
+    return replace(script, sends=sends, ending=replace(script.ending, at_s=when(len(sends), script.ending.at_s)))
+
+
+def _refuse_empty(script: Script) -> None:
+    if not script.sends:
+        raise FaultDoesNotApply("this script sends nothing that could be late")
 
 
 def _refuse_negative(seconds: float) -> None:

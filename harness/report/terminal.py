@@ -26,6 +26,8 @@ _LETTERS = {
     Verdict.FALSE_ALARM: "F",
     Verdict.WITHHELD: "W",
     Verdict.LENIENT: "L",
+    Verdict.OVERREACH: "O",
+    Verdict.LEAK: "K",
 }
 
 
@@ -73,7 +75,7 @@ def _square(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
     if not assessments:
         return Text("")
     able = [one for one in assessments if one.result.verdict is not Verdict.UNSUPPORTED] or list(assessments)
-    worst = max(able, key=lambda one: (not one.met, _severity(one.result.verdict)))
+    worst = max(able, key=lambda one: (not one.met, one.result.verdict.severity))
     verdict = worst.result.verdict
     letter = symbols.of(verdict)
     if verdict is Verdict.UNSUPPORTED:
@@ -91,7 +93,7 @@ def _square(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
 
 def _legend(assessments: Iterable[Assessment], symbols: Symbols) -> Text:
     seen = {one.result.verdict for one in assessments if not _is_canary(one)}
-    order = sorted(seen, key=_severity)
+    order = sorted(seen, key=lambda verdict: verdict.severity)
     meanings = [f"{symbols.of(verdict)} {verdict}" for verdict in order]
     meanings.append("( ) observed, not required")
     if any(not one.met for one in assessments):
@@ -151,10 +153,6 @@ def _unexpected(one: Assessment) -> Text:
 def _source(scenario: str) -> str:
     source = SCENARIOS[scenario].source
     return f"{source.says} {source.url}" if source else "none"
-
-
-def _severity(verdict: Verdict) -> tuple[bool, int]:
-    return verdict is Verdict.INCONCLUSIVE, -1 if verdict.harm is None else verdict.harm
 
 
 def _is_canary(one: Assessment) -> bool:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-#: Long enough for any machine; a test that needs it all has failed.
+#: Long enough for any machine; who needs it all has failed.
 PATIENCE_S = 20.0
+
+__all__ = ["PATIENCE_S", "Seen", "connect", "leave_and_read", "on_wine", "read_exactly", "read_to_end", "request"]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All bytes until the end, and how the connection ended."""
+    """All bytes until the end, how the connection ended, and how many bytes had come when, by `time.monotonic`."""
 
     data: bytes
     end: Literal["fin", "rst"]
+    arrivals: tuple[tuple[float, int], ...] = ()
 
 
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+def connect(port: int, patience_s: float = PATIENCE_S) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), patience_s)
 
 
 def request(method: str, path: str, body: Any = None, *headers: str) -> bytes:
@@ -35,15 +39,16 @@ def request(method: str, path: str, body: Any = None, *headers: str) -> bytes:
 
 def read_to_end(sock: socket.socket) -> Seen:
     """Read until the server ends the connection."""
-    received = b""
+    received, arrivals = bytearray(), list[tuple[float, int]]()
     while True:
         try:
             data = sock.recv(65536)
         except ConnectionError:
-            return Seen(received, "rst")
+            return Seen(bytes(received), "rst", tuple(arrivals))
         if not data:
-            return Seen(received, "fin")
+            return Seen(bytes(received), "fin", tuple(arrivals))
         received += data
+        arrivals.append((time.monotonic(), len(received)))
 
 
 def read_exactly(sock: socket.socket, size: int) -> bytes:
@@ -60,10 +65,10 @@ def leave_and_read(sock: socket.socket) -> Seen:
     return read_to_end(sock)
 
 
-def reset_is_real() -> bool:
-    """Whether SO_LINGER 0 gives an RST here. Under Wine it comes out as a FIN; a real Windows does as Linux does."""
+def on_wine() -> bool:
+    """Whether this is Windows as Wine makes it, where SO_LINGER 0 comes out as a FIN."""
     if sys.platform != "win32":
-        return True
+        return False
     import ctypes
 
-    return not hasattr(ctypes.windll.ntdll, "wine_get_version")
+    return hasattr(ctypes.windll.ntdll, "wine_get_version")

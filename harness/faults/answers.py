@@ -1,0 +1,142 @@
+"""What else answers in Ollama's place: proxies, gateways and login pages, in their own words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from harness.parts import Head
+from harness.recording import Headers
+from harness.script import HowItEnds
+
+__all__ = ["ANSWERS", "Answer", "phrase"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, but for the Content-Length."""
+
+    head: Head
+    body: bytes = b""
+    how: HowItEnds = HowItEnds.KEEP_OPEN
+
+
+_HTML = ("Content-Type", "text/html")
+
+
+def phrase(status: int) -> str:
+    """The reason phrase of RFC 9110, or "" for a status of one's own."""
+    return next((known.phrase for known in HTTPStatus if known == status), "")
+
+
+def _nginx(status: int, reason: str) -> Answer:
+    """nginx's built-in page: src/http/ngx_http_special_response.c. No charset, and CRLF."""
+    title = f"{status} {reason}".encode()
+    body = (
+        b"<html>\r\n<head><title>%b</title></head>\r\n<body>\r\n<center><h1>%b</h1></center>\r\n"
+        b"<hr><center>nginx/1.24.0</center>\r\n</body>\r\n</html>\r\n" % (title, title)
+    )
+    headers = (
+        ("Server", "nginx/1.24.0"),
+        ("Date", ""),
+        _HTML,
+        ("Content-Length", ""),
+        ("Connection", "keep-alive"),
+    )
+    return Answer(Head(status, reason, headers), body)
+
+
+def _cloudflare(status: int) -> Answer:
+    """Cloudflare's answer to what is no browser: one line of text, and no reason phrase to speak of."""
+    headers = (
+        ("Date", ""),
+        ("Content-Type", "text/plain; charset=UTF-8"),
+        ("Content-Length", ""),
+        ("Connection", "keep-alive"),
+        ("Cache-Control", "private, max-age=0, no-store, no-cache, must-revalidate, post-check=0, pre-check=0"),
+        ("Expires", "Thu, 01 Jan 1970 00:00:01 GMT"),
+        ("Referrer-Policy", "same-origin"),
+        ("X-Frame-Options", "SAMEORIGIN"),
+        ("Server", "cloudflare"),
+        ("CF-RAY", "875ab2ff4bf8963f-SJC"),
+    )
+    return Answer(Head(status, "<none>", headers), b"error code: %d\n" % status)
+
+
+def _squid(status: int, reason: str, error: str, says: bytes) -> Answer:
+    """Squid's error page, shortened: src/errorpage.cc."""
+    body = (
+        b"<!DOCTYPE html>\n<html><head><title>ERROR: The requested URL could not be retrieved</title></head>\n"
+        b"<body><h1>ERROR</h1><p>%b</p></body></html>\n" % says
+    )
+    headers = (
+        ("Server", "squid/5.7"),
+        ("Mime-Version", "1.0"),
+        ("Date", ""),
+        ("Content-Type", "text/html;charset=utf-8"),
+        ("Content-Length", ""),
+        ("X-Squid-Error", error),
+        ("Vary", "Accept-Language"),
+        ("Content-Language", "en"),
+        ("Via", "1.1 proxy (squid/5.7)"),
+    )
+    return _closing(status, reason, body, *headers)
+
+
+def _closing(status: int, reason: str, body: bytes, *fields: tuple[str, str]) -> Answer:
+    headers: Headers = (*fields, ("Connection", "close"))
+    return Answer(Head(status, reason, headers), body, HowItEnds.CLOSE)
+
+
+_LOGIN = (
+    b'<html><head><meta http-equiv="refresh" content="0; url=https://portal.example/login?dst=http://127.0.0.1/">'
+    b"</head><body></body></html>\n"
+)
+
+#: From cgi_error_no_template in Privoxy's cgi.c, "file(s)in" and all.
+_PRIVOXY = b"""<html>
+<head>
+ <title>500 Internal Privoxy Error</title>
+ <link rel="shortcut icon" href="http://config.privoxy.org/error-favicon.ico" type="image/x-icon"></head>
+<body>
+<h1>500 Internal Privoxy Error</h1>
+<p>Privoxy encountered an error while processing your request:</p>
+<p><b>Could not load template file <code>no-server-data</code> or one of its included components.</b></p>
+<p>Please contact your proxy administrator.</p>
+<p>If you are the proxy administrator, please put the required file(s)in the <code><i>(confdir)</i>/templates</code> \
+directory.  The location of the <code><i>(confdir)</i></code> directory is specified in the main Privoxy \
+<code>config</code> file.  (It's typically the Privoxy install directory).</p>
+</body>
+</html>
+"""
+
+#: Who answers, by name.
+ANSWERS: dict[str, Answer] = {
+    # What local proxy programs (Clash, V2Ray) send when the target refuses: no body, and the connection is over.
+    "proxy-502": _closing(502, "Bad Gateway", b""),
+    "proxy-407": _closing(407, "Proxy Authentication Required", b"", ("Proxy-Authenticate", 'Basic realm="proxy"')),
+    "privoxy-500": _closing(
+        500,
+        "Internal Privoxy Error",
+        _PRIVOXY,
+        ("Content-Length", ""),
+        _HTML,
+        ("Cache-Control", "no-cache"),
+        ("Date", ""),
+        ("Expires", "Sat, 17 Jun 2000 12:00:00 GMT"),
+        ("Pragma", "no-cache"),
+    ),
+    "squid-403": _squid(403, "Forbidden", "ERR_ACCESS_DENIED 0", b"Access Denied."),
+    "squid-503": _squid(
+        503,
+        "Service Unavailable",
+        "ERR_CONNECT_FAIL 111",
+        b"Connection to 127.0.0.1 failed. The system returned: <i>(111) Connection refused</i>",
+    ),
+    "nginx-413": _nginx(413, "Request Entity Too Large"),
+    "nginx-502": _nginx(502, "Bad Gateway"),
+    "nginx-504": _nginx(504, "Gateway Time-out"),
+    **{f"cloudflare-{status}": _cloudflare(status) for status in range(520, 525)},
+    "captive-portal": _closing(200, "OK", _LOGIN, ("Content-Type", "text/html; charset=utf-8")),
+    "empty-200": Answer(Head(200, "OK", (("Content-Type", "application/x-ndjson"), ("Date", "")))),
+}

@@ -1,0 +1,212 @@
+"""The wire's own proof: what the server does is held against the script by a plain socket, before any client is.
+
+No HTTP library takes part. Bytes are compared one for one, segments with the journal in their order, times as lower
+bounds (no byte may come before it is due; late is the machine's business), and the end as the system shows it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.journal import Entry
+from harness.matrix import ELSEWHERE, Cell
+from harness.probe import PATIENCE_S, connect, leave_and_read, on_wine, read_exactly, read_to_end, request
+from harness.script import HowItEnds, Rendered, Script, http_date
+from harness.server import FakeOllama
+
+__all__ = ["Proof", "prove"]
+
+#: What a peer sees of each ending.
+_SHOWS = {
+    HowItEnds.KEEP_OPEN: "open",
+    HowItEnds.HOLD: "open",
+    HowItEnds.IGNORE: "open",
+    HowItEnds.CLOSE: "fin",
+    HowItEnds.HALF_CLOSE: "fin",
+    HowItEnds.RESET: "rst",
+    HowItEnds.REFUSE: "refused",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What a plain socket saw of one exchange. `problem` says what was not as planned, "" if all was.
+
+    `pause_s` is the longest planned silence in seconds. `differs` names what this system is known to do in its own
+    way.
+    """
+
+    scenario: str
+    recording: str
+    exchange: int
+    size_bytes: int
+    segments: int
+    pause_s: float
+    planned: str
+    seen: str
+    differs: str = ""
+    problem: str = ""
+
+
+class _NotAsPlanned(Exception):
+    """What the probe saw is not what the script says."""
+
+
+def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: float = PATIENCE_S) -> list[Proof]:
+    """Play the scripts of a cell to a plain socket; a proof for each exchange.
+
+    With `played` the server plays those instead: the proof must then fail, or it proves nothing. `patience_s` is how
+    long the socket waits for what does not come.
+    """
+    planned = cell.scripts()
+    played = planned if played is None else played
+    proofs: list[Proof] = []
+    with FakeOllama(version=None, listens=played[0].ending.how is not HowItEnds.REFUSE) as server:
+        server.play(cell.plain(), path=ELSEWHERE)
+        sock: socket.socket | None = None
+        for number, (script, really) in enumerate(zip(planned, played, strict=True), 1):
+            server.play(really)
+            probe = _Probe(server, script, cell, patience_s)
+            try:
+                sock = probe.exchange(sock)
+                problem = ""
+            except (_NotAsPlanned, OSError) as error:
+                problem, sock = f"{error}", None
+            times = [0.0, *(send.at_s for send in script.sends), script.ending.at_s]
+            shows = _SHOWS[script.ending.how]
+            proofs.append(
+                Proof(
+                    scenario=cell.scenario.name,
+                    recording=cell.recording.id,
+                    exchange=number,
+                    size_bytes=len(probe.rendered("").wire),
+                    segments=len(script.sends),
+                    pause_s=max(b - a for a, b in itertools.pairwise(times)),
+                    planned=shows,
+                    seen=probe.seen,
+                    differs="Wine makes a FIN of an RST" if (probe.seen, shows) == ("fin", "rst") and on_wine() else "",
+                    problem=problem,
+                )
+            )
+        if sock is not None:
+            sock.close()
+    return proofs
+
+
+class _Probe:
+    """One exchange, as a plain socket sees it."""
+
+    def __init__(self, server: FakeOllama, script: Script, cell: Cell, patience_s: float) -> None:
+        self._server, self._script, self._cell, self._patience_s = server, script, cell, patience_s
+        self._number = len(server.journal.entries)
+        self._acknowledged: dict[int, float] = {0: 0.0}
+        self.seen = "nothing"
+
+    def rendered(self, date: str) -> Rendered:
+        """The plan; a Date has the same length whatever it says."""
+        return self._script.render(date=date or http_date(0))
+
+    def exchange(self, sock: socket.socket | None) -> socket.socket | None:
+        """Ask, on a new connection if there is none; returns the connection if it can be used again.
+
+        Raises: _NotAsPlanned, OSError.
+        """
+        try:
+            sock = sock or connect(self._server.port, self._patience_s)
+        except ConnectionRefusedError:
+            self.seen = "refused"
+            self._expect(self._script.ending.how is HowItEnds.REFUSE, "nothing listens")
+            return None
+        usable = False
+        try:
+            self._expect(self._script.ending.how is not HowItEnds.REFUSE, "the connection was accepted")
+            usable = self._read(sock)
+        finally:
+            if not usable:
+                sock.close()
+        return sock if usable else None
+
+    def _read(self, sock: socket.socket) -> bool:
+        begun_s, usable, how = time.monotonic(), False, self._script.ending.how
+        if self._script.awaits_request:
+            asked = self._cell.recording.request
+            sock.sendall(request(asked.method, asked.path, asked.content, *(f"{k}: {v}" for k, v in asked.headers)))
+        data, arrivals = self._read_lock_step(sock) if any(send.awaits for send in self._script.sends) else (b"", [])
+        shows = _SHOWS[how]
+        if shows == "open":
+            data += read_exactly(sock, len(self.rendered("").wire) - len(data))
+            if how is HowItEnds.KEEP_OPEN and self._settled():
+                self.seen, usable = "open", not _readable(sock)
+                self._expect(usable, "something came after the end of the script")
+            elif how is HowItEnds.IGNORE:
+                self._settled()
+                self.seen = "open" if not _readable(sock) else "something"
+                self._expect(self.seen == "open", "something came, or the connection ended")
+            else:
+                more = leave_and_read(sock).data
+                self.seen = "open"
+                self._expect(not more, f"{len(more)} bytes came after the end of the script")
+        else:
+            seen = read_to_end(sock)
+            data, arrivals, self.seen = data + seen.data, [*arrivals, *seen.arrivals], seen.end
+            self._expect(seen.end == shows or on_wine(), f"the connection ended with {seen.end}, planned was {shows}")
+            sock.close()
+        self._expect(self._settled(), "the server has not come to the end of its script")
+        self._compare(self._server.journal.entries[self._number], data, begun_s, arrivals)
+        return usable
+
+    def _settled(self) -> bool:
+        """Whether the exchange has come to its end."""
+        return self._server.journal.wait_for(
+            lambda entries: len(entries) > self._number and all(entry.ended_by for entry in entries),
+            timeout_s=self._patience_s,
+        )
+
+    def _read_lock_step(self, sock: socket.socket) -> tuple[bytes, list[tuple[float, int]]]:
+        """Read what comes before each wait, and only then say that the records in it have been handed out."""
+        data = b""
+        for awaits, segments in itertools.groupby(self.rendered("").segments, key=lambda segment: segment.awaits):
+            self._acknowledged[awaits] = time.monotonic()
+            self._server.journal.handed_out(awaits)
+            data += read_exactly(sock, sum(len(segment.data) for segment in segments))
+        return data, []
+
+    def _compare(self, entry: Entry, data: bytes, begun_s: float, arrivals: Sequence[tuple[float, int]]) -> None:
+        planned = self.rendered(entry.date)
+        self._expect(data == planned.wire, f"{len(data)} bytes came, {len(planned.wire)} others were planned")
+        self._expect(
+            [sent for _, sent in entry.sent] == [segment.data for segment in planned.segments],
+            f"the server wrote {len(entry.sent)} segments, {len(planned.segments)} others were planned",
+        )
+        self._expect(entry.ended is planned.ending.how, f"the server ended with {entry.ended}")
+        end = 0
+        for (at_s, _), segment in zip(entry.sent, planned.segments, strict=True):
+            end += len(segment.data)
+            self._expect(at_s >= segment.at_s, f"byte {end} left {segment.at_s - at_s:.3f} s early")
+            told_s = self._acknowledged.get(segment.awaits, 0.0)
+            self._expect(entry.arrived_s + at_s >= told_s, f"byte {end} left before record {segment.awaits} was read")
+            came_s = next((when_s for when_s, size in arrivals if size >= end), None)
+            self._expect(came_s is None or came_s - begun_s >= segment.at_s, f"byte {end} came too early")
+
+    def _expect(self, holds: bool, problem: str) -> None:  # noqa: FBT001 - an assertion
+        if not holds:
+            raise _NotAsPlanned(problem)
+
+
+def _readable(sock: socket.socket) -> bool:
+    """Whether something has come, be it the end."""
+    patience_s = sock.gettimeout()
+    sock.setblocking(False)
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        sock.settimeout(patience_s)
+    return True

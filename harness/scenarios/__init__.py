@@ -1,0 +1,28 @@
+"""The table of scenarios, one list for each group. Names, ids, docs and report rows derive from it."""
+
+from __future__ import annotations
+
+from harness.errors import UnknownName
+from harness.scenarios import connection, content, ends, framing, head, presets, recorded, sequence, timing
+from harness.scenarios.base import Requirement, Scenario, Source
+
+__all__ = ["GROUPS", "SCENARIOS", "Requirement", "Scenario", "Source", "scenario"]
+
+#: The groups in the order of the reports, each with its module's first line.
+GROUPS: dict[str, list[Scenario]] = {
+    (module.__doc__ or "").strip(): module.SCENARIOS
+    for module in (recorded, connection, head, ends, content, framing, timing, sequence, presets)
+}
+
+#: All scenarios by name, in the same order.
+SCENARIOS: dict[str, Scenario] = {one.name: one for group in GROUPS.values() for one in group}
+
+
+def scenario(name: str) -> Scenario:
+    """One scenario.
+
+    Raises: UnknownName.
+    """
+    if name not in SCENARIOS:
+        raise UnknownName("scenario", name, SCENARIOS)
+    return SCENARIOS[name]
