@@ -126,6 +126,10 @@ class Connection:
                 return woken
         return Woken.TIME
 
+    def wait_for_bytes(self) -> None:
+        """Wait a while for the client to say something, and leave it unread."""
+        self._wait(_LINGER_S)
+
     def wait_for_stop(self) -> None:
         """Wait until the server stops, whatever the client does."""
         self._selector.unregister(self._socket)

@@ -35,8 +35,8 @@ class Entry:
     name of a script, "expectation" (pytest-httpserver's) or "nothing"; `why` says why that one, or what came nearest.
     `sent` holds every segment that the system took, `date` the Date that was put into the head. `ended` is how the
     connection ended (or was left), once `ended_by` is set; `client_left_s` when the client closed its side.
-    In lock-step `handed_out` counts the records that the client's user has; `withheld` is the first that came only
-    after later bytes had been sent.
+    In lock-step `handed_out` counts the records that the client's user has and `awaited` those that the server waits
+    for; `withheld` is the first record that was handed out only after later bytes had been sent.
     """
 
     connection: int
@@ -53,6 +53,7 @@ class Entry:
     ended_by: EndedBy | None = None
     client_left_s: float | None = None
     handed_out: int = 0
+    awaited: int = 0
     withheld: int | None = None
 
     @property
@@ -127,6 +128,12 @@ class Journal:
         with self._changed:
             if self._entries:
                 self._entries[-1].handed_out = count
+            self._changed.notify_all()
+
+    def awaits(self, entry: Entry, number: int) -> None:
+        """Note that nothing more is sent until so many records have been handed out."""
+        with self._changed:
+            entry.awaited = number
             self._changed.notify_all()
 
     def left(self, entry: Entry) -> None:

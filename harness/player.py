@@ -12,7 +12,7 @@ from harness.script import HOLD_LIMIT_S, Ending, HowItEnds, Segment
 __all__ = ["play"]
 
 #: In lock-step: how long a record may stay away before it counts as kept back. Then the rest is sent at once.
-LOCK_STEP_LIMIT_S = 5.0
+LOCK_STEP_LIMIT_S = 3.0
 
 _ENDED_EARLY = {Woken.LEFT: EndedBy.CLIENT, Woken.STOP: EndedBy.STOP}
 
@@ -85,6 +85,7 @@ def play(
 
 def _await_record(connection: Connection, entry: Entry, journal: Journal, number: int) -> Woken:
     """Wait until the client's user has been handed so many records, or note that this record was kept back."""
+    journal.awaits(entry, number)
     limit = time.monotonic() + (LOCK_STEP_LIMIT_S if entry.withheld is None else 0.0)
     while not journal.wait_for(lambda _: entry.handed_out >= number, timeout_s=0.05):
         woken = connection.wait_until(time.monotonic() + 0.001)

@@ -29,7 +29,7 @@ __all__ = ["CellRun", "Exchange", "Runner"]
 _BATCH = 12
 
 #: How long a client may take to leave an answer that it is through with.
-_LEAVE_S = 5.0
+_LEAVE_S = 3.0
 
 _IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")
 
@@ -188,7 +188,7 @@ def _exchange(cell: Cell, script: Script, job: Job, server: FakeOllama, worker: 
         server.play(script)
     handed = worker.exchange(job, deadline_s=cell.deadline_s, handed_out=journal.handed_out)
     # A client that is through with an answer leaves, also where the server goes on holding the connection.
-    settled = journal.wait_until_settled(timeout_s=_LEAVE_S)
+    settled = journal.wait_for(lambda all_: all(one.ended_by for one in all_[len(earlier) :]), timeout_s=_LEAVE_S)
     entries = journal.entries[len(earlier) :]
     leaked = not settled and isinstance(handed.ending, Ended | Stopped | Raised)
     # A process that dies of itself is a fact whatever the server saw of it; so is one that was not asked.

@@ -164,6 +164,8 @@ class FakeOllama(HTTPServer):
         number = journal.connected()
         if (route := self._route(lambda one: not one.script.awaits_request)) is not None:
             entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=route.name)
+            if route.script.ending.how is HowItEnds.RESET:
+                connection.wait_for_bytes()  # an RST while the client still connects would be another fault
             self._play(connection, route.script, entry)
             return
         usable, index = True, 0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
+from filelock import FileLock
 
 from harness import expectations
 from harness.library import Library, fixtures
 from harness.matrix import Cell, plan
-from harness.results import result
+from harness.results import Result, Results, Writer, result
 from harness.runner import Runner
 from harness.verdict import Verdict
 
@@ -30,9 +34,31 @@ def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
     ]
 
 
+@pytest.fixture(scope="session")
+def lines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """The results of all the cells that are asked for, run at once: most of a cell's time is waiting.
+
+    Of several workers of pytest-xdist the first runs them, and the others read what it has written.
+    """
+    base = tmp_path_factory.getbasetemp()
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "matrix"
+    with FileLock(f"{directory}.lock"):
+        if not (directory / "results.ndjson").exists():
+            functions = [item for item in request.session.items if isinstance(item, pytest.Function)]
+            _run([item.callspec.params["cell"] for item in functions if item.originalname == "test_cell"], directory)
+    return {line.cell: line for line in Results.load(directory / "results.ndjson").cells}
+
+
+def _run(cells: list[Cell], directory: Path) -> None:
+    writer = Writer(directory, planned=len(cells), recordings={})
+    with Runner(jobs=6 * (os.cpu_count() or 2)) as runner:
+        runner.run(cells, lambda run: writer.add(result(run)))
+    writer.finish(clients={})
+
+
 @pytest.mark.parametrize("cell", _parameters())
-def test_cell(cell: Cell, runner: Runner) -> None:
-    line = result(runner.run_cell(cell))
+def test_cell(cell: Cell, lines: dict[str, Result]) -> None:
+    line = lines[cell.id]
     if line.verdict is Verdict.UNSUPPORTED:
         pytest.skip(line.why)
     expected, issue = expectations.expected_verdict(line, ISSUES)

@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import pytest
 
 from harness.clients import client
+from harness.faults import FAULTS, Fault, after_record, close_at, delay_first_byte
 from harness.library import Library
 from harness.matrix import Cell
 from harness.prove import prove
-from harness.scenarios import SCENARIOS, Scenario
+from harness.scenarios import GROUPS, Scenario
 
 LIBRARY = Library()
-BROKEN = [one for one in SCENARIOS.values() if one.faults or any(one.then)]
+PERFECT = client("canary-perfect")
+T = TypeVar("T")
 
 
 def cell(scenario: Scenario) -> Cell:
     name = LIBRARY.names(LIBRARY.newest, scenario.recordings)[0]
-    return Cell(client("canary-perfect"), scenario, LIBRARY.get(f"{LIBRARY.newest}/{name}"))
+    return Cell(PERFECT, scenario, LIBRARY.get(f"{LIBRARY.newest}/{name}"))
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda one: one.name)
-def test_the_wire_shows_what_the_script_says(scenario: Scenario) -> None:
-    proofs = prove(cell(scenario))
-    assert [proof.problem for proof in proofs] == [""] * (1 + len(scenario.then))
+def with_faults(id_: str, *faults: Fault) -> Cell:
+    return Cell(PERFECT, Scenario(name=str(faults), summary="", recordings=(), faults=faults), LIBRARY.get(id_))
 
 
-@pytest.mark.parametrize("scenario", BROKEN, ids=lambda one: one.name)
-def test_the_proof_fails_when_the_server_plays_what_the_plain_script_sends(scenario: Scenario) -> None:
-    one = cell(scenario)
+def wrong(check: Callable[[T], str], things: Iterable[T]) -> list[str]:
+    """What is wrong with any of them; many at once, for a proof mostly waits."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(filter(None, pool.map(check, things)))
+
+
+def not_proven(one: Cell) -> str:
+    problems = [proof.problem for proof in prove(one) if proof.problem]
+    return f"{one.id}: {problems}" if problems else ""
+
+
+def proven_by_mistake(one: Cell) -> str:
+    """The server plays what the plain script sends: each exchange that a fault changes must fail."""
     planned = one.scripts()
     proofs = prove(one, played=[one.plain()] * len(planned), patience_s=0.2)
-    assert [bool(proof.problem) for proof in proofs] == [script != one.plain() for script in planned]
+    failed = [bool(proof.problem) for proof in proofs]
+    return "" if failed == [script != one.plain() for script in planned] else f"{one.id}: {failed}"
+
+
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+def test_the_wire_shows_what_the_script_says(group: Sequence[Scenario]) -> None:
+    assert wrong(not_proven, map(cell, group)) == []
+
+
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+def test_the_proof_fails_when_the_server_plays_what_the_plain_script_sends(group: Sequence[Scenario]) -> None:
+    assert wrong(proven_by_mistake, [cell(one) for one in group if one.faults or any(one.then)]) == []
+
+
+@pytest.mark.parametrize("version", ["0.5.7", LIBRARY.newest])
+def test_every_recording_comes_back_byte_for_byte(version: str) -> None:
+    names = LIBRARY.names(version, ["*"])
+    assert wrong(not_proven, [with_faults(f"{version}/{name}") for name in names]) == []
+
+
+@pytest.mark.parametrize("name", ["generate-stream", "chat-stream"])
+def test_every_fault_strikes_on_the_wire(name: str) -> None:
+    faults = [kind.make(*kind.example) for kind in FAULTS.values()]
+    assert wrong(not_proven, [with_faults(f"{LIBRARY.newest}/{name}", fault) for fault in faults]) == []
+
+
+def test_faults_compose_on_the_wire() -> None:
+    one = with_faults(f"{LIBRARY.newest}/chat-stream", delay_first_byte(0.05), close_at(after_record(2)))
+    assert not_proven(one) == ""

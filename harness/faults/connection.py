@@ -36,7 +36,7 @@ def close_on_accept(script: Script) -> Script:
 
 @fault()
 def reset_on_accept(script: Script) -> Script:
-    """Accept the connection and reset it (RST) before anything is read."""
+    """Accept the connection and reset it (RST) when something is sent, before anything is read."""
     return _without_request(script, HowItEnds.RESET)
 
 
