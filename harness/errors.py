@@ -3,6 +3,7 @@
 HarnessError                  what the user asked for cannot be done; the message says how to mend it
 ├── RecordingError            a recording on disk is not usable: names file and field
 ├── FaultDoesNotApply         a fault has no place to strike in this script
+├── BadFault                  a text is no fault
 ├── UnknownName               no client, scenario, recording or version of that name: offers the nearest
 ├── PortInUse                 the server's address is taken or not allowed
 ├── ResultsError              a results file is incomplete, corrupt or of another schema
@@ -35,6 +36,10 @@ class RecordingError(HarnessError):
 
 class FaultDoesNotApply(HarnessError):
     """A fault has no place to strike in this script. It never silently does nothing."""
+
+
+class BadFault(HarnessError):
+    """A text that should name a fault does not."""
 
 
 class UnknownName(HarnessError):

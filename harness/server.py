@@ -34,6 +34,10 @@ __all__ = ["NEWEST", "FakeOllama"]
 
 NEWEST = "newest"
 
+#: Faults that strike before anything is asked, so that they strike every connection.
+_UNASKED = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
+_NOTHING = Script(method="GET", sends=(), ending=Ending(how=HowItEnds.KEEP_OPEN, at_s=0.0))
+
 #: How many rendered scripts a server keeps.
 _MOST_RENDERED = 64
 
@@ -84,8 +88,10 @@ class FakeOllama(HTTPServer):
         self.journal = Journal()
         self._speed, self._gap_s = speed, gap_s
         self._faults, self._any_model = tuple(faults), any_model
-        self._listens = listens
-        self._routes: list[_Route] = []
+        unasked = [fault(_NOTHING) for fault in self._faults if fault.name in _UNASKED]
+        self._listens = listens and all(script.ending.how is not HowItEnds.REFUSE for script in unasked)
+        self._given = [_Route(method=None, path=None, script=script, name="faults", left=None) for script in unasked]
+        self._routes = list(self._given)
         self._scripts: dict[str, tuple[Script, str]] = {}
         self._rendered: dict[int, tuple[Script, str, Rendered]] = {}
         self._library = library
@@ -139,7 +145,7 @@ class FakeOllama(HTTPServer):
     def clear(self) -> None:
         """Forget expectations, plays and the journal; the recordings still answer."""
         super().clear()
-        self._routes.clear()
+        self._routes = list(self._given)
         self.journal = Journal()
 
     # ------------------------------------------------------------------------------------- starting and stopping

@@ -7,6 +7,7 @@ import threading
 
 import click
 
+from harness.faults.notation import parse_fault
 from harness.journal import Entry
 from harness.library import Library
 from harness.scenarios import scenario
@@ -15,11 +16,14 @@ from harness.server import FakeOllama
 __all__ = ["serve"]
 
 
-@click.command(epilog="Example: ollama-harness serve --port 11434 --scenario cut-after-record")
+@click.command(epilog='Example: ollama-harness serve --port 11435 --fault "close_at(after_record(3))"')
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=11434, show_default=True, help="Port to listen on; 0 takes any free one.")
 @click.option("--ollama-version", metavar="V", help="Answer as this version did; the newest recorded otherwise.")
 @click.option("--scenario", "scenario_name", metavar="NAME", help="Put this scenario's faults into every answer.")
+@click.option(
+    "--fault", "fault_texts", multiple=True, metavar="CALL", help="Put a fault into every answer (repeatable)."
+)
 @click.option("--speed", type=click.FloatRange(min=0), default=1.0, show_default=True, help="1 as recorded, 0 at once.")
 @click.option("--gap", "gap_s", type=click.FloatRange(min=0), help="Seconds between any two segments, instead.")
 @click.option("--any-model", is_flag=True, help="Answer whatever model is asked for.")
@@ -29,6 +33,7 @@ def serve(
     port: int,
     ollama_version: str | None,
     scenario_name: str | None,
+    fault_texts: tuple[str, ...],
     speed: float,
     gap_s: float | None,
     any_model: bool,
@@ -36,9 +41,20 @@ def serve(
     """Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints a line for each request answered."""
     library = Library()
     version = ollama_version or library.newest
-    faults = scenario(scenario_name).faults if scenario_name else ()
+    faults = (*(scenario(scenario_name).faults if scenario_name else ()), *map(parse_fault, fault_texts))
+    if scenario_name and scenario(scenario_name).then:
+        raise click.UsageError(
+            f"{scenario_name} is a sequence of exchanges; serve puts the same --fault into every answer"
+        )
     server = FakeOllama(
-        host, port, version=version, library=library, speed=speed, gap_s=gap_s, faults=faults, any_model=any_model
+        host,
+        port,
+        version=version,
+        library=library,
+        speed=speed,
+        gap_s=gap_s,
+        faults=faults,
+        any_model=any_model,
     )
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())

@@ -128,7 +128,9 @@ def _register(
         name=function.__name__,
         group=function.__module__.rpartition(".")[2],
         summary=" ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split()),
-        parameters=str(own.replace(return_annotation=inspect.Signature.empty))[1:-1].replace("'", ""),
+        parameters=", ".join(
+            name if one.default is one.empty else f"{name}={one.default!r}" for name, one in own.parameters.items()
+        ),
         example=example,
         plays=plays,
         make=make,
