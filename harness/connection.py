@@ -13,7 +13,7 @@ from enum import Enum, auto
 from harness.errors import ProtocolError
 from harness.http1 import RequestHead, read_body, read_request_head
 
-__all__ = ["Connection", "Left", "RequestTooLarge", "Woken"]
+__all__ = ["Connection", "Left", "RequestTooLarge", "Woken", "abort"]
 
 #: Go's DefaultMaxHeaderBytes and the slop it adds; beyond, Ollama answers 431.
 MAX_HEAD_BYTES = 1 * 1024 * 1024 + 4096
@@ -173,9 +173,8 @@ class Connection:
     def reset(self) -> None:
         """Send an RST, after all bytes written so far were acknowledged as far as the OS can tell."""
         self._wait_until_acknowledged()
-        linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.dispose()
+        self._selector.close()
+        abort(self._socket)
 
     def _wait_until_acknowledged(self) -> None:
         """Poll the send queue; where no call shows its length (Windows), give loopback time to deliver."""
@@ -188,6 +187,13 @@ class Connection:
                 time.sleep(0.05)
                 return
             time.sleep(0.0005)
+
+
+def abort(sock: socket.socket) -> None:
+    """Close a socket with an RST; what it has not sent yet is lost."""
+    linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    sock.close()
 
 
 def _send_queue_bytes(sock: socket.socket) -> int | None:

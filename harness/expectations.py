@@ -129,11 +129,13 @@ def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verd
 
 def assess(results: Sequence[Result], issues: Sequence[KnownIssue], *, full: bool, today: date) -> Report:
     """Hold a run against what is expected. On a `full` run every pair of every entry must match something."""
-    assessments, matched = [], set[tuple[str, str, str]]()
+    assessments, matched, untried = [], set[tuple[str, str, str]](), set[tuple[str, str]]()
     for one in results:
         expected, issue = expected_verdict(one, issues)
         if issue is not None:
             matched.add((issue.place, one.client, one.scenario))
+        elif one.verdict is Verdict.UNSUPPORTED:  # nothing can be said of it here
+            untried.add((one.client, one.scenario))
         assessments.append(Assessment(one, expected, issue, _advice(one, expected, issue)))
     stale = [
         f"{one.place}: the review date {one.review} has passed; look again" for one in issues if one.review < today
@@ -143,7 +145,7 @@ def assess(results: Sequence[Result], issues: Sequence[KnownIssue], *, full: boo
             f"{one.place}: {client} in {scenario} matches no cell; take it out"
             for one in issues
             for client, scenario in product(one.clients, one.scenarios)
-            if (one.place, client, scenario) not in matched
+            if (one.place, client, scenario) not in matched and (client, scenario) not in untried
         ]
     return Report(tuple(assessments), tuple(stale))
 

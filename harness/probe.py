@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.connection import abort
+
 #: Long enough for any machine; who needs it all has failed.
 PATIENCE_S = 20.0
 
-__all__ = ["PATIENCE_S", "Seen", "connect", "leave_and_read", "on_wine", "read_exactly", "read_to_end", "request"]
+__all__ = [
+    "NO_RESETS",
+    "PATIENCE_S",
+    "Seen",
+    "connect",
+    "leave_and_read",
+    "read_exactly",
+    "read_to_end",
+    "request",
+    "resets_are_real",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +77,14 @@ def leave_and_read(sock: socket.socket) -> Seen:
     return read_to_end(sock)
 
 
-def on_wine() -> bool:
-    """Whether this is Windows as Wine makes it, where SO_LINGER 0 comes out as a FIN."""
-    if sys.platform != "win32":
-        return False
-    import ctypes
+#: Why an RST cannot be tried where `resets_are_real` is false.
+NO_RESETS = "this system makes a FIN of an RST"
 
-    return hasattr(ctypes.windll.ntdll, "wine_get_version")
+
+@functools.cache
+def resets_are_real() -> bool:
+    """Whether a socket that is closed with SO_LINGER 0 sends an RST here. Wine sends a FIN."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, connect(listener.getsockname()[1]) as client:
+        server, _ = listener.accept()
+        abort(server)
+        return read_to_end(client).end == "rst"

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 
 from harness.journal import Entry
 from harness.matrix import ELSEWHERE, Cell
-from harness.probe import PATIENCE_S, connect, leave_and_read, on_wine, read_exactly, read_to_end, request
+from harness.probe import (
+    NO_RESETS,
+    PATIENCE_S,
+    connect,
+    leave_and_read,
+    read_exactly,
+    read_to_end,
+    request,
+    resets_are_real,
+)
 from harness.script import HowItEnds, Rendered, Script, http_date
 from harness.server import FakeOllama
 
@@ -89,7 +98,7 @@ def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: flo
                     pause_s=max(b - a for a, b in itertools.pairwise(times)),
                     planned=shows,
                     seen=probe.seen,
-                    differs="Wine makes a FIN of an RST" if (probe.seen, shows) == ("fin", "rst") and on_wine() else "",
+                    differs=NO_RESETS if shows == "rst" and not resets_are_real() else "",
                     problem=problem,
                 )
             )
@@ -155,7 +164,9 @@ class _Probe:
             seen = read_to_end(sock)
             # With times only if it has been read in one go.
             arrivals, data, self.seen = () if data else seen.arrivals, data + seen.data, seen.end
-            self._expect(seen.end == shows or on_wine(), f"the connection ended with {seen.end}, planned was {shows}")
+            self._expect(
+                seen.end == shows or not resets_are_real(), f"the connection ended with {seen.end}, planned was {shows}"
+            )
             sock.close()
         self._expect(self._settled(), "the server has not come to the end of its script")
         self._compare(self._server.journal.entries[self._number], data, begun_s, arrivals)

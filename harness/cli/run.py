@@ -20,7 +20,7 @@ from harness.runner import CellRun, Runner
 __all__ = ["run"]
 
 #: Cells wait more than they compute; six a core keep the cores busy.
-_JOBS = 6 * (os.cpu_count() or 2)
+_JOBS = min(16, 6 * (os.cpu_count() or 2))
 
 
 @click.command(epilog="Example: ollama-harness run --client requests --client ollama --scenario cut-after-record")

@@ -13,10 +13,11 @@ from rich.text import Text
 
 from harness import expectations
 from harness.cli.output import console
+from harness.exchange import Exchange
 from harness.library import Library, fixtures
 from harness.matrix import cell
 from harness.results import result
-from harness.runner import CellRun, Exchange, Runner
+from harness.runner import CellRun, Runner
 from harness.verdict import Crashed, Ended, Ending, Failed, Hung, Raised, Stopped, Unsupported
 
 __all__ = ["show"]

@@ -129,7 +129,8 @@ def _register(
         group=function.__module__.rpartition(".")[2],
         summary=" ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split()),
         parameters=", ".join(
-            name if one.default is one.empty else f"{name}={one.default!r}" for name, one in own.parameters.items()
+            name if one.default is inspect.Parameter.empty else f"{name}={one.default!r}"
+            for name, one in own.parameters.items()
         ),
         example=example,
         plays=plays,

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-from harness.faults import ANSWERS, FAULTS, PLACES
+from harness.faults import ANSWERS, FAULTS, PLACES, Kind
 from harness.scenarios import GROUPS, SCENARIOS, Scenario
 
 __all__ = ["catalogue"]
@@ -54,7 +55,7 @@ def catalogue() -> str:
 
 
 def _faults() -> Iterator[str]:
-    kinds = [*PLACES.values(), *FAULTS.values()]
+    kinds: list[Kind[Any]] = [*PLACES.values(), *FAULTS.values()]
     for group, members in groupby(kinds, key=lambda kind: kind.group):
         title = "Places" if group == "places" else f"Faults of {'the ' * (group != 'timing')}{group}"
         yield f"## {title}\n"
