@@ -11,7 +11,7 @@ from rich.text import Text
 
 from harness.clients import clients
 from harness.expectations import Assessment, Report
-from harness.scenarios import SCENARIOS
+from harness.scenarios import GROUPS, SCENARIOS
 from harness.verdict import Verdict
 
 __all__ = ["Symbols", "render"]
@@ -63,10 +63,16 @@ def _grid(assessments: Sequence[Assessment], symbols: Symbols) -> Table:
     table.add_column("scenario")
     for name in columns:
         table.add_column(name, justify="center")
-    present = {one.result.scenario for one in real}
-    for name in [name for name in SCENARIOS if name in present]:
-        here = [one for one in real if one.result.scenario == name]
-        table.add_row(name, *(_square([one for one in here if one.result.client == c], symbols) for c in columns))
+    by_scenario: dict[str, list[Assessment]] = {}
+    for one in real:
+        by_scenario.setdefault(one.result.scenario, []).append(one)
+    for title, scenarios in GROUPS.items():
+        present = [one.name for one in scenarios if one.name in by_scenario]
+        if present and len(by_scenario) > len(present):
+            table.add_row(Text(title.partition(":")[0].upper(), style="dim"))
+        for name in present:
+            here = by_scenario[name]
+            table.add_row(name, *(_square([one for one in here if one.result.client == c], symbols) for c in columns))
     return table
 
 
