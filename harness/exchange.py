@@ -16,6 +16,9 @@ from harness.worker_process import Handed, WorkerProcess
 
 __all__ = ["Exchange", "exchange", "untried"]
 
+#: How long a request may be on its way.
+_ARRIVES_S = 1.0
+
 #: How long a client may take to leave an answer that it is through with.
 _LEAVE_S = 3.0
 
@@ -43,6 +46,9 @@ def exchange(cell: Cell, script: Script, job: Job, server: FakeOllama, worker: W
     else:
         server.play(script)
     handed = worker.exchange(job, deadline_s=cell.deadline_s, handed_out=journal.handed_out)
+    if job.continues and isinstance(handed.ending, Ended | Stopped | Raised):
+        # A client that takes leftovers for its answer may be through before its request has arrived.
+        journal.wait_for(lambda all_: len(all_) > len(earlier), timeout_s=_ARRIVES_S)
     # A client that is through with an answer leaves, also where the server goes on holding the connection.
     settled = journal.wait_for(lambda all_: all(one.ended_by for one in all_[len(earlier) :]), timeout_s=_LEAVE_S)
     entries = journal.entries[len(earlier) :]
@@ -53,6 +59,8 @@ def exchange(cell: Cell, script: Script, job: Job, server: FakeOllama, worker: W
     outcome = Outcome(
         records=tuple(record for _, record in handed.records),
         ending=handed.ending if problem is None else Failed(problem),
+        requests=len(entries),
+        connections=len({entry.connection for entry in entries}),
         misrouted=any(entry.head is not None and "://" in entry.head.target for entry in entries),
         overreach=_overreach(earlier, entries, script),
         leaked=leaked,

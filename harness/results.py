@@ -53,7 +53,10 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One cell. `end` is what a perfect client sees, `due` and `got` count records (`got` is None after an RST)."""
+    """One cell. `end` is what a perfect client sees, `due` and `got` count records (`got` is None after an RST).
+
+    `requests` and `connections` count what reached the server in all exchanges of the cell.
+    """
 
     client: str
     scenario: str
@@ -65,6 +68,8 @@ class Result:
     end: str
     due: int
     got: int | None
+    requests: int = 0
+    connections: int = 0
     raised: str | None = None
     message: str | None = None
 
@@ -175,6 +180,8 @@ def result(run: CellRun) -> Result:
         end=f"{end.kind} ({end.cause})",
         due=decisive.reference.due[cell.layer],
         got=None if end.cause is Cause.RST else len(decisive.outcome.records),
+        requests=sum(one.outcome.requests for one in run.exchanges),
+        connections=len({entry.connection for one in run.exchanges for entry in one.entries}),
         raised=raised.types[0] if raised else None,
         message=_quiet(raised.message) if raised else None,
     )

@@ -140,12 +140,15 @@ Ending = Ended | Stopped | Raised | Hung | Crashed | Unsupported | Failed
 class Outcome:
     """The facts of one exchange: the records that the client handed out, how it ended, and what the server saw.
 
-    `overreach` says what the client sent though it must not. `leaked`: the connection of an answer that nobody reads
-    any more stayed open. `withheld` is the record that was handed out only after later bytes (None: there was none).
+    `requests` and `connections` count what reached the server. `overreach` says what the client sent though it must
+    not. `leaked`: the connection of an answer that nobody reads any more stayed open. `withheld` is the record that was
+    handed out only after later bytes (None: there was none).
     """
 
     records: tuple[Any, ...]
     ending: Ending
+    requests: int = 0
+    connections: int = 0
     misrouted: bool = False
     overreach: str = ""
     leaked: bool = False

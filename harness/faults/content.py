@@ -18,6 +18,7 @@ from harness.script import Script
 __all__ = [
     "add_field",
     "begin_with",
+    "drop_all_records",
     "drop_last_line_feed",
     "drop_record",
     "drop_terminal_record",
@@ -92,6 +93,13 @@ def swap_records(script: Script, n: int) -> Script:
         raise FaultDoesNotApply(f"no record follows record {n}")
     (first_s, first), (second_s, second) = lines[at : at + 2]
     return with_pieces(script, [*lines[:at], (first_s, second), (second_s, first), *lines[at + 2 :]])
+
+
+@fault()
+def drop_all_records(script: Script) -> Script:
+    """End the message cleanly before the first record: a body without a byte."""
+    _records(script)
+    return with_pieces(script, [])
 
 
 @fault(3)

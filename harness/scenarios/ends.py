@@ -17,6 +17,7 @@ from harness.faults import (
     close_at,
     count_body,
     delimit_by_close,
+    drop_all_records,
     drop_terminal_record,
     end_inside_record,
     half_close_at,
@@ -123,6 +124,15 @@ SCENARIOS = [
             "https://github.com/decolua/9router/pull/3051",
             "An upstream failure reached the caller as 200 with a body of zero bytes, and counted as success.",
         ),
+    ),
+    Scenario(
+        name="empty-answer-chunked",
+        summary="200, and the last chunk comes first",
+        recordings=SHORT,
+        faults=(drop_all_records(),),
+        requirement=Requirement.SHOULD,
+        layer=Layer.OLLAMA,
+        source=_NO_TERMINAL_RECORD,
     ),
     # ------------------------------------------------------------------ other framings
     Scenario(

@@ -131,6 +131,14 @@ SCENARIOS = [
         )
     ),
     Scenario(
+        name="error-null",
+        summary="an error that is null",
+        recordings=SHORT,
+        faults=(replace_with_text('{"error":null}'),),
+        requirement=Requirement.SHOULD,
+        source=ERRORS,
+    ),
+    Scenario(
         name="error-empty-body",
         summary="500 without a body",
         recordings=SHORT,

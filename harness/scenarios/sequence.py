@@ -73,6 +73,17 @@ SCENARIOS = [
         source=_RETRY,
     ),
     Scenario(
+        name="close-announced",
+        summary="Connection: close, and the server closes: the next request needs another connection",
+        recordings=("generate-cold", "chat-nonstream"),
+        faults=(add_header("Connection", "close"), close_after_answer()),
+        then=((),),
+        source=Source(
+            "https://www.rfc-editor.org/rfc/rfc9112#section-9.6",
+            "A server that sends close closes the connection after that response.",
+        ),
+    ),
+    Scenario(
         name="close-not-meant",
         summary="Connection: close, but the server does not close",
         recordings=SHORT,
