@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from harness.recording import Headers
 
-__all__ = ["Chunk", "Head", "LastChunk", "Part", "Raw", "Slice"]
+__all__ = ["Chunk", "Head", "LastChunk", "Part", "Raw", "Slice", "slices"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +89,24 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some of the bytes of another part, from `start` to `stop` (None: its end), without regard to meaning."""
+    """Some of the bytes of a head, from `start` to `stop` (None: its end). It is not raw: its Date is made fresh."""
 
-    part: Head | Chunk | LastChunk | Raw
+    head: Head
     start: int
     stop: int | None = None
 
     def wire(self, date: str) -> bytes:
-        return self.part.wire(date)[self.start : self.stop]
-
-    @classmethod
-    def of(cls, part: Part, start: int, stop: int | None = None) -> Slice:
-        """A slice of any part, of a slice too."""
-        if not isinstance(part, Slice):
-            return cls(part, start, stop)
-        return cls(part.part, part.start + start, part.stop if stop is None else part.start + stop)
+        return self.head.wire(date)[self.start : self.stop]
 
 
 Part = Head | Chunk | LastChunk | Raw | Slice
+
+
+def slices(part: Part, edges: Iterable[int]) -> Iterator[Slice | Raw]:
+    """A part cut at offsets on the wire (ascending, the ends included), without regard to its meaning."""
+    if isinstance(part, Head | Slice):
+        head, base = (part, 0) if isinstance(part, Head) else (part.head, part.start)
+        yield from (Slice(head, base + start, base + stop) for start, stop in pairwise(edges))
+    else:
+        wire = part.wire("")
+        yield from (Raw(wire[start:stop]) for start, stop in pairwise(edges))

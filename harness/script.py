@@ -15,7 +15,7 @@ from email.utils import formatdate
 from enum import StrEnum
 from typing import NamedTuple
 
-from harness.parts import Chunk, Head, LastChunk, Part, Raw, Slice
+from harness.parts import Chunk, Head, LastChunk, Part, Raw, slices
 from harness.recording import Ended, Recording
 from harness.records import record_ends
 
@@ -205,7 +205,7 @@ class Script:
             return self._split_send(i, j + 1)
         if not 0 < offset < size:
             raise ValueError(f"the part has {size} bytes, there is no offset {offset}")
-        parts, halves = self.sends[i].parts, (Slice.of(part, 0, offset), Slice.of(part, offset))
+        parts, halves = self.sends[i].parts, slices(part, (0, offset, size))
         send = replace(self.sends[i], parts=(*parts[:j], *halves, *parts[j + 1 :]))
         return replace(self, sends=(*self.sends[:i], send, *self.sends[i + 1 :]))._split_send(i, j + 1)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
@@ -523,16 +524,31 @@ def test_faults_of_time_change_no_byte(script: Script, delay_s: float, gap_s: fl
 
 
 @settings(max_examples=40)
-@given(streams(), st.lists(st.sampled_from(NAMES), min_size=2, max_size=3))
-def test_any_faults_can_be_put_together_or_say_that_they_cannot(script: Script, names: list[str]) -> None:
-    try:
-        struck = apply(script, map(example, names))
-    except FaultDoesNotApply:
-        return
-    assert struck != script
-    assert times(struck) == sorted(times(struck))
-    got = reference(struck)
-    assert got.due[Layer.HTTP] == len(got.records)
+@given(streams(), st.integers(1, 50), st.integers(1, 50))
+def test_how_any_stream_is_cut_means_nothing(script: Script, a: int, b: int) -> None:
+    for fault in (rechunk(a), join_records(a), resegment(a), straddle_records(a)):
+        try:
+            struck = fault(script)
+        except FaultDoesNotApply:  # it is cut in that way already
+            continue
+        assert reference(struck) == reference(script)
+        with contextlib.suppress(FaultDoesNotApply):
+            assert reference(resegment(b)(struck)) == reference(script)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_two_faults_can_be_put_together_or_say_that_they_cannot(name: str) -> None:
+    small = Script.from_recording(LIBRARY.get(f"{LIBRARY.newest}/generate-cold"))
+    first = example(name)(small)
+    for other in NAMES:
+        try:
+            struck = example(other)(first)
+        except FaultDoesNotApply:
+            continue
+        assert struck != first
+        assert times(struck) == sorted(times(struck))
+        got = reference(struck, media_type="application/x-ndjson")
+        assert got.due[Layer.HTTP] == len(got.records)
 
 
 # ------------------------------------------------------------------------------------ what each of them does

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -11,17 +12,38 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from werkzeug import Response
 
 from harness.errors import FaultDoesNotApply, PortInUse, UnknownName
-from harness.faults import after_record, close_at, drop_terminal_record, stall_at
+from harness.faults import (
+    Fault,
+    after_record,
+    close_at,
+    close_on_accept,
+    drop_terminal_record,
+    never_read,
+    refuse,
+    replace_with_error,
+    stall_at,
+)
 from harness.journal import EndedBy
+from harness.parts import Raw
 from harness.probe import connect, leave_and_read, read_exactly, read_to_end, request
+from harness.script import Ending, HowItEnds, Script, Send
 from harness.server import FakeOllama
 
 
 @pytest.fixture
 def server() -> Iterator[FakeOllama]:
+    with FakeOllama(speed=0) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[FakeOllama]:
+    """For properties: one server for all examples."""
     with FakeOllama(speed=0) as server:
         yield server
 
@@ -322,3 +344,99 @@ def test_ipv6_loopback_can_be_listened_on() -> None:
         with socket.create_connection(("::1", server.port), 20) as sock:
             sock.sendall(request("GET", "/api/version"))
             assert read_exactly(sock, 15) == b"HTTP/1.1 200 OK"
+
+
+# --------------------------------------------------------------------------------------------- any script, any bytes
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> Script:
+    """Any bytes in any segments at any (short) times, with any ending that a socket can see."""
+    data = draw(st.lists(st.binary(min_size=1, max_size=2000), max_size=8))
+    clock = sorted(draw(st.lists(st.floats(0, 0.02), min_size=len(data) + 1, max_size=len(data) + 1)))
+    how = draw(st.sampled_from([HowItEnds.KEEP_OPEN, HowItEnds.CLOSE, HowItEnds.HALF_CLOSE, HowItEnds.HOLD]))
+    sends = tuple(Send(at_s, (Raw(piece),)) for at_s, piece in zip(clock, data, strict=False))
+    return Script(method="GET", sends=sends, ending=Ending(how=how, at_s=clock[-1]))
+
+
+@settings(max_examples=40)
+@given(script=scripts())
+def test_the_journal_says_what_any_script_sends_and_so_does_the_wire(shared: FakeOllama, script: Script) -> None:
+    server = shared
+    server.clear()
+    server.play(script)
+    planned = script.render(date="")
+    with connect(server.port) as sock:
+        sock.sendall(request("GET", "/any"))
+        assert read_exactly(sock, len(planned.wire)) == planned.wire
+        assert leave_and_read(sock).data == b""
+    assert server.journal.wait_until_settled()
+    (entry,) = server.journal.entries
+    assert [data for _, data in entry.sent] == [segment.data for segment in planned.segments]
+    assert all(at_s >= segment.at_s for (at_s, _), segment in zip(entry.sent, planned.segments, strict=True))
+    assert entry.ended is script.ending.how
+
+
+@settings(max_examples=60)
+@given(data=st.lists(st.binary(max_size=200), max_size=4), polite=st.booleans())
+def test_no_bytes_of_a_client_take_the_server_down(shared: FakeOllama, data: list[bytes], polite: bool) -> None:
+    server = shared
+    server.clear()
+    with connect(server.port) as sock:
+        for piece in data:
+            with contextlib.suppress(OSError):
+                sock.sendall((b"POST /api/chat HTTP/1.1\r\n" if polite else b"") + piece)
+        with contextlib.suppress(OSError):
+            leave_and_read(sock)
+    with connect(server.port) as sock:
+        sock.sendall(request("GET", "/api/version", None, "Connection: close"))
+        assert read_to_end(sock).data.startswith(b"HTTP/1.1 200 OK")
+
+
+# --------------------------------------------------------------------------------------------- arrangements
+
+
+def test_an_answer_for_so_many_times_comes_before_the_one_arranged_earlier(server: FakeOllama) -> None:
+    server.play("generate-one-token", speed=0)
+    server.play("generate-one-token", replace_with_error(503), times=2, speed=0)
+    statuses = []
+    for _ in range(4):
+        with connect(server.port) as sock:
+            sock.sendall(request("POST", "/api/generate", {}, "Connection: close"))
+            statuses.append(read_to_end(sock).data[9:12])
+    assert statuses == [b"503", b"503", b"200", b"200"]
+
+
+def test_a_server_that_does_not_listen_refuses() -> None:
+    with FakeOllama(listens=False) as server, pytest.raises(ConnectionRefusedError):
+        connect(server.port)
+
+
+def test_a_server_that_listens_cannot_play_a_refusal(server: FakeOllama) -> None:
+    with pytest.raises(FaultDoesNotApply, match="listens=False"):
+        server.play("generate-one-token", refuse())
+
+
+@pytest.mark.parametrize(("fault", "end"), [(close_on_accept(), "fin"), (never_read(), "open")], ids=str)
+def test_faults_before_any_request_strike_every_connection_of_a_server(fault: Fault, end: str) -> None:
+    with FakeOllama(faults=[fault]) as server:
+        for _ in range(2):
+            with connect(server.port) as sock:
+                if end == "fin":
+                    assert read_to_end(sock).end == "fin"
+        assert server.journal.wait_for(lambda entries: len(entries) == 2, timeout_s=10)
+
+
+def test_stop_does_not_wait_for_a_client_that_does_not_read() -> None:
+    whole = Script(
+        method="GET", sends=(Send(0.0, (Raw(b"x" * 50_000_000),)),), ending=Ending(how=HowItEnds.CLOSE, at_s=0.0)
+    )
+    server = FakeOllama()
+    server.start()
+    server.play(whole)
+    with connect(server.port) as sock:
+        sock.sendall(request("GET", "/any"))
+        assert sock.recv(1) == b"x"
+        started = time.monotonic()
+        server.stop()
+        assert time.monotonic() - started < 10

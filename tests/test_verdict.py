@@ -17,6 +17,7 @@ from harness.verdict import (
     Hung,
     Outcome,
     Raised,
+    Stopped,
     Unsupported,
     Verdict,
     judge,
@@ -36,8 +37,8 @@ def seen(end: End, records: tuple[Any, ...] = RECORDS, due: int | None = None) -
     return Reference(records=records, ends=dict.fromkeys(Layer, end), due=dict.fromkeys(Layer, count))
 
 
-def verdict(reference: Reference, records: tuple[Any, ...], ending: Ending, *, misrouted: bool = False) -> Verdict:
-    outcome = Outcome(records=records, ending=ending, misrouted=misrouted)
+def verdict(reference: Reference, records: tuple[Any, ...], ending: Ending, **seen_by_server: Any) -> Verdict:
+    outcome = Outcome(records=records, ending=ending, **seen_by_server)
     return judge(reference, outcome, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict
 
 
@@ -72,6 +73,41 @@ def test_misrouted_comes_before_what_the_client_made_of_it() -> None:
     assert verdict(seen(COMPLETE), (), Failed("?"), misrouted=True) is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("ending", [Ended(), GOOD, VAGUE])
+def test_what_the_server_saw_comes_after_loss_and_before_the_rest(ending: Ending) -> None:
+    end = COMPLETE if ending == Ended() else CUT
+    assert verdict(seen(end), RECORDS, ending, overreach="sent it twice") is Verdict.OVERREACH
+    assert verdict(seen(end), RECORDS, ending, leaked=True) is Verdict.LEAK
+    assert verdict(seen(end), ({"response": "x"},), ending, overreach="sent it twice") in (
+        Verdict.SILENT_LOSS,
+        Verdict.CORRUPT,
+    )
+
+
+def test_a_record_that_came_only_with_later_bytes_was_kept_back() -> None:
+    assert verdict(seen(COMPLETE), RECORDS, Ended(), withheld=2) is Verdict.WITHHELD
+    assert verdict(seen(CUT), RECORDS, GOOD, withheld=2) is Verdict.WITHHELD
+    assert verdict(seen(CUT), RECORDS, VAGUE, withheld=2) is Verdict.LENIENT
+
+
+def test_who_takes_no_more_than_was_asked_for_passes() -> None:
+    held = End(EndKind.OPEN, Cause.SILENCE)
+    assert verdict(seen(held), RECORDS, Stopped()) is Verdict.PASS
+    assert verdict(seen(held), RECORDS, Stopped(), leaked=True) is Verdict.LEAK
+    assert verdict(seen(held), (RECORDS[1],), Stopped()) is Verdict.CORRUPT
+
+
+@pytest.mark.parametrize("kind", EndKind)
+def test_an_end_that_may_be_taken_either_way_is_right_both_ways(kind: EndKind) -> None:
+    either = End(kind, Cause.AFTER_TERMINAL_RECORD, either=True)
+    assert verdict(seen(either, due=2), RECORDS[:2], Ended()) is Verdict.PASS
+    assert verdict(seen(either, due=2), RECORDS[:2], GOOD) is Verdict.PASS
+    assert verdict(seen(either, due=2), RECORDS[:2], VAGUE) is Verdict.LENIENT
+    assert verdict(seen(either, due=2), RECORDS[:1], Ended()) is Verdict.SILENT_LOSS
+    if kind is not EndKind.COMPLETE:
+        assert verdict(seen(either, due=2), RECORDS, Ended()) is Verdict.SILENT_LOSS, "it handed out what is not due"
+
+
 @pytest.mark.parametrize("count", range(4))
 def test_after_a_reset_it_does_not_matter_how_many_records_the_system_let_through(count: int) -> None:
     assert verdict(seen(RESET), RECORDS[:count], GOOD) is Verdict.PASS
@@ -103,9 +139,10 @@ json_values = st.recursive(
     max_leaves=5,
 )
 records = st.lists(json_values, max_size=4).map(tuple)
-ends = st.builds(End, st.sampled_from(EndKind), st.sampled_from(Cause))
+ends = st.builds(End, st.sampled_from(EndKind), st.sampled_from(Cause), either=st.booleans())
 endings = st.one_of(
     st.just(Ended()),
+    st.just(Stopped()),
     st.builds(Raised, st.lists(st.text(max_size=5), min_size=1, max_size=3).map(tuple), st.text(max_size=5)),
     st.builds(Hung, st.floats(0, 100)),
     st.builds(Crashed, st.integers(-64, 255)),
@@ -114,13 +151,23 @@ endings = st.one_of(
 )
 
 
-@given(end=ends, sent=records, handed=records, ending=endings, misrouted=st.booleans())
-def test_every_outcome_has_a_verdict_with_a_reason(
-    end: End, sent: tuple[Any, ...], handed: tuple[Any, ...], ending: Ending, misrouted: bool
-) -> None:
-    outcome = Outcome(records=handed, ending=ending, misrouted=misrouted)
+outcomes = st.builds(
+    Outcome,
+    records=records,
+    ending=endings,
+    misrouted=st.booleans(),
+    overreach=st.sampled_from(["", "sent it twice"]),
+    leaked=st.booleans(),
+    withheld=st.none() | st.integers(1, 4),
+)
+
+
+@given(end=ends, sent=records, outcome=outcomes)
+def test_every_outcome_has_a_verdict_with_a_reason(end: End, sent: tuple[Any, ...], outcome: Outcome) -> None:
     judgement = judge(seen(end, sent), outcome, layer=Layer.HTTP, documented=DOCUMENTED)
     assert judgement.verdict in Verdict
+    assert judgement.why or isinstance(outcome.ending, Failed | Unsupported)
+    assert -1 <= judgement.verdict.severity <= 7
     assert (judgement.verdict.harm is None) == (judgement.verdict in (Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED))
 
 

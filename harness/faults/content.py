@@ -149,7 +149,7 @@ def put_into_text(script: Script, n: int, data: bytes) -> Script:
     return _change(script, n, change)
 
 
-@fault(3, 200 * 1024)
+@fault(3, 2000)
 def lengthen_record(script: Script, n: int, size_bytes: int) -> Script:
     """Add so many bytes to the text of record n."""
     return put_into_text(n, b"x" * size_bytes)(script)

@@ -12,7 +12,7 @@ from harness.errors import FaultDoesNotApply
 from harness.faults.editing import Piece, head_of, pieces, record_span, with_pieces
 from harness.faults.head import set_header
 from harness.faults.registry import fault
-from harness.parts import Chunk, Head, LastChunk, Part, Raw, Slice
+from harness.parts import Chunk, Head, LastChunk, Part, Raw, slices
 from harness.script import Ending, HowItEnds, Script, Send
 
 __all__ = [
@@ -143,12 +143,11 @@ def _segments(send: Send, size_bytes: int) -> Iterator[Send]:
     parts: list[Part] = []
     room = size_bytes
     for part in send.parts:
-        length, at = len(part.wire("x" * 29)), 0  # an IMF-fixdate has 29 characters
-        while at < length:
-            stop = min(length, at + room)
-            parts.append(part if stop - at == length else Slice.of(part, at, stop))
-            room -= stop - at
-            at = stop
+        length = len(part.wire("x" * 29))  # an IMF-fixdate has 29 characters
+        edges = [0, *range(room, length, size_bytes), length]
+        for piece, (start, stop) in zip(slices(part, edges), itertools.pairwise(edges), strict=True):
+            parts.append(part if (start, stop) == (0, length) else piece)
+            room -= stop - start
             if not room:
                 yield replace(send, parts=tuple(parts))
                 parts, room = [], size_bytes

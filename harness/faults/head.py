@@ -93,7 +93,7 @@ def add_header(script: Script, name: str, value: str) -> Script:
     return with_head(script, replace(head, headers=(*head.headers, (name, value))))
 
 
-@fault(65536)
+@fault(2000)
 def fatten_head(script: Script, size_bytes: int) -> Script:
     """Add a header with a value of so many bytes."""
     head = head_of(script)
