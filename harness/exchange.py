@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,21 +38,37 @@ class Exchange:
     judgement: Judgement
 
 
-def exchange(cell: Cell, script: Script, job: Job, server: FakeOllama, worker: WorkerProcess) -> Exchange:
-    """One exchange: play a script to a client, and judge what comes of it."""
+def exchange(
+    cell: Cell,
+    script: Script,
+    job: Job,
+    server: FakeOllama,
+    worker: WorkerProcess,
+    meanwhile: Callable[[], Exchange] | None = None,
+) -> Exchange:
+    """One exchange: play a script to a client, and judge what comes of it.
+
+    `meanwhile` makes another exchange in the middle of this one; what is seen of that is not this one's.
+    """
     journal, request = server.journal, job.request
-    earlier = journal.entries
+    earlier, inner = journal.entries, list[Exchange]()
     if script.awaits_request:
         server.play(script, method=request.method, path=request.path)
     else:
         server.play(script)
-    handed = worker.exchange(job, deadline_s=cell.deadline_s, handed_out=journal.handed_out)
+    handed = worker.exchange(
+        job,
+        deadline_s=cell.deadline_s,
+        handed_out=lambda count: journal.handed_out(count, index=len(earlier)),
+        meanwhile=lambda: inner.append(meanwhile()) if meanwhile else None,
+    )
     if job.continues and isinstance(handed.ending, Ended | Stopped | Raised):
         # A client that takes leftovers for its answer may be through before its request has arrived.
         journal.wait_for(lambda all_: len(all_) > len(earlier), timeout_s=_ARRIVES_S)
     # A client that is through with an answer leaves, also where the server goes on holding the connection.
     settled = journal.wait_for(lambda all_: all(one.ended_by for one in all_[len(earlier) :]), timeout_s=_LEAVE_S)
-    entries = journal.entries[len(earlier) :]
+    others = [entry for one in inner for entry in one.entries]
+    entries = tuple(entry for entry in journal.entries[len(earlier) :] if entry not in others)
     leaked = not settled and isinstance(handed.ending, Ended | Stopped | Raised)
     # A process that dies of itself is a fact whatever the server saw of it; so is one that was not asked.
     told = leaked or isinstance(handed.ending, Unsupported | Crashed)

@@ -123,11 +123,11 @@ class Journal:
             entry.ended, entry.ended_by = ended, by
             self._changed.notify_all()
 
-    def handed_out(self, count: int) -> None:
-        """Note that the client's user has been handed so many records of the answer that is being played."""
+    def handed_out(self, count: int, *, index: int) -> None:
+        """Note that the client's user has been handed so many records of the entry at this index."""
         with self._changed:
-            if self._entries:
-                self._entries[-1].handed_out = count
+            if index < len(self._entries):
+                self._entries[index].handed_out = count
             self._changed.notify_all()
 
     def awaits(self, entry: Entry, number: int) -> None:

@@ -184,9 +184,12 @@ class _Probe:
         data, journal = b"", self._server.journal
         for awaits, segments in itertools.groupby(self.rendered("").segments, key=lambda segment: segment.awaits):
             if awaits:
-                waits = journal.wait_for(lambda entries: entries[-1].awaited == awaits, timeout_s=self._patience_s)  # noqa: B023
+                waits = journal.wait_for(
+                    lambda entries, wanted=awaits: entries[self._number].awaited == wanted,  # type: ignore[misc]
+                    timeout_s=self._patience_s,
+                )
                 self._expect(waits, f"the server did not wait for record {awaits}")
-                journal.handed_out(awaits)
+                journal.handed_out(awaits, index=self._number)
             data += read_exactly(sock, sum(len(segment.data) for segment in segments))
         return data
 

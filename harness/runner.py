@@ -101,24 +101,37 @@ class Runner:
 
     def run_cell(self, cell: Cell) -> CellRun:
         """Run one cell, and judge it."""
-        scripts, exchanges = cell.scripts(), list[Exchange]()
-        resets = any(script.ending.how is HowItEnds.RESET for script in scripts)
+        scenario, scripts, nested = cell.scenario, cell.scripts(), cell.scenario.meanwhile_after is not None
+        if not resets_are_real() and any(script.ending.how is HowItEnds.RESET for script in scripts):
+            return CellRun(cell, (untried(cell, scripts[0], NO_RESETS),))
         listens = scripts[0].ending.how is not HowItEnds.REFUSE
         with FakeOllama(version=None, listens=listens) as server, self._worker(cell.client.name) as worker:
             server.play(cell.plain(), path=ELSEWHERE)
-            for number, script in enumerate(scripts):
+
+            def run(number: int, meanwhile: Callable[[], Exchange] | None = None) -> Exchange:
                 job = Job(
                     url=server.url,
                     request=cell.recording.request,
-                    read_timeout_s=cell.scenario.read_timeout_s,
-                    stop_after=None if number else cell.scenario.stop_after,
+                    read_timeout_s=scenario.read_timeout_s,
+                    stop_after=None if number else scenario.stop_after,
+                    meanwhile_after=None if number else scenario.meanwhile_after,
                     continues=number > 0,
-                    goes_on=number + 1 < len(scripts),
+                    goes_on=number == 1 if nested else number + 1 < len(scripts),
                 )
-                if resets and not resets_are_real():
-                    exchanges.append(untried(cell, script, NO_RESETS))
-                    break
-                exchanges.append(exchange(cell, script, job, server, worker))
+                return exchange(cell, scripts[number], job, server, worker, meanwhile)
+
+            if nested:
+                inner: list[Exchange] = []
+
+                def meanwhile() -> Exchange:
+                    inner.append(run(1))
+                    return inner[0]
+
+                outer = run(0, meanwhile)
+                return CellRun(cell, (outer, *inner))
+            exchanges: list[Exchange] = []
+            for number in range(len(scripts)):
+                exchanges.append(run(number))
                 if not isinstance(exchanges[-1].outcome.ending, Ended | Stopped | Raised):
                     break  # there is nobody left to ask
         return CellRun(cell, tuple(exchanges))

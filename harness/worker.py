@@ -5,6 +5,7 @@
     first line out   {"ready": {"version": "2.32.3"}}   or {"missing": "pip install …"}
     a job in         {"url": …, "request": {…}, "read_timeout_s": …, …}
     for each record  {"record": …, "at_s": seconds since the job was read}
+    in the middle    {"meanwhile": true}, if the next job is to be done before this one goes on
     at the end       {"end": "ended" | "stopped" | "unsupported" | "raised" | "failed", …}
 
 Whatever the client's library prints goes to stderr.
@@ -47,19 +48,17 @@ def main(name: str) -> None:
     _report(reports, ready={"version": version})
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
-    desk = _Desk(one, reports)
+    desk = _Desk(one, reports, jobs)
     if inspect.isasyncgenfunction(one.exchange):
-        asyncio.run(_serve_async(desk, jobs))
+        asyncio.run(_serve_async(desk))
     while True:
-        if (job := desk.accept(jobs.get())) is not None:
-            desk.work(job)
+        desk.work()
 
 
-async def _serve_async(desk: _Desk, jobs: queue.SimpleQueue[bytes]) -> None:
+async def _serve_async(desk: _Desk) -> None:
     """In one event loop that goes on between jobs, as in a user's program."""
     while True:
-        if (job := desk.accept(await asyncio.to_thread(jobs.get))) is not None:
-            await desk.work_async(job)
+        await desk.work_async()
 
 
 def _read_jobs(jobs: queue.SimpleQueue[bytes]) -> None:
@@ -72,12 +71,52 @@ def _read_jobs(jobs: queue.SimpleQueue[bytes]) -> None:
 class _Desk:
     """Where one client works: it keeps the session from one job to the next, for as long as jobs go on."""
 
-    def __init__(self, one: Client, reports: BinaryIO) -> None:
-        self._client, self._reports = one, reports
+    def __init__(self, one: Client, reports: BinaryIO, jobs: queue.SimpleQueue[bytes]) -> None:
+        self._client, self._reports, self._jobs = one, reports, jobs
         self._manager: Any = None
         self._kept: Any = None  # the session that the manager gave
 
-    def accept(self, line: bytes) -> Job | None:
+    def work(self) -> None:
+        """The next job, to its end."""
+        job = self._accepted(self._jobs.get())
+        if job is None:
+            return
+        with self._reporting(job) as taken:
+            session = self._kept if job.continues else self._begin(job).__enter__()
+            self._kept = session
+            try:
+                for record in self._client.exchange(job, session):  # type: ignore[union-attr]
+                    count = taken(record)
+                    if count == job.stop_after:
+                        break
+                    if count == job.meanwhile_after:
+                        _report(self._reports, meanwhile=True)
+                        self.work()
+            finally:
+                if not job.goes_on:
+                    self._manager.__exit__(None, None, None)
+
+    async def work_async(self) -> None:
+        """The next job, to its end."""
+        job = self._accepted(await asyncio.to_thread(self._jobs.get))
+        if job is None:
+            return
+        with self._reporting(job) as taken:
+            session = self._kept if job.continues else await self._begin(job).__aenter__()
+            self._kept = session
+            try:
+                async for record in self._client.exchange(job, session):  # type: ignore[union-attr]
+                    count = taken(record)
+                    if count == job.stop_after:
+                        break
+                    if count == job.meanwhile_after:
+                        _report(self._reports, meanwhile=True)
+                        await self.work_async()
+            finally:
+                if not job.goes_on:
+                    await self._manager.__aexit__(None, None, None)
+
+    def _accepted(self, line: bytes) -> Job | None:
         """The job, if the client can do it; else reports why not."""
         try:
             job = Job.from_json(json.loads(line))
@@ -90,49 +129,23 @@ class _Desk:
             return None
         return job
 
-    def work(self, job: Job) -> None:
-        """One job, to its end."""
-        with self._reporting(job) as enough:
-            session = self._kept if job.continues else self._begin(job).__enter__()
-            self._kept = session
-            try:
-                for record in self._client.exchange(job, session):  # type: ignore[union-attr]
-                    if enough(record):
-                        break
-            finally:
-                if not job.goes_on:
-                    self._manager.__exit__(None, None, None)
-
-    async def work_async(self, job: Job) -> None:
-        """One job, to its end."""
-        with self._reporting(job) as enough:
-            session = self._kept if job.continues else await self._begin(job).__aenter__()
-            self._kept = session
-            try:
-                async for record in self._client.exchange(job, session):  # type: ignore[union-attr]
-                    if enough(record):
-                        break
-            finally:
-                if not job.goes_on:
-                    await self._manager.__aexit__(None, None, None)
-
     def _begin(self, job: Job) -> Any:
         self._manager = self._client.session(job)
         return self._manager
 
     @contextmanager
-    def _reporting(self, job: Job) -> Iterator[Callable[[Any], bool]]:
-        """Gives what reports a record and says whether the user has enough; reports the end, whatever it is."""
+    def _reporting(self, job: Job) -> Iterator[Callable[[Any], int]]:
+        """Gives what reports a record and says how many there were; reports the end, whatever it is."""
         started_s, count = time.monotonic(), 0
 
-        def report(record: Any) -> bool:
+        def report(record: Any) -> int:
             nonlocal count
             try:
                 _report(self._reports, record=record, at_s=round(time.monotonic() - started_s, 6))
             except (TypeError, ValueError) as error:
                 raise _AdapterDefect(f"yielded what is no JSON: {error}") from None
             count += 1
-            return count == job.stop_after
+            return count
 
         end: dict[str, Any] = {"end": "ended"}
         try:

@@ -62,10 +62,18 @@ class WorkerProcess:
         """Whether it can take another job."""
         return self._process.poll() is None
 
-    def exchange(self, job: Job, *, deadline_s: float, handed_out: Callable[[int], None] = lambda _: None) -> Handed:
+    def exchange(
+        self,
+        job: Job,
+        *,
+        deadline_s: float,
+        handed_out: Callable[[int], None] = lambda _: None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Handed:
         """Have the client make one exchange, `deadline_s` seconds at most.
 
-        `handed_out` is called with the number of records so far whenever the client hands one out.
+        `handed_out` is called with the number of records so far whenever the client hands one out, `meanwhile` in the
+        middle of a job that lets another one go before.
         """
         if self.problem is not None:
             return Handed((), self.problem)
@@ -85,6 +93,10 @@ class WorkerProcess:
                 ending = self._died()
             elif "record" in message:
                 records.append((message["at_s"], message["record"]))
+                if len(records) != job.meanwhile_after:
+                    handed_out(len(records))
+            elif "meanwhile" in message:
+                meanwhile()
                 handed_out(len(records))
             else:
                 ending = _ending(message)

@@ -78,7 +78,7 @@ def test_a_client_that_never_connects_is_inconclusive(
     elsewhere = WorkerProcess("canary-perfect", clean_environment(Path()))
     real = elsewhere.exchange
 
-    def lost(wanted: Job, *, deadline_s: float, handed_out: Any) -> Any:
+    def lost(wanted: Job, *, deadline_s: float, **_: Any) -> Any:
         return real(dataclasses.replace(wanted, url="http://127.0.0.1:9"), deadline_s=deadline_s)
 
     monkeypatch.setattr(elsewhere, "exchange", lost)

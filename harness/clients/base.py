@@ -22,7 +22,8 @@ __all__ = ["Client", "Contract", "Exchange", "Job", "Layer", "Session", "nothing
 class Job:
     """One request that a client is to make. `url` is the server's, without a path; waits are in seconds.
 
-    After `stop_after` records the client's user takes no more. A job that `continues` uses the session of the job
+    After `stop_after` records the client's user takes no more; after `meanwhile_after` the user has the next job done
+    by the same session before taking the next record. A job that `continues` uses the session of the job
     before, and one that `goes_on` leaves its own to the next.
     """
 
@@ -30,6 +31,7 @@ class Job:
     request: Request
     read_timeout_s: float
     stop_after: int | None = None
+    meanwhile_after: int | None = None
     continues: bool = False
     goes_on: bool = False
 

@@ -51,8 +51,9 @@ class Scenario:
     """What is played and what is asked. `recordings` are patterns in turn: `chat-*` adds, `!chat-load` takes away.
 
     `then` holds the faults of further exchanges that the same session makes. After `stop_after` records of the first
-    the client's user takes no more. `speed` is how fast recordings are played (0: as fast as possible) and
-    `read_timeout_s` the longest silence that the client is told to bear.
+    the client's user takes no more; after `meanwhile_after` the second is made, whole, before the first goes on.
+    `speed` is how fast recordings are played (0: as fast as possible) and `read_timeout_s` the longest silence that the
+    client is told to bear.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Scenario:
     faults: tuple[Fault, ...] = ()
     then: tuple[tuple[Fault, ...], ...] = ()
     stop_after: int | None = None
+    meanwhile_after: int | None = None
     requirement: Requirement = Requirement.MUST
     layer: Layer = Layer.HTTP
     source: Source | None = None

@@ -10,6 +10,7 @@ from harness.faults import (
     close_after_answer,
     close_at,
     count_body,
+    lock_step,
     replace_with_error,
     reset_after_answer,
     reset_at,
@@ -135,6 +136,18 @@ SCENARIOS = [
         recordings=SHORT,
         then=((close_at(after_record(3)),),),
         source=_PERSISTENT,
+    ),
+    Scenario(
+        name="meanwhile",
+        summary="a second request, answered whole while the first answer waits for it",
+        recordings=STREAMS,
+        faults=(lock_step(),),
+        then=((),),
+        meanwhile_after=3,
+        source=Source(
+            "https://www.rfc-editor.org/rfc/rfc9112#section-9.4",
+            "A client may open several connections, so that one request does not have to wait for another.",
+        ),
     ),
     Scenario(
         name="early-break",

@@ -1,0 +1,77 @@
+"""Several exchanges of one session, and what only the server can see of a client."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.library import Library
+from harness.matrix import cell
+from harness.runner import CellRun, Runner
+from harness.verdict import Ended, Stopped, Verdict
+
+NEWEST = "0.32.15"
+
+
+def run(runner: Runner, library: Library, id_: str) -> CellRun:
+    return runner.run_cell(cell(library, id_))
+
+
+def connections(one: CellRun) -> list[list[tuple[int, int]]]:
+    return [[(entry.connection, entry.index) for entry in exchange.entries] for exchange in one.exchanges]
+
+
+@pytest.mark.parametrize("client", ["requests", "httpx", "httpx-async", "ollama", "ollama-async"])
+def test_one_session_uses_one_connection(client: str, runner: Runner, library: Library) -> None:
+    one = run(runner, library, f"{client}/reuse/{NEWEST}/generate-cold")
+    assert connections(one) == [[(1, 1)], [(1, 2)], [(1, 3)], [(1, 4)]]
+
+
+def test_each_cell_has_a_session_of_its_own(library: Library) -> None:
+    with Runner(jobs=1) as runner:
+        for _ in range(2):
+            one = run(runner, library, f"ollama/reuse/{NEWEST}/generate-cold")
+            assert one.judgement.verdict is Verdict.PASS
+        assert len(runner._all) == 1
+
+
+def test_the_verdict_of_a_cell_is_that_of_its_worst_exchange(runner: Runner, library: Library) -> None:
+    one = run(runner, library, f"ollama/fail-twice-then-succeed/{NEWEST}/generate-cold")
+    assert [exchange.judgement.verdict for exchange in one.exchanges] == ["lenient", "lenient", "pass"]
+    assert one.decisive is one.exchanges[0]
+
+
+@pytest.mark.parametrize("client", ["requests", "httpx-async", "ollama", "canary-perfect"])
+def test_a_second_exchange_is_made_in_the_middle_of_the_first(client: str, runner: Runner, library: Library) -> None:
+    one = run(runner, library, f"{client}/meanwhile/{NEWEST}/chat-stream")
+    outer, inner = one.exchanges
+    assert one.judgement.verdict is Verdict.PASS
+    ((first,), (second,)) = outer.entries, inner.entries
+    assert first.connection != second.connection
+    told_s = [first.arrived_s + at_s for at_s, _ in first.sent]
+    assert told_s[3] > second.arrived_s + second.sent[-1][0], "the fourth segment of the first waits for the second"
+
+
+def test_a_user_who_stops_is_seen_to_leave(runner: Runner, library: Library) -> None:
+    one = run(runner, library, f"httpx-async/early-break/{NEWEST}/chat-stream")
+    stopped, after = one.exchanges
+    assert (stopped.outcome.ending, after.outcome.ending) == (Stopped(), Ended())
+    assert len(stopped.outcome.records) == 3
+    assert stopped.entries[0].client_left_s is not None
+
+
+def test_a_request_that_is_sent_twice_is_counted(runner: Runner, library: Library) -> None:
+    one = run(runner, library, f"canary-insistent/cut-before-head/{NEWEST}/chat-stream")
+    assert one.judgement.verdict is Verdict.OVERREACH
+    assert one.judgement.why == "sent 2 times what it was asked to send once, and is not idempotent"
+    assert one.decisive.outcome.requests == 2
+
+
+def test_an_answer_that_is_not_let_go_is_a_leak(runner: Runner, library: Library) -> None:
+    one = run(runner, library, f"canary-leaking/early-break/{NEWEST}/chat-stream")
+    assert one.judgement.verdict is Verdict.LEAK
+    assert one.exchanges[0].outcome.leaked
+
+
+def test_in_lock_step_a_record_that_is_kept_back_is_named(runner: Runner, library: Library) -> None:
+    one = run(runner, library, f"canary-hoarder/lock-step/{NEWEST}/generate-cold")
+    assert one.judgement.why == "handed out record 1 only when later bytes had come"
