@@ -66,12 +66,18 @@ def test_a_request_that_is_sent_twice_is_counted(runner: Runner, library: Librar
     assert one.decisive.outcome.requests == 2
 
 
-def test_an_answer_that_is_not_let_go_is_a_leak(runner: Runner, library: Library) -> None:
+def test_an_answer_that_is_not_let_go_is_a_leak(
+    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.exchange._LEAVE_S", 0.2)  # it never leaves
     one = run(runner, library, f"canary-leaking/early-break/{NEWEST}/chat-stream")
     assert one.judgement.verdict is Verdict.LEAK
     assert one.exchanges[0].outcome.leaked
 
 
-def test_in_lock_step_a_record_that_is_kept_back_is_named(runner: Runner, library: Library) -> None:
+def test_in_lock_step_a_record_that_is_kept_back_is_named(
+    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.player.LOCK_STEP_LIMIT_S", 0.2)  # it hands nothing out before the end
     one = run(runner, library, f"canary-hoarder/lock-step/{NEWEST}/generate-cold")
     assert one.judgement.why == "handed out record 1 only when later bytes had come"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+from typing import Any
 
 import click
 
@@ -16,6 +18,16 @@ from harness.server import FakeOllama
 __all__ = ["serve"]
 
 
+class _Finite(click.FloatRange):
+    """A number from 0 on; `nan` and `inf` pass a FloatRange."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number of this kind; give 0 or more", param, ctx)
+        return number
+
+
 @click.command(epilog='Example: ollama-harness serve --port 11435 --fault "close_at(after_record(3))"')
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=11434, show_default=True, help="Port to listen on; 0 takes any free one.")
@@ -24,8 +36,8 @@ __all__ = ["serve"]
 @click.option(
     "--fault", "fault_texts", multiple=True, metavar="CALL", help="Put a fault into every answer (repeatable)."
 )
-@click.option("--speed", type=click.FloatRange(min=0), default=1.0, show_default=True, help="1 as recorded, 0 at once.")
-@click.option("--gap", "gap_s", type=click.FloatRange(min=0), help="Seconds between any two segments, instead.")
+@click.option("--speed", type=_Finite(min=0), default=1.0, show_default=True, help="1 as recorded, 0 at once.")
+@click.option("--gap", "gap_s", type=_Finite(min=0), help="Seconds between any two segments, instead.")
 @click.option("--any-model", is_flag=True, help="Answer whatever model is asked for.")
 def serve(
     *,
@@ -72,6 +84,8 @@ def serve(
                 timeout_s=0.2
             ):  # a signal cannot wake it, so it looks now and then
                 click.echo(_line(entry))
+    for entry in server.journal.take_settled(timeout_s=0):
+        click.echo(_line(entry))
     click.echo("stopped")
 
 
