@@ -67,8 +67,8 @@ def exchange(
         journal.wait_for(lambda all_: len(all_) > len(earlier), timeout_s=_ARRIVES_S)
     # A client that is through with an answer leaves, also where the server goes on holding the connection.
     settled = journal.wait_for(lambda all_: all(one.ended_by for one in all_[len(earlier) :]), timeout_s=_LEAVE_S)
-    others = [entry for one in inner for entry in one.entries]
-    entries = tuple(entry for entry in journal.entries[len(earlier) :] if entry not in others)
+    others = {id(entry) for one in inner for entry in one.entries}
+    entries = tuple(entry for entry in journal.entries[len(earlier) :] if id(entry) not in others)
     leaked = not settled and isinstance(handed.ending, Ended | Stopped | Raised)
     # A process that dies of itself is a fact whatever the server saw of it; so is one that was not asked.
     told = leaked or isinstance(handed.ending, Unsupported | Crashed)
