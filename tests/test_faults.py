@@ -125,7 +125,7 @@ def both(end: End, *, whole: bool) -> dict[Layer, End]:
 
 @functools.cache
 def real_scripts() -> list[Script]:
-    return [Script.from_recording(one) for one in LIBRARY.of_version(LIBRARY.newest) if len(one.body) < 10_000]
+    return [Script.from_recording(one) for one in LIBRARY.of_version(LIBRARY.newest) if len(one.body) < 5_000]
 
 
 # ------------------------------------------------------------------------------------------- what a fault is

@@ -99,7 +99,7 @@ def drop_chunk_end(script: Script, n: int) -> Script:
 # ------------------------------------------------------------------------------------------ how the body is cut
 
 
-@fault(1)
+@fault(16)
 def rechunk(script: Script, size_bytes: int) -> Script:
     """Cut the body into chunks of so many bytes, without regard to records."""
     _refuse_zero(size_bytes)
@@ -131,7 +131,7 @@ def straddle_records(script: Script, offset_bytes: int) -> Script:
     return with_pieces(script, [(chunks[bisect.bisect_left(ends, b)][0], body[a:b]) for a, b in cut])
 
 
-@fault(1)
+@fault(16)
 def resegment(script: Script, size_bytes: int) -> Script:
     """Send the same bytes in segments (TCP writes) of so many bytes at the most."""
     _refuse_zero(size_bytes)
