@@ -126,6 +126,11 @@ class Connection:
                 return woken
         return Woken.TIME
 
+    def woken_by_now(self) -> Woken:
+        """What has happened meanwhile: the client has left, the server stops, or nothing (TIME)."""
+        woken = self._wait(0.0)
+        return Woken.TIME if woken is Woken.LEFT and self._receive() else woken
+
     def wait_for_bytes(self) -> None:
         """Wait a while for the client to say something, and leave it unread."""
         self._wait(_LINGER_S)

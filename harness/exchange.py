@@ -20,8 +20,8 @@ __all__ = ["Exchange", "exchange", "untried"]
 #: How long a request may be on its way.
 _ARRIVES_S = 1.0
 
-#: How long a client may take to leave an answer that it is through with.
-_LEAVE_S = 3.0
+#: How long a client may take to leave an answer that it is through with; longer than lock-step waits for a record.
+_LEAVE_S = 4.0
 
 _IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")
 

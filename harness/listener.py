@@ -32,7 +32,7 @@ class Listener:
     def __init__(self, host: str, port: int, handle: Callable[[socket.socket, socket.socket], None] | None) -> None:
         self._handle = handle
         self._threads: dict[threading.Thread, socket.socket] = {}
-        self._socket = _bind(host, port)
+        self._socket = _bind(host, port, exclusive=handle is None)
         if handle is not None:
             self._socket.listen(128)
         self.port: int = self._socket.getsockname()[1]
@@ -41,14 +41,16 @@ class Listener:
 
     def serve_forever(self) -> None:
         """Accept until `shutdown`."""
-        with selectors.DefaultSelector() as selector:
-            if self._handle is not None:
-                selector.register(self._socket, selectors.EVENT_READ)
-            selector.register(self._stop, selectors.EVENT_READ)
-            while self._stop not in {key.fileobj for key, _ in selector.select()}:
-                with contextlib.suppress(OSError):  # the client is gone again
-                    self._start_thread(self._socket.accept()[0])
-        self._ended.set()
+        try:
+            with selectors.DefaultSelector() as selector:
+                if self._handle is not None:
+                    selector.register(self._socket, selectors.EVENT_READ)
+                selector.register(self._stop, selectors.EVENT_READ)
+                while self._stop not in {key.fileobj for key, _ in selector.select()}:
+                    with contextlib.suppress(OSError):  # the client is gone again
+                        self._start_thread(self._socket.accept()[0])
+        finally:
+            self._ended.set()
 
     def shutdown(self) -> None:
         """Stop accepting and end every connection; returns when all threads have."""
@@ -70,14 +72,14 @@ class Listener:
         thread.start()
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, *, exclusive: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":
             # SO_REUSEADDR would let two servers share the port there, each answering some of the requests.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
+        elif not exclusive:  # a port that nobody listens on could be listened on by another
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
     except OSError as error:

@@ -88,8 +88,7 @@ def _await_record(connection: Connection, entry: Entry, journal: Journal, number
     journal.awaits(entry, number)
     limit = time.monotonic() + (LOCK_STEP_LIMIT_S if entry.withheld is None else 0.0)
     while not journal.wait_for(lambda _: entry.handed_out >= number, timeout_s=0.05):
-        woken = connection.wait_until(time.monotonic() + 0.001)
-        if woken is not Woken.TIME:
+        if (woken := connection.woken_by_now()) is not Woken.TIME:
             return woken
         if time.monotonic() >= limit:
             entry.withheld = entry.withheld or entry.handed_out + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import socket
 import time
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ __all__ = [
     "Seen",
     "connect",
     "leave_and_read",
+    "read",
     "read_exactly",
     "read_to_end",
     "request",
@@ -29,11 +31,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All bytes until the end, how the connection ended, and how many bytes had come when, by `time.monotonic`."""
+    """Bytes, how the connection ended ("open": it has not), and how many of them had come when, by `time.monotonic`.
+
+    The last arrival is that of the end itself.
+    """
 
     data: bytes
-    end: Literal["fin", "rst"]
-    arrivals: tuple[tuple[float, int], ...] = ()
+    end: Literal["fin", "rst", "open"]
+    arrivals: tuple[tuple[float, int], ...]
 
 
 def connect(port: int, patience_s: float = PATIENCE_S) -> socket.socket:
@@ -49,26 +54,29 @@ def request(method: str, path: str, body: Any = None, *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-def read_to_end(sock: socket.socket) -> Seen:
-    """Read until the server ends the connection."""
+def read(sock: socket.socket, size: float = math.inf) -> Seen:
+    """Read so many bytes and no more, or until the server ends the connection."""
     received, arrivals = bytearray(), list[tuple[float, int]]()
-    while True:
+    end: Literal["fin", "rst", "open"] = "open"
+    while end == "open" and len(received) < size:
         try:
-            data = sock.recv(65536)
+            data = sock.recv(int(min(65536, size - len(received))))
+            end = "open" if data else "fin"
         except ConnectionError:
-            return Seen(bytes(received), "rst", tuple(arrivals))
-        if not data:
-            return Seen(bytes(received), "fin", tuple(arrivals))
+            data, end = b"", "rst"
         received += data
         arrivals.append((time.monotonic(), len(received)))
+    return Seen(bytes(received), end, tuple(arrivals))
+
+
+def read_to_end(sock: socket.socket) -> Seen:
+    """Read until the server ends the connection."""
+    return read(sock)
 
 
 def read_exactly(sock: socket.socket, size: int) -> bytes:
     """Read so many bytes and no more; fewer if the connection ends."""
-    received = b""
-    while len(received) < size and (data := sock.recv(size - len(received))):
-        received += data
-    return received
+    return read(sock, size).data
 
 
 def leave_and_read(sock: socket.socket) -> Seen:

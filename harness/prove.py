@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import socket
 import time
 from collections.abc import Sequence
@@ -18,8 +19,10 @@ from harness.matrix import ELSEWHERE, Cell
 from harness.probe import (
     NO_RESETS,
     PATIENCE_S,
+    Seen,
     connect,
     leave_and_read,
+    read,
     read_exactly,
     read_to_end,
     request,
@@ -144,32 +147,30 @@ class _Probe:
         asked = self._cell.recording.request
         with contextlib.suppress(OSError):  # the server may have ended the connection already, as the script says
             sock.sendall(request(asked.method, asked.path, asked.content, *(f"{k}: {v}" for k, v in asked.headers)))
-        data = self._read_lock_step(sock) if any(send.awaits for send in self._script.sends) else b""
-        arrivals: tuple[tuple[float, int], ...] = ()
-        shows = _SHOWS[how]
-        if shows == "open":
-            data += read_exactly(sock, len(self.rendered("").wire) - len(data))
-            if how is HowItEnds.KEEP_OPEN and self._settled():
-                self.seen, usable = "open", not _readable(sock)
-                self._expect(usable, "something came after the end of the script")
-            elif how is HowItEnds.IGNORE:
-                self._settled()
-                self.seen = "open" if not _readable(sock) else "something"
-                self._expect(self.seen == "open", "something came, or the connection ended")
-            else:
-                more = leave_and_read(sock).data
-                self.seen = "open"
-                self._expect(not more, f"{len(more)} bytes came after the end of the script")
+        size = len(self.rendered("").wire)
+        if any(send.awaits for send in self._script.sends):
+            seen = self._read_lock_step(sock)
         else:
-            seen = read_to_end(sock)
-            # With times only if it has been read in one go.
-            arrivals, data, self.seen = () if data else seen.arrivals, data + seen.data, seen.end
-            self._expect(
-                seen.end == shows or not resets_are_real(), f"the connection ended with {seen.end}, planned was {shows}"
-            )
+            seen = read(sock, size if _SHOWS[how] == "open" else math.inf)
+        if _SHOWS[how] != "open":
+            rest = read_to_end(sock) if seen.end == "open" else seen
+            self.seen = rest.end
+            as_planned = self.seen == _SHOWS[how] or not resets_are_real()
+            self._expect(as_planned, f"the connection ended with {self.seen}, planned was {_SHOWS[how]}")
+            ended_s = rest.arrivals[-1][0] - begun_s
+            self._expect(ended_s >= self._script.ending.at_s, f"the connection ended after {ended_s:.3f} s, too early")
             sock.close()
+        else:
+            if how is not HowItEnds.HOLD:
+                self._expect(self._settled(), "the server has not come to the end of its script")
+            self.seen = "something" if _readable(sock) else "open"
+            self._expect(self.seen == "open", "something came after the end of the script, or the connection ended")
+            if how is HowItEnds.HOLD:
+                more = leave_and_read(sock).data
+                self._expect(not more, f"{len(more)} bytes came after the end of the script")
+            usable = how is HowItEnds.KEEP_OPEN
         self._expect(self._settled(), "the server has not come to the end of its script")
-        self._compare(self._server.journal.entries[self._number], data, begun_s, arrivals)
+        self._compare(self._server.journal.entries[self._number], seen, begun_s)
         return usable
 
     def _settled(self) -> bool:
@@ -179,7 +180,7 @@ class _Probe:
             timeout_s=self._patience_s,
         )
 
-    def _read_lock_step(self, sock: socket.socket) -> bytes:
+    def _read_lock_step(self, sock: socket.socket) -> Seen:
         """Read what comes before each wait, see that the server waits, and only then say that it may go on."""
         data, journal = b"", self._server.journal
         for awaits, segments in itertools.groupby(self.rendered("").segments, key=lambda segment: segment.awaits):
@@ -188,14 +189,14 @@ class _Probe:
                     lambda entries, wanted=awaits: entries[self._number].awaited == wanted,  # type: ignore[misc]
                     timeout_s=self._patience_s,
                 )
-                self._expect(waits, f"the server did not wait for record {awaits}")
+                self._expect(waits and not _readable(sock), f"the server did not wait for record {awaits}")
                 journal.handed_out(awaits, index=self._number)
             data += read_exactly(sock, sum(len(segment.data) for segment in segments))
-        return data
+        return Seen(data, "open", ())
 
-    def _compare(self, entry: Entry, data: bytes, begun_s: float, arrivals: Sequence[tuple[float, int]]) -> None:
+    def _compare(self, entry: Entry, seen: Seen, begun_s: float) -> None:
         planned = self.rendered(entry.date)
-        self._expect(data == planned.wire, f"{len(data)} bytes came, {len(planned.wire)} others were planned")
+        self._expect(seen.data == planned.wire, f"{len(seen.data)} bytes came, {len(planned.wire)} others were planned")
         self._expect(
             [sent for _, sent in entry.sent] == [segment.data for segment in planned.segments],
             f"the server wrote {len(entry.sent)} segments, {len(planned.segments)} others were planned",
@@ -205,7 +206,7 @@ class _Probe:
         for (at_s, _), segment in zip(entry.sent, planned.segments, strict=True):
             end += len(segment.data)
             self._expect(at_s >= segment.at_s, f"byte {end} left {segment.at_s - at_s:.3f} s early")
-            came_s = next((when_s for when_s, size in arrivals if size >= end), None)
+            came_s = next((when_s for when_s, size in seen.arrivals if size >= end), None)
             self._expect(came_s is None or came_s - begun_s >= segment.at_s, f"byte {end} came too early")
 
     def _expect(self, holds: bool, problem: str) -> None:  # noqa: FBT001 - an assertion

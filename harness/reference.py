@@ -65,7 +65,13 @@ class Cause(StrEnum):
     FRAMING = "framing"
     REDIRECT = "redirect"
     OTHER_TYPE = "other-type"  # the right content under another Content-Type
+    TWO_LENGTHS = "two-lengths"  # Content-Length beside chunks
     BYTE_ORDER_MARK = "byte-order-mark"
+
+    @property
+    def refusable(self) -> bool:
+        """Whether a client may turn the whole answer down, so that no record is due."""
+        return self in (Cause.REDIRECT, Cause.OTHER_TYPE, Cause.TWO_LENGTHS, Cause.BYTE_ORDER_MARK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ def reference(script: Script, *, media_type: str | None = None, read_timeout_s: 
     """What a perfect client sees of a script that asked for `media_type` and bears no silence of `read_timeout_s`."""
     if script.ending.how is HowItEnds.REFUSE:
         return _both((), End(EndKind.ERROR, Cause.REFUSED))
-    times = [0.0, *(send.at_s for send in script.sends)]
+    times = [0.0, *(send.at_s for send in script.sends), script.ending.at_s]
     too_long = (n for n, (before, after) in enumerate(pairwise(times)) if after - before > read_timeout_s)
     if (silent := next(too_long, None)) is not None:
         script = script.cut(silent, HowItEnds.HOLD)
@@ -140,15 +146,18 @@ def decode(wire: bytes, how: HowItEnds, *, method: str, media_type: str | None =
     kind = head.media_type if media_type is None else media_type
     if http == _COMPLETE and kind != head.media_type:
         http = replace(http, cause=Cause.OTHER_TYPE, either=True)
-    if http == _COMPLETE and data.startswith(BOM_UTF8):  # RFC 8259 section 8.1: parsers MAY ignore it
-        data, http = data.removeprefix(BOM_UTF8), replace(http, cause=Cause.BYTE_ORDER_MARK, either=True)
-    records, bad_json = _records(kind, data, whole=http.kind is EndKind.COMPLETE)
+    if http == _COMPLETE and head.header("transfer-encoding") and head.header("content-length"):
+        http = replace(http, cause=Cause.TWO_LENGTHS, either=True)  # RFC 9112 section 6.3
+    if data.startswith(BOM_UTF8):  # RFC 8259 section 8.1: parsers MAY ignore it
+        data = data.removeprefix(BOM_UTF8)
+        http = replace(http, cause=Cause.BYTE_ORDER_MARK, either=True) if http == _COMPLETE else http
+    records, sure, bad_json = _records(kind, data, whole=http.kind is EndKind.COMPLETE)
     http = End(EndKind.ERROR, Cause.BAD_JSON, bad_json) if bad_json else http
     end, due = _ollama_end(kind, records, http)
     return Reference(
         records=records,
         ends={Layer.HTTP: http, Layer.OLLAMA: end},
-        due={Layer.HTTP: len(records), Layer.OLLAMA: due},
+        due={Layer.HTTP: sure, Layer.OLLAMA: min(due, sure)},
     )
 
 
@@ -183,20 +192,22 @@ def _decoded(head: ResponseHead, data: bytes, end: End) -> tuple[bytes, End]:
         return data, end
     if coding != "gzip":
         return b"", End(EndKind.ERROR, Cause.CODING, f"unknown content coding {coding}")
-    unpacker = zlib.decompressobj(wbits=31)
+    unpacker, unpacked = zlib.decompressobj(wbits=31), b""
     try:
-        data = unpacker.decompress(data)
+        for start in range(0, len(data), 64):  # what comes before an error has come
+            unpacked += unpacker.decompress(data[start : start + 64])
     except zlib.error as error:
-        return b"", End(EndKind.ERROR, Cause.CODING, str(error))
+        return unpacked, End(EndKind.ERROR, Cause.CODING, str(error))
     if end.kind is EndKind.COMPLETE and not unpacker.eof:
         end = End(EndKind.TRUNCATED, Cause.CODING, "the gzip stream is not whole")
-    return data, end
+    return unpacked, end
 
 
-def _records(media_type: str, data: bytes, *, whole: bool) -> tuple[tuple[Any, ...], str]:
-    """The records of a body, and what is wrong with the first that cannot be read ("" if all can).
+def _records(media_type: str, data: bytes, *, whole: bool) -> tuple[tuple[Any, ...], int, str]:
+    """The records of a body, how many of them are sure, and what is wrong with the first that cannot be read.
 
-    The last piece of a body that is cut short is no record yet: it is left out, and nothing is wrong with it.
+    The last piece of a body that is cut short is no sure record yet; if it is JSON a client may hand it out or not, and
+    if it is none nothing is wrong with it.
     """
     records: list[Any] = []
     parse: Callable[[bytes], Any] = parse_json
@@ -208,17 +219,19 @@ def _records(media_type: str, data: bytes, *, whole: bool) -> tuple[tuple[Any, .
         case "application/json":
             pieces, ending = [data] if whole else [], b""
         case _:
-            return (), ""
-    for piece in pieces:
-        if not piece.strip() or (not whole and not piece.endswith(ending)):
-            continue
+            return (), 0, ""
+    for piece in filter(bytes.strip, pieces):
+        sure = whole or piece.endswith(ending)
         try:
             record = parse(piece)
-        except ValueError as error:
-            return tuple(records), str(error)
+        except (ValueError, RecursionError) as error:
+            return tuple(records), len(records), str(error) if sure else ""
+        if not sure:
+            whole_line = media_type == "application/x-ndjson" and isinstance(record, dict)
+            return (*records, record) if whole_line else tuple(records), len(records), ""
         if record is not None or media_type != "text/event-stream":  # there, it is a mere comment
             records.append(record)
-    return tuple(records), ""
+    return tuple(records), len(records), ""
 
 
 def _ollama_end(media_type: str, records: tuple[Any, ...], http: End) -> tuple[End, int]:

@@ -128,7 +128,8 @@ class Runner:
                     return inner[0]
 
                 outer = run(0, meanwhile)
-                return CellRun(cell, (outer, *inner))
+                lost = inner and not isinstance(inner[0].outcome.ending, Ended | Stopped | Raised)
+                return CellRun(cell, tuple(inner) if lost else (outer, *inner))
             exchanges: list[Exchange] = []
             for number in range(len(scripts)):
                 exchanges.append(run(number))

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from enum import StrEnum
+from itertools import dropwhile, takewhile
 from typing import NamedTuple
 
+from harness.errors import FaultDoesNotApply
 from harness.parts import Chunk, Head, LastChunk, Part, Raw, slices
 from harness.recording import Ended, Recording
 from harness.records import record_ends
@@ -158,8 +160,11 @@ class Script:
         head = self.head
         if head is None:
             return []
+        after = list(dropwhile(lambda each: each[2] is not head, self.parts()))[1:]
+        parts = list(takewhile(lambda each: not isinstance(each[2], LastChunk), after))
         kind = Chunk if head.chunked else Raw
-        return [(i, j, part) for i, j, part in self.parts() if isinstance(part, kind)]
+        whole = all(isinstance(part, kind) for _, _, part in parts)
+        return [(i, j, part) for i, j, part in parts if isinstance(part, kind)] if whole else []
 
     @property
     def body(self) -> bytes:
@@ -167,9 +172,9 @@ class Script:
         return b"".join(part.data for _, _, part in self.body_parts())
 
     def record_ends(self) -> list[int]:
-        """The offsets in the body just after each record."""
+        """The offsets in the body just after each record; none can be told in a body that is encoded."""
         head = self.head
-        return [] if head is None else record_ends(head.media_type, self.body)
+        return [] if head is None or head.header("content-encoding") else record_ends(head.media_type, self.body)
 
     def split_at(self, offset: int) -> tuple[Script, int]:
         """The same body with a segment boundary at `offset`; returns it and the index of the send there.
@@ -182,6 +187,8 @@ class Script:
             if offset <= start:
                 return self._split_send(i, j)
             if offset < start + len(part.data):
+                if part != type(part)(part.data):
+                    raise FaultDoesNotApply("an earlier fault has broken this chunk, so it cannot be made two")
                 left, right = type(part)(part.data[: offset - start]), type(part)(part.data[offset - start :])
                 parts = self.sends[i].parts
                 send = replace(self.sends[i], parts=(*parts[:j], left, right, *parts[j + 1 :]))

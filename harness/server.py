@@ -168,15 +168,12 @@ class FakeOllama(HTTPServer):
     def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
         connection, journal = Connection(sock, stop), self.journal
         number = journal.connected()
-        if (route := self._route(lambda one: not one.script.awaits_request)) is not None:
-            entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=route.name)
-            if route.script.ending.how is HowItEnds.RESET:
-                connection.wait_for_bytes()  # an RST while the client still connects would be another fault
-            self._play(connection, route.script, entry)
-            return
         usable, index = True, 0
         note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
         try:
+            if (route := self._route_unasked()) is not None:
+                self._play_unasked(connection, route, number)
+                return
             while usable:
                 index += 1
                 try:
@@ -193,6 +190,12 @@ class FakeOllama(HTTPServer):
                 note_left = functools.partial(journal.left, entry)
         finally:
             connection.close()
+
+    def _play_unasked(self, connection: Connection, route: _Route, number: int) -> None:
+        entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=route.name)
+        if route.script.ending.how is HowItEnds.RESET:
+            connection.wait_for_bytes()  # an RST while the client still connects would be another fault
+        self._play(connection, route.script, entry)
 
     def _answer(self, connection: Connection, entry: Entry, head: RequestHead) -> bool:
         """Answer one request; whether the connection can be used again."""
@@ -227,6 +230,11 @@ class FakeOllama(HTTPServer):
                     route.left = None if route.left is None else route.left - 1
                     return route
         return None
+
+    def _route_unasked(self) -> _Route | None:
+        """The last play, if it does not await a request."""
+        newest = next((route for route in self._routes if route.left != 0), None)
+        return None if newest is None or newest.script.awaits_request else self._route(lambda one: one is newest)
 
     def _struck(self, recording: Recording) -> tuple[Script, str]:
         """The script of a recording with the server's faults in it, and which of them had to be left out."""

@@ -200,7 +200,7 @@ def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: f
         name = ending.types[0]
         if end.kind is EndKind.COMPLETE and not end.either:
             return Judgement(Verdict.FALSE_ALARM, f"raised {name} although the answer is complete")
-        if got < due and end.cause is not Cause.RST and not end.either:
+        if got < due and end.cause is not Cause.RST and not end.cause.refusable:
             return Judgement(Verdict.WITHHELD, f"raised {name}, but handed out {got} of the {due} records before it")
         if documented.isdisjoint(ending.types):
             return Judgement(Verdict.LENIENT, f"raised {name}, which its documentation does not name")

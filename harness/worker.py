@@ -130,6 +130,7 @@ class _Desk:
         return job
 
     def _begin(self, job: Job) -> Any:
+        self._kept = None  # whatever happens now, the session before is not this job's
         self._manager = self._client.session(job)
         return self._manager
 
@@ -154,7 +155,7 @@ class _Desk:
                 end = {"end": "stopped"}
         except _AdapterDefect as error:
             end = {"end": "failed", "reason": f"the adapter of {self._client.name} {error}"}
-        except Exception as error:  # noqa: BLE001 - the edge: whatever a client raises is a fact to report
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge: whatever a client raises is a fact to report
             names = [f"{c.__module__}.{c.__qualname__}" for c in type(error).__mro__ if c is not object]
             end = {"end": "raised", "types": names, "message": str(error)}
         _report(self._reports, **end)

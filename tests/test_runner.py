@@ -200,3 +200,9 @@ def test_every_scenario_has_a_source_or_only_observes_and_uses_recordings(name: 
     assert library.names(library.newest, one.recordings)
     assert name == name.lower()
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+@pytest.mark.parametrize("version", Library().versions)
+def test_every_scenario_can_be_played_with_the_recordings_of_every_version(version: str, library: Library) -> None:
+    cells = plan(library, client_names=["canary-perfect"], versions=[version])
+    assert {one.scenario.name for one in cells} == set(SCENARIOS)

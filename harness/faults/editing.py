@@ -10,7 +10,7 @@ from harness.errors import FaultDoesNotApply
 from harness.parts import Chunk, Head, LastChunk, Raw
 from harness.script import Script, Send
 
-__all__ = ["Piece", "head_of", "pieces", "record_span", "records", "with_head", "with_pieces"]
+__all__ = ["Piece", "head_of", "pieces", "record_span", "records", "require_plain", "with_head", "with_pieces"]
 
 #: Some bytes of a body, and when they leave.
 Piece = tuple[float, bytes]
@@ -70,9 +70,8 @@ def with_pieces(script: Script, body: Iterable[Piece]) -> Script:
     Raises: FaultDoesNotApply, if an earlier fault has left no plain framing.
     """
     body = list(body)
-    head, parts = head_of(script), [part for _, _, part in script.parts()]
-    if not isinstance(parts[0], Head) or any(not isinstance(p, Chunk | Raw | LastChunk) for p in parts[1:]):
-        raise FaultDoesNotApply("an earlier fault has broken the framing: change the body before that")
+    require_plain(script)
+    head = head_of(script)
     if head.header("content-length") is not None:
         script = with_head(script, head.with_header("Content-Length", str(sum(len(data) for _, data in body))))
     kind = Chunk if head.chunked else Raw
@@ -88,6 +87,24 @@ def with_pieces(script: Script, body: Iterable[Piece]) -> Script:
             sends.append(replace(script.sends[i], at_s=max(script.sends[i].at_s, sends[-1].at_s), parts=(part,)))
     ending = replace(script.ending, at_s=max(script.ending.at_s, sends[-1].at_s))
     return replace(script, sends=tuple(sends), ending=ending)
+
+
+def require_plain(script: Script) -> None:
+    """Refuse to rebuild a body that earlier faults have framed in their own way: that would undo them in silence.
+
+    Raises: FaultDoesNotApply.
+    """
+    head, parts = head_of(script), [part for _, _, part in script.parts()]
+    body = [part for _, _, part in script.body_parts()]
+    length = head.header("content-length")
+    plain = (
+        parts == [head, *body, *(part for part in parts[-1:] if isinstance(part, LastChunk))]
+        and all(part == type(part)(part.data) for part in body)
+        and (length is None or (not head.chunked and length == str(len(script.body))))
+        and not any(send.awaits for send in script.sends)
+    )
+    if not plain:
+        raise FaultDoesNotApply("an earlier fault has changed framing or pace: change the body before that")
 
 
 def _times(script: Script) -> Iterator[float]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from harness.errors import FaultDoesNotApply
-from harness.faults.editing import Piece, head_of, pieces, record_span, with_pieces
+from harness.faults.editing import Piece, head_of, pieces, record_span, require_plain, with_pieces
 from harness.faults.head import set_header
 from harness.faults.registry import fault
 from harness.parts import Chunk, Head, LastChunk, Part, Raw, slices
@@ -82,7 +82,13 @@ def set_chunk_size(script: Script, n: int, line: str, *, off_by: int = 0) -> Scr
     """Put `line` in the place of the size of chunk n; `{size:x}` in it stands for the true size, or one that is off."""
 
     def change(chunk: Chunk) -> Chunk:
-        changed = replace(chunk, size_line=line.format(size=len(chunk.data) + off_by).encode("latin-1"))
+        try:
+            size_line = line.format(size=len(chunk.data) + off_by).encode("latin-1")
+        except (ValueError, LookupError) as error:
+            raise FaultDoesNotApply(
+                f"{line!r} cannot be written: {error!r}; {{size:x}} is all that it may hold"
+            ) from None
+        changed = replace(chunk, size_line=size_line)
         if changed.before == chunk.before:
             raise FaultDoesNotApply(f"{line!r} is the size of chunk {n} as it is")
         return changed
@@ -165,13 +171,14 @@ def compress(script: Script, *, whole: bool = True) -> Script:
     if not body:
         raise FaultDoesNotApply("this script sends no body to compress")
     packed = [(at_s, packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)) for at_s, data in body]
-    packed = [*packed, (body[-1][0], packer.flush())] if whole else packed[:-1]
+    packed += [(body[-1][0], packer.flush())] if whole else []
     return set_header("Content-Encoding", "gzip")(with_pieces(script, packed))
 
 
 def _reframed(script: Script, head: Head, body: list[Piece], how: HowItEnds) -> Script:
     if not body:
         raise FaultDoesNotApply("this script sends no body that could be framed in another way")
+    require_plain(script)
     sends = [Send(script.sends[0].at_s, (head,)), *(Send(at_s, (Raw(data),)) for at_s, data in body)]
     return replace(script, sends=tuple(sends), ending=Ending(how=how, at_s=script.ending.at_s))
 

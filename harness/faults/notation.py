@@ -41,7 +41,7 @@ def _made(node: ast.expr) -> Any:
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         try:
             return ast.literal_eval(node)
-        except ValueError:
+        except (ValueError, TypeError):
             raise BadFault(f"{ast.unparse(node)} is neither a place nor a value; text stands in quotes") from None
     name = node.func.id
     kinds: dict[str, Kind[Any]] = {**FAULTS, **PLACES}

@@ -88,7 +88,7 @@ def inside_number(script: Script, n: int) -> Spot:
     )
 
 
-@place(plays="chat-unicode")
+@place(plays="generate-unicode")
 def inside_character(script: Script) -> Spot:
     """Inside the first character that takes more than one byte in UTF-8."""
     return _inside_body(script, _find(_CHARACTER, script.body, "the body is all ASCII").start() + 1)
@@ -98,7 +98,10 @@ def inside_character(script: Script) -> Spot:
 def before_line_feed(script: Script, n: int) -> Spot:
     """After record n, but before its line feed."""
     start, end = record_span(script, n)
-    return _inside_body(script, start + len(script.body[start:end].rstrip(b"\n")))
+    line = script.body[start:end]
+    if not line.endswith(b"\n"):
+        raise FaultDoesNotApply(f"record {n} has no line feed")
+    return _inside_body(script, start + len(line.rstrip(b"\n")))
 
 
 @place(3)

@@ -94,6 +94,8 @@ def burst(script: Script, after_s: float) -> Script:
     _refuse_negative(after_s)
     _refuse_empty(script)
     at_s = script.sends[-1].at_s + after_s
+    if any(send.awaits for send in script.sends):
+        raise FaultDoesNotApply("in lock-step nothing can be kept back: lock_step() comes last")
     parts = tuple(part for send in script.sends for part in send.parts)
     ending = replace(script.ending, at_s=max(script.ending.at_s, at_s))
     return replace(script, sends=(Send(at_s, parts),), ending=ending)

@@ -57,13 +57,14 @@ def _in_band(name: str, summary: str, error: Any, **more: Any) -> Scenario:
     )
 
 
-def _raw(name: str, summary: str, data: bytes) -> Scenario:
+def _raw(name: str, summary: str, data: bytes, requirement: Requirement = Requirement.MUST) -> Scenario:
     """Bytes as they are inside a string."""
     return Scenario(
         name=f"raw-{name}",
         summary=f"{summary} inside a string, as it is",
         recordings=SHORT,
         faults=(put_into_text(3, data),),
+        requirement=requirement,
         source=_STRINGS,
     )
 
@@ -174,6 +175,7 @@ SCENARIOS = [
             "https://github.com/BerriAI/litellm/pull/22085",
             "Every line of a gateway's HTML page failed to parse, in silence, and the caller got an empty answer.",
         ),
+        requirement=Requirement.SHOULD,
     ),
     # ------------------------------------------------------------------ lines
     _line("blank-line", "a blank line between two records", "", 3, Layer.HTTP, NDJSON, requirement=Requirement.OBSERVE),
@@ -217,10 +219,10 @@ SCENARIOS = [
     _raw("u0085", "U+0085 (NEXT LINE)", "\u0085".encode()),
     _raw("u2028", "U+2028 (LINE SEPARATOR)", "\u2028".encode()),
     _raw("u2029", "U+2029 (PARAGRAPH SEPARATOR)", "\u2029".encode()),
-    _raw("vt", "VT, which must be escaped,", b"\x0b"),
-    _raw("ff", "FF, which must be escaped,", b"\x0c"),
-    _raw("fs", "FS, which must be escaped,", b"\x1c"),
-    _raw("nul", "NUL, which must be escaped,", b"\x00"),
+    _raw("vt", "VT, which must be escaped,", b"\x0b", Requirement.SHOULD),
+    _raw("ff", "FF, which must be escaped,", b"\x0c", Requirement.SHOULD),
+    _raw("fs", "FS, which must be escaped,", b"\x1c", Requirement.SHOULD),
+    _raw("nul", "NUL, which must be escaped,", b"\x00", Requirement.SHOULD),
     _raw("invalid-utf-8", "bytes that are no UTF-8", b"\xff\xc3\x28"),
     Scenario(
         name="lone-surrogate",

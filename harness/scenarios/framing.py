@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from harness.faults import (
     add_trailers,
+    after_chunk_data,
     append_bytes,
     close_at,
     compress,
     drop_chunk_end,
     drop_last_chunk,
-    inside_record,
     join_records,
     rechunk,
     resegment,
@@ -72,7 +72,7 @@ SCENARIOS = [
     Scenario(
         name="records-across-chunks",
         summary="every record lies in two chunks",
-        recordings=("chat-unicode",),
+        recordings=("generate-unicode",),
         faults=(straddle_records(20),),
         source=Source(
             "https://github.com/continuedev/continue/issues/751",
@@ -92,7 +92,7 @@ SCENARIOS = [
     Scenario(
         name="byte-chunks",
         summary="one byte a chunk: every record is cut at every byte",
-        recordings=("generate-cold", "chat-unicode"),
+        recordings=("generate-cold", "generate-unicode"),
         faults=(rechunk(1),),
         source=_ANY_CHUNKS,
     ),
@@ -155,7 +155,7 @@ SCENARIOS = [
         name="gzip-cut",
         summary="a gzip body, and FIN in the middle",
         recordings=SHORT,
-        faults=(compress(), close_at(inside_record(1))),
+        faults=(compress(), close_at(after_chunk_data(3))),
         source=_BAD_CHUNK,
     ),
     Scenario(

@@ -302,7 +302,7 @@ SCENARIOS = [
     Scenario(
         name="charset-latin-1",
         summary="charset=iso-8859-1 declared on UTF-8",
-        recordings=("chat-unicode",),
+        recordings=("generate-unicode",),
         faults=(set_header("Content-Type", "application/x-ndjson; charset=iso-8859-1"),),
         requirement=Requirement.SHOULD,
         source=Source(

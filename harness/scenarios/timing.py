@@ -104,7 +104,7 @@ SCENARIOS = [
     Scenario(
         name="pause-inside-character",
         summary="a pause between two bytes of one character",
-        recordings=("chat-unicode",),
+        recordings=("generate-unicode",),
         faults=(pause_at(inside_character(), 0.2),),
         source=Source(
             "https://github.com/diegosouzapw/OmniRoute/pull/11921",
@@ -129,9 +129,9 @@ SCENARIOS = [
     # ------------------------------------------------------------------ too late
     Scenario(
         name="pause-over-timeout",
-        summary="a pause of twice the read timeout",
+        summary="a pause of three times the read timeout",
         recordings=SHORT,
-        faults=(pause_at(after_record(3), 2.0),),
+        faults=(pause_at(after_record(3), 3.0),),
         read_timeout_s=1.0,
         source=READ_TIMEOUT,
     ),
