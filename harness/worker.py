@@ -73,8 +73,7 @@ class _Desk:
 
     def __init__(self, one: Client, reports: BinaryIO, jobs: queue.SimpleQueue[bytes]) -> None:
         self._client, self._reports, self._jobs = one, reports, jobs
-        self._manager: Any = None
-        self._kept: Any = None  # the session that the manager gave
+        self._session: tuple[Any, Any] | None = None  # the context manager, and what it gave
 
     def work(self) -> None:
         """The next job, to its end."""
@@ -82,8 +81,10 @@ class _Desk:
         if job is None:
             return
         with self._reporting(job) as taken:
-            session = self._kept if job.continues else self._begin(job).__enter__()
-            self._kept = session
+            if not job.continues:
+                manager = self._begin(job)
+                self._session = manager, manager.__enter__()
+            manager, session = self._going_on()
             try:
                 for record in self._client.exchange(job, session):  # type: ignore[union-attr]
                     count = taken(record)
@@ -94,7 +95,8 @@ class _Desk:
                         self.work()
             finally:
                 if not job.goes_on:
-                    self._manager.__exit__(None, None, None)
+                    self._session = None
+                    manager.__exit__(None, None, None)
 
     async def work_async(self) -> None:
         """The next job, to its end."""
@@ -102,8 +104,10 @@ class _Desk:
         if job is None:
             return
         with self._reporting(job) as taken:
-            session = self._kept if job.continues else await self._begin(job).__aenter__()
-            self._kept = session
+            if not job.continues:
+                manager = self._begin(job)
+                self._session = manager, await manager.__aenter__()
+            manager, session = self._going_on()
             try:
                 async for record in self._client.exchange(job, session):  # type: ignore[union-attr]
                     count = taken(record)
@@ -114,7 +118,8 @@ class _Desk:
                         await self.work_async()
             finally:
                 if not job.goes_on:
-                    await self._manager.__aexit__(None, None, None)
+                    self._session = None
+                    await manager.__aexit__(None, None, None)
 
     def _accepted(self, line: bytes) -> Job | None:
         """The job, if the client can do it; else reports why not."""
@@ -130,9 +135,13 @@ class _Desk:
         return job
 
     def _begin(self, job: Job) -> Any:
-        self._kept = None  # whatever happens now, the session before is not this job's
-        self._manager = self._client.session(job)
-        return self._manager
+        self._session = None  # whatever happens now, the one before is not this job's
+        return self._client.session(job)
+
+    def _going_on(self) -> tuple[Any, Any]:
+        if self._session is None:
+            raise _AdapterDefect("has made no session to go on with")
+        return self._session
 
     @contextmanager
     def _reporting(self, job: Job) -> Iterator[Callable[[Any], int]]:

@@ -185,6 +185,7 @@ def test_each_fault_strikes_every_recording_or_says_that_it_does_not(name: str) 
 
 
 SINGLE = plain(line(DONE))
+SINGLE_WITHOUT_LF = plain(line(DONE).rstrip())
 EMPTY = plain(b"")
 EVENTS = Script.from_recording(recording(b"data: {}\n\n", media_type=SSE))
 CUT_SHORT = stream(HELLO, WORLD, ended=Ended.EOF)
@@ -264,6 +265,20 @@ NOTHING = replace(CHAT, sends=())
         (lock_step(), SINGLE, "no two records"),
         (compress(), EMPTY, "no body"),
         (append_bytes(b"x"), NOTHING, "sends nothing"),
+        (close_at(before_line_feed(1)), SINGLE_WITHOUT_LF, "no line feed"),
+        (close_at(after_record(3)), pause_at(inside_record(3), 0.1)(CHAT), "there is no record 3"),
+        (delimit_by_close(), resegment(200)(CHAT), "sends no body"),
+        (lock_step(), resegment(200)(CHAT), "no two records"),
+        (drop_record(3), set_chunk_size(3, "zz")(CHAT), "changed framing or pace"),
+        (drop_record(3), faults.drop_chunk_end(3)(CHAT), "changed framing or pace"),
+        (drop_record(3), faults.add_header("Content-Length", "5")(CHAT), "changed framing or pace"),
+        (drop_record(3), lock_step()(CHAT), "changed framing or pace"),
+        (count_body(), faults.inform(103)(CHAT), "changed framing or pace"),
+        (burst(0.1), lock_step()(CHAT), "lock_step() comes last"),
+        (close_at(after_record(1)), compress()(CHAT), "there is no record 1"),
+        (set_chunk_size(3, "{"), CHAT, "cannot be written"),
+        (set_chunk_size(3, "{x}"), CHAT, "cannot be written"),
+        (close_at(after_record(2)), set_chunk_size(1, "zz")(join_records(4)(CHAT)), "broken this chunk"),
     ],
     ids=lambda value: "" if isinstance(value, Script) else str(value),
 )

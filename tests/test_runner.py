@@ -206,3 +206,33 @@ def test_every_scenario_has_a_source_or_only_observes_and_uses_recordings(name: 
 def test_every_scenario_can_be_played_with_the_recordings_of_every_version(version: str, library: Library) -> None:
     cells = plan(library, client_names=["canary-perfect"], versions=[version])
     assert {one.scenario.name for one in cells} == set(SCENARIOS)
+
+
+def test_a_session_that_cannot_be_made_is_not_the_one_before() -> None:
+    """Else a cell would be judged by what another cell's connections do."""
+    import contextlib
+    import io
+    import json
+    import queue
+
+    from harness.worker import _Desk
+
+    made = iter(["first", OSError("no second")])
+
+    @contextlib.contextmanager
+    def session(_: Job) -> Any:
+        one = next(made)
+        if isinstance(one, OSError):
+            raise one
+        yield one
+
+    def exchange(_: Job, session: Any) -> Any:
+        yield session
+
+    reports, jobs = io.BytesIO(), queue.SimpleQueue[bytes]()
+    desk = _Desk(dataclasses.replace(client("canary-perfect"), session=session, exchange=exchange), reports, jobs)
+    for one in (job(), dataclasses.replace(job(), goes_on=True), dataclasses.replace(job(), continues=True)):
+        jobs.put(json.dumps(one.to_json()).encode())
+        desk.work()
+    lines = [json.loads(text) for text in reports.getvalue().splitlines()]
+    assert [line.get("record", line.get("end")) for line in lines] == ["first", "ended", "raised", "failed"]

@@ -23,6 +23,7 @@ from harness.faults import (
     close_at,
     close_on_accept,
     drop_terminal_record,
+    lock_step,
     never_read,
     refuse,
     replace_with_error,
@@ -440,3 +441,23 @@ def test_stop_does_not_wait_for_a_client_that_does_not_read() -> None:
         started = time.monotonic()
         server.stop()
         assert time.monotonic() - started < 10
+
+
+def test_in_lock_step_a_client_that_leaves_is_noticed(server: FakeOllama) -> None:
+    server.play("generate-stream", lock_step(), speed=0)
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {}))
+        assert server.journal.wait_for(lambda entries: bool(entries and entries[0].awaited), timeout_s=10)
+    assert server.journal.wait_until_settled(timeout_s=2)
+    (entry,) = server.journal.entries
+    assert (entry.ended_by, entry.withheld) == (EndedBy.CLIENT, None)
+
+
+def test_of_two_plays_the_last_decides_even_before_a_request(server: FakeOllama) -> None:
+    server.play("generate-one-token", close_on_accept(), speed=0)
+    with connect(server.port) as sock:
+        assert read_to_end(sock).data == b""
+    server.play("generate-one-token", speed=0)
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {}, "Connection: close"))
+        assert read_to_end(sock).data.startswith(b"HTTP/1.1 200 OK")
