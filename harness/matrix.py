@@ -117,15 +117,18 @@ def plan(
 
 
 def cell(library: Library, id_: str) -> Cell:
-    """One cell by its id.
+    """One cell by its id; without a recording, on the first that the scenario names of the newest version.
 
     Raises: UnknownName, HarnessError.
     """
     match id_.split("/", 2):
+        case [client_name, scenario_name]:
+            first = library.names(library.newest, scenario(scenario_name).recordings)[0]
+            return cell(library, f"{client_name}/{scenario_name}/{library.newest}/{first}")
         case [client_name, scenario_name, recording_id]:
             one = Cell(client(client_name), scenario(scenario_name), library.get(recording_id))
         case _:
-            raise HarnessError(f"{id_!r} names no cell; write CLIENT/SCENARIO/VERSION/RECORDING")
+            raise HarnessError(f"{id_!r} names no cell; write CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING")
     names = library.names(recording_id.rpartition("/")[0], one.scenario.recordings)
     if one.recording.name not in names:
         raise UnknownName(f"recording in scenario {scenario_name}", one.recording.name, names)

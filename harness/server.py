@@ -7,6 +7,7 @@ werkzeug's request handler will not do: it always says `Connection: close`, writ
 from __future__ import annotations
 
 import functools
+import math
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -85,6 +86,9 @@ class FakeOllama(HTTPServer):
         listens: bool = True,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
+        for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
+            if not 0 <= number < math.inf:
+                raise ValueError(f"{name} is {number}; give a number from 0 on")
         self.journal = Journal()
         self._speed, self._gap_s = speed, gap_s
         self._faults, self._any_model = tuple(faults), any_model
@@ -128,6 +132,8 @@ class FakeOllama(HTTPServer):
 
         Raises: UnknownName, FaultDoesNotApply.
         """
+        if times is not None and times < 1:
+            raise ValueError(f"times is {times}; give 1 or more, or nothing for always")
         name = "script"
         if isinstance(answer, str):
             answer = self.library.get(answer if "/" in answer else f"{self._version_number()}/{answer}")
@@ -141,6 +147,10 @@ class FakeOllama(HTTPServer):
         with self._lock:
             self._routes.insert(0, _Route(method=method, path=path, script=script, name=name, left=times))
         return script
+
+    def load(self) -> None:
+        """Read the recordings now, so that not even the first answer has to wait for them."""
+        _ = self._matcher
 
     def clear(self) -> None:
         """Forget expectations, plays and the journal; the recordings still answer."""

@@ -70,7 +70,11 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["run", "--scenario", "embed", "--recording", "chat-stream"], "no cell is left"),
         (["run", "--jobs", "0"], "--jobs"),
         (["run", "--known-issues", "missing.toml"], "missing.toml cannot be read"),
-        (["show", "ollama/stream"], "write CLIENT/SCENARIO/VERSION/RECORDING"),
+        (["serve", "--port", "0", "--fault", "replace_with('nope')"], "strikes no recording: nobody answers as 'nope'"),
+        (["serve", "--port", "0", "--fault", "close_at(3)"], "3 is no Place"),
+        (["serve", "--port", "0", "--speed", "nan"], "nan is no number of this kind"),
+        (["serve", "--port", "0", "--scenario", "reuse"], "is a sequence of exchanges"),
+        (["show", "ollama"], "write CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING"),
         (["show", "ollama/embed/0.32.15/chat-stream"], "there is no recording in scenario embed"),
         (["serve", "--ollama-version", "1"], "there is no recorded Ollama version called '1'"),
         (["serve", "--scenario", "nope"], "there is no scenario called 'nope'"),
@@ -137,7 +141,7 @@ def test_show_puts_what_was_sent_beside_what_was_handed_out(tmp_path: Path) -> N
     done = harness("show", "ollama/cut-after-record/0.32.15/chat-stream", cwd=tmp_path)
     assert done.returncode == 0, "it is a known issue"
     assert "HTTP/1.1 200 OK\\r\\n" in done.stdout
-    assert "[close ended by the server]" in done.stdout
+    assert "[close by the server]" in done.stdout
     assert "[raised httpx.RemoteProtocolError]" in done.stdout
     assert "lenient: " in done.stdout
 

@@ -461,3 +461,17 @@ def test_of_two_plays_the_last_decides_even_before_a_request(server: FakeOllama)
     with connect(server.port) as sock:
         sock.sendall(request("POST", "/api/generate", {}, "Connection: close"))
         assert read_to_end(sock).data.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("arguments", [{"speed": -1}, {"speed": float("nan")}, {"gap_s": float("inf")}])
+def test_a_pace_that_cannot_be_is_refused_when_the_server_is_made(arguments: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="give a number from 0 on"):
+        FakeOllama(**arguments)  # type: ignore[arg-type]
+
+
+def test_wrong_arguments_of_play_are_one_sentence(server: FakeOllama) -> None:
+    with pytest.raises(ValueError, match="times is 0"):
+        server.play("generate-one-token", times=0)
+    no_fault: Any = after_record(1)
+    with pytest.raises(TypeError, match="is no fault; give one like"):
+        server.play("generate-one-token", no_fault)

@@ -50,7 +50,7 @@ def list_scenarios(*, as_json: bool) -> None:
             "asks": str(one.requirement),
             "layer": str(one.layer),
             "faults": [str(fault) for faults in (one.faults, *one.then) for fault in faults],
-            "recordings": len(library.names(library.newest, one.recordings)),
+            "recordings": library.names(library.newest, one.recordings),
             "summary": one.summary,
             "source": one.source.url if one.source else None,
         }

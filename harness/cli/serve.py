@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 import signal
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
+from harness.errors import BadFault, FaultDoesNotApply
+from harness.faults import Fault
 from harness.faults.notation import parse_fault
 from harness.journal import Entry
 from harness.library import Library
+from harness.recording import Recording
 from harness.scenarios import scenario
+from harness.script import Script, http_date
 from harness.server import FakeOllama
 
 __all__ = ["serve"]
@@ -68,6 +73,9 @@ def serve(
         faults=faults,
         any_model=any_model,
     )
+    server.load()
+    for fault in faults:
+        _refuse_useless(fault, library.of_version(library.version(version)))
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -87,6 +95,22 @@ def serve(
     for entry in server.journal.take_settled(timeout_s=0):
         click.echo(_line(entry))
     click.echo("stopped")
+
+
+def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:
+    """A fault that strikes none of the recordings would leave every answer whole.
+
+    Raises: BadFault.
+    """
+    why = ""
+    for recording in sorted(recordings, key=lambda one: not one.name.endswith("-stream")):
+        try:
+            fault(Script.from_recording(recording)).render(date=http_date())
+        except FaultDoesNotApply as error:
+            why = why or str(error)
+        else:
+            return
+    raise BadFault(f"{fault} strikes no recording: {why}")
 
 
 def _line(entry: Entry) -> str:

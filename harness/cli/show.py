@@ -14,10 +14,12 @@ from rich.text import Text
 from harness import expectations
 from harness.cli.output import console
 from harness.exchange import Exchange
+from harness.journal import EndedBy, Entry
 from harness.library import Library, fixtures
 from harness.matrix import cell
 from harness.results import result
 from harness.runner import CellRun, Runner
+from harness.script import HowItEnds
 from harness.verdict import Crashed, Ended, Ending, Failed, Hung, Raised, Stopped, Unsupported
 
 __all__ = ["show"]
@@ -27,7 +29,10 @@ __all__ = ["show"]
 @click.argument("cell_id", metavar="CELL")
 @click.option("--width", type=click.IntRange(20), default=70, show_default=True, help="Characters of each line shown.")
 def show(*, cell_id: str, width: int) -> None:
-    """Run one CELL (CLIENT/SCENARIO/VERSION/RECORDING) and print what was sent beside what the client handed out."""
+    """Run one CELL and print what was sent beside what the client handed out.
+
+    CELL is CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING.
+    """
     one = cell(Library(), cell_id)
     with Runner(jobs=1) as runner:
         cell_run = runner.run_cell(one)
@@ -71,14 +76,26 @@ def _exchange(exchange: Exchange, width: int) -> Table:
         sent += [(at_s, _escaped(data, width)) for at_s, data in entry.sent]
         if entry.withheld:
             sent.append((entry.sent[-1][0], f"[record {entry.withheld} was kept back, so the rest was sent]"))
-        ended_by = f" ended by the {entry.ended_by}" if entry.ended_by else ""
-        sent.append((entry.sent[-1][0] if entry.sent else 0.0, f"[{entry.ended or 'unfinished'}{ended_by}]"))
+        sent.append((entry.sent[-1][0] if entry.sent else 0.0, f"[{_end(entry)}]"))
     got = [(at_s, _cut(json.dumps(record, ensure_ascii=False), width)) for at_s, record in exchange.handed.records]
     for index in range(max(len(sent), len(got) + 1)):
         left = _cells(sent, index)
         right = _cells(got, index) if index != len(got) else ("", f"[{_ending(exchange.handed.ending)}]")
         table.add_row(*map(Text, (*left, *right)))  # Text: a bracket is no markup
     return table
+
+
+def _end(entry: Entry) -> str:
+    """How the exchange ended, as the server saw it."""
+    match entry.ended_by, entry.ended:
+        case None, _:
+            return "unfinished"
+        case EndedBy.SERVER, HowItEnds.KEEP_OPEN:
+            return "the connection is kept open"
+        case EndedBy.SERVER, HowItEnds.HOLD:
+            return "nothing more, until the client left"
+        case by, how:
+            return f"{how} by the {by}"
 
 
 def _foot(exchange: Exchange) -> Text:

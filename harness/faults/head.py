@@ -41,7 +41,11 @@ def replace_with_error(
     script: Script, status: int, error: Any = "something went wrong", retry_after: str | None = None
 ) -> Script:
     """Refuse as Ollama does: a status and {"error": …}. `error` may be any JSON value; None leaves the body empty."""
-    body = b"" if error is None else json.dumps({"error": error}, separators=(",", ":"), ensure_ascii=False).encode()
+    try:
+        text = json.dumps({"error": error}, separators=(",", ":"), ensure_ascii=False)
+    except TypeError as problem:
+        raise FaultDoesNotApply(f"{error!r} is no JSON: {problem}") from None
+    body = b"" if error is None else text.encode()
     retry = () if retry_after is None else (("Retry-After", retry_after),)
     fields = (("Content-Type", "application/json; charset=utf-8"), ("Date", ""), *retry)
     return _replaced(script, Head(status, phrase(status), fields), body, HowItEnds.KEEP_OPEN)
@@ -74,6 +78,7 @@ def inform(script: Script, status: int) -> Script:
 @fault("Content-Type", "text/html")
 def set_header(script: Script, name: str, value: str) -> Script:
     """Give a header another value, or add it."""
+    _refuse_unwritable(value)
     return with_head(script, head_of(script).with_header(name, value))
 
 
@@ -89,6 +94,7 @@ def drop_header(script: Script, name: str) -> Script:
 @fault("Content-Length", "5")
 def add_header(script: Script, name: str, value: str) -> Script:
     """Add a line for a header, beside one that may be there."""
+    _refuse_unwritable(value)
     head = head_of(script)
     return with_head(script, replace(head, headers=(*head.headers, (name, value))))
 
@@ -119,3 +125,10 @@ def _replaced(script: Script, head: Head, body: bytes, how: HowItEnds) -> Script
     at_s = script.sends[0].at_s
     parts = (head, Raw(body)) if body and script.method != "HEAD" else (head,)
     return replace(script, sends=(Send(at_s, parts),), ending=Ending(how=how, at_s=at_s))
+
+
+def _refuse_unwritable(value: str) -> None:
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise FaultDoesNotApply(f"{value!r} cannot stand in a head: only latin-1 can") from None

@@ -103,7 +103,11 @@ def apply(script: Script, faults: Iterable[Fault]) -> Script:
 
     Raises: FaultDoesNotApply.
     """
-    return functools.reduce(lambda struck, one: one(struck), faults, script)
+    for one in faults:
+        if not isinstance(one, Fault):
+            raise TypeError(f"{one!r} is no fault; give one like close_at(after_record(3))")
+        script = one(script)
+    return script
 
 
 def _register(
@@ -115,6 +119,7 @@ def _register(
 ) -> Callable[P, Made]:
     signature = inspect.signature(function)
     own = signature.replace(parameters=list(signature.parameters.values())[1:])
+    bare = [one.replace(annotation=inspect.Parameter.empty) for one in own.parameters.values()]
 
     @functools.wraps(function)
     def make(*args: P.args, **kwargs: P.kwargs) -> Made:
@@ -128,10 +133,7 @@ def _register(
         name=function.__name__,
         group=function.__module__.rpartition(".")[2],
         summary=" ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split()),
-        parameters=", ".join(
-            name if one.default is inspect.Parameter.empty else f"{name}={one.default!r}"
-            for name, one in own.parameters.items()
-        ),
+        parameters=str(own.replace(parameters=bare, return_annotation=inspect.Signature.empty))[1:-1],
         example=example,
         plays=plays,
         make=make,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -80,8 +81,8 @@ def jitter(script: Script, most_s: float, seed: int) -> Script:
 @fault(5_000)
 def throttle(script: Script, bytes_per_s: float) -> Script:
     """Send no faster than so many bytes a second: each segment waits until those before it would have passed."""
-    if bytes_per_s <= 0:
-        raise FaultDoesNotApply(f"{bytes_per_s} bytes a second never end: give more than 0")
+    if not bytes_per_s >= 1:
+        raise FaultDoesNotApply(f"{bytes_per_s} bytes a second never end: give 1 or more")
     _refuse_empty(script)
     sizes = [len(segment.data) for segment in script.render(date="x" * 29).segments]
     passed = [sum(sizes[:index]) / bytes_per_s for index in range(len(sizes) + 1)]
@@ -103,7 +104,7 @@ def burst(script: Script, after_s: float) -> Script:
 
 @fault()
 def lock_step(script: Script) -> Script:
-    """Send nothing after a record until the client's user has been handed it."""
+    """Send nothing after a record until the client's user has been handed it, which only a run can know; or for 3 s."""
     ends = script.record_ends()
     if len(ends) < 2:
         raise FaultDoesNotApply("this script sends no two records")
@@ -135,5 +136,5 @@ def _refuse_empty(script: Script) -> None:
 
 
 def _refuse_negative(seconds: float) -> None:
-    if seconds < 0:
+    if not 0 <= seconds < math.inf:
         raise FaultDoesNotApply(f"{seconds} s cannot pass: give 0 or more")

@@ -49,6 +49,7 @@ def render(report: Report, console: Console) -> RenderableType:
     """The whole report of a run."""
     symbols = Symbols(console.encoding)
     parts: list[RenderableType] = [_grid(report.assessments, symbols), _legend(report.assessments, symbols)]
+    parts += [Text("canaries, and in how many cells each showed what it must:", style="dim")]
     parts += [_canaries(report.assessments), *_absent(report.assessments)]
     parts += [_unexpected(one) for one in report.unexpected]
     parts += [Text(f"\nknown issues: {line}", style="red") for line in report.stale]
