@@ -11,7 +11,7 @@ from harness.runner import Runner
 pytest_plugins = ["pytester"]
 
 # No deadline: a property is about what holds, not about how fast this machine is today.
-settings.register_profile("harness", deadline=None, print_blob=True)
+settings.register_profile("harness", deadline=None, print_blob=True, max_examples=60)
 settings.load_profile("harness")
 
 

@@ -78,4 +78,5 @@ def test_a_scenario_is_one_literal(copy: Path) -> None:
 def test_a_recording_is_one_file(copy: Path) -> None:
     add(copy, "fixtures/recordings/hand-written/generate-stream.ndjson")
     assert "1 recordings are good" in harness(copy, "check", "fixtures/recordings/hand-written")
-    assert "0 not as expected" in harness(copy, "run", "--client", "requests", "--ollama-version", "hand-written")
+    arguments = ("--client", "requests", "--scenario", "stream", "--scenario", "cut-inside-record")
+    assert "0 not as expected" in harness(copy, "run", *arguments, "--ollama-version", "hand-written")
