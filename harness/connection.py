@@ -32,6 +32,7 @@ class Woken(Enum):
     TIME = auto()
     LEFT = auto()  # the client closed its side, or is gone
     STOP = auto()  # the server is stopping
+    OTHER = auto()  # another socket, waited for besides, is ready
 
 
 class Left(Exception):
@@ -94,6 +95,18 @@ class Connection:
         del self._buffer[: body.size]
         return head, body.data
 
+    def peek(self, size: int) -> bytes:
+        """What has come and was not read yet, once it is so many bytes, or no more will come."""
+        while len(self._buffer) < size and self._more():
+            pass
+        return bytes(self._buffer)
+
+    def take(self, size: int | None = None) -> bytes:
+        """Read so many bytes of what has come already, or all of it."""
+        data = bytes(self._buffer[:size])
+        del self._buffer[: len(data)]
+        return data
+
     def _more(self) -> bool:
         """Wait for more bytes; False if there will be none."""
         if self._client_left or self._wait(None) is Woken.STOP:
@@ -130,6 +143,25 @@ class Connection:
         """What has happened meanwhile: the client has left, the server stops, or nothing (TIME)."""
         woken = self._wait(0.0)
         return Woken.TIME if woken is Woken.LEFT and self._receive() else woken
+
+    def wait_beside(
+        self, other: socket.socket, *, events: int = selectors.EVENT_READ, timeout_s: float | None = None
+    ) -> Woken:
+        """Wait until another socket is ready (OTHER), unless the client leaves, the server stops, or time is over."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._selector.register(other, events, Woken.OTHER)
+        try:
+            while (remaining := None if deadline is None else deadline - time.monotonic()) is None or remaining > 0:
+                reasons = {key.data for key, _ in self._selector.select(remaining)}
+                if Woken.STOP in reasons:
+                    return Woken.STOP
+                if Woken.LEFT in reasons and not self._receive():
+                    return Woken.LEFT
+                if Woken.OTHER in reasons:
+                    return Woken.OTHER
+            return Woken.TIME
+        finally:
+            self._selector.unregister(other)
 
     def wait_for_bytes(self) -> None:
         """Wait a while for the client to say something, and leave it unread."""

@@ -7,6 +7,7 @@ HarnessError                  what the user asked for cannot be done; the messag
 ├── UnknownName               no client, scenario, recording or version of that name: offers the nearest
 ├── PortInUse                 the server's address is taken or not allowed
 ├── ResultsError              a results file is incomplete, corrupt or of another schema
+├── RegistryError             Windows' proxy settings of the user cannot be read, changed or put back
 └── ExpectationError          known_issues.toml says something that cannot be meant
 ProtocolError                 bytes on a socket are no HTTP/1.1 message (RFC 9112); never the user's doing
 """
@@ -60,6 +61,10 @@ class PortInUse(HarnessError):
 
 class ResultsError(HarnessError):
     """A results file is incomplete, corrupt or of another schema, so nothing may be concluded from it."""
+
+
+class RegistryError(HarnessError):
+    """The proxy settings of this machine's user cannot be read, changed or put back."""
 
 
 class ExpectationError(HarnessError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,12 +10,13 @@ from harness.clients.base import Job
 from harness.journal import EndedBy, Entry, Journal
 from harness.matrix import ELSEWHERE, Cell
 from harness.reference import Reference
+from harness.routing.way import Way
 from harness.script import HowItEnds, Rendered, Script
 from harness.server import FakeOllama
 from harness.verdict import Crashed, Ended, Failed, Judgement, Outcome, Raised, Stopped, Unsupported, judge
 from harness.worker_process import Handed, WorkerProcess
 
-__all__ = ["Exchange", "exchange", "untried"]
+__all__ = ["Exchange", "exchange", "problem_of", "untried"]
 
 #: How long a request may be on its way.
 _ARRIVES_S = 1.0
@@ -28,7 +29,10 @@ _IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """What was to be played, what was, what the client handed out, and the judgement."""
+    """What was to be played, what was, what the client handed out, and the judgement.
+
+    `way` is which way the request went, where that was looked at, and `predicted` which way the doctor says it goes.
+    """
 
     script: Script
     entries: tuple[Entry, ...]
@@ -36,6 +40,8 @@ class Exchange:
     reference: Reference
     outcome: Outcome
     judgement: Judgement
+    way: Way | None = None
+    predicted: Way | None = None
 
 
 def exchange(
@@ -78,7 +84,7 @@ def exchange(
         ending=handed.ending if problem is None else Failed(problem),
         requests=len(entries),
         connections=len({entry.connection for entry in entries}),
-        misrouted=any(entry.head is not None and "://" in entry.head.target for entry in entries),
+        misrouted=_misrouted(entries),
         overreach=_overreach(earlier, entries, script),
         leaked=leaked,
         withheld=next((entry.withheld for entry in entries if entry.withheld), None),
@@ -113,6 +119,11 @@ def _overreach(earlier: tuple[Entry, ...], entries: tuple[Entry, ...], script: S
     return ""
 
 
+def _misrouted(entries: tuple[Entry, ...]) -> str:
+    absolute = any(entry.head is not None and "://" in entry.head.target for entry in entries)
+    return "the request was meant for a proxy, and there is none" if absolute else ""
+
+
 def _redirects(script: Script) -> bool:
     return script.head is not None and script.head.header("location") is not None
 
@@ -123,6 +134,11 @@ def _problem(journal: Journal, entries: tuple[Entry, ...], script: Script, job: 
         return None
     if not journal.connections:
         return "the client never connected"
+    return problem_of(entries, script, job)
+
+
+def problem_of(entries: Sequence[Entry], script: Script, job: Job) -> str | None:
+    """Where the server did not do to these requests what was planned; None if it did."""
     answered = [entry for entry in entries if entry.answered_by != "nothing"]
     if not answered and not job.continues:  # a request on a connection that is dead, or poisoned, never arrives
         lines = ", ".join(entry.request_line for entry in entries) or "none"

@@ -29,7 +29,10 @@ _NEVER_EXPECTED = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownIssue:
-    """One entry; `place` is where it stands: file and line."""
+    """One entry; `place` is where it stands: file and line.
+
+    In environments, `hosts` narrows it to these forms of URL.
+    """
 
     clients: tuple[str, ...]
     scenarios: tuple[str, ...]
@@ -38,10 +41,11 @@ class KnownIssue:
     link: str
     review: date
     place: str
+    hosts: tuple[str, ...] = ()
 
-    def covers(self, client: str, scenario: str, *, gating: bool) -> bool:
+    def covers(self, client: str, scenario: str, host: str = "", *, gating: bool) -> bool:
         """Whether the entry speaks of such a cell. It never speaks of one that does not gate, or of a canary."""
-        named = client in self.clients and scenario in self.scenarios
+        named = client in self.clients and scenario in self.scenarios and (not self.hosts or host in self.hosts)
         return named and gating and not clients()[client].is_canary
 
 
@@ -56,7 +60,8 @@ class Assessment:
 
     @property
     def met(self) -> bool:
-        return self.expected in (None, self.result.verdict)
+        """Whether it is as expected, and went the way that the doctor predicts."""
+        return self.expected in (None, self.result.verdict) and self.result.predicted in (None, self.result.way)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +127,17 @@ def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verd
         return earns.get(result.scenario, earns.get(None)), None
     if result.verdict is Verdict.UNSUPPORTED or (not result.gating and result.verdict is not Verdict.INCONCLUSIVE):
         return None, None
-    covering = (one for one in issues if one.covers(result.client, result.scenario, gating=result.gating))
+    covering = (one for one in issues if one.covers(result.client, result.scenario, result.host, gating=result.gating))
     issue = next(covering, None)
     return (issue.verdict, issue) if issue else (Verdict.PASS, None)
 
 
 def assess(results: Sequence[Result], issues: Sequence[KnownIssue], *, full: bool, today: date) -> Report:
-    """Hold a run against what is expected. On a `full` run every pair of every entry must match something."""
+    """Hold a run against what is expected.
+
+    On a `full` run, of all clients and recordings, every pair of an entry whose scenario was run must match something.
+    """
+    ran = {one.scenario for one in results}
     assessments, matched, untried = [], set[tuple[str, str, str]](), set[tuple[str, str]]()
     for one in results:
         expected, issue = expected_verdict(one, issues)
@@ -145,12 +154,14 @@ def assess(results: Sequence[Result], issues: Sequence[KnownIssue], *, full: boo
             f"{one.place}: {client} in {scenario} matches no cell; take it out"
             for one in issues
             for client, scenario in product(one.clients, one.scenarios)
-            if (one.place, client, scenario) not in matched and (client, scenario) not in untried
+            if scenario in ran and (one.place, client, scenario) not in matched and (client, scenario) not in untried
         ]
     return Report(tuple(assessments), tuple(stale))
 
 
 def _advice(result: Result, expected: Verdict | None, issue: KnownIssue | None) -> str:
+    if result.predicted not in (None, result.way):
+        return f"it went {result.way}, the doctor says {result.predicted}: harness/routing/ errs"
     if expected in (None, result.verdict) or clients()[result.client].is_canary:
         return ""
     if issue is None:
@@ -168,8 +179,8 @@ def _issue(entry: dict[str, Any], place: str) -> KnownIssue:
     for name, kind in fields.items():
         if type(entry.get(name)) is not kind or not entry[name]:
             raise ExpectationError(f"{place}: {name} is missing or no {kind.__name__}")
-    for name in entry.keys() - fields.keys():
-        raise ExpectationError(f"{place}: {name} is no field of an entry; known are {', '.join(fields)}")
+    for name in entry.keys() - fields.keys() - {"hosts"}:
+        raise ExpectationError(f"{place}: {name} is no field of an entry; known are {', '.join(fields)}, hosts")
     for kind_name, known in (("client", clients()), ("scenario", SCENARIOS)):
         for name in entry[f"{kind_name}s"]:
             if name not in known:
@@ -187,4 +198,22 @@ def _issue(entry: dict[str, Any], place: str) -> KnownIssue:
         link=entry["link"],
         review=entry["review"],
         place=place,
+        hosts=_hosts(entry, place),
     )
+
+
+def _hosts(entry: dict[str, Any], place: str) -> tuple[str, ...]:
+    """The forms of URL that an entry is about.
+
+    Raises: ExpectationError.
+    """
+    hosts = entry.get("hosts", [])
+    known = {host for name in entry["scenarios"] for host in _hosts_of(name)}
+    if not isinstance(hosts, list) or not known.issuperset(hosts):
+        raise ExpectationError(f"{place}: hosts is no list of hosts of these scenarios: {', '.join(sorted(known))}")
+    return tuple(hosts)
+
+
+def _hosts_of(name: str) -> tuple[str, ...]:
+    environment = SCENARIOS[name].environment
+    return () if environment is None else environment.hosts

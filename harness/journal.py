@@ -15,7 +15,7 @@ from enum import StrEnum
 from harness.http1 import RequestHead
 from harness.script import HowItEnds
 
-__all__ = ["EndedBy", "Entry", "Journal"]
+__all__ = ["EndedBy", "Entry", "Journal", "Protocol"]
 
 
 class EndedBy(StrEnum):
@@ -24,6 +24,17 @@ class EndedBy(StrEnum):
     SERVER = "server"  # the script came to its end
     CLIENT = "client"  # the client left before
     STOP = "stop"  # the server was stopped before
+
+
+class Protocol(StrEnum):
+    """In which words a server or a proxy was asked."""
+
+    HTTP = "http"  # origin form (RFC 9112 section 3.2.1), as a server is asked
+    ABSOLUTE = "absolute"  # absolute form (RFC 9112 section 3.2.2), as a proxy is asked
+    CONNECT = "connect"  # CONNECT (RFC 9110 section 9.3.6)
+    TLS = "tls"  # a TLS hello (RFC 8446 section 4.1.2)
+    SOCKS4 = "socks4"  # SOCKS 4 or 4a
+    SOCKS5 = "socks5"  # RFC 1928
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +48,8 @@ class Entry:
     connection ended (or was left), once `ended_by` is set; `client_left_s` when the client closed its side.
     In lock-step `handed_out` counts the records that the client's user has and `awaited` those that the server waits
     for; `withheld` is the first record that was handed out only after later bytes had been sent.
+    `protocol` is how a proxy was asked, and `target` the host:port that it was asked for; what is no HTTP has no head,
+    and its first bytes are the body.
     """
 
     connection: int
@@ -55,6 +68,8 @@ class Entry:
     handed_out: int = 0
     awaited: int = 0
     withheld: int | None = None
+    protocol: Protocol = Protocol.HTTP
+    target: str = ""
 
     @property
     def request_line(self) -> str:

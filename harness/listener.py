@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import selectors
 import socket
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Callable
 
 from harness.errors import PortInUse
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "has_ipv6"]
 
 
 #: How long a connection may take to notice a stop; all but a blocked write notice at once.
@@ -70,6 +71,16 @@ class Listener:
         thread = threading.Thread(target=self._handle, args=(connection, self._stop), daemon=True)
         self._threads[thread] = connection
         thread.start()
+
+
+@functools.cache
+def has_ipv6() -> bool:
+    """Whether this machine has ::1."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
 
 
 def _bind(host: str, port: int, *, exclusive: bool) -> socket.socket:

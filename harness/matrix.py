@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.clients import Client, client, clients
+from harness.environments import OLLAMA_HOST
 from harness.errors import HarnessError, UnknownName
 from harness.faults import apply
 from harness.library import Library
 from harness.recording import Recording
 from harness.reference import Layer, Reference, redirected, reference
+from harness.routing.required import Required, required
+from harness.routing.way import Way
 from harness.scenarios import SCENARIOS, Requirement, Scenario, scenario
 from harness.script import Script
 
@@ -25,16 +28,18 @@ _GRACE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One client in one scenario on one recording."""
+    """One client in one scenario on one recording; in an environment, with one form of URL."""
 
     client: Client
     scenario: Scenario
     recording: Recording
+    host: str = ""
 
     @property
     def id(self) -> str:
-        """`<client>/<scenario>/<ollama version>/<recording>`."""
-        return f"{self.client.name}/{self.scenario.name}/{self.recording.id}"
+        """`<client>/<scenario>/<ollama version>/<recording>`, and `@<host>` in an environment."""
+        at = f"@{self.host}" if self.host else ""
+        return f"{self.client.name}/{self.scenario.name}/{self.recording.id}{at}"
 
     @property
     def layer(self) -> Layer:
@@ -43,9 +48,20 @@ class Cell:
 
     @property
     def requirement(self) -> Requirement:
-        """The scenario's; but OBSERVE where it asks Ollama's protocol of an HTTP library."""
+        """The scenario's; but OBSERVE where it asks Ollama's protocol of an HTTP library, or the settings no way."""
+        if self.scenario.environment is not None and self.required.way is None:
+            return Requirement.OBSERVE
         above = self.scenario.layer is Layer.OLLAMA and self.client.layer is Layer.HTTP
         return Requirement.OBSERVE if above else self.scenario.requirement
+
+    @property
+    def required(self) -> Required:
+        """Which way the settings of the environment ask the request to go."""
+        environment = self.scenario.environment
+        assert environment is not None
+        if environment.disputed:
+            return Required(None, environment.disputed, "")
+        return required(environment.settings(), environment.url(self.host) or "http://127.0.0.1:11434")
 
     @property
     def gating(self) -> bool:
@@ -87,27 +103,38 @@ def plan(
     scenario_names: Sequence[str] = (),
     recording_names: Sequence[str] = (),
     versions: Sequence[str] = (),
+    environments: bool = False,
 ) -> list[Cell]:
-    """The cells of a run, sorted by id. Nothing named means all (of versions: the newest). Canaries always run.
+    """The cells of a run, sorted by id. Nothing named means all that run by default (of versions: the newest), or all
+    `environments`. Canaries always run.
 
     Raises: UnknownName, FaultDoesNotApply, HarnessError (nothing is left).
     """
     chosen_versions = [library.version(name) for name in versions] or [library.newest]
     chosen_clients = [client(name) for name in client_names] or [c for c in clients().values() if not c.is_canary]
     canaries = [c for c in clients().values() if c.is_canary and c not in chosen_clients]
-    chosen_scenarios = [scenario(name) for name in scenario_names] or list(SCENARIOS.values())
+    chosen_scenarios = [scenario(name) for name in scenario_names] or [
+        one for one in SCENARIOS.values() if (one.environment is not None if environments else one.by_default)
+    ]
     names = {name for v in chosen_versions for name in library.names(v, ["*"])}
     for name in recording_names:
         if name not in names:
             raise UnknownName("recording", name, names)
     cells = [
-        Cell(one, each, library.get(f"{version}/{name}"))
+        Cell(one, each, library.get(f"{version}/{name}"), host)
         for version in chosen_versions
         for each in chosen_scenarios
         for name in library.names(version, each.recordings)
         if not recording_names or name in recording_names
         for one in (*chosen_clients, *canaries)
         if one.earns is None or None in one.earns or each.name in one.earns
+        for host in (each.environment.hosts if each.environment else ("",))
+        if host != OLLAMA_HOST or (one.layer is Layer.OLLAMA and not one.is_canary)
+    ]
+    cells = [
+        one
+        for one in cells
+        if not (one.client.is_canary and one.scenario.environment and one.required.way is Way.PROXIED)
     ]
     if not any(one.client in chosen_clients for one in cells):
         raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
@@ -121,14 +148,22 @@ def cell(library: Library, id_: str) -> Cell:
 
     Raises: UnknownName, HarnessError.
     """
+    id_, _, host = id_.partition("@")
     match id_.split("/", 2):
         case [client_name, scenario_name]:
             first = library.names(library.newest, scenario(scenario_name).recordings)[0]
-            return cell(library, f"{client_name}/{scenario_name}/{library.newest}/{first}")
+            return cell(library, f"{client_name}/{scenario_name}/{library.newest}/{first}@{host}")
         case [client_name, scenario_name, recording_id]:
             one = Cell(client(client_name), scenario(scenario_name), library.get(recording_id))
+            if one.scenario.environment is not None:
+                hosts = one.scenario.environment.hosts
+                one = replace(one, host=host or hosts[0])
+                if one.host not in hosts:
+                    raise UnknownName(f"host in {scenario_name}", host, hosts)
         case _:
-            raise HarnessError(f"{id_!r} names no cell; write CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING")
+            raise HarnessError(
+                f"{id_!r} names no cell; write CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING[@HOST]"
+            )
     names = library.names(recording_id.rpartition("/")[0], one.scenario.recordings)
     if one.recording.name not in names:
         raise UnknownName(f"recording in scenario {scenario_name}", one.recording.name, names)

@@ -9,7 +9,7 @@ from harness.connection import Connection, Left, Woken
 from harness.journal import EndedBy, Entry, Journal
 from harness.script import HOLD_LIMIT_S, Ending, HowItEnds, Segment
 
-__all__ = ["play"]
+__all__ = ["ended_early", "play"]
 
 #: In lock-step: how long a record may stay away before it counts as kept back. Then the rest is sent at once.
 LOCK_STEP_LIMIT_S = 3.0
@@ -31,28 +31,22 @@ def play(
     generation in Ollama.
     """
 
-    def ended_early(woken: Woken) -> bool:
-        if woken is Woken.LEFT:
-            journal.left(entry)
-        if woken in _ENDED_EARLY:
-            connection.dispose()
-            journal.settle(entry, HowItEnds.CLOSE, _ENDED_EARLY[woken])
-            return True
-        return False
+    def ended(woken: Woken) -> bool:
+        return ended_early(connection, woken, entry=entry, journal=journal)
 
     send, sent, clock, arrived_s = connection.send, entry.sent, time.monotonic, entry.arrived_s
     try:
         for at_s, data, awaits in segments:
-            if at_s > 0 and ended_early(connection.wait_until(arrived_s + at_s)):
+            if at_s > 0 and ended(connection.wait_until(arrived_s + at_s)):
                 return False
-            if awaits > entry.handed_out and ended_early(_await_record(connection, entry, journal, awaits)):
+            if awaits > entry.handed_out and ended(_await_record(connection, entry, journal, awaits)):
                 return False
             send(data)
             sent.append((clock() - arrived_s, data))
     except Left:
-        ended_early(Woken.LEFT)
+        ended(Woken.LEFT)
         return False
-    if ending.at_s > 0 and ended_early(connection.wait_until(arrived_s + ending.at_s)):
+    if ending.at_s > 0 and ended(connection.wait_until(arrived_s + ending.at_s)):
         return False
     match ending.how:
         case HowItEnds.KEEP_OPEN:
@@ -80,6 +74,17 @@ def play(
             connection.dispose()
             # The script is over once nothing more is sent: that the client leaves is the end it asked for.
             journal.settle(entry, ending.how, EndedBy.STOP if woken is Woken.STOP else EndedBy.SERVER)
+    return False
+
+
+def ended_early(connection: Connection, woken: Woken, *, entry: Entry, journal: Journal) -> bool:
+    """Whether this is the client leaving or the server stopping; then the connection is let go of, which is noted."""
+    if woken is Woken.LEFT:
+        journal.left(entry)
+    if woken in _ENDED_EARLY:
+        connection.dispose()
+        journal.settle(entry, HowItEnds.CLOSE, _ENDED_EARLY[woken])
+        return True
     return False
 
 

@@ -55,7 +55,8 @@ class Header:
 class Result:
     """One cell. `end` is what a perfect client sees, `due` and `got` count records (`got` is None after an RST).
 
-    `requests` and `connections` count what reached the server in all exchanges of the cell.
+    `requests` and `connections` count what reached the server in all exchanges of the cell. In an environment, `host`
+    is the host of the URL, `way` which way the request went, and `predicted` which way the doctor says that it goes.
     """
 
     client: str
@@ -72,10 +73,13 @@ class Result:
     connections: int = 0
     raised: str | None = None
     message: str | None = None
+    host: str = ""
+    way: str | None = None
+    predicted: str | None = None
 
     @property
     def cell(self) -> str:
-        return f"{self.client}/{self.scenario}/{self.recording}"
+        return f"{self.client}/{self.scenario}/{self.recording}" + (f"@{self.host}" if self.host else "")
 
     @property
     def gating(self) -> bool:
@@ -184,6 +188,9 @@ def result(run: CellRun) -> Result:
         connections=len({entry.connection for one in run.exchanges for entry in one.entries}),
         raised=raised.types[0] if raised else None,
         message=_quiet(raised.message) if raised else None,
+        host=cell.host,
+        way=decisive.way,
+        predicted=decisive.predicted if decisive.way else None,
     )
 
 

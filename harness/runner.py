@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Self
 
 from harness.clients.base import Job
-from harness.environments import clean_environment
+from harness.environments import Environment, clean_environment
 from harness.exchange import Exchange, exchange, untried
+from harness.journey import Surroundings, impossible
 from harness.matrix import ELSEWHERE, Cell
 from harness.probe import NO_RESETS, resets_are_real
 from harness.script import HowItEnds
@@ -48,17 +49,19 @@ class CellRun:
 
 
 class Runner:
-    """Runs cells with `jobs` at a time; a context manager that leaves no process behind."""
+    """Runs cells with `jobs` at a time; a context manager that leaves no process behind.
 
-    def __init__(self, *, jobs: int = 4) -> None:
-        self.jobs = jobs
+    With `touch_registry` environments of Windows are made in the real registry, which is put back.
+    """
+
+    def __init__(self, *, jobs: int = 4, touch_registry: bool = False) -> None:
+        self.jobs, self._touch_registry = jobs, touch_registry
         self.versions: dict[str, str] = {}
         self._idle: dict[str, list[WorkerProcess]] = {}
         self._all: list[WorkerProcess] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._home = tempfile.TemporaryDirectory(prefix="ollama-harness-")
-        self._environment = clean_environment(Path(self._home.name))
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +104,10 @@ class Runner:
 
     def run_cell(self, cell: Cell) -> CellRun:
         """Run one cell, and judge it."""
+        if cell.scenario.environment is not None:
+            runs: list[CellRun] = []
+            self._run_environment(cell.scenario.environment, [cell], runs.append)
+            return runs[0]
         scenario, scripts, nested = cell.scenario, cell.scripts(), cell.scenario.meanwhile_after is not None
         if not resets_are_real() and any(script.ending.how is HowItEnds.RESET for script in scripts):
             return CellRun(cell, (untried(cell, scripts[0], NO_RESETS),))
@@ -110,6 +117,7 @@ class Runner:
 
             def run(number: int, meanwhile: Callable[[], Exchange] | None = None) -> Exchange:
                 job = Job(
+                    client=cell.client.name,
                     url=server.url,
                     request=cell.recording.request,
                     read_timeout_s=scenario.read_timeout_s,
@@ -138,10 +146,31 @@ class Runner:
         return CellRun(cell, tuple(exchanges))
 
     def _run_batch(self, batch: list[Cell], done: Callable[[CellRun], None]) -> None:
+        environment = batch[0].scenario.environment
+        if environment is not None:
+            self._run_environment(environment, batch, done)
+            return
         for cell in batch:
             if self._stopped.is_set():
                 return
             done(self.run_cell(cell))
+
+    def _run_environment(self, environment: Environment, cells: list[Cell], done: Callable[[CellRun], None]) -> None:
+        """All cells of one environment, in one process that is born into it."""
+        possible = [cell for cell in cells if impossible(cell) is None]
+        for cell in cells:
+            if (reason := impossible(cell)) is not None:
+                done(CellRun(cell, (untried(cell, cell.plain(), reason),)))
+        if not possible:
+            return
+        names = sorted({cell.client.name for cell in possible})
+        with Surroundings(environment, names, home=Path(self._home.name), touch=self._touch_registry) as surroundings:
+            with self._lock:
+                self.versions |= {name: version for name, version in surroundings.versions.items() if version}
+            for cell in possible:
+                if self._stopped.is_set():
+                    return
+                done(CellRun(cell, (surroundings.journey(cell),)))
 
     @contextmanager
     def _worker(self, client: str) -> Iterator[WorkerProcess]:
@@ -150,16 +179,15 @@ class Runner:
             idle = self._idle.setdefault(client, [])
             worker = idle.pop() if idle else None
         if worker is None:
-            worker = WorkerProcess(client, self._environment)
+            worker = WorkerProcess([client], clean_environment(Path(self._home.name)))
             with self._lock:
                 self._all.append(worker)
-                if worker.version:  # a canary has none, nor has a library that is missing
-                    self.versions[client] = worker.version
+                self.versions |= {name: version for name, version in worker.versions.items() if version}
         try:
             yield worker
         finally:
             with self._lock:
-                if worker.alive or worker.problem:
+                if worker.alive:
                     idle.append(worker)
                 else:
                     self._all.remove(worker)
@@ -168,11 +196,17 @@ class Runner:
 def _batches(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
     """Cells of one client, a few at a time, the clients in turn, so that each needs few processes.
 
-    Neighbours take similar times, so a batch is made of cells that lie far apart.
+    Neighbours take similar times, so a batch is made of cells that lie far apart. Cells of one environment, whatever
+    their client, are a batch of their own, and come first.
     """
     by_client: dict[str, list[Cell]] = {}
+    by_environment: dict[str, list[Cell]] = {}
     for cell in cells:
+        if cell.scenario.environment is not None:
+            by_environment.setdefault(cell.scenario.name, []).append(cell)
+            continue
         by_client.setdefault(cell.client.name, []).append(cell)
+    yield from by_environment.values()
     counts = {name: -(-len(mine) // _BATCH) for name, mine in by_client.items()}
     cut = [[mine[i :: counts[name]] for i in range(counts[name])] for name, mine in by_client.items()]
     for round_ in zip_longest(*cut):

@@ -18,12 +18,12 @@ from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
 from harness.connection import Connection
-from harness.errors import FaultDoesNotApply, ProtocolError
+from harness.errors import FaultDoesNotApply, PortInUse, ProtocolError
 from harness.faults import Fault, apply
 from harness.http1 import RequestHead
 from harness.journal import Entry, Journal
 from harness.library import Library
-from harness.listener import Listener
+from harness.listener import Listener, has_ipv6
 from harness.matching import Match, Matcher, received
 from harness.player import play
 from harness.recording import Recording
@@ -31,13 +31,16 @@ from harness.refusals import not_found, not_http
 from harness.script import Ending, HowItEnds, Rendered, Script, http_date
 from harness.wsgi import environ, segments
 
-__all__ = ["NEWEST", "FakeOllama"]
+__all__ = ["NEWEST", "FakeOllama", "pair"]
 
 NEWEST = "newest"
 
 #: Faults that strike before anything is asked, so that they strike every connection.
 _UNASKED = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
 _NOTHING = Script(method="GET", sends=(), ending=Ending(how=HowItEnds.KEEP_OPEN, at_s=0.0))
+
+#: How often a port is sought that is free on 127.0.0.1 and on ::1.
+_TRIES = 20
 
 #: How many rendered scripts a server keeps.
 _MOST_RENDERED = 64
@@ -313,6 +316,26 @@ class FakeOllama(HTTPServer):
                 return None
             self.log.append((request, response))
         return response
+
+
+def pair(*, ipv6: bool = True, version: str | None = None) -> list[FakeOllama]:
+    """A running server on 127.0.0.1 and, with `ipv6` where this machine has it, another on the same port of ::1.
+
+    Raises: PortInUse, if no port is free on both.
+    """
+    for _ in range(_TRIES):
+        four = FakeOllama(version=version)
+        four.start()
+        if not ipv6 or not has_ipv6():
+            return [four]
+        six = FakeOllama("::1", four.port, version=version)
+        try:
+            six.start()
+        except PortInUse:
+            four.stop()
+            continue
+        return [four, six]
+    raise PortInUse("no port is free on both 127.0.0.1 and ::1; close some programs and try again")
 
 
 @functools.cache

@@ -4,8 +4,10 @@
 
     inconclusive  the harness itself failed                                                             harm –
     unsupported   the adapter says that this client has no such operation                               harm –
-    misrouted     the request went through a proxy that the settings exclude                            harm 5
-    crash         the client's process died                                                             harm 4
+    misrouted     the request went through a proxy that the settings exclude, or past one that they
+                  require                                                                               harm 5
+    crash         the client's process died, or the client cannot be imported or made because of a
+                  setting that does not concern the request                                             harm 4
     hang          no end by the deadline                                                                harm 4
     silent-loss   ended normally although the answer was not complete, or records are missing           harm 5
     corrupt       handed out something that is not a prefix of the reference's records                  harm 6
@@ -99,10 +101,14 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The client raised. `types` are the qualified names of the exception's classes, most derived first."""
+    """The client raised. `types` are the qualified names of the exception's classes, most derived first.
+
+    `made`: it had been imported and constructed by then.
+    """
 
     types: tuple[str, ...]
     message: str
+    made: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +148,16 @@ class Outcome:
 
     `requests` and `connections` count what reached the server. `overreach` says what the client sent though it must
     not. `leaked`: the connection of an answer that nobody reads any more stayed open. `withheld` is the record that was
-    handed out only after later bytes (None: there was none).
+    handed out only after later bytes (None: there was none). `misrouted` says which way the request went though it
+    must not; `stillborn`: the client could not be imported or made, for a setting that does not concern the request.
     """
 
     records: tuple[Any, ...]
     ending: Ending
     requests: int = 0
     connections: int = 0
-    misrouted: bool = False
+    misrouted: str = ""
+    stillborn: bool = False
     overreach: str = ""
     leaked: bool = False
     withheld: int | None = None
@@ -172,7 +180,11 @@ def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: f
         case Unsupported(reason):
             return Judgement(Verdict.UNSUPPORTED, reason)
         case _ if outcome.misrouted:
-            return Judgement(Verdict.MISROUTED, "the request was meant for a proxy")
+            return Judgement(Verdict.MISROUTED, outcome.misrouted)
+        case Raised(types) if outcome.stillborn:
+            return Judgement(
+                Verdict.CRASH, f"raised {types[0]} when it was made, for what does not concern the request"
+            )
         case Crashed(exit_code):
             return Judgement(Verdict.CRASH, f"the client's process died with exit code {exit_code}")
         case Hung(deadline_s):

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.clients.base import Job
+from harness.standins import World
 from harness.verdict import Crashed, Ended, Ending, Failed, Hung, Raised, Stopped, Unsupported
 
 __all__ = ["Handed", "WorkerProcess"]
@@ -23,44 +24,50 @@ _STARTUP_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What a client handed out in one exchange: (seconds, record) pairs, and how it ended."""
+    """What a client handed out in one exchange: (seconds, record) pairs, and how it ended.
+
+    `tried` is where it connected to, or tried to: (host, port).
+    """
 
     records: tuple[tuple[float, Any], ...]
     ending: Ending
+    tried: tuple[tuple[str, int], ...] = ()
 
 
 class WorkerProcess:
-    """One process of one client, spawned once and reused until it hangs or dies."""
+    """One process for some clients, spawned once and reused until one of them hangs or dies.
 
-    def __init__(self, client: str, environment: Mapping[str, str]) -> None:
+    `variables` are all that it is born with, and `world` is what it finds.
+    """
+
+    def __init__(self, clients: Sequence[str], variables: Mapping[str, str], world: World | None = None) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.worker", client],
+            [sys.executable, "-m", "harness.worker", json.dumps((world or World()).to_json()), *clients],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=dict(environment),
+            env=dict(variables),
             **_own_group(),
         )
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.version = ""
-        self.problem: Ending | None = None  # why this worker cannot take jobs
+        self.versions: dict[str, str] = {}
+        self._missing: dict[str, str] = {}
+        self._problem: Ending | None = None  # why this worker cannot take jobs
         try:
             first = self._next(time.monotonic() + _STARTUP_S)
         except TimeoutError:
             first = None
         if first is None:
-            self.problem = Failed("the client's process did not start")
-        elif "missing" in first:
-            self.problem = Unsupported(first["missing"])
+            self._problem = Failed("the client's process did not start")
         else:
-            self.version = first["ready"]["version"]
+            self.versions, self._missing = first["ready"], first["missing"]
 
     @property
     def alive(self) -> bool:
         """Whether it can take another job."""
-        return self._process.poll() is None
+        return self._problem is None and self._process.poll() is None
 
     def exchange(
         self,
@@ -75,11 +82,14 @@ class WorkerProcess:
         `handed_out` is called with the number of records so far whenever the client hands one out, `meanwhile` in the
         middle of a job that lets another one go before.
         """
-        if self.problem is not None:
-            return Handed((), self.problem)
+        if self._problem is not None:
+            return Handed((), self._problem)
+        if job.client in self._missing:
+            return Handed((), Unsupported(self._missing[job.client]))
         deadline = time.monotonic() + deadline_s
         records: list[tuple[float, Any]] = []
         ending: Ending | None = None
+        tried: tuple[tuple[str, int], ...] = ()
         if not self._write(job):
             ending = self._died()
         while ending is None:
@@ -100,7 +110,8 @@ class WorkerProcess:
                 handed_out(len(records))
             else:
                 ending = _ending(message)
-        return Handed(tuple(records), ending)
+                tried = tuple((host, port) for host, port in message["tried"])
+        return Handed(tuple(records), ending, tried)
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
@@ -161,7 +172,7 @@ def _ending(message: dict[str, Any]) -> Ending:
         case "ended":
             return Ended()
         case "raised":
-            return Raised(tuple(message["types"]), message["message"])
+            return Raised(tuple(message["types"]), message["message"], made=message["made"])
         case "unsupported":
             return Unsupported(message["reason"])
         case "stopped":

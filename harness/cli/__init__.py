@@ -11,6 +11,7 @@ import click
 
 from harness import __version__
 from harness.cli.check import check
+from harness.cli.doctor import doctor
 from harness.cli.listing import list_
 from harness.cli.prove import prove_
 from harness.cli.report import report
@@ -28,7 +29,7 @@ def commands() -> None:
     """Plays recorded Ollama streams, whole and broken, to client libraries and judges what they make of them."""
 
 
-for command in (run, report, show, list_, prove_, check, serve):
+for command in (run, report, show, list_, prove_, check, doctor, serve):
     commands.add_command(command)
 
 

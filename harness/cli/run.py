@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from harness import expectations
+from harness import expectations, windows_registry
 from harness.cli.output import progress_console
 from harness.cli.report import known_issues_option, print_report
 from harness.library import Library, fixtures
 from harness.matrix import plan
 from harness.results import Writer, fingerprint, result
 from harness.runner import CellRun, Runner
+from harness.scenarios import scenario
 
 __all__ = ["run"]
 
@@ -38,6 +39,10 @@ _JOBS = min(16, 6 * (os.cpu_count() or 2))
     show_default=True,
     help="Where results.ndjson goes.",
 )
+@click.option("--environments", is_flag=True, help="Every environment instead: which way does each client go?")
+@click.option(
+    "--touch-registry", is_flag=True, help="Set the real Windows registry for it, and put it back (not a stand-in)."
+)
 @known_issues_option
 def run(
     *,
@@ -47,6 +52,8 @@ def run(
     versions: tuple[str, ...],
     jobs: int,
     out: Path,
+    environments: bool,
+    touch_registry: bool,
     known_issues: Path | None,
 ) -> None:
     """Play every scenario to every client, judge each, and print the grid.
@@ -56,7 +63,15 @@ def run(
     """
     issues = expectations.load(known_issues or fixtures() / expectations.FILE)
     library = Library()
-    cells = plan(library, client_names=clients, scenario_names=scenarios, recording_names=recordings, versions=versions)
+    cells = plan(
+        library,
+        client_names=clients,
+        scenario_names=scenarios,
+        recording_names=recordings,
+        versions=versions,
+        environments=environments,
+    )
+    touch = windows_registry.may_touch(asked=touch_registry)
     hashes = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
     writer = Writer(out, planned=len(cells), recordings=hashes)
     progress = Progress(
@@ -69,7 +84,7 @@ def run(
         disable=not sys.stderr.isatty(),
     )
     try:
-        with Runner(jobs=jobs) as runner, progress:
+        with Runner(jobs=jobs, touch_registry=touch) as runner, progress:
             task = progress.add_task("", total=len(cells))
 
             def done(cell_run: CellRun) -> None:
@@ -84,7 +99,10 @@ def run(
         writer.abandon()
         click.echo(f"interrupted; what was run so far is in {writer.partial}, and is no whole result", err=True)
         sys.exit(3)
-    full = not (clients or scenarios or recordings or versions)
+    full = not (clients or recordings or versions)
     exit_code = print_report(results, issues, full=full)
+    for name in scenarios if len(scenarios) == 1 else ():
+        if (environment := scenario(name).environment) is not None and environment.explains:
+            click.echo(environment.explains)
     click.echo(f"results: {writer.path}")
     sys.exit(exit_code)

@@ -22,16 +22,21 @@ __all__ = ["Client", "Contract", "Exchange", "Job", "Layer", "Session", "nothing
 class Job:
     """One request that a client is to make. `url` is the server's, without a path; waits are in seconds.
 
+    An empty `url` stands for what the client takes from OLLAMA_HOST. Without `trust_env` it is told to ignore the
+    network settings of the machine.
+
     After `stop_after` records the client's user takes no more; after `meanwhile_after` the user has the next job done
     by the same session before taking the next record. A job that `continues` uses the session of the job
     before, and one that `goes_on` leaves its own to the next.
     """
 
+    client: str
     url: str
     request: Request
     read_timeout_s: float
     stop_after: int | None = None
     meanwhile_after: int | None = None
+    trust_env: bool = True
     continues: bool = False
     goes_on: bool = False
 

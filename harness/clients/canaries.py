@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from harness.clients import perfect
@@ -16,12 +17,13 @@ from harness.reference import Layer
 from harness.verdict import Verdict
 
 #: The scenarios in which canaries must show what they are.
-WHOLE, CUT, SILENT, LOCK_STEP, ABANDONED = (
+WHOLE, CUT, SILENT, LOCK_STEP, ABANDONED, EXCLUDED = (
     "stream",
     "cut-after-record",
     "cut-before-head",
     "lock-step",
     "early-break",
+    "no-proxy-list",
 )
 
 
@@ -89,6 +91,11 @@ def leaking(job: Job, _: None = None) -> Iterator[Any]:
 _kept: list[Iterator[Any]] = []
 
 
+def astray(job: Job, _: None = None) -> Iterator[Any]:
+    """Asks the proxy, whatever is excluded."""
+    yield from perfect.exchange(replace(job, url=os.environ.get("HTTP_PROXY", job.url)))
+
+
 def _canary(exchange: Exchange, earns: dict[str | None, Verdict], *, deadline_s: float | None = None) -> Client:
     return Client(
         name=f"canary-{exchange.__name__}",
@@ -109,6 +116,7 @@ CLIENTS = [
     _canary(vague, {WHOLE: Verdict.PASS, CUT: Verdict.LENIENT}),
     _canary(insistent, {WHOLE: Verdict.PASS, SILENT: Verdict.OVERREACH}),
     _canary(leaking, {WHOLE: Verdict.PASS, ABANDONED: Verdict.LEAK}),
+    _canary(astray, {WHOLE: Verdict.PASS, EXCLUDED: Verdict.MISROUTED}),
     # It hangs whatever the machine's load, so its deadline may be short.
     _canary(hanging, {WHOLE: Verdict.HANG}, deadline_s=0.5),
     _canary(crashing, {WHOLE: Verdict.CRASH}),

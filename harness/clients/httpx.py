@@ -14,13 +14,13 @@ from harness.reference import Layer
 def session(job: Job) -> AbstractContextManager[Any]:
     import httpx
 
-    return httpx.Client(timeout=job.read_timeout_s)
+    return httpx.Client(timeout=job.read_timeout_s, trust_env=job.trust_env)
 
 
 def session_async(job: Job) -> AbstractAsyncContextManager[Any]:
     import httpx
 
-    return httpx.AsyncClient(timeout=job.read_timeout_s)
+    return httpx.AsyncClient(timeout=job.read_timeout_s, trust_env=job.trust_env)
 
 
 def exchange(job: Job, client: Any) -> Iterator[Any]:

@@ -26,13 +26,13 @@ _CALLS = {
 def session(job: Job) -> AbstractContextManager[Any]:
     import ollama
 
-    return ollama.Client(host=job.url, timeout=job.read_timeout_s)
+    return ollama.Client(host=job.url or None, timeout=job.read_timeout_s, trust_env=job.trust_env)
 
 
 def session_async(job: Job) -> AbstractAsyncContextManager[Any]:
     import ollama
 
-    return ollama.AsyncClient(host=job.url, timeout=job.read_timeout_s)
+    return ollama.AsyncClient(host=job.url or None, timeout=job.read_timeout_s, trust_env=job.trust_env)
 
 
 def exchange(job: Job, client: Any) -> Iterator[Any]:

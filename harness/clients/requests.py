@@ -11,10 +11,12 @@ from harness.clients.base import Client, Contract, Job
 from harness.reference import Layer
 
 
-def session(_: Job) -> AbstractContextManager[Any]:
+def session(job: Job) -> AbstractContextManager[Any]:
     import requests
 
-    return requests.Session()
+    session = requests.Session()
+    session.trust_env = job.trust_env
+    return session
 
 
 def exchange(job: Job, session: Any) -> Iterator[Any]:

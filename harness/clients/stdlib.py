@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from harness.clients.base import Client, Contract, Job
 from harness.reference import Layer
 
 
-def exchange(job: Job, _: None) -> Iterator[Any]:
+def session(job: Job) -> AbstractContextManager[Any]:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return nullcontext(urllib.request.urlopen if job.trust_env else direct.open)
+
+
+def exchange(job: Job, urlopen: Any) -> Iterator[Any]:
     request = urllib.request.Request(job.target, job.request.content, job.headers, method=job.request.method)
     if job.request.json is not None:
         request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=job.read_timeout_s) as response:
+    with urlopen(request, timeout=job.read_timeout_s) as response:
         if job.request.streams:
             for line in response:
                 yield json.loads(line)
@@ -43,5 +49,6 @@ CLIENTS = [
             timeouts=frozenset({"builtins.TimeoutError", "urllib.error.URLError"}),
         ),
         exchange=exchange,
+        session=session,
     )
 ]

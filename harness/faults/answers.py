@@ -133,6 +133,7 @@ ANSWERS: dict[str, Answer] = {
         "ERR_CONNECT_FAIL 111",
         b"Connection to 127.0.0.1 failed. The system returned: <i>(111) Connection refused</i>",
     ),
+    "nginx-404": _nginx(404, "Not Found"),
     "nginx-413": _nginx(413, "Request Entity Too Large"),
     "nginx-502": _nginx(502, "Bad Gateway"),
     "nginx-504": _nginx(504, "Gateway Time-out"),

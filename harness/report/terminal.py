@@ -11,6 +11,7 @@ from rich.text import Text
 
 from harness.clients import clients
 from harness.expectations import Assessment, Report
+from harness.report import routes
 from harness.scenarios import GROUPS, SCENARIOS
 from harness.verdict import Verdict
 
@@ -48,7 +49,12 @@ class Symbols:
 def render(report: Report, console: Console) -> RenderableType:
     """The whole report of a run."""
     symbols = Symbols(console.encoding)
-    parts: list[RenderableType] = [_grid(report.assessments, symbols), _legend(report.assessments, symbols)]
+    parts: list[RenderableType] = []
+    real = [one for one in report.assessments if not _is_canary(one)]
+    if answers := [one for one in real if not one.result.host]:
+        parts += [_grid(answers, symbols), _legend(answers, symbols)]
+    if journeys := [one for one in real if one.result.host]:
+        parts += [Text(), routes.table(journeys), routes.legend(journeys)]
     parts += [Text("canaries, and in how many cells each showed what it must:", style="dim")]
     parts += [_canaries(report.assessments), *_absent(report.assessments)]
     parts += [_unexpected(one) for one in report.unexpected]
@@ -57,8 +63,7 @@ def render(report: Report, console: Console) -> RenderableType:
     return Group(*parts)
 
 
-def _grid(assessments: Sequence[Assessment], symbols: Symbols) -> Table:
-    real = [one for one in assessments if not _is_canary(one)]
+def _grid(real: Sequence[Assessment], symbols: Symbols) -> Table:
     columns = sorted({one.result.client for one in real})
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("scenario")
@@ -99,7 +104,7 @@ def _square(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
 
 
 def _legend(assessments: Iterable[Assessment], symbols: Symbols) -> Text:
-    seen = {one.result.verdict for one in assessments if not _is_canary(one)}
+    seen = {one.result.verdict for one in assessments}
     order = sorted(seen, key=lambda verdict: verdict.severity)
     meanings = [f"{symbols.of(verdict)} {verdict}" for verdict in order]
     meanings.append("( ) observed, not required")

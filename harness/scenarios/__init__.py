@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from harness.errors import UnknownName
-from harness.scenarios import connection, content, ends, framing, head, presets, recorded, sequence, timing
+from harness.scenarios import (
+    connection,
+    content,
+    ends,
+    environments,
+    framing,
+    head,
+    presets,
+    recorded,
+    sequence,
+    timing,
+)
 from harness.scenarios.base import Requirement, Scenario, Source
 
 __all__ = ["GROUPS", "SCENARIOS", "Requirement", "Scenario", "Source", "scenario"]
@@ -11,7 +22,7 @@ __all__ = ["GROUPS", "SCENARIOS", "Requirement", "Scenario", "Source", "scenario
 #: The groups in the order of the reports, each with its module's first line.
 GROUPS: dict[str, list[Scenario]] = {
     (module.__doc__ or "").strip(): module.SCENARIOS
-    for module in (recorded, connection, head, ends, content, framing, timing, sequence, presets)
+    for module in (recorded, connection, head, ends, content, framing, timing, sequence, presets, environments)
 }
 
 #: All scenarios by name, in the same order.

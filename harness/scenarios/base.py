@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.environments import Environment
 from harness.faults import Fault
 from harness.reference import Layer
 
@@ -52,6 +53,7 @@ class Scenario:
 
     `then` holds the faults of further exchanges that the same session makes. After `stop_after` records of the first
     the client's user takes no more; after `meanwhile_after` the second is made, whole, before the first goes on.
+    In an `environment` the client's process is born into those settings; unless `by_default` it is run when asked for.
     `speed` is how fast recordings are played (0: as fast as possible) and `read_timeout_s` the longest silence that the
     client is told to bear.
     """
@@ -68,6 +70,8 @@ class Scenario:
     source: Source | None = None
     speed: float = 0.0
     read_timeout_s: float = 10.0
+    environment: Environment | None = None
+    by_default: bool = True
 
 
 #: The two streams that every program uses, and a short one for what does not depend on the route.

@@ -9,22 +9,26 @@ from __future__ import annotations
 import os
 import site
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = ["clean_environment"]
+
+#: It hides the Windows registry too.
+_NO_PROXY = {"NO_PROXY": "*"}
 
 #: Without these a Windows process has no sockets and no temporary directory.
 _WINDOWS = ("SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT", "WINDIR", "TEMP", "TMP", "PATH")
 
 
-def clean_environment(home: Path) -> dict[str, str]:
-    """Variables for a client's process: no proxy (`NO_PROXY=*` hides the Windows registry too) and an empty home.
+def clean_environment(home: Path, settings: Mapping[str, str] = _NO_PROXY) -> dict[str, str]:
+    """Variables for a client's process: these `settings` (or no proxy at all) and an empty home.
 
     `home` is an empty directory, so that no .netrc is found.
     """
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parent.parent.parent
     environment = {
-        "NO_PROXY": "*",
+        **settings,
         "PYTHONPATH": str(package),  # so that the worker is found without installation
         "PYTHONUSERBASE": site.getuserbase(),  # packages installed with --user, although home has moved
         "HOME": str(home),

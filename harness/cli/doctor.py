@@ -1,0 +1,46 @@
+"""`ollama-harness doctor`: which way would each client go from this machine, and what mends it."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from harness.cli.output import console, json_option
+from harness.doctor import machine
+from harness.doctor.demonstration import demonstrate
+from harness.doctor.diagnosis import diagnose
+from harness.environments import environment
+from harness.report import doctor as report
+
+__all__ = ["doctor"]
+
+
+@click.command(epilog="Example: ollama-harness doctor --host http://localhost:11434")
+@click.option("--host", metavar="URL", help="The server; otherwise what OLLAMA_HOST says, or 127.0.0.1:11434.")
+@click.option("--through-proxy", is_flag=True, help="Ask the proxies too that clients would ask, for the same host.")
+@click.option("--environment", "name", metavar="NAME", help="Examine an environment of the matrix instead.")
+@json_option
+def doctor(*, host: str | None, through_proxy: bool, name: str | None, as_json: bool) -> None:
+    """Say which way each installed client goes from this machine to Ollama, by which rule, and what mends it.
+
+    Changes nothing. Sends nothing but one GET /api/version to the host, and the same to proxies with --through-proxy.
+    Exit code 0: all clients reach the server. 1: some do not. 3: nobody can tell.
+    """
+    if name is not None:
+        diagnosis = demonstrate(environment(name), host=host or "", through_proxy=through_proxy)
+    else:
+        diagnosis = diagnose(
+            machine.settings(),
+            machine.installed(),
+            url=host,
+            extras=machine.extras(),
+            through_proxy=through_proxy,
+        )
+    if as_json:
+        click.echo(json.dumps(report.to_json(diagnosis), indent=1, ensure_ascii=False))
+    else:
+        screen = console()
+        screen.print(report.render(diagnosis), width=min(screen.width, 110))
+    sys.exit(diagnosis.exit_code)

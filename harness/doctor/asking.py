@@ -1,0 +1,144 @@
+"""Who is there: one GET for /api/version by a plain socket, or no more than a connection that is opened and closed."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from harness.errors import ProtocolError
+from harness.http1 import read_body, read_response_head
+
+__all__ = ["Answer", "Kind", "addresses", "ask", "ask_through", "knock"]
+
+#: How long to wait for a connection, and then for each piece of the answer.
+PATIENCE_S = 3.0
+
+_MAX_BYTES = 256 * 1024
+_PORTS = {"http": 80, "https": 443}
+
+
+class Kind(StrEnum):
+    """What came back."""
+
+    OLLAMA = "ollama"  # a version of Ollama
+    OTHER = "other"  # HTTP, but no Ollama
+    NO_HTTP = "no-http"  # bytes that are no HTTP, or a connection that was closed without any
+    SILENT = "silent"  # connected, and nothing more
+    OPEN = "open"  # connected, and nothing was asked
+    REFUSED = "refused"  # nobody listens
+    UNREACHABLE = "unreachable"  # no way there, or no such name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an address answered; `says` is Ollama's version, the status line, or the system's error."""
+
+    address: str
+    port: int
+    kind: Kind
+    says: str = ""
+    status: int | None = None
+
+    @property
+    def place(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def accepts(self) -> bool:
+        """Whether somebody listens there: a client goes on to the host's next address only where nobody does."""
+        return self.kind not in (Kind.REFUSED, Kind.UNREACHABLE)
+
+
+def addresses(url: str) -> tuple[str, ...]:
+    """The addresses of a URL's host in the order in which clients try them; none if it has no address."""
+    parts = urlsplit(url)
+    try:
+        found = socket.getaddrinfo(parts.hostname, port_of(url), type=socket.SOCK_STREAM)
+    except OSError:
+        return ()
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def port_of(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or _PORTS.get(parts.scheme, 11434)
+
+
+def ask(url: str, address: str) -> Answer:
+    """Ask one address of a URL's host for Ollama's version."""
+    parts = urlsplit(url)
+    context = ssl.create_default_context() if parts.scheme == "https" else None
+    target = parts.path.rstrip("/") + "/api/version"
+    return _ask(address, port_of(url), target=target, host=parts.netloc, context=context, name=parts.hostname or "")
+
+
+def ask_through(proxy: str, url: str) -> Answer:
+    """Ask an http proxy for the same, in absolute form."""
+    parts, there = urlsplit(url), urlsplit(proxy)
+    target = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/api/version"
+    return _ask(there.hostname or "", port_of(proxy), target=target, host=parts.netloc)
+
+
+def knock(proxy: str) -> Answer:
+    """Whether anybody listens at a proxy's address. Nothing is sent."""
+    there = urlsplit(proxy)
+    address, port = there.hostname or "", port_of(proxy)
+    try:
+        socket.create_connection((address, port), PATIENCE_S).close()
+    except OSError as error:
+        return _unreached(address, port, error)
+    return Answer(address=address, port=port, kind=Kind.OPEN)
+
+
+def _ask(
+    address: str, port: int, *, target: str, host: str, context: ssl.SSLContext | None = None, name: str = ""
+) -> Answer:
+    request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
+    try:
+        sock = socket.create_connection((address, port), PATIENCE_S)
+    except OSError as error:
+        return _unreached(address, port, error)
+    data = b""
+    with sock:
+        try:
+            stream = sock if context is None else context.wrap_socket(sock, server_hostname=name)
+            stream.sendall(request.encode())
+            while len(data) < _MAX_BYTES and (piece := stream.recv(65536)):
+                data += piece
+        except TimeoutError:
+            if not data:
+                return Answer(address=address, port=port, kind=Kind.SILENT, says=f"nothing in {PATIENCE_S:g} s")
+        except OSError as error:
+            if not data:
+                return Answer(address=address, port=port, kind=Kind.NO_HTTP, says=str(error))
+    return _understood(data, address, port)
+
+
+def _understood(data: bytes, address: str, port: int) -> Answer:
+    try:
+        head = read_response_head(data)
+        if head is None:
+            says = "closed without an answer" if not data else f"no HTTP: {data[:20]!r}"
+            return Answer(address=address, port=port, kind=Kind.NO_HTTP, says=says)
+        body = read_body(data[head.size :], head, method="GET").data
+    except ProtocolError as error:
+        return Answer(address=address, port=port, kind=Kind.NO_HTTP, says=str(error))
+    try:
+        version = json.loads(body)["version"]
+    except (ValueError, KeyError, TypeError):
+        server = head.header("server")
+        says = f"{head.status} {head.reason}".strip() + (f", by {server}" if server else "")
+        return Answer(address=address, port=port, kind=Kind.OTHER, says=says, status=head.status)
+    return Answer(address=address, port=port, kind=Kind.OLLAMA, says=str(version), status=head.status)
+
+
+def _unreached(address: str, port: int, error: OSError) -> Answer:
+    if isinstance(error, ConnectionRefusedError):
+        return Answer(address=address, port=port, kind=Kind.REFUSED, says="nobody listens")
+    if isinstance(error, TimeoutError):
+        return Answer(address=address, port=port, kind=Kind.UNREACHABLE, says=f"no connection in {PATIENCE_S:g} s")
+    return Answer(address=address, port=port, kind=Kind.UNREACHABLE, says=error.strerror or str(error))

@@ -1,0 +1,53 @@
+"""The doctor in an environment of the catalogue: what it would say on a machine that is set up like that."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+from harness import proxy
+from harness.doctor.diagnosis import Diagnosis, diagnose
+from harness.doctor.machine import extras, installed
+from harness.environments import HOSTS, OLLAMA_HOST, Environment
+from harness.faults import apply, replace_with
+from harness.proxy import FakeProxy
+from harness.script import Script
+from harness.server import pair
+
+__all__ = ["demonstrate"]
+
+
+def demonstrate(environment: Environment, *, host: str = "", through_proxy: bool = False) -> Diagnosis:
+    """Examine an environment, with a server and a proxy of the harness; `host` is the form of the URL."""
+    form = host or environment.hosts[0]
+    with ExitStack() as stack:
+        servers = pair(ipv6=environment.ipv6 and form in (*HOSTS, OLLAMA_HOST), version="newest")
+        for server in servers:
+            stack.callback(server.stop)
+        if environment.beside and len(servers) > 1:
+            library = servers[0].library
+            plain = Script.from_recording(library.get(f"{library.newest}/version"))
+            servers[1].play(apply(plain, [replace_with("nginx-404")]))
+        does = environment.proxy
+        gone = does == "gone"
+        between = stack.enter_context(
+            FakeProxy(
+                does=proxy.MODES["refuses" if gone else does],
+                upstream=("127.0.0.1", servers[0].port),
+                listens=not gone,
+            )
+        )
+        settings = environment.settings(proxy=between.address, port=servers[0].port)
+
+        def resolve(url: str) -> tuple[str, ...]:
+            name = urlsplit(url).hostname or ""
+            return environment.names.get(name, (name,))
+
+        return diagnose(
+            settings,
+            installed(),
+            url=environment.url(form, port=servers[0].port) or None,
+            extras=extras(),
+            through_proxy=through_proxy,
+            resolve=resolve,
+        )

@@ -1,0 +1,230 @@
+"""The diagnosis: what was found, which way each client goes and whether it arrives, and what mends it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from harness.doctor.asking import Answer, Kind, addresses, ask, ask_through, knock
+from harness.doctor.mending import LOCAL, Mend, mends
+from harness.errors import HarnessError
+from harness.routing.ollama_host import ollama_server_address, ollama_url
+from harness.routing.predicted import predicted
+from harness.routing.required import Required, required
+from harness.routing.settings import Mac, Registry, Settings
+from harness.routing.way import Route, Way
+
+__all__ = ["Diagnosis", "Finding", "Prognosis", "diagnose"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing to know. `code` is for tools, `text` for people; `bad` if it keeps a client from the server."""
+
+    code: str
+    text: str
+    bad: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prognosis:
+    """Which way a client goes, and whether it arrives (None: nobody can tell without asking the proxy)."""
+
+    client: str
+    version: str
+    route: Route
+    arrives: bool | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """All that the doctor has found. `answers` are those of the host's addresses, in the order of clients; `beside` of
+    this machine's other addresses.
+    """
+
+    url: str
+    settings: Settings
+    server_listens_on: str
+    addresses: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    beside: tuple[Answer, ...]
+    required: Required
+    prognoses: tuple[Prognosis, ...]
+    findings: tuple[Finding, ...]
+    mends: tuple[Mend, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all clients reach it; 1 some do not; 3 cannot tell."""
+        arrive = [one.arrives for one in self.prognoses]
+        if False in arrive:
+            return 1
+        return 3 if None in arrive or not arrive else 0
+
+
+def diagnose(
+    settings: Settings,
+    clients: Mapping[str, str],
+    *,
+    url: str | None,
+    extras: frozenset[str],
+    through_proxy: bool,
+    resolve: Callable[[str], tuple[str, ...]] = addresses,
+) -> Diagnosis:
+    """Examine the way from here to a server. `url` None is what OLLAMA_HOST says; `clients` have their versions,
+    and `resolve` gives the addresses of a URL's host.
+
+    Asks the host's addresses, and proxies only with `through_proxy`; else one on this machine is knocked at, and
+    nothing is sent. Raises: HarnessError, if the URL is none.
+    """
+    host = settings.variable("OLLAMA_HOST")
+    told = _url(url if url is not None else host, source="--host" if url is not None else "OLLAMA_HOST")
+    found = resolve(told)
+    answers = tuple(ask(told, address) for address in found)
+    beside = tuple(ask(told, address) for address in _other_loopback(told, found))
+    ways = {name: predicted(name, settings, told, installed=extras) for name in clients}
+    proxies = {
+        route.proxy: _at_proxy(route.proxy, told, through_proxy=through_proxy)
+        for route in ways.values()
+        if route.way is Way.PROXIED and route.proxy is not None
+    }
+    asked = required(settings, told)
+    prognoses = tuple(
+        _prognosis(name, version, ways[name], asked, _first(answers), proxies) for name, version in clients.items()
+    )
+    astray = [name for name in clients if ways[name].way is not Way.DIRECT]
+    return Diagnosis(
+        url=told,
+        settings=settings,
+        server_listens_on=ollama_server_address(host),
+        addresses=found,
+        answers=answers,
+        beside=beside,
+        required=asked,
+        prognoses=prognoses,
+        findings=(*_of_server(told, answers, beside), *_of_settings(settings, proxies), *_of_clients(prognoses, asked)),
+        mends=tuple(mends(settings, told, list(clients), extras)) if astray else (),
+    )
+
+
+def _url(text: str | None, *, source: str) -> str:
+    try:
+        url = ollama_url(text)
+        if not urlsplit(url).hostname:
+            raise ValueError("it has no host")
+    except ValueError as error:
+        raise HarnessError(
+            f"{source} is {text!r}, which is no address: {error}; write http://127.0.0.1:11434"
+        ) from None
+    return url
+
+
+def _first(answers: tuple[Answer, ...]) -> Answer | None:
+    """Who answers a client: the first address where anybody listens."""
+    return next((one for one in answers if one.accepts), None)
+
+
+def _other_loopback(url: str, found: tuple[str, ...]) -> list[str]:
+    host = urlsplit(url).hostname or ""
+    return [one for one in ("127.0.0.1", "::1") if host in LOCAL and one not in found]
+
+
+def _at_proxy(proxy: str, url: str, *, through_proxy: bool) -> Answer | None:
+    if through_proxy:
+        return ask_through(proxy, url)
+    return knock(proxy) if _on_this_machine(proxy) else None
+
+
+def _on_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _prognosis(
+    name: str,
+    version: str,
+    route: Route,
+    asked: Required,
+    server: Answer | None,
+    proxies: Mapping[str, Answer | None],
+) -> Prognosis:
+    arrives: bool | None = None
+    match route.way:
+        case Way.NOWHERE:
+            arrives, why = False, "it raises before it connects to anything"
+        case Way.DIRECT:
+            arrives = server is not None and server.kind is Kind.OLLAMA
+            why = "nobody listens there" if server is None else _said(server)
+        case _ if (answer := proxies.get(route.proxy or "")) is not None and answer.kind is not Kind.OPEN:
+            arrives, why = answer.kind is Kind.OLLAMA, f"by the proxy: {_said(answer)}"
+        case _ if asked.way is Way.DIRECT:
+            arrives, why = False, f"it asks the proxy, although {asked.because}"
+        case _:
+            why = "it asks the proxy, which may let it through: see --through-proxy"
+    return Prognosis(client=name, version=version, route=route, arrives=arrives, why=why)
+
+
+def _said(answer: Answer) -> str:
+    return f"Ollama {answer.says} answers" if answer.kind is Kind.OLLAMA else f"{answer.place}: {answer.says}"
+
+
+def _of_server(url: str, answers: tuple[Answer, ...], beside: tuple[Answer, ...]) -> Iterator[Finding]:
+    first, host = _first(answers), urlsplit(url).hostname
+    ollama = next((one for one in (*answers, *beside) if one.kind is Kind.OLLAMA), None)
+    if not answers:
+        yield Finding(code="no-such-host", text=f"{host} has no address here; check the name")
+    elif first is None and ollama is None:
+        places = ", ".join(one.place for one in answers)
+        text = f"nobody listens at {places}; start Ollama (ollama serve), or give --host"
+        yield Finding(code="not-running", text=text)
+    elif first is None and ollama is not None:
+        text = f"Ollama {ollama.says} listens on {ollama.place}, and not where this URL leads; write that address"
+        yield Finding(code="bound-elsewhere", text=text)
+    elif first is not None and first.kind is Kind.OLLAMA:
+        yield Finding(code="answers", text=f"Ollama {first.says} answers at {first.place}", bad=False)
+    elif first is not None and ollama is not None:
+        text = (
+            f"{host} is {first.place} first, where another program answers ({first.says}); Ollama {ollama.says} "
+            f"is at {ollama.place}: write that address into the URL"
+        )
+        yield Finding(code="other-program", text=text)
+    elif first is not None and first.kind is Kind.SILENT:
+        yield Finding(code="silent", text=f"{first.place} takes connections and says {first.says}")
+    elif first is not None and first.status is not None and first.status >= 500:
+        text = f"{first.place} answers {first.says} itself, with no proxy between: look at that program's log"
+        yield Finding(code="server-error", text=text)
+    elif first is not None:
+        yield Finding(code="no-ollama", text=f"at {first.place} is no Ollama: {first.says}")
+
+
+def _of_settings(settings: Settings, proxies: Mapping[str, Answer | None]) -> Iterator[Finding]:
+    for proxy, answer in proxies.items():
+        if answer is not None and not answer.accepts:
+            text = f"nobody listens at the proxy {proxy}: its program has gone, and its setting is left"
+            yield Finding(code="dead-proxy", text=text)
+    registry, mac = settings.registry or Registry(), settings.mac or Mac()
+    texts = [*settings.variables.items(), ("ProxyServer", registry.server or "")]
+    for name in (name for name, text in texts if name.lower() != "no_proxy" and name != "OLLAMA_HOST" and "@" in text):
+        text = f"{name} holds a password in plain text, which every program of yours can read (it is hidden here)"
+        yield Finding(code="credentials", text=text, bad=False)
+    if (pac := registry.pac_url or mac.pac_url) is not None:
+        text = f"a proxy script is set ({pac}): browsers run it; requests, httpx, ollama and urllib do not read it"
+        yield Finding(code="pac", text=text, bad=False)
+
+
+def _of_clients(prognoses: tuple[Prognosis, ...], asked: Required) -> Iterator[Finding]:
+    astray = [one.client for one in prognoses if one.route.way.through_proxy]
+    if astray and asked.way is Way.DIRECT:
+        text = f"{', '.join(astray)} go to the proxy, although {asked.because}"
+        yield Finding(code="misrouted", text=text)
+    elif astray:
+        text = f"{', '.join(astray)} go to the proxy: {asked.because}"
+        yield Finding(code="proxied", text=text, bad=False)
+    if unmade := [one.client for one in prognoses if one.route.way is Way.NOWHERE]:
+        yield Finding(code="cannot-be-made", text=f"{', '.join(unmade)} cannot be used with these settings at all")

@@ -1,0 +1,226 @@
+"""A journey: a client's process, born into an environment, makes one request. Which way did it go, and what came of it?
+
+Which way is told by the journals of the server and the proxy, and by what the process tried to connect to; never by
+the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness import proxy
+from harness.clients.base import Job
+from harness.doctor.machine import extras
+from harness.environments import OLLAMA_HOST, Environment, clean_environment
+from harness.exchange import Exchange, problem_of
+from harness.faults import apply, refuse, replace_with
+from harness.journal import Entry
+from harness.listener import has_ipv6
+from harness.matrix import Cell
+from harness.proxy import FakeProxy
+from harness.routing.predicted import CLIENTS, READ_FOR_EACH_REQUEST, predicted
+from harness.routing.settings import Settings, System
+from harness.routing.way import Way
+from harness.script import Script
+from harness.server import pair
+from harness.standins import World
+from harness.verdict import Ended, Failed, Outcome, Raised, Unsupported, judge
+from harness.windows_registry import changed
+from harness.worker_process import Handed, WorkerProcess
+
+__all__ = ["NO_IPV6", "NO_SUCH_SYSTEM", "Surroundings", "impossible"]
+
+NO_IPV6 = "this machine has no ::1"
+NO_SUCH_SYSTEM = "on this system, the names of variables have no case"
+
+#: How long journals may take to settle once a client is through.
+_SETTLES_S = 2.0
+
+#: Where clients go that are told no port: Ollama's own, and that of http.
+_DEFAULT_PORTS = (11434, 80)
+
+
+def impossible(cell: Cell) -> str | None:
+    """Why this cell cannot be tried on this machine, or None if it can."""
+    environment = cell.scenario.environment
+    assert environment is not None
+    if environment.system is System.POSIX and System.here() is System.WINDOWS:
+        return NO_SUCH_SYSTEM
+    needs_ipv6 = "[::1]" in cell.host or environment.beside or "[::" in "".join(environment.variables.values())
+    return NO_IPV6 if needs_ipv6 and not has_ipv6() else None
+
+
+class Surroundings:
+    """An environment made real: a server, a proxy, and a process of these clients that is born into it.
+
+    With `touch` the Windows registry is really set and put back; else a stand-in takes its place.
+    """
+
+    def __init__(self, environment: Environment, clients: Sequence[str], *, home: Path, touch: bool) -> None:
+        self._environment, self._clients, self._home = environment, clients, home
+        self._touch = touch and environment.system is System.WINDOWS
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._servers = pair(ipv6=self._environment.ipv6)
+            for server in self._servers:
+                stack.callback(server.stop)
+            port = self._servers[0].port
+            does = self._environment.proxy
+            self._proxy = stack.enter_context(
+                FakeProxy(
+                    does=proxy.MODES["refuses" if does == "gone" else does],
+                    upstream=("127.0.0.1", port),
+                    listens=does != "gone",
+                )
+            )
+            settings = self._environment.settings(proxy=self._proxy.address, port=port)
+            if self._touch and settings.registry is not None:
+                stack.enter_context(changed(settings.registry))
+            self._settings = settings
+            self._worker = stack.enter_context(closing(self._born()))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return self._worker.versions
+
+    def journey(self, cell: Cell) -> Exchange:
+        """One client's request."""
+        url = self._environment.url(cell.host, port=self._servers[0].port)
+        job = Job(
+            client=cell.client.name,
+            url=url,
+            request=cell.recording.request,
+            read_timeout_s=cell.scenario.read_timeout_s,
+            trust_env=self._environment.trust_env,
+        )
+        script = cell.scripts()[0]
+        for server in self._servers:
+            server.play(script)
+        if self._environment.beside:
+            self._servers[-1].play(_other_program(script))
+        if not self._worker.alive:
+            self._worker = self._stack.enter_context(closing(self._born()))
+        journals = [self._proxy.journal, *(server.journal for server in self._servers)]
+        before = [len(journal.entries) for journal in journals]
+        handed = self._worker.exchange(job, deadline_s=cell.deadline_s)
+        for journal in journals:
+            journal.wait_until_settled(timeout_s=_SETTLES_S)
+        asked, *served = [journal.entries[start:] for journal, start in zip(journals, before, strict=True)]
+        return self._judged(cell, job, script, handed, asked, [entry for entries in served for entry in entries])
+
+    def _born(self) -> WorkerProcess:
+        variables = clean_environment(self._home, self._settings.variables)
+        return WorkerProcess(self._clients, variables, self._world(self._settings, self._servers[0].port))
+
+    def _judged(
+        self, cell: Cell, job: Job, plain: Script, handed: Handed, asked: tuple[Entry, ...], served: list[Entry]
+    ) -> Exchange:
+        way = self._way(handed, asked, served)
+        required = cell.required
+        script = self._answer(plain, way, asked, served)
+        if way is Way.NOWHERE and required.way is Way.DIRECT:
+            script = plain  # it is there, and nothing stands between
+        entries = (*asked, *served)
+        direct = [entry for entry in served if not asked]
+        problem = problem_of(direct, script, job) if direct else None
+        if isinstance(handed.ending, Ended) and not entries:
+            problem = "the client ended without having asked anybody"
+        outcome = Outcome(
+            records=tuple(record for _, record in handed.records),
+            ending=handed.ending if problem is None else Failed(problem),
+            requests=len(entries),
+            connections=len({(entry in asked, entry.connection) for entry in entries}),
+            misrouted=_misrouted(way, required.way, required.because),
+            stillborn=way is Way.NOWHERE and required.way is Way.DIRECT and not _made(handed),
+        )
+        truth = cell.reference(script)
+        documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
+        judgement = judge(truth, outcome, layer=cell.layer, documented=documented)
+        return Exchange(
+            script=script,
+            entries=entries,
+            handed=handed,
+            reference=truth,
+            outcome=outcome,
+            judgement=judgement,
+            way=None if isinstance(outcome.ending, Unsupported | Failed) else way,
+            predicted=self._predicted(cell, job),
+        )
+
+    def _predicted(self, cell: Cell, job: Job) -> Way | None:
+        """Which way the doctor would say that it goes."""
+        if cell.client.name not in CLIENTS:
+            return None
+        if not self._environment.trust_env:
+            return Way.DIRECT
+        settings = self._settings
+        if cell.client.name in READ_FOR_EACH_REQUEST:
+            settings = replace(settings, variables={**settings.variables, **self._later})
+        return predicted(cell.client.name, settings, job.url or None, installed=extras()).way
+
+    def _way(self, handed: Handed, asked: Sequence[Entry], served: Sequence[Entry]) -> Way:
+        if asked:
+            return proxy.way(asked[0])
+        if served:
+            return Way.DIRECT
+        if self._proxy.port in {port for _, port in handed.tried}:
+            return Way.PROXIED  # it is gone, so nobody can tell in which words it was asked
+        return Way.DIRECT if handed.tried else Way.NOWHERE
+
+    def _answer(self, plain: Script, way: Way, asked: Sequence[Entry], served: Sequence[Entry]) -> Script:
+        """What was played to the client in the end."""
+        if way in (Way.TLS, Way.SOCKS) or not (asked or served):
+            return apply(plain, [refuse()])
+        does = proxy.MODES.get(self._environment.proxy)
+        if asked and isinstance(does, Script):
+            return does
+        if self._environment.beside and served and served[-1].answered_by == "script" and served[-1] in self._beside():
+            return _other_program(plain)
+        return plain
+
+    def _beside(self) -> tuple[Entry, ...]:
+        return self._servers[1].journal.entries if len(self._servers) > 1 else ()
+
+    @property
+    def _later(self) -> dict[str, str]:
+        return {name: text.replace("{proxy}", self._proxy.address) for name, text in self._environment.later.items()}
+
+    def _world(self, settings: Settings, port: int) -> World:
+        told = any(host == OLLAMA_HOST for host in self._environment.hosts)
+        return World(
+            settings=None if self._touch else settings,
+            names=self._environment.names,
+            ports=dict.fromkeys(_DEFAULT_PORTS, port) if told else {},
+            later=self._later,
+        )
+
+
+def _other_program(plain: Script) -> Script:
+    """Another program than Ollama, asked for a path that it does not know."""
+    return apply(plain, [replace_with("nginx-404")])
+
+
+def _made(handed: Handed) -> bool:
+    return not isinstance(handed.ending, Raised) or handed.ending.made
+
+
+def _misrouted(way: Way, required: Way | None, because: str) -> str:
+    if required is Way.DIRECT and way.through_proxy:
+        return f"went to the proxy ({way}), although {because}"
+    if required is Way.PROXIED and way is Way.DIRECT:
+        return f"went past the proxy, although {because}"
+    return ""

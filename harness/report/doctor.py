@@ -1,0 +1,165 @@
+"""The doctor's diagnosis for a terminal: what is set, who answers, which way each client goes, and what mends it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.doctor.diagnosis import Diagnosis, Prognosis
+from harness.doctor.mending import Mend
+from harness.routing.predicted_base import hidden
+from harness.routing.settings import System
+from harness.routing.way import Way
+
+__all__ = ["render", "to_json"]
+
+#: Longer values are shown whole among the settings only.
+_LONG = re.compile(r"\(([^()]{24})[^()]{24,}\)")
+
+_SHELLS = {
+    System.WINDOWS: ("cmd", "PowerShell", "Python"),
+    System.POSIX: ("sh", "Python"),
+    System.MACOS: ("sh", "Python"),
+}
+
+
+def render(diagnosis: Diagnosis) -> RenderableType:
+    """The whole diagnosis, as a person reads it: the verdict first."""
+    parts: list[RenderableType] = [_verdict(diagnosis), Text("\nSETTINGS", style="dim"), *_settings(diagnosis)]
+    parts += [Text("\nTHE SERVER", style="dim"), *_server(diagnosis)]
+    parts += [Text("\nWHICH WAY EACH CLIENT GOES", style="dim"), *_clients(diagnosis)]
+    parts += [Text("\nWHAT THAT MEANS", style="dim")]
+    parts += [Text(f"- {one.text}", style="yellow" if one.bad else "") for one in diagnosis.findings]
+    if diagnosis.mends:
+        parts += [Text("\nWHAT MENDS IT", style="dim")]
+        parts += [_mend(one, diagnosis) for one in diagnosis.mends]
+    return Group(*parts)
+
+
+def _verdict(diagnosis: Diagnosis) -> Text:
+    lost = [one.client for one in diagnosis.prognoses if one.arrives is False]
+    unknown = [one.client for one in diagnosis.prognoses if one.arrives is None]
+    text = Text(f"{diagnosis.url}: ", style="bold")
+    if not lost and not unknown:
+        return text.append("all clients reach it", "bold green")
+    if lost:
+        text.append(f"{', '.join(lost)} do not reach it", "bold red")
+    if unknown:
+        text.append("; " if lost else "").append(f"of {', '.join(unknown)} nobody can tell", "bold yellow")
+    return text
+
+
+def _settings(diagnosis: Diagnosis) -> Iterator[Text]:
+    settings = diagnosis.settings
+    rows = [(name, value) for name, value in sorted(settings.variables.items())]
+    if settings.registry is not None:
+        held = settings.registry
+        rows += [
+            (f"registry {name}", str(value))
+            for name, value in (
+                ("ProxyEnable", held.enable),
+                ("ProxyServer", held.server),
+                ("ProxyOverride", held.override),
+                ("AutoConfigURL", held.pac_url),
+            )
+            if value is not None
+        ]
+    if settings.mac is not None:
+        mac = settings.mac
+        proxies = (("http", mac.http), ("https", mac.https), ("socks", mac.socks))
+        rows += [(f"macOS {name} proxy", proxy) for name, proxy in proxies if proxy]
+        rows += [("macOS exceptions", ", ".join(mac.exceptions))] if mac.exceptions else []
+    if not rows:
+        yield Text("no proxy variable, no system proxy, and OLLAMA_HOST is not set")
+    for name, value in rows:
+        yield Text(f"{name} = {hidden(value)}")
+    if settings.variable("OLLAMA_HOST") is not None:
+        yield Text(f"so clients ask {diagnosis.url}, and a server listens on {diagnosis.server_listens_on}")
+
+
+def _server(diagnosis: Diagnosis) -> Iterator[Text]:
+    yield Text(f"{diagnosis.url} is {', '.join(diagnosis.addresses) or 'nowhere'}, asked in this order")
+    for answer in (*diagnosis.answers, *diagnosis.beside):
+        style = "green" if answer.kind == "ollama" else ""
+        yield Text(f"  {answer.place}  {answer.kind}  {answer.says}", style=style)
+
+
+def _clients(diagnosis: Diagnosis) -> Iterator[Text]:
+    """Clients that go the same way for the same reason together."""
+    together: dict[tuple[str, ...], list[Prognosis]] = {}
+    for one in diagnosis.prognoses:
+        because = _LONG.sub(r"(\1…)", one.route.because)
+        for client in ("httpx.AsyncClient", "ollama.AsyncClient", "ollama.Client"):
+            because = because.replace(f"Making {client} ", "Making httpx.Client ")
+        together.setdefault((_way(one), because, one.why, one.route.rule), []).append(one)
+    for (way, because, why, rule), several in together.items():
+        style = {True: "green", False: "red", None: "yellow"}[several[0].arrives]
+        names = ", ".join(f"{one.client} {one.version}" for one in several)
+        yield Text.assemble((names, "bold"), "  ", (way, style), f"\n    {because}\n    {why[0].upper()}{why[1:]}.")
+        yield Text(f"    rule: {rule}", style="dim")
+
+
+def _way(one: Prognosis) -> str:
+    if one.route.way is Way.DIRECT or one.route.way is Way.NOWHERE:
+        return {Way.DIRECT: "direct", Way.NOWHERE: "cannot be used"}[one.route.way]
+    return f"to {one.route.proxy}"
+
+
+def _mend(mend: Mend, diagnosis: Diagnosis) -> RenderableType:
+    wanted = _SHELLS[diagnosis.settings.system]
+    everybody = {one.client for one in diagnosis.prognoses}
+    who = "all clients" if everybody == set(mend.helps) else ", ".join(mend.helps)
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
+    for shell, line in mend.lines.items():
+        if shell in wanted:
+            for number, each in enumerate(line.split("\n")):
+                table.add_row(Text("" if number else shell, style="dim"), Text(each, style="bold"))
+    return Group(Text(f"- {mend.title}: then {who} go direct"), table, Text(f"    changes {mend.changes}", style="dim"))
+
+
+def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The same for tools."""
+    return {
+        "url": diagnosis.url,
+        "exit_code": diagnosis.exit_code,
+        "settings": {
+            **{name: hidden(value) for name, value in sorted(diagnosis.settings.variables.items())},
+            "system": diagnosis.settings.system,
+            "registry": _hidden(diagnosis.settings.to_json()["registry"]),
+            "mac": _hidden(diagnosis.settings.to_json()["mac"]),
+        },
+        "ollama_host": {"clients": diagnosis.url, "server": diagnosis.server_listens_on},
+        "answers": [_answer(one) for one in (*diagnosis.answers, *diagnosis.beside)],
+        "required": {"way": diagnosis.required.way, "because": diagnosis.required.because},
+        "clients": [
+            {
+                "client": one.client,
+                "version": one.version,
+                "way": one.route.way,
+                "proxy": one.route.proxy,
+                "rule": one.route.rule,
+                "because": one.route.because,
+                "arrives": one.arrives,
+                "why": one.why,
+            }
+            for one in diagnosis.prognoses
+        ],
+        "findings": [{"code": one.code, "bad": one.bad, "text": one.text} for one in diagnosis.findings],
+        "mends": [
+            {"title": one.title, "lines": dict(one.lines), "helps": list(one.helps), "changes": one.changes}
+            for one in diagnosis.mends
+        ],
+    }
+
+
+def _answer(answer: Any) -> dict[str, Any]:
+    return {"place": answer.place, "kind": answer.kind, "says": answer.says, "status": answer.status}
+
+
+def _hidden(values: dict[str, Any] | None) -> dict[str, Any] | None:
+    return values and {name: hidden(value) if isinstance(value, str) else value for name, value in values.items()}
