@@ -151,15 +151,17 @@ class Connection:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._selector.register(other, events, Woken.OTHER)
         try:
-            while (remaining := None if deadline is None else deadline - time.monotonic()) is None or remaining > 0:
-                reasons = {key.data for key, _ in self._selector.select(remaining)}
+            while True:
+                remaining_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+                reasons = {key.data for key, _ in self._selector.select(remaining_s)}
                 if Woken.STOP in reasons:
                     return Woken.STOP
                 if Woken.LEFT in reasons and not self._receive():
                     return Woken.LEFT
                 if Woken.OTHER in reasons:
                     return Woken.OTHER
-            return Woken.TIME
+                if deadline is not None and time.monotonic() >= deadline:
+                    return Woken.TIME
         finally:
             self._selector.unregister(other)
 

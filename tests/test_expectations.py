@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,13 @@ review = 2027-06-01
 
 
 def cell(
-    client: str, verdict: Verdict, *, scenario: str = "next-line", requirement: str = "MUST", recording: str = "1/r"
+    client: str,
+    verdict: Verdict,
+    *,
+    scenario: str = "next-line",
+    requirement: str = "MUST",
+    recording: str = "1/r",
+    **more: Any,
 ) -> Result:
     return Result(
         client=client,
@@ -38,6 +46,7 @@ def cell(
         end="complete (whole)",
         due=1,
         got=1,
+        **more,
     )
 
 
@@ -87,13 +96,38 @@ def test_an_entry_whose_review_date_has_passed_is_red(file: Path) -> None:
 
 def test_an_entry_that_matches_nothing_is_red_on_full_runs_only(file: Path) -> None:
     assert exit_code(file, cell("requests", Verdict.PASS)) == 0
-    assert exit_code(file, cell("requests", Verdict.PASS), full=True) == 1
+    assert exit_code(file, cell("requests", Verdict.PASS), full=True) == 1  # ollama was to be asked too
 
 
 def test_every_pair_of_an_entry_must_match_something_on_a_full_run(file: Path) -> None:
     file.write_text(ENTRY.replace('["next-line"]', '["next-line", "unicode"]'), encoding="utf-8")
-    report = assess([cell("ollama", Verdict.FALSE_ALARM)], load(file), full=True, today=TODAY)
+    ran = [cell("ollama", Verdict.FALSE_ALARM), cell("requests", Verdict.PASS, scenario="unicode")]
+    report = assess(ran, load(file), full=True, today=TODAY)
     assert [text.partition(": ")[2] for text in report.stale] == ["ollama in unicode matches no cell; take it out"]
+
+
+def test_a_scenario_that_was_not_run_makes_no_entry_stale(file: Path) -> None:
+    file.write_text(ENTRY.replace('["next-line"]', '["next-line", "unicode"]'), encoding="utf-8")
+    assert exit_code(file, cell("ollama", Verdict.FALSE_ALARM), full=True) == 0
+
+
+def test_an_entry_may_be_about_one_form_of_url(file: Path) -> None:
+    file.write_text(
+        ENTRY.replace('["next-line"]', '["no-proxy-list"]').replace("verdict", 'hosts = ["[::1]"]\nverdict', 1),
+        encoding="utf-8",
+    )
+    known = cell("ollama", Verdict.FALSE_ALARM, scenario="no-proxy-list", host="[::1]")
+    assert exit_code(file, known, cell("ollama", Verdict.PASS, scenario="no-proxy-list", host="localhost")) == 0
+    assert exit_code(file, dataclasses.replace(known, host="localhost")) == 1
+    file.write_text(ENTRY.replace("verdict", 'hosts = ["[::1]"]\nverdict', 1), encoding="utf-8")
+    with pytest.raises(ExpectationError, match="hosts is no list of hosts"):
+        load(file)
+
+
+def test_a_way_that_the_doctor_does_not_predict_is_red(file: Path) -> None:
+    one = cell("requests", Verdict.PASS, scenario="no-proxy-list", host="localhost", way="direct", predicted="direct")
+    assert exit_code(file, one) == 0
+    assert exit_code(file, dataclasses.replace(one, predicted="proxied")) == 1
 
 
 def test_an_entry_never_speaks_of_canaries(file: Path) -> None:

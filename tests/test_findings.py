@@ -21,8 +21,8 @@ FINDINGS = re.findall(
     TEXT,
     re.DOTALL | re.MULTILINE,
 )
-#: `<client>/<scenario>/<version>/<recording>`
-CELL = r"[\w-]+/[\w-]+/[\d.]+/[\w-]+"
+#: `<client>/<scenario>/<version>/<recording>`, and `@<host>` in an environment
+CELL = r"[\w-]+/[\w-]+/[\d.]+/[\w-]+(?:@[\w.:\[\]]+)?"
 SHOWN = [id_ for *_, shown in FINDINGS for id_ in re.findall(CELL, shown)]
 ISSUES = expectations.load(fixtures() / expectations.FILE)
 
@@ -39,7 +39,7 @@ def test_the_reproduction_prints_what_is_written(title: str, code: str, prints: 
 
 
 def test_every_section_has_a_reproduction_and_shows_a_cell() -> None:
-    assert len(FINDINGS) == TEXT.count("\n## ") == 24
+    assert len(FINDINGS) == TEXT.count("\n## ") == 28
     assert all(re.search(CELL, shown) for *_, shown in FINDINGS)
 
 

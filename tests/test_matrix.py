@@ -27,7 +27,9 @@ def _parameters() -> list[object]:
 
 
 def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
-    covering = [one for one in ISSUES if one.covers(cell.client.name, cell.scenario.name, gating=cell.gating)]
+    covering = [
+        one for one in ISSUES if one.covers(cell.client.name, cell.scenario.name, cell.host, gating=cell.gating)
+    ]
     return [
         pytest.mark.xfail(raises=KnownVerdict, strict=True, reason=f"{one.verdict}: {one.reason} ({one.link})")
         for one in covering[:1]

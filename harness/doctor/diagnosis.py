@@ -86,11 +86,8 @@ def diagnose(
     answers = tuple(ask(told, address) for address in found)
     beside = tuple(ask(told, address) for address in _other_loopback(told, found))
     ways = {name: predicted(name, settings, told, installed=extras) for name in clients}
-    proxies = {
-        route.proxy: _at_proxy(route.proxy, told, through_proxy=through_proxy)
-        for route in ways.values()
-        if route.way is Way.PROXIED and route.proxy is not None
-    }
+    named = dict.fromkeys(route.proxy for route in ways.values() if route.way is Way.PROXIED and route.proxy)
+    proxies = {proxy: _at_proxy(proxy, told, through_proxy=through_proxy) for proxy in named}
     asked = required(settings, told)
     prognoses = tuple(
         _prognosis(name, version, ways[name], asked, _first(answers), proxies) for name, version in clients.items()

@@ -18,7 +18,6 @@ ENVIRONMENTS = [
         names=_IPV6_FIRST,
         ipv6=False,
         hosts=("localhost", "127.0.0.1"),
-        story=True,
     ),
     Environment(
         name="other-program-on-ipv6",

@@ -7,7 +7,7 @@ from harness.environments.base import Environment
 
 def _proxy(mode: str, summary: str) -> Environment:
     return Environment(
-        name=f"proxy-{mode}",
+        name=f"proxy-{mode.replace('.', '-')}",
         summary=f"HTTP_PROXY, and the proxy {summary}",
         variables={"HTTP_PROXY": "http://{proxy}"},
         proxy=mode,

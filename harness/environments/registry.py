@@ -84,7 +84,7 @@ ENVIRONMENTS = [
     _registry("registry-with-scheme", "ProxyServer is http://host:port", "<local>", server="http://{proxy}"),
     _registry("registry-enable-text", "ProxyEnable is the text 1", _CLASH, enable="1"),
     _registry("registry-pac", "AutoConfigURL only", enable=0, server=None, pac_url="http://127.0.0.1:9/proxy.pac"),
-    _registry("registry-gone", "the proxy program has gone and left its settings", _CLASH, proxy="gone", story=True),
+    _registry("registry-gone", "the proxy program has gone and left its settings", _CLASH, proxy="gone"),
     _registry(
         "registry-and-no-proxy",
         "the system proxy of ollama#9549, and the mend NO_PROXY=localhost,127.0.0.1,::1",

@@ -21,7 +21,6 @@ ENVIRONMENTS = [
         name="https-proxy-only",
         summary="HTTPS_PROXY only, as Ollama's FAQ advises",
         variables={"HTTPS_PROXY": "http://{proxy}"},
-        story=True,
     ),
     Environment(name="proxy-without-scheme", summary="HTTP_PROXY=host:port", variables={"HTTP_PROXY": "{proxy}"}),
     Environment(

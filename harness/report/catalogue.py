@@ -20,7 +20,8 @@ _INTRODUCTION = """\
 # Faults
 
 Every way that a stream can go wrong here: {faults} faults, {places} places, {scenarios} scenarios. This page is made
-from the tables in `harness/faults/` and `harness/scenarios/`; a test keeps it current.
+from the tables in `harness/faults/` and `harness/scenarios/`; a test keeps it current. Network settings are no faults:
+see [proxies.md](proxies.md).
 
 A **fault** is what happens; a **place** is where. They are written as calls, in Python and on the command line:
 
@@ -50,7 +51,8 @@ it ends.
 def catalogue() -> str:
     """The whole page, in Markdown."""
     answers = ", ".join(f"`{name}`" for name in ANSWERS)
-    head = _INTRODUCTION.format(faults=len(FAULTS), places=len(PLACES), scenarios=len(SCENARIOS), answers=answers)
+    scenarios = sum(one.environment is None for one in SCENARIOS.values())
+    head = _INTRODUCTION.format(faults=len(FAULTS), places=len(PLACES), scenarios=scenarios, answers=answers)
     return "\n".join([head, *_faults(), *_scenarios()])
 
 
@@ -71,6 +73,8 @@ def _scenarios() -> Iterator[str]:
         "Ollama's as\nwell. OBSERVE is shown and never gates. Exchanges of one session are parted by `;`.\n"
     )
     for title, scenarios in GROUPS.items():
+        if any(one.environment is not None for one in scenarios):
+            continue  # they have a page of their own
         yield f"### {title}\n"
         rows = (
             (one.name, one.summary, _written(one), f"{one.requirement} {one.layer}", _source(one)) for one in scenarios

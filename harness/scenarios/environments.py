@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from harness.environments import ENVIRONMENTS
-from harness.scenarios.base import SHORT, Scenario
+from harness.environments import ENVIRONMENTS, Environment
+from harness.routing.required import required
+from harness.scenarios.base import SHORT, Requirement, Scenario, Source
+
+
+def _source(one: Environment) -> Source | None:
+    """Who says which way the request must go, at the first form of URL where anybody does."""
+    for host in () if one.disputed else one.hosts:
+        asked = required(one.settings(), one.url(host) or "http://127.0.0.1:11434")
+        if asked.way is not None:
+            return Source(asked.source, f"The way is {asked.way}: {asked.because}.")
+    return None
+
 
 SCENARIOS = [
     Scenario(
@@ -12,6 +23,8 @@ SCENARIOS = [
         recordings=SHORT,
         environment=one,
         by_default=one.story,
+        source=_source(one),
+        requirement=Requirement.OBSERVE if _source(one) is None else Requirement.MUST,
         read_timeout_s=1.0 if one.proxy == "hang" else 10.0,
     )
     for one in ENVIRONMENTS.values()

@@ -1,0 +1,206 @@
+"""Environments: the table, what the settings ask, and journeys; the matrix of them all is `run --environments`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.clients import client
+from harness.environments import ENVIRONMENTS, HOSTS, Environment, environment
+from harness.errors import UnknownName
+from harness.journey import impossible
+from harness.library import Library
+from harness.matrix import Cell, cell, plan
+from harness.results import result
+from harness.routing.required import required
+from harness.routing.settings import Mac, Registry, Settings, System
+from harness.routing.way import Way
+from harness.runner import CellRun, Runner
+from harness.verdict import Raised, Verdict
+from harness.worker_process import Handed, WorkerProcess
+
+EXCLUDES_ALL = "localhost,127.0.0.1,::1"
+
+
+def windows(override: str | None, **variables: str) -> Settings:
+    registry = Registry(enable=1, server="127.0.0.1:7890", override=override)
+    return Settings(system=System.WINDOWS, registry=registry, variables=variables)
+
+
+def posix(**variables: str) -> Settings:
+    return Settings(system=System.POSIX, variables=variables)
+
+
+def way(settings: Settings, host: str) -> Way | None:
+    return required(settings, f"http://{host}:11434/").way
+
+
+def test_the_table_is_as_large_as_it_says_and_tells_the_story_in_few() -> None:
+    assert len(ENVIRONMENTS) >= 60
+    assert 8 <= sum(one.story for one in ENVIRONMENTS.values()) <= 12
+    with pytest.raises(UnknownName, match="did you mean issue-9549"):
+        environment("issue-954")
+
+
+def test_no_two_environments_are_one() -> None:
+    seen: list[Environment] = []
+    for one in ENVIRONMENTS.values():
+        bare = dataclasses.replace(one, name="", summary="", story=False, explains="", disputed="")
+        if one.name != "registry-and-empty-http-proxy":  # on Windows that variable is none, which is the point
+            assert bare not in seen, one.name
+        seen.append(bare)
+
+
+@pytest.mark.parametrize("one", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+def test_every_place_in_its_texts_is_filled(one: Environment) -> None:
+    settings = one.settings(proxy="127.0.0.1:7890", port=4711)
+    text = str(settings.to_json())
+    assert "{proxy}" not in text
+    assert "{port}" not in text
+    assert Settings.from_json(settings.to_json()) == settings
+
+
+@given(st.lists(st.sampled_from(["localhost", "127.0.0.1", "::1", "example.com", " ", "10.0.0.0/8"])))
+def test_an_entry_that_is_the_host_excludes_it_wherever_it_stands(entries: list[str]) -> None:
+    settings = posix(HTTP_PROXY="http://127.0.0.1:7890", NO_PROXY=", ".join(entries))
+    for host, entry in (("localhost", "localhost"), ("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")):
+        assert way(settings, host) is (Way.DIRECT if entry in entries else None)
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.sampled_from(HOSTS), st.sampled_from(System))
+def test_whatever_is_set_the_way_to_this_machine_is_direct_or_nobodys(
+    proxy: str, excluded: str, host: str, system: System
+) -> None:
+    settings = Settings(
+        system=system,
+        variables={"HTTP_PROXY": proxy, "NO_PROXY": excluded},
+        registry=Registry(enable=1, server=proxy, override=excluded),
+        mac=Mac(http=proxy, exceptions=(excluded,)),
+    )
+    assert way(settings, host) in (Way.DIRECT, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "ways"),
+    [
+        (posix(), "DDD"),
+        (posix(HTTPS_PROXY="http://p:1"), "DDD"),
+        (posix(HTTP_PROXY="http://p:1"), "..."),
+        (posix(HTTP_PROXY="http://p:1", NO_PROXY=EXCLUDES_ALL), "DDD"),
+        (posix(HTTP_PROXY="http://p:1", NO_PROXY="LocalHost"), "D.."),
+        (posix(HTTP_PROXY="http://p:1", NO_PROXY="127.0.0.0/8"), "..."),
+        (posix(HTTP_PROXY="http://p:1", NO_PROXY="*"), "DDD"),
+        (posix(HTTP_PROXY="http://p:1", REQUEST_METHOD="GET"), "DDD"),
+        (windows(None), "..."),
+        (windows("<local>"), "D.."),
+        (windows("localhost;127.*;<local>"), "DD."),
+        (windows("127.*", HTTP_PROXY="http://p:1"), "..."),
+        (windows("127.*", NO_PROXY="example.com"), ".D."),
+        (Settings(system=System.WINDOWS, registry=Registry(enable=0, server="p:1")), "DDD"),
+        (Settings(system=System.WINDOWS, registry=Registry(enable=1, server="https=p:1")), "DDD"),
+        (Settings(system=System.MACOS, mac=Mac(http="p:1", exceptions=("127/8",))), ".D."),
+        (Settings(system=System.MACOS, mac=Mac(http="p:1", exclude_simple=True)), "D.."),
+    ],
+)
+def test_what_the_settings_ask_of_each_form_of_url(settings: Settings, ways: str) -> None:
+    letters = {Way.DIRECT: "D", None: "."}
+    assert "".join(letters.get(way(settings, host), "?") for host in HOSTS) == ways
+
+
+def test_a_host_elsewhere_must_go_through_the_proxy_unless_it_is_excluded() -> None:
+    assert way(posix(HTTP_PROXY="http://p:1"), "ollama.test") is Way.PROXIED
+    assert way(posix(HTTP_PROXY="http://p:1", NO_PROXY=".test"), "ollama.test") is Way.DIRECT
+    assert way(windows("*.example"), "ollama.test") is Way.PROXIED
+
+
+def test_every_form_of_url_is_a_cell_of_its_own(library: Library) -> None:
+    ids = {one.id for one in plan(library, client_names=["httpx"], scenario_names=["issue-9549"])}
+    assert {f"httpx/issue-9549/{library.newest}/generate-cold@{host}" for host in HOSTS} <= ids
+    assert cell(library, "httpx/issue-9549@[::1]").host == "[::1]"
+    assert cell(library, "httpx/issue-9549").host == "localhost"
+    with pytest.raises(UnknownName, match="host in issue-9549"):
+        cell(library, "httpx/issue-9549@127.0.0.2")
+
+
+def test_only_clients_that_read_ollama_host_are_asked_what_they_make_of_it(library: Library) -> None:
+    names = {one.client.name for one in plan(library, scenario_names=["ollama-host-empty", "nothing-set"]) if one.host}
+    there = {
+        one.client.name
+        for one in plan(library, scenario_names=["ollama-host-empty", "nothing-set"])
+        if one.scenario.name == "ollama-host-empty"
+    }
+    assert there == {"ollama", "ollama-async"} < names
+
+
+def run(runner: Runner, *ids: str, library: Library) -> list[CellRun]:
+    return [runner.run_cell(cell(library, one)) for one in ids]
+
+
+def test_the_report_of_issue_9549_is_reproduced(runner: Runner, library: Library) -> None:
+    forms = ("localhost", "127.0.0.1")
+    for host in forms:
+        direct, *astray = run(
+            runner, *(f"{name}/issue-9549@{host}" for name in ("requests", "httpx", "ollama")), library=library
+        )
+        assert result(direct).way == "direct"
+        assert direct.judgement.verdict is Verdict.PASS
+        for one in astray:
+            assert (result(one).way, one.judgement.verdict) == ("proxied", Verdict.MISROUTED)
+            assert isinstance(one.decisive.outcome.ending, Raised)
+            assert "502" in one.decisive.outcome.ending.message
+
+
+def test_a_proxy_that_is_gone_is_told_by_where_the_client_tried_to_go(runner: Runner, library: Library) -> None:
+    (one,) = run(runner, "httpx/proxy-gone@localhost", library=library)
+    assert result(one).way == "proxied"
+    assert not one.decisive.entries
+
+
+def test_a_client_that_cannot_be_made_for_what_does_not_concern_it_has_crashed(
+    runner: Runner, library: Library
+) -> None:
+    (one,) = run(runner, "ollama/socks-for-https@127.0.0.1", library=library)
+    assert (result(one).way, one.judgement.verdict) == ("nowhere", Verdict.CRASH)
+
+
+def test_a_proxy_that_forwards_hands_out_the_whole_answer(runner: Runner, library: Library) -> None:
+    (one,) = run(runner, "requests/proxy-forwards@127.0.0.1", library=library)
+    assert (result(one).way, one.judgement.verdict) == ("proxied", Verdict.PASS)
+    assert len(one.decisive.outcome.records) == len(one.decisive.reference.records) > 1
+
+
+def test_what_the_doctor_predicts_is_what_is_measured_also_when_settings_change(
+    runner: Runner, library: Library
+) -> None:
+    ids = [f"{name}/excluded-later@127.0.0.1" for name in ("requests", "httpx")]
+    lines = [result(one) for one in run(runner, *ids, library=library)]
+    assert [(line.way, line.predicted) for line in lines] == [("direct", "direct"), ("proxied", "proxied")]
+
+
+def test_settings_of_this_machine_decide_nothing(
+    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "NO_PROXY", "no_proxy", "OLLAMA_HOST", "REQUEST_METHOD"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    (one,) = run(runner, "ollama/nothing-set@127.0.0.1", library=library)
+    assert (result(one).way, one.judgement.verdict) == ("direct", Verdict.PASS)
+
+
+def test_a_client_that_ends_without_having_asked_anybody_is_inconclusive(
+    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.verdict import Ended
+
+    monkeypatch.setattr(WorkerProcess, "exchange", lambda *_, **__: Handed((), Ended()))
+    (one,) = run(runner, "requests/nothing-set", library=library)
+    assert one.judgement.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_machine_without_ipv6_says_so(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.journey.has_ipv6", lambda: False)
+    one = Cell(client("requests"), cell(library, "requests/nothing-set").scenario, library.get("0.32.15/generate-cold"))
+    assert impossible(dataclasses.replace(one, host="[::1]")) == "this machine has no ::1"
+    assert impossible(dataclasses.replace(one, host="127.0.0.1")) is None
