@@ -23,7 +23,7 @@ def copy(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "harness", tmp_path / "harness", ignore=skipped, copy_function=shutil.copyfile)
     recordings = tmp_path / "fixtures" / "recordings" / "0.32.15"
     recordings.mkdir(parents=True)
-    for name in ("generate-stream", "chat-stream"):
+    for name in ("generate-stream", "generate-cold", "chat-stream"):
         for suffix in (".ndjson", ".meta.json"):
             file = f"{name}{suffix}"
             shutil.copyfile(ROOT / "fixtures" / "recordings" / "0.32.15" / file, recordings / file)
@@ -56,7 +56,7 @@ def add(copy: Path, name: str, *, before: str | None = None) -> None:
 
 
 def test_each_example_is_short() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
     assert all(len(block.strip().splitlines()) <= 10 for block in BLOCKS.values())
 
 
@@ -73,6 +73,12 @@ def test_a_fault_is_one_function(copy: Path) -> None:
 def test_a_scenario_is_one_literal(copy: Path) -> None:
     add(copy, "harness/scenarios/timing.py", before="]")
     assert "slow-and-silent" in harness(copy, "run", "--client", "requests", "--scenario", "slow-and-silent")
+
+
+def test_an_environment_is_one_literal(copy: Path) -> None:
+    add(copy, "harness/environments/exclusions.py", before="]")
+    grid = harness(copy, "run", "--client", "requests", "--scenario", "no-proxy-twice")
+    assert re.search("no-proxy-twice +DPP", grid)
 
 
 def test_a_recording_is_one_file(copy: Path) -> None:

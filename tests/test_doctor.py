@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +17,10 @@ from harness.doctor.demonstration import demonstrate
 from harness.doctor.diagnosis import Diagnosis, diagnose
 from harness.environments import ENVIRONMENTS, Environment, environment
 from harness.errors import HarnessError
+from harness.listener import has_ipv6
 from harness.proxy import MODES, FakeProxy
 from harness.report.doctor import to_json
+from harness.report.doctor_page import page
 from harness.routing.predicted import CLIENTS
 from harness.routing.settings import Settings, System
 from harness.server import FakeOllama
@@ -187,6 +190,13 @@ def test_the_machines_own_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.variable("HTTP_PROXY") == "http://127.0.0.1:1"
     assert found.variable("PATH_TO_PROXY") == "no such thing"  # Python takes it for the proxy of a scheme "path_to"
     assert set(machine.installed()) == set(CLIENTS)
+
+
+def test_the_page_is_current() -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no ::1")
+    message = "write it anew: python -m harness.report.doctor_page docs/doctor.md"
+    assert (Path(__file__).parent.parent / "docs" / "doctor.md").read_text("utf-8") == page(), message
 
 
 def test_an_ipv6_address_is_asked_in_brackets(ollama: FakeOllama) -> None:

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from harness import __version__
+from harness import __version__, windows_registry
 from harness.cli.check import check
 from harness.cli.doctor import doctor
 from harness.cli.listing import list_
@@ -27,6 +27,19 @@ __all__ = ["main"]
 @click.version_option(__version__, prog_name="ollama-harness")
 def commands() -> None:
     """Plays recorded Ollama streams, whole and broken, to client libraries and judges what they make of them."""
+    _offer_to_restore()
+
+
+def _offer_to_restore() -> None:
+    """Windows: an earlier run that was killed may have left its own proxy settings in the registry."""
+    if (before := windows_registry.left_behind()) is None:
+        return
+    click.echo(f"an earlier run was killed before it put your proxy settings back; they were: {before}", err=True)
+    if not sys.stdin.isatty():
+        click.echo("run ollama-harness doctor in a terminal to put them back", err=True)
+    elif click.confirm("Put them back now?", default=True, err=True):
+        windows_registry.restore()
+        click.echo("they are back", err=True)
 
 
 for command in (run, report, show, list_, prove_, check, doctor, serve):

@@ -8,6 +8,7 @@ import click
 
 from harness.cli.output import json_option, table
 from harness.clients import clients
+from harness.environments import ENVIRONMENTS
 from harness.faults import FAULTS, PLACES
 from harness.library import Library
 from harness.recording import Recording
@@ -55,6 +56,23 @@ def list_scenarios(*, as_json: bool) -> None:
             "source": one.source.url if one.source else None,
         }
         for one in SCENARIOS.values()
+    ]
+    table(rows, as_json=as_json)
+
+
+@list_.command("environments", epilog="Example: ollama-harness list environments")
+@json_option
+def list_environments(*, as_json: bool) -> None:
+    """The network settings that clients are tried in."""
+    rows = [
+        {
+            "environment": one.name,
+            "system": str(one.system or "any"),
+            "summary": one.summary,
+            "hosts": list(one.hosts),
+            "proxy": one.proxy,
+        }
+        for one in ENVIRONMENTS.values()
     ]
     table(rows, as_json=as_json)
 

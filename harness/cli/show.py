@@ -14,7 +14,7 @@ from rich.text import Text
 from harness import expectations
 from harness.cli.output import console
 from harness.exchange import Exchange
-from harness.journal import EndedBy, Entry
+from harness.journal import EndedBy, Entry, Protocol
 from harness.library import Library, fixtures
 from harness.matrix import cell
 from harness.results import result
@@ -49,9 +49,15 @@ def show(*, cell_id: str, width: int) -> None:
 
 def _head(run: CellRun) -> Text:
     scenario = run.cell.scenario
-    return Text.assemble(
+    text = Text.assemble(
         (run.cell.id, "bold"), f"\n{scenario.summary}\n{run.cell.requirement} at the {run.cell.layer} layer"
     )
+    if scenario.environment is not None:
+        settings, required = scenario.environment.settings(), run.cell.required
+        text.append(f"\nsettings: {settings.variables or 'no variable'}, {settings.registry or settings.mac or ''}")
+        text.append(f"\nrequired: {required.way or 'no way'}, for {required.because}")
+        text.append(f"\nwent: {run.decisive.way}; the doctor says: {run.decisive.predicted}")
+    return text
 
 
 def _expected(run: CellRun, exchange: Exchange, title: str) -> Text:
@@ -72,7 +78,8 @@ def _exchange(exchange: Exchange, width: int) -> Table:
         table.add_column(name, no_wrap=True)
     sent: list[tuple[float, str]] = []
     for entry in exchange.entries:
-        sent.append((0.0, f"[connection {entry.connection}, request {entry.index}: {entry.request_line}]"))
+        at = "connection" if entry.protocol is Protocol.HTTP else f"{entry.protocol} to the proxy, connection"
+        sent.append((0.0, f"[{at} {entry.connection}, request {entry.index}: {entry.request_line}]"))
         sent += [(at_s, _escaped(data, width)) for at_s, data in entry.sent]
         if entry.withheld:
             sent.append((entry.sent[-1][0], f"[record {entry.withheld} was kept back, so the rest was sent]"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
@@ -17,8 +18,17 @@ from harness.server import pair
 __all__ = ["demonstrate"]
 
 
-def demonstrate(environment: Environment, *, host: str = "", through_proxy: bool = False) -> Diagnosis:
-    """Examine an environment, with a server and a proxy of the harness; `host` is the form of the URL."""
+def demonstrate(
+    environment: Environment,
+    *,
+    clients: Mapping[str, str] | None = None,
+    host: str = "",
+    through_proxy: bool = False,
+) -> Diagnosis:
+    """Examine an environment, with a server and a proxy of the harness; `host` is the form of the URL.
+
+    `clients` are those that are installed, with their versions, unless others are given.
+    """
     form = host or environment.hosts[0]
     with ExitStack() as stack:
         servers = pair(ipv6=environment.ipv6 and form in (*HOSTS, OLLAMA_HOST), version="newest")
@@ -45,7 +55,7 @@ def demonstrate(environment: Environment, *, host: str = "", through_proxy: bool
 
         return diagnose(
             settings,
-            installed(),
+            installed() if clients is None else clients,
             url=environment.url(form, port=servers[0].port) or None,
             extras=extras(),
             through_proxy=through_proxy,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +18,9 @@ from harness.routing.settings import System
 from harness.routing.way import Way
 
 __all__ = ["render", "to_json"]
+
+#: How many characters of a setting are shown.
+_LONGEST = 70
 
 #: Longer values are shown whole among the settings only.
 _LONG = re.compile(r"\(([^()]{24})[^()]{24,}\)")
@@ -77,9 +81,14 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Text]:
     if not rows:
         yield Text("no proxy variable, no system proxy, and OLLAMA_HOST is not set")
     for name, value in rows:
-        yield Text(f"{name} = {hidden(value)}")
+        yield Text(f"{name} = {_cut(hidden(value))}")
     if settings.variable("OLLAMA_HOST") is not None:
         yield Text(f"so clients ask {diagnosis.url}, and a server listens on {diagnosis.server_listens_on}")
+
+
+def _cut(value: str) -> str:
+    """A long list of hosts with its middle left out; --json has it whole."""
+    return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 21]}…{value[-20:]}"
 
 
 def _server(diagnosis: Diagnosis) -> Iterator[Text]:
@@ -89,7 +98,7 @@ def _server(diagnosis: Diagnosis) -> Iterator[Text]:
         yield Text(f"  {answer.place}  {answer.kind}  {answer.says}", style=style)
 
 
-def _clients(diagnosis: Diagnosis) -> Iterator[Text]:
+def _clients(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     """Clients that go the same way for the same reason together."""
     together: dict[tuple[str, ...], list[Prognosis]] = {}
     for one in diagnosis.prognoses:
@@ -99,9 +108,10 @@ def _clients(diagnosis: Diagnosis) -> Iterator[Text]:
         together.setdefault((_way(one), because, one.why, one.route.rule), []).append(one)
     for (way, because, why, rule), several in together.items():
         style = {True: "green", False: "red", None: "yellow"}[several[0].arrives]
-        names = ", ".join(f"{one.client} {one.version}" for one in several)
-        yield Text.assemble((names, "bold"), "  ", (way, style), f"\n    {because}\n    {why[0].upper()}{why[1:]}.")
-        yield Text(f"    rule: {rule}", style="dim")
+        names = ", ".join(f"{one.client} {one.version}".rstrip() for one in several)
+        yield Text.assemble((names, "bold"), ": ", (way, style))
+        yield _indented(Text(f"{because} {why[0].upper()}{why[1:]}."))
+        yield _indented(Text(rule, style="dim"))
 
 
 def _way(one: Prognosis) -> str:
@@ -114,12 +124,20 @@ def _mend(mend: Mend, diagnosis: Diagnosis) -> RenderableType:
     wanted = _SHELLS[diagnosis.settings.system]
     everybody = {one.client for one in diagnosis.prognoses}
     who = "all clients" if everybody == set(mend.helps) else ", ".join(mend.helps)
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
+    table = Table(box=None, pad_edge=False, show_header=False)
     for shell, line in mend.lines.items():
         if shell in wanted:
             for number, each in enumerate(line.split("\n")):
                 table.add_row(Text("" if number else shell, style="dim"), Text(each, style="bold"))
-    return Group(Text(f"- {mend.title}: then {who} go direct"), table, Text(f"    changes {mend.changes}", style="dim"))
+    return Group(
+        Text.assemble("- ", (mend.title, "bold"), f": then {who} go direct"),
+        Padding(table, (0, 0, 0, 4)),
+        _indented(Text(f"What else it changes: {mend.changes}.", style="dim")),
+    )
+
+
+def _indented(text: Text) -> Padding:
+    return Padding(text, (0, 0, 0, 4))
 
 
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
