@@ -13,7 +13,7 @@ from enum import Enum, auto
 from harness.errors import ProtocolError
 from harness.http1 import RequestHead, read_body, read_request_head
 
-__all__ = ["Connection", "Left", "RequestTooLarge", "Woken", "abort"]
+__all__ = ["Connection", "Left", "RequestTooLarge", "Woken", "abort", "awaits_continue"]
 
 #: Go's DefaultMaxHeaderBytes and the slop it adds; beyond, Ollama answers 431.
 MAX_HEAD_BYTES = 1 * 1024 * 1024 + 4096
@@ -72,6 +72,14 @@ class Connection:
 
         Raises: ProtocolError, if what comes is no HTTP or breaks off.
         """
+        head = self.read_head()
+        return None if head is None else (head, self.read_rest(head))
+
+    def read_head(self) -> RequestHead | None:
+        """The head of the next request; None if the client left (or the server stops) before it began.
+
+        Raises: ProtocolError.
+        """
         while (head := read_request_head(bytes(self._buffer))) is None:
             if len(self._buffer) > MAX_HEAD_BYTES:
                 raise RequestTooLarge(431, "request head")
@@ -80,7 +88,14 @@ class Connection:
                     raise self._broken_off("request head")
                 return None
         del self._buffer[: head.size]
-        if any(k.lower() == "expect" and v.lower() == "100-continue" for k, v in head.headers):
+        return head
+
+    def read_rest(self, head: RequestHead) -> bytes:
+        """The body of the request whose head was read last; if the client waits to be told so, it is told to go on.
+
+        Raises: ProtocolError.
+        """
+        if awaits_continue(head):
             with contextlib.suppress(Left):  # it will show when its body does not come
                 self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not (body := read_body(bytes(self._buffer), head, method=head.method)).whole:
@@ -93,7 +108,7 @@ class Connection:
                 if not self._more():
                     raise self._broken_off("request body")
         del self._buffer[: body.size]
-        return head, body.data
+        return body.data
 
     def peek(self, size: int) -> bytes:
         """What has come and was not read yet, once it is so many bytes, or no more will come."""
@@ -226,6 +241,11 @@ class Connection:
                 time.sleep(0.05)
                 return
             time.sleep(0.0005)
+
+
+def awaits_continue(head: RequestHead) -> bool:
+    """Whether the client may keep its body back until it is told to go on (RFC 9110 section 10.1.1)."""
+    return any(name.lower() == "expect" and value.lower() == "100-continue" for name, value in head.headers)
 
 
 def abort(sock: socket.socket) -> None:

@@ -31,6 +31,7 @@ _IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")
 class Exchange:
     """What was to be played, what was, what the client handed out, and the judgement.
 
+    Of a picky script `script` is what was due to this client's request: the answer, or a refusal.
     `way` is which way the request went, where that was looked at, and `predicted` which way the doctor says it goes.
     """
 
@@ -89,11 +90,12 @@ def exchange(
         leaked=leaked,
         withheld=next((entry.withheld for entry in entries if entry.withheld), None),
     )
-    truth = cell.reference(script)
+    played = _played(script, entries)
+    truth = cell.reference(played)
     documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
     judgement = judge(truth, outcome, layer=cell.layer, documented=documented)
     return Exchange(
-        script=script, entries=entries, handed=handed, reference=truth, outcome=outcome, judgement=judgement
+        script=played, entries=entries, handed=handed, reference=truth, outcome=outcome, judgement=judgement
     )
 
 
@@ -107,10 +109,18 @@ def untried(cell: Cell, script: Script, reason: str) -> Exchange:
     )
 
 
+def _played(script: Script, entries: tuple[Entry, ...]) -> Script:
+    """What a picky script came to: the refusal, if the last request broke a demand."""
+    heads = [entry.head for entry in entries if entry.head is not None]
+    return script.answer_to(heads[-1]) if heads else script
+
+
 def _overreach(earlier: tuple[Entry, ...], entries: tuple[Entry, ...], script: Script) -> str:
     """What the client sent though it must not; "" if there was nothing."""
     asked = [entry for entry in entries if entry.head is not None and not _redirects(script)]
-    repeated = [entry for entry in asked if entry.head is not None and entry.head.method not in _IDEMPOTENT]
+    # What was refused for its head has had no effect, and may be sent in another form (RFC 9110 section 15.5.18).
+    done = [entry for entry in asked if not entry.unmet]
+    repeated = [entry for entry in done if entry.head is not None and entry.head.method not in _IDEMPOTENT]
     if len(repeated) > 1:  # RFC 9110 section 9.2.2
         return f"sent {len(repeated)} times what it was asked to send once, and is not idempotent"
     closing = {entry.connection for entry in earlier if b"\r\nconnection: close\r\n" in entry.wire.lower()}
@@ -146,7 +156,7 @@ def problem_of(entries: Sequence[Entry], script: Script, job: Job) -> str | None
     for entry in answered:
         if entry.head is not None and entry.head.target == ELSEWHERE:
             continue
-        planned = script.render(date=entry.date)
+        planned = script.answer_to(entry.head).render(date=entry.date)
         sent = [data for _, data in entry.sent]
         segments = [segment.data for segment in planned.segments]
         if sent != segments[: len(sent)]:

@@ -7,6 +7,7 @@ worse, different, expired or (on full runs) a pair that matches nothing is red, 
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ _NEVER_EXPECTED = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
 class KnownIssue:
     """One entry; `place` is where it stands: file and line.
 
-    In environments, `hosts` narrows it to these forms of URL.
+    In environments, `hosts` narrows it to these forms of URL. `since_python` holds the first release of each line of
+    Python that has the defect; later lines have it too.
     """
 
     clients: tuple[str, ...]
@@ -42,6 +44,12 @@ class KnownIssue:
     review: date
     place: str
     hosts: tuple[str, ...] = ()
+    since_python: tuple[tuple[int, ...], ...] = ()
+
+    def holds_in(self, python: tuple[int, ...]) -> bool:
+        """Whether this version of Python has the defect."""
+        firsts = {first[:2]: first for first in self.since_python}
+        return not firsts or python >= firsts.get(python[:2], max(firsts))
 
     def covers(self, client: str, scenario: str, host: str = "", *, gating: bool) -> bool:
         """Whether the entry speaks of such a cell. It never speaks of one that does not gate, or of a canary."""
@@ -88,8 +96,8 @@ class Report:
         return 3 if verdicts else 0
 
 
-def load(path: Path) -> tuple[KnownIssue, ...]:
-    """Read the entries of a file.
+def load(path: Path, *, python: tuple[int, ...] = sys.version_info[:3]) -> tuple[KnownIssue, ...]:
+    """Read the entries of a file that hold in this version of Python.
 
     Raises: ExpectationError, UnknownName.
     """
@@ -103,7 +111,8 @@ def load(path: Path) -> tuple[KnownIssue, ...]:
     lines, entries = _header_lines(text), top.get("issue", [])
     if top.keys() - {"issue"} or not isinstance(entries, list) or len(entries) != len(lines):
         raise ExpectationError(f"{path} holds something else than entries; begin each with a line [[issue]]")
-    return tuple(_issue(entry, f"{path}:{line}") for entry, line in zip(entries, lines, strict=True))
+    issues = (_issue(entry, f"{path}:{line}") for entry, line in zip(entries, lines, strict=True))
+    return tuple(issue for issue in issues if issue.holds_in(python))
 
 
 def _header_lines(text: str) -> list[int]:
@@ -179,8 +188,10 @@ def _issue(entry: dict[str, Any], place: str) -> KnownIssue:
     for name, kind in fields.items():
         if type(entry.get(name)) is not kind or not entry[name]:
             raise ExpectationError(f"{place}: {name} is missing or no {kind.__name__}")
-    for name in entry.keys() - fields.keys() - {"hosts"}:
-        raise ExpectationError(f"{place}: {name} is no field of an entry; known are {', '.join(fields)}, hosts")
+    optional = ("hosts", "since_python")
+    for name in entry.keys() - fields.keys() - set(optional):
+        known_fields = ", ".join((*fields, *optional))
+        raise ExpectationError(f"{place}: {name} is no field of an entry; known are {known_fields}")
     for kind_name, known in (("client", clients()), ("scenario", SCENARIOS)):
         for name in entry[f"{kind_name}s"]:
             if name not in known:
@@ -199,7 +210,19 @@ def _issue(entry: dict[str, Any], place: str) -> KnownIssue:
         review=entry["review"],
         place=place,
         hosts=_hosts(entry, place),
+        since_python=_versions(entry, place),
     )
+
+
+def _versions(entry: dict[str, Any], place: str) -> tuple[tuple[int, ...], ...]:
+    """The releases of Python that an entry names.
+
+    Raises: ExpectationError.
+    """
+    named = entry.get("since_python", [])
+    if not isinstance(named, list) or not all(re.fullmatch(r"3\.\d+\.\d+", str(one)) for one in named):
+        raise ExpectationError(f'{place}: since_python is no list of releases; write ["3.11.9", "3.12.3"]')
+    return tuple(tuple(map(int, one.split("."))) for one in named)
 
 
 def _hosts(entry: dict[str, Any], place: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from harness.errors import ProtocolError
 from harness.recording import Headers
 
-__all__ = ["Body", "RequestHead", "ResponseHead", "read_body", "read_request_head", "read_response_head"]
+__all__ = ["Body", "RequestHead", "ResponseHead", "members", "read_body", "read_request_head", "read_response_head"]
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ([\t \x21-\x7e\x80-\xff]*)")
@@ -33,6 +33,12 @@ class RequestHead:
     version: str
     headers: Headers
     size: int
+
+    @property
+    def wants_close(self) -> bool:
+        """Whether the client will not use its connection again (RFC 9112 section 9.3)."""
+        options = {option.lower() for option in members(self.headers, "connection")}
+        return "close" in options or (self.version == "HTTP/1.0" and "keep-alive" not in options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +118,12 @@ def read_body(data: bytes, head: RequestHead | ResponseHead, *, method: str) -> 
     is_response = isinstance(head, ResponseHead)
     if isinstance(head, ResponseHead) and (method == "HEAD" or head.status < 200 or head.status in _NO_BODY):
         return Body(b"", whole=True, size=0, absent=True)
-    codings = [coding for coding in _members(head.headers, "transfer-encoding") if coding]
+    codings = [coding for coding in members(head.headers, "transfer-encoding") if coding]
     if codings:
         if [coding.lower() for coding in codings] != ["chunked"]:
             raise ProtocolError(f"unknown transfer coding {', '.join(codings)}", "RFC 9112 section 6.1")
         return _read_chunked(data)
-    lengths = set(_members(head.headers, "content-length"))
+    lengths = set(members(head.headers, "content-length"))
     if len(lengths) > 1 or any(not re.fullmatch("[0-9]{1,18}", length) for length in lengths):
         raise ProtocolError(f"no valid Content-Length: {', '.join(sorted(lengths))}", "RFC 9112 section 6.3")
     if lengths:
@@ -127,6 +133,11 @@ def read_body(data: bytes, head: RequestHead | ResponseHead, *, method: str) -> 
     if is_response:
         return Body(data, whole=False, size=len(data), until_close=True)
     return Body(b"", whole=True, size=0)
+
+
+def members(headers: Headers, name: str) -> list[str]:
+    """All members of a list header, over all its lines; an empty place in the list is a member too."""
+    return [part.strip() for key, value in headers if key.lower() == name for part in value.split(",")]
 
 
 def _read_chunked(data: bytes) -> Body:
@@ -187,8 +198,3 @@ def _headers(lines: list[bytes]) -> Headers:
             raise ProtocolError(f"not a header field: {line[:80]!r}", "RFC 9112 section 5")
         headers.append((match[1].decode("latin-1"), match[2].rstrip(b" \t").decode("latin-1")))
     return tuple(headers)
-
-
-def _members(headers: Headers, name: str) -> list[str]:
-    """All members of a list header, over all its lines; an empty place in the list is a member too."""
-    return [part.strip() for key, value in headers if key.lower() == name for part in value.split(",")]

@@ -44,6 +44,7 @@ class Entry:
 
     `connection` counts connections and `index` requests on it, both from 1. `answered_by` is a recording's id, the
     name of a script, "expectation" (pytest-httpserver's) or "nothing"; `why` says why that one, or what came nearest.
+    `unmet` says how the request broke a demand of that script, so that the refusal was played; "" if it broke none.
     `sent` holds every segment that the system took, `date` the Date that was put into the head. `ended` is how the
     connection ended (or was left), once `ended_by` is set; `client_left_s` when the client closed its side.
     In lock-step `handed_out` counts the records that the client's user has and `awaited` those that the server waits
@@ -60,6 +61,7 @@ class Entry:
     arrived_s: float = field(default_factory=time.monotonic)
     answered_by: str = "nothing"
     why: str = ""
+    unmet: str = ""
     date: str = ""
     sent: list[tuple[float, bytes]] = field(default_factory=list)
     ended: HowItEnds | None = None
@@ -136,6 +138,12 @@ class Journal:
         """Note how an exchange ended."""
         with self._changed:
             entry.ended, entry.ended_by = ended, by
+            self._changed.notify_all()
+
+    def reopen(self, entry: Entry) -> None:
+        """Note that an exchange goes on after all: a tunnel that was idle."""
+        with self._changed:
+            entry.ended = entry.ended_by = None
             self._changed.notify_all()
 
     def handed_out(self, count: int, *, index: int) -> None:

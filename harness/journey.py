@@ -6,6 +6,7 @@ the answer.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -58,11 +59,20 @@ def impossible(cell: Cell) -> str | None:
 class Surroundings:
     """An environment made real: a server, a proxy, and a process of these clients that is born into it.
 
-    With `touch` the Windows registry is really set and put back; else a stand-in takes its place.
+    With `touch` the Windows registry is really set and put back; else a stand-in takes its place. `python` is the
+    interpreter of the process.
     """
 
-    def __init__(self, environment: Environment, clients: Sequence[str], *, home: Path, touch: bool) -> None:
-        self._environment, self._clients, self._home = environment, clients, home
+    def __init__(
+        self,
+        environment: Environment,
+        clients: Sequence[str],
+        *,
+        home: Path,
+        touch: bool,
+        python: str = sys.executable,
+    ) -> None:
+        self._environment, self._clients, self._home, self._python = environment, clients, home, python
         self._touch = touch and environment.system is System.WINDOWS
         self._stack = ExitStack()
 
@@ -124,7 +134,8 @@ class Surroundings:
 
     def _born(self) -> WorkerProcess:
         variables = clean_environment(self._home, self._settings.variables)
-        return WorkerProcess(self._clients, variables, self._world(self._settings, self._servers[0].port))
+        world = self._world(self._settings, self._servers[0].port)
+        return WorkerProcess(self._clients, variables, world, python=self._python)
 
     def _judged(
         self, cell: Cell, job: Job, plain: Script, handed: Handed, asked: tuple[Entry, ...], served: list[Entry]

@@ -11,9 +11,10 @@ import itertools
 import math
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from harness.http1 import read_request_head
 from harness.journal import Entry
 from harness.matrix import ELSEWHERE, Cell
 from harness.probe import (
@@ -25,9 +26,9 @@ from harness.probe import (
     read,
     read_exactly,
     read_to_end,
-    request,
     resets_are_real,
 )
+from harness.recording import Headers, Request
 from harness.script import HowItEnds, Rendered, Script, http_date
 from harness.server import FakeOllama
 
@@ -72,6 +73,7 @@ class _NotAsPlanned(Exception):
 def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: float = PATIENCE_S) -> list[Proof]:
     """Play the scripts of a cell to a plain socket; a proof for each exchange.
 
+    A picky script is asked once with a request that meets all its demands, then with one that breaks each of them.
     With `played` the server plays those instead: the proof must then fail, or it proves nothing. `patience_s` is how
     long the socket waits for what does not come.
     """
@@ -83,12 +85,15 @@ def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: flo
         sock: socket.socket | None = None
         for number, (script, really) in enumerate(zip(planned, played, strict=True), 1):
             server.play(really)
-            probe = _Probe(server, script, cell, patience_s)
-            try:
-                sock = probe.exchange(sock)
-                problem = ""
-            except (_NotAsPlanned, OSError) as error:
-                problem, sock = f"{error}", None
+            problem = ""
+            for asked in _requests(script, cell.recording.request):
+                probe = _Probe(server, script.answer_to(read_request_head(asked)), asked, patience_s)
+                try:
+                    sock = probe.exchange(sock)
+                except (_NotAsPlanned, OSError) as error:
+                    problem, sock = f"{error}", None
+                    break
+            script = probe.script
             times = [0.0, *(send.at_s for send in script.sends), script.ending.at_s]
             shows = _SHOWS[script.ending.how]
             proofs.append(
@@ -113,14 +118,14 @@ def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: flo
 class _Probe:
     """One exchange, as a plain socket sees it."""
 
-    def __init__(self, server: FakeOllama, script: Script, cell: Cell, patience_s: float) -> None:
-        self._server, self._script, self._cell, self._patience_s = server, script, cell, patience_s
+    def __init__(self, server: FakeOllama, script: Script, asked: bytes, patience_s: float) -> None:
+        self._server, self.script, self._asked, self._patience_s = server, script, asked, patience_s
         self._number = len(server.journal.entries)
         self.seen = "nothing"
 
     def rendered(self, date: str) -> Rendered:
         """The plan; a Date has the same length whatever it says."""
-        return self._script.render(date=date or http_date(0))
+        return self.script.render(date=date or http_date(0))
 
     def exchange(self, sock: socket.socket | None) -> socket.socket | None:
         """Ask, on a new connection if there is none; returns the connection if it can be used again.
@@ -131,11 +136,11 @@ class _Probe:
             sock = sock or connect(self._server.port, self._patience_s)
         except ConnectionRefusedError:
             self.seen = "refused"
-            self._expect(self._script.ending.how is HowItEnds.REFUSE, "nothing listens")
+            self._expect(self.script.ending.how is HowItEnds.REFUSE, "nothing listens")
             return None
         usable = False
         try:
-            self._expect(self._script.ending.how is not HowItEnds.REFUSE, "the connection was accepted")
+            self._expect(self.script.ending.how is not HowItEnds.REFUSE, "the connection was accepted")
             usable = self._read(sock)
         finally:
             if not usable:
@@ -143,12 +148,11 @@ class _Probe:
         return sock if usable else None
 
     def _read(self, sock: socket.socket) -> bool:
-        begun_s, usable, how = time.monotonic(), False, self._script.ending.how
-        asked = self._cell.recording.request
+        begun_s, usable, how = time.monotonic(), False, self.script.ending.how
         with contextlib.suppress(OSError):  # the server may have ended the connection already, as the script says
-            sock.sendall(request(asked.method, asked.path, asked.content, *(f"{k}: {v}" for k, v in asked.headers)))
+            sock.sendall(self._asked)
         size = len(self.rendered("").wire)
-        if any(send.awaits for send in self._script.sends):
+        if any(send.awaits for send in self.script.sends):
             seen = self._read_lock_step(sock)
         else:
             seen = read(sock, size if _SHOWS[how] == "open" else math.inf)
@@ -158,7 +162,7 @@ class _Probe:
             as_planned = self.seen == _SHOWS[how] or not resets_are_real()
             self._expect(as_planned, f"the connection ended with {self.seen}, planned was {_SHOWS[how]}")
             ended_s = rest.arrivals[-1][0] - begun_s
-            self._expect(ended_s >= self._script.ending.at_s, f"the connection ended after {ended_s:.3f} s, too early")
+            self._expect(ended_s >= self.script.ending.at_s, f"the connection ended after {ended_s:.3f} s, too early")
             sock.close()
         else:
             if how is not HowItEnds.HOLD:
@@ -212,6 +216,24 @@ class _Probe:
     def _expect(self, holds: bool, problem: str) -> None:  # noqa: FBT001 - an assertion
         if not holds:
             raise _NotAsPlanned(problem)
+
+
+def _requests(script: Script, recorded: Request) -> Iterator[bytes]:
+    """What the script is to be asked with: the recorded request, and in forms that break each of its demands."""
+    content = recorded.content
+    whole = [("Host", "127.0.0.1"), *recorded.headers]
+    if content is not None:
+        whole.append(("Content-Length", str(len(content))))
+    headers: Headers = tuple(whole)
+    for demand in script.demands:
+        headers = demand.rule.kept(headers)
+    for head in (headers, *(demand.rule.broken(headers) for demand in script.demands)):
+        chunked = any(name.lower() == "transfer-encoding" for name, _ in head)
+        lines = (f"{name}: {value}" for name, value in head if not (chunked and name.lower() == "content-length"))
+        body = content or b""
+        framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked and body else body
+        first = f"{recorded.method} {recorded.path} HTTP/1.1"
+        yield "\r\n".join([first, *lines, "", ""]).encode("latin-1") + framed
 
 
 def _readable(sock: socket.socket) -> bool:

@@ -32,7 +32,8 @@ FILE, PARTIAL_FILE = "results.ndjson", "results.partial.ndjson"
 
 #: What differs from run to run in a message, and what stands for it.
 _NOISE = (
-    (re.compile(r"(127\.0\.0\.1[:/]|port=)\d+"), r"\1PORT"),
+    (re.compile(r"((?:127\.0\.0\.1|localhost|\[::1\]|ollama\.test)[:/]|port=)\d+"), r"\1PORT"),
+    (re.compile(r"(integer value as \W*)\d+"), r"\1PORT"),
     (re.compile(r"\b0x[0-9a-fA-F]{6,}"), "0x…"),
 )
 

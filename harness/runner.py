@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -19,6 +19,7 @@ from harness.exchange import Exchange, exchange, untried
 from harness.journey import Surroundings, impossible
 from harness.matrix import ELSEWHERE, Cell
 from harness.probe import NO_RESETS, resets_are_real
+from harness.routing.settings import System
 from harness.script import HowItEnds
 from harness.server import FakeOllama
 from harness.verdict import Ended, Judgement, Raised, Stopped
@@ -60,6 +61,7 @@ class Runner:
         self._idle: dict[str, list[WorkerProcess]] = {}
         self._all: list[WorkerProcess] = []
         self._lock = threading.Lock()
+        self._registry = threading.Lock()  # this machine has one
         self._stopped = threading.Event()
         self._home = tempfile.TemporaryDirectory(prefix="ollama-harness-")
 
@@ -163,8 +165,10 @@ class Runner:
                 done(CellRun(cell, (untried(cell, cell.plain(), reason),)))
         if not possible:
             return
+        alone = self._registry if self._touch_registry and environment.system is System.WINDOWS else nullcontext()
         names = sorted({cell.client.name for cell in possible})
-        with Surroundings(environment, names, home=Path(self._home.name), touch=self._touch_registry) as surroundings:
+        surroundings = Surroundings(environment, names, home=Path(self._home.name), touch=self._touch_registry)
+        with alone, surroundings:
             with self._lock:
                 self.versions |= {name: version for name, version in surroundings.versions.items() if version}
             for cell in possible:

@@ -16,12 +16,14 @@ from enum import StrEnum
 from itertools import dropwhile, takewhile
 from typing import NamedTuple
 
+from harness.demands import Rule
 from harness.errors import FaultDoesNotApply
+from harness.http1 import RequestHead
 from harness.parts import Chunk, Head, LastChunk, Part, Raw, slices
 from harness.recording import Ended, Recording
 from harness.records import record_ends
 
-__all__ = ["Ending", "HowItEnds", "Rendered", "Script", "Segment", "Send", "http_date"]
+__all__ = ["Demand", "Ending", "HowItEnds", "Rendered", "Script", "Segment", "Send", "http_date"]
 
 #: How long a held connection stays silent before the server gives up on the client leaving.
 HOLD_LIMIT_S = 300.0
@@ -79,17 +81,27 @@ class Rendered:
         return b"".join(segment.data for segment in self.segments)
 
 
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a picky server demands of a request's head, and what it plays to one that breaks the demand."""
+
+    rule: Rule
+    refusal: Script
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
     """What will be played. `method` is the request's (an answer to HEAD has no body).
 
     A script that `awaits_request` plays once a request has been read; another as soon as a connection is accepted.
+    It plays to a request that meets its `demands`; see `answer_to`.
     """
 
     method: str
     sends: tuple[Send, ...]
     ending: Ending
     awaits_request: bool = True
+    demands: tuple[Demand, ...] = ()
 
     def __post_init__(self) -> None:
         times = [send.at_s for send in self.sends] + [self.ending.at_s]
@@ -134,6 +146,15 @@ class Script:
         """The same with `gap_s` seconds before each segment and before the end."""
         sends = tuple(replace(send, at_s=gap_s * (index + 1)) for index, send in enumerate(self.sends))
         return replace(self, sends=sends, ending=replace(self.ending, at_s=gap_s * (len(sends) + 1)))
+
+    def unmet(self, head: RequestHead) -> str:
+        """How a request breaks the first of the demands that it breaks; "" if it breaks none."""
+        return next(filter(None, (demand.rule.unmet(head) for demand in self.demands)), "")
+
+    def answer_to(self, head: RequestHead | None) -> Script:
+        """What is really played to a request: this script, or the refusal of the first demand that it breaks."""
+        broken = (demand for demand in self.demands if head is not None and demand.rule.unmet(head))
+        return next((demand.refusal for demand in broken), self)
 
     def render(self, *, date: str) -> Rendered:
         """The exact bytes, with `date` (an IMF-fixdate) in the head."""

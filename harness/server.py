@@ -7,6 +7,7 @@ werkzeug's request handler will not do: it always says `Connection: close`, writ
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import socket
 import threading
@@ -17,7 +18,7 @@ from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
-from harness.connection import Connection
+from harness.connection import Connection, awaits_continue
 from harness.errors import FaultDoesNotApply, PortInUse, ProtocolError
 from harness.faults import Fault, apply
 from harness.http1 import RequestHead
@@ -190,16 +191,16 @@ class FakeOllama(HTTPServer):
             while usable:
                 index += 1
                 try:
-                    request = connection.read_request()
+                    if (head := connection.read_head()) is None:
+                        note_left()
+                        return
+                    unread = awaits_continue(head) and self._refuses(head)
+                    body = b"" if unread else connection.read_rest(head)
                 except ProtocolError as error:
                     self._refuse(connection, error, number, index)
                     return
-                if request is None:
-                    note_left()
-                    return
-                head, body = request
                 entry = Entry(connection=number, index=index, head=head, body=body)
-                usable = self._answer(connection, entry, head) and not _wants_close(head)
+                usable = self._answer(connection, entry, head) and not unread and not head.wants_close
                 note_left = functools.partial(journal.left, entry)
         finally:
             connection.close()
@@ -214,7 +215,10 @@ class FakeOllama(HTTPServer):
         """Answer one request; whether the connection can be used again."""
         response = self._expected(head, entry.body)
         if response is None:
-            return self._play(connection, self._script(head, entry), entry)
+            script = self._script(head, entry)
+            if unmet := script.unmet(head):
+                entry.unmet, entry.why = unmet, f"{entry.why}; refused, for {unmet}"
+            return self._play(connection, script.answer_to(head), entry)
         entry.answered_by, entry.date = "expectation", http_date()
         self.journal.add(entry)
         body = segments(response, method=head.method, date=entry.date)
@@ -234,6 +238,14 @@ class FakeOllama(HTTPServer):
         script, left_out = self._struck(found.recording)
         entry.answered_by, entry.why = found.recording.id, found.why + left_out
         return script
+
+    def _refuses(self, head: RequestHead) -> bool:
+        """Whether a play refuses the request whatever its body says. Who else answers is told by the body."""
+        if self.ordered_handlers or self.oneshot_handlers or self.handlers:
+            return False
+        request = received(head, b"")
+        answers = (one for one in self._routes if one.left != 0 and one.answers(request.method, request.path))
+        return any(one.script.unmet(head) for one in itertools.islice(answers, 1))
 
     def _route(self, wanted: Callable[[_Route], bool]) -> _Route | None:
         """The last play that is wanted, used once."""
@@ -346,8 +358,3 @@ def _packaged() -> Library:
 
 class _NoExpectation(WerkzeugResponse):
     """Says that no expectation matches."""
-
-
-def _wants_close(head: RequestHead) -> bool:
-    connection = {v.strip().lower() for k, v in head.headers if k.lower() == "connection" for v in v.split(",")}
-    return "close" in connection or (head.version == "HTTP/1.0" and "keep-alive" not in connection)

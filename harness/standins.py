@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness import writes
 from harness.routing.settings import Mac, Registry, Settings, System
 
 __all__ = ["World", "imported", "install", "tried"]
@@ -39,13 +40,14 @@ class World:
 
     `names` says which addresses a host name has, in order; names that it does not hold have none. A connection to one
     of `ports` is led to the port beside it, so that no real Ollama on its default port is ever asked. `later` are
-    variables that change once a client has been made.
+    variables that change once a client has been made. With `counts_writes` the process says what it wrote to sockets.
     """
 
     settings: Settings | None = None
     names: Mapping[str, Sequence[str]] = field(default_factory=lambda: _NAMES)
     ports: Mapping[int, int] = field(default_factory=dict)
     later: Mapping[str, str] = field(default_factory=dict)
+    counts_writes: bool = False
 
     def begin(self) -> None:
         """Before a client is made: the variables are what they were at first."""
@@ -65,18 +67,27 @@ class World:
             "names": dict(self.names),
             "ports": list(self.ports.items()),
             "later": dict(self.later),
+            "counts_writes": self.counts_writes,
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> World:
         settings = value["settings"] and Settings.from_json(value["settings"])
-        return cls(settings=settings, names=value["names"], ports=dict(value["ports"]), later=value["later"])
+        return cls(
+            settings=settings,
+            names=value["names"],
+            ports=dict(value["ports"]),
+            later=value["later"],
+            counts_writes=value["counts_writes"],
+        )
 
 
 def install(world: World) -> None:
     """Make this process one of that world. Call it before any client library is imported."""
     _names(world.names)
     _connections(world.ports)
+    if world.counts_writes:
+        writes.watch()
     if world.settings is not None:
         _system(world.settings)
 
@@ -133,7 +144,12 @@ class _Key:
 
 
 def _winreg(registry: Registry) -> types.ModuleType:
-    """A `winreg` that holds the Internet Settings, and refuses whatever else is asked of it."""
+    """A `winreg` that holds these Internet Settings.
+
+    What else is asked of it the real one answers, on Windows: `platform` looks there for the system's version. Elsewhere
+    it is an error, and no guess.
+    """
+    really = importlib.import_module("winreg") if sys.platform == "win32" else None
     module = types.ModuleType("winreg")
     held = {
         "ProxyEnable": registry.enable,
@@ -142,18 +158,23 @@ def _winreg(registry: Registry) -> types.ModuleType:
         "AutoConfigURL": registry.pac_url,
     }
 
-    def open_key(key: object, sub_key: str, *_: object) -> _Key:
-        if key != module.HKEY_CURRENT_USER or sub_key.lower() != _KEY.lower():
+    def open_key(key: object, sub_key: str, *rest: object) -> Any:
+        if key == module.HKEY_CURRENT_USER and sub_key.lower() == _KEY.lower():
+            return _Key()
+        if really is None:
             raise NotImplementedError(f"the stand-in for winreg does not know the key {sub_key!r}")
-        return _Key()
+        return really.OpenKey(key, sub_key, *rest)
 
-    def query_value_ex(_: _Key, name: str) -> tuple[int | str, int]:
+    def query_value_ex(key: Any, name: str) -> tuple[Any, int]:
+        if not isinstance(key, _Key) and really is not None:
+            return really.QueryValueEx(key, name)  # type: ignore[no-any-return]
         value = {key.lower(): value for key, value in held.items()}[name.lower()]
         if value is None:
             raise FileNotFoundError(2, "The system cannot find the file specified")
         return value, module.REG_DWORD if isinstance(value, int) else module.REG_SZ
 
     members: dict[str, Any] = {
+        **({} if really is None else vars(really)),
         "HKEY_CURRENT_USER": 0x80000001,
         "REG_SZ": 1,
         "REG_DWORD": 4,

@@ -8,7 +8,8 @@ WORLD is JSON (`harness.standins.World`). The jobs say which client is to do the
     a job in         {"client": …, "url": …, "request": {…}, "read_timeout_s": …, …}
     for each record  {"record": …, "at_s": seconds since the job was read}
     in the middle    {"meanwhile": true}, if the next job is to be done before this one goes on
-    at the end       {"end": "ended" | "stopped" | "unsupported" | "raised" | "failed", "tried": [[host, port], …], …}
+    at the end       {"end": "ended" | "stopped" | "unsupported" | "raised" | "failed", "tried": [[host, port], …],
+                      "written": [[port, bytes], …], …}
 
 Whatever the client's library prints goes to stderr.
 """
@@ -33,6 +34,7 @@ from typing import Any, BinaryIO
 from harness.clients import Client, client
 from harness.clients.base import Job
 from harness.standins import World, imported, install, tried
+from harness.writes import written
 
 __all__ = ["main"]
 
@@ -151,6 +153,7 @@ class _Desk:
         job = Job.from_json(json.loads(line))
         self._made = False
         tried.clear()
+        written.clear()
         self._world.begin()
         if not self._imported():
             return None
@@ -225,6 +228,7 @@ def _raised(error: BaseException) -> dict[str, Any]:
 def _report(reports: BinaryIO, **fields: Any) -> None:
     if "end" in fields:
         fields["tried"] = list(dict.fromkeys(tried))
+        fields["written"] = list(written)
     reports.write(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
 
 

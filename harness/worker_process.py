@@ -26,23 +26,32 @@ _STARTUP_S = 60.0
 class Handed:
     """What a client handed out in one exchange: (seconds, record) pairs, and how it ended.
 
-    `tried` is where it connected to, or tried to: (host, port).
+    `tried` is where it connected to, or tried to: (host, port). `written` is what each of its writes to a socket took:
+    (port of the peer, bytes), if its world counts them.
     """
 
     records: tuple[tuple[float, Any], ...]
     ending: Ending
     tried: tuple[tuple[str, int], ...] = ()
+    written: tuple[tuple[int, int], ...] = ()
 
 
 class WorkerProcess:
     """One process for some clients, spawned once and reused until one of them hangs or dies.
 
-    `variables` are all that it is born with, and `world` is what it finds.
+    `variables` are all that it is born with, and `world` is what it finds; `python` is the interpreter.
     """
 
-    def __init__(self, clients: Sequence[str], variables: Mapping[str, str], world: World | None = None) -> None:
+    def __init__(
+        self,
+        clients: Sequence[str],
+        variables: Mapping[str, str],
+        world: World | None = None,
+        *,
+        python: str = sys.executable,
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.worker", json.dumps((world or World()).to_json()), *clients],
+            [python, "-m", "harness.worker", json.dumps((world or World()).to_json()), *clients],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -90,6 +99,7 @@ class WorkerProcess:
         records: list[tuple[float, Any]] = []
         ending: Ending | None = None
         tried: tuple[tuple[str, int], ...] = ()
+        written: tuple[tuple[int, int], ...] = ()
         if not self._write(job):
             ending = self._died()
         while ending is None:
@@ -111,7 +121,8 @@ class WorkerProcess:
             else:
                 ending = _ending(message)
                 tried = tuple((host, port) for host, port in message["tried"])
-        return Handed(tuple(records), ending, tried)
+                written = tuple((port, size) for port, size in message["written"])
+        return Handed(tuple(records), ending, tried, written)
 
     def close(self) -> None:
         """End the process, whatever it is doing."""

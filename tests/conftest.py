@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,9 @@ from harness.runner import Runner
 pytest_plugins = ["pytester"]
 
 # No deadline: a property is about what holds, not about how fast this machine is today.
-settings.register_profile("harness", deadline=None, print_blob=True, max_examples=60)
+# Fewer examples are for systems that are slow; the same properties have more elsewhere.
+examples = int(os.environ.get("HARNESS_EXAMPLES", "60"))
+settings.register_profile("harness", deadline=None, print_blob=True, max_examples=examples)
 settings.load_profile("harness")
 
 

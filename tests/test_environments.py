@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from harness.routing.settings import Mac, Registry, Settings, System
 from harness.routing.way import Way
 from harness.runner import CellRun, Runner
 from harness.verdict import Raised, Verdict
+from harness.windows_registry import changed, may_touch
 from harness.worker_process import Handed, WorkerProcess
 
 EXCLUDES_ALL = "localhost,127.0.0.1,::1"
@@ -136,21 +138,21 @@ def test_only_clients_that_read_ollama_host_are_asked_what_they_make_of_it(libra
 
 
 def run(runner: Runner, *ids: str, library: Library) -> list[CellRun]:
-    return [runner.run_cell(cell(library, one)) for one in ids]
+    """Run cells, in this order; those of one environment share a process."""
+    cells, runs = [cell(library, one) for one in ids], dict[str, CellRun]()
+    runner.run(cells, lambda one: runs.update({one.cell.id: one}))
+    return [runs[one.id] for one in cells]
 
 
 def test_the_report_of_issue_9549_is_reproduced(runner: Runner, library: Library) -> None:
-    forms = ("localhost", "127.0.0.1")
-    for host in forms:
-        direct, *astray = run(
-            runner, *(f"{name}/issue-9549@{host}" for name in ("requests", "httpx", "ollama")), library=library
-        )
-        assert result(direct).way == "direct"
-        assert direct.judgement.verdict is Verdict.PASS
-        for one in astray:
-            assert (result(one).way, one.judgement.verdict) == ("proxied", Verdict.MISROUTED)
-            assert isinstance(one.decisive.outcome.ending, Raised)
-            assert "502" in one.decisive.outcome.ending.message
+    names = ("requests", "httpx", "ollama")
+    ids = [f"{name}/issue-9549@{host}" for name in names for host in ("localhost", "127.0.0.1")]
+    *direct, _, _, _, _ = runs = run(runner, *ids, library=library)
+    assert [(result(one).way, one.judgement.verdict) for one in direct] == [("direct", Verdict.PASS)] * 2
+    for one in runs[2:]:
+        assert (result(one).way, one.judgement.verdict) == ("proxied", Verdict.MISROUTED)
+        assert isinstance(one.decisive.outcome.ending, Raised)
+        assert "502" in one.decisive.outcome.ending.message
 
 
 def test_a_proxy_that_is_gone_is_told_by_where_the_client_tried_to_go(runner: Runner, library: Library) -> None:
@@ -204,3 +206,33 @@ def test_a_machine_without_ipv6_says_so(library: Library, monkeypatch: pytest.Mo
     one = Cell(client("requests"), cell(library, "requests/nothing-set").scenario, library.get("0.32.15/generate-cold"))
     assert impossible(dataclasses.replace(one, host="[::1]")) == "this machine has no ::1"
     assert impossible(dataclasses.replace(one, host="127.0.0.1")) is None
+
+
+real_registry = pytest.mark.skipif(
+    sys.platform != "win32" or not may_touch(asked=False), reason="no registry here that may be touched"
+)
+
+
+def ways(cells: list[Cell], runner: Runner) -> dict[str, tuple[str | None, str]]:
+    runs: list[CellRun] = []
+    runner.run(cells, runs.append)
+    return {one.cell: (one.way, one.verdict) for one in map(result, runs)}
+
+
+@real_registry
+def test_the_stand_in_and_the_real_registry_agree_cell_by_cell(library: Library) -> None:
+    names = [one.name for one in ENVIRONMENTS.values() if one.system is System.WINDOWS]
+    cells = plan(library, scenario_names=names)
+    with Runner(jobs=4) as standing_in, Runner(jobs=4, touch_registry=True) as touching:
+        assert ways(cells, standing_in) == ways(cells, touching)
+
+
+@real_registry
+def test_a_registry_full_of_proxies_decides_nothing_where_it_is_not_asked_for(library: Library) -> None:
+    cells = plan(
+        library, client_names=["httpx", "requests"], scenario_names=["stream", "nothing-set", "https-proxy-only"]
+    )
+    with Runner(jobs=4) as runner:
+        before = ways(cells, runner)
+        with changed(Registry(enable=1, server="127.0.0.1:9", override=None)):
+            assert ways(cells, runner) == before

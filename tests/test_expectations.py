@@ -124,6 +124,15 @@ def test_an_entry_may_be_about_one_form_of_url(file: Path) -> None:
         load(file)
 
 
+@pytest.mark.parametrize(
+    ("python", "holds"),
+    [((3, 11, 8), False), ((3, 11, 9), True), ((3, 12, 2), False), ((3, 12, 4), True), ((3, 13, 0), True)],
+)
+def test_an_entry_may_hold_from_a_release_of_python_on(file: Path, python: tuple[int, ...], holds: bool) -> None:
+    file.write_text(ENTRY.replace("verdict", 'since_python = ["3.11.9", "3.12.3"]\nverdict', 1), encoding="utf-8")
+    assert bool(load(file, python=python)) is holds
+
+
 def test_a_way_that_the_doctor_does_not_predict_is_red(file: Path) -> None:
     one = cell("requests", Verdict.PASS, scenario="no-proxy-list", host="localhost", way="direct", predicted="direct")
     assert exit_code(file, one) == 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from builders import DATE, DONE, HELLO, JSON, SSE, WORLD, cuts, line, plain, recording, records, stream
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import faults
@@ -136,7 +136,7 @@ def test_each_fault_and_place_says_what_it_is(kind: Kind[Any]) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z0-9]+)*", kind.name)
     assert re.fullmatch(r"[A-Z].*\.", kind.summary)
     assert getattr(faults, kind.name) is kind.make
-    assert kind.group in ("connection", "head", "content", "framing", "timing", "places")
+    assert kind.group in ("connection", "head", "demands", "content", "framing", "timing", "places")
 
 
 @pytest.mark.parametrize("kind", PLACES.values(), ids=lambda kind: kind.name)
@@ -166,12 +166,14 @@ KEEP_EVERY_BYTE = {kind.name for kind in FAULTS.values() if kind.group == "timin
 def test_each_fault_changes_what_is_sent_or_when_or_how_it_ends(name: str) -> None:
     struck = example(name)(CHAT)
     before, after = CHAT.render(date=DATE), struck.render(date=DATE)
-    assert (before.segments, before.ending, CHAT.awaits_request) != (
+    assert (before.segments, before.ending, CHAT.awaits_request, CHAT.demands) != (
         after.segments,
         after.ending,
         struck.awaits_request,
+        struck.demands,
     )
-    assert before.wire != after.wire or name in ("close_after_answer", "reset_after_answer", *KEEP_EVERY_BYTE)
+    kept = ("close_after_answer", "reset_after_answer", *KEEP_EVERY_BYTE)
+    assert before.wire != after.wire or name in kept or struck.demands
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -506,7 +508,6 @@ def streams(draw: st.DrawFn) -> Script:
     return Script.from_recording(recording(*draw(cuts(body))))
 
 
-@settings(max_examples=40)
 @given(streams(), st.data())
 def test_faults_at_a_record_count_records_and_not_chunks(script: Script, data: st.DataObject) -> None:
     n = data.draw(st.integers(1, count(script)))
@@ -525,7 +526,6 @@ def test_faults_at_a_record_count_records_and_not_chunks(script: Script, data: s
     assert reference(drop_terminal_record()(script)).records == sent[:-1]
 
 
-@settings(max_examples=40)
 @given(streams(), st.floats(0, 10), st.floats(0, 10))
 def test_faults_of_time_change_no_byte(script: Script, delay_s: float, gap_s: float) -> None:
     for fault in (delay_first_byte(delay_s), slow_records(gap_s)):
@@ -538,7 +538,6 @@ def test_faults_of_time_change_no_byte(script: Script, delay_s: float, gap_s: fl
         assert reference(struck) == reference(script)
 
 
-@settings(max_examples=40)
 @given(streams(), st.integers(1, 50), st.integers(1, 50))
 def test_how_any_stream_is_cut_means_nothing(script: Script, a: int, b: int) -> None:
     for fault in (rechunk(a), join_records(a), resegment(a), straddle_records(a)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import h11
 import pytest
 from builders import cuts, message
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ProtocolError
@@ -155,7 +155,6 @@ def check_head(ours: RequestHead | ResponseHead, theirs: h11.Request | h11.Respo
 _FRAMING = ("content-length", "transfer-encoding")
 
 
-@settings(max_examples=50)
 @given(responses(), st.integers(0, 400))
 def test_a_response_cut_anywhere_reads_as_h11_reads_it(one: Message, cut: int) -> None:
     wire = one.wire[: min(cut, len(one.wire))]
@@ -172,7 +171,6 @@ def test_a_response_cut_anywhere_reads_as_h11_reads_it(one: Message, cut: int) -
     assert (body.data, body.whole) == (theirs.data, theirs.whole)
 
 
-@settings(max_examples=50)
 @given(requests(), st.integers(0, 400))
 def test_a_request_cut_anywhere_reads_as_h11_reads_it(one: Message, cut: int) -> None:
     wire = one.wire[: min(cut, len(one.wire))]
@@ -188,7 +186,6 @@ def test_a_request_cut_anywhere_reads_as_h11_reads_it(one: Message, cut: int) ->
     assert (body.data, body.whole, body.error) == (theirs.data, theirs.whole, None)
 
 
-@settings(max_examples=50)
 @given(responses())
 def test_a_whole_response_means_what_it_was_made_of(one: Message) -> None:
     head = read_response_head(one.wire)
@@ -201,7 +198,6 @@ def test_a_whole_response_means_what_it_was_made_of(one: Message) -> None:
     assert ask_h11(as_client(one.method), one.wire, closed=True).whole
 
 
-@settings(max_examples=50)
 @given(st.one_of(responses(), requests()), st.data())
 def test_a_prefix_never_says_more_than_the_whole(one: Message, data: st.DataObject) -> None:
     """Reading byte by byte: no error in a valid message, and nothing that has to be taken back."""
@@ -219,7 +215,6 @@ def test_a_prefix_never_says_more_than_the_whole(one: Message, data: st.DataObje
         assert not body.whole or cut == len(one.wire)
 
 
-@settings(max_examples=50)
 @given(chunked_bodies(), st.binary(min_size=1, max_size=9))
 def test_what_follows_a_message_is_not_read(one: Message, more: bytes) -> None:
     body = chunks(one.wire + more)
@@ -229,7 +224,6 @@ def test_what_follows_a_message_is_not_read(one: Message, more: bytes) -> None:
 # ----------------------------------------------------------------------------------------- invalid messages
 
 
-@settings(max_examples=50)
 @given(chunked_bodies(), st.data())
 def test_a_spoilt_body_is_read_the_same_however_much_of_it_is_there(one: Message, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(one.wire) - 1))
@@ -240,7 +234,6 @@ def test_a_spoilt_body_is_read_the_same_however_much_of_it_is_there(one: Message
     assert not (whole.whole and whole.error)
 
 
-@settings(max_examples=50)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for read in (read_request_head, read_response_head):

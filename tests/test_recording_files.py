@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from builders import DONE, HELLO, JSON, SSE, TEXT, cuts, json_values, line, recording, texts
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import recording_files, recording_meta
@@ -121,7 +121,6 @@ def recordings(draw: st.DrawFn) -> Recording:
     )
 
 
-@settings(max_examples=50)
 @given(recordings())
 def test_what_is_saved_is_what_is_loaded(one: Recording) -> None:
     with tempfile.TemporaryDirectory() as name:

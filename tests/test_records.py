@@ -4,7 +4,7 @@ import json
 
 import pytest
 from builders import NDJSON, NO_LINE_ENDS, SSE, json_values, line
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.records import event_record, in_band_error, is_terminal, ndjson_lines, parse_json, record_ends, sse_events
@@ -12,7 +12,6 @@ from harness.records import event_record, in_band_error, is_terminal, ndjson_lin
 FEW = {"max_size": 30}
 
 
-@settings(max_examples=50)
 @given(st.binary(**FEW) | st.lists(st.sampled_from([b"\n", b"\r", b"a", b"\xc2\x85"])).map(b"".join))
 def test_lines_end_at_lf_and_join_to_the_body(body: bytes) -> None:
     lines = list(ndjson_lines(body))
@@ -28,7 +27,6 @@ def test_no_other_character_ends_a_line(character: str) -> None:
     assert len(list(ndjson_lines(body))) == 2
 
 
-@settings(max_examples=50)
 @given(st.lists(st.sampled_from([b"\n", b"\r", b"data: {}", b":"])).map(b"".join))
 def test_events_end_at_an_empty_line_and_join_to_the_body(body: bytes) -> None:
     events = list(sse_events(body))
@@ -36,7 +34,6 @@ def test_events_end_at_an_empty_line_and_join_to_the_body(body: bytes) -> None:
     assert all(one.endswith(b"\n\n") for one in events[:-1])
 
 
-@settings(max_examples=50)
 @given(st.lists(json_values, max_size=4), st.booleans())
 def test_record_ends_are_where_records_end(values: list[object], ends_with_lf: bool) -> None:
     lines = [line(value) for value in values]
@@ -60,7 +57,6 @@ def test_any_other_body_is_one_record() -> None:
     assert record_ends("text/plain", b"") == []
 
 
-@settings(max_examples=50)
 @given(json_values)
 def test_parse_json_reads_what_json_can_say(value: object) -> None:
     assert parse_json(line(value)) == value
@@ -113,7 +109,6 @@ def test_an_error_of_a_stream_is_its_value_and_null_is_none() -> None:
     assert in_band_error(["error"]) is None
 
 
-@settings(max_examples=50)
 @given(json_values)
 def test_any_json_may_be_asked_whether_it_ends_a_stream(value: object) -> None:
     assert is_terminal(value) in (True, False)

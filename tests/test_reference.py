@@ -24,7 +24,7 @@ from builders import (
     seen,
     stream,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.library import Library
@@ -59,7 +59,6 @@ def both(found: Reference) -> End:
 # ------------------------------------------------------------------------------------- what the bytes decide
 
 
-@settings(max_examples=50)
 @given(st.lists(records, max_size=4).map(lambda found: b"".join(map(line, found))), st.data())
 def test_chunks_and_segments_decide_nothing(body: bytes, data: st.DataObject) -> None:
     """However a body is cut into chunks, and whatever its framing, a perfect client sees the same."""
@@ -70,7 +69,6 @@ def test_chunks_and_segments_decide_nothing(body: bytes, data: st.DataObject) ->
     assert reference(plain(body, media_type=NDJSON, length=False)) == whole
 
 
-@settings(max_examples=50)
 @given(st.lists(records, max_size=4), st.data())
 def test_a_stream_cut_anywhere_holds_the_records_that_were_whole(found: list[Any], data: st.DataObject) -> None:
     body = b"".join(map(line, found))
@@ -84,7 +82,6 @@ def test_a_stream_cut_anywhere_holds_the_records_that_were_whole(found: list[Any
     assert got.ends[Layer.HTTP] == ENDS_OF_A_CUT[how]
 
 
-@settings(max_examples=50)
 @given(st.lists(records, max_size=4), st.sampled_from(list(ENDS_OF_A_CUT)))
 def test_the_records_due_are_among_the_records(found: list[Any], how: HowItEnds) -> None:
     got = seen(chunked(b"".join(map(line, found)) or b"\n"), how)

@@ -6,6 +6,7 @@ import pytest
 
 from harness.library import Library
 from harness.matrix import cell
+from harness.probe import NO_RESETS, resets_are_real
 from harness.runner import CellRun, Runner
 from harness.verdict import Ended, Stopped, Verdict
 
@@ -34,6 +35,7 @@ def test_each_cell_has_a_session_of_its_own(library: Library) -> None:
         assert len(runner._all) == 1
 
 
+@pytest.mark.skipif(not resets_are_real(), reason=NO_RESETS)
 def test_the_verdict_of_a_cell_is_that_of_its_worst_exchange(runner: Runner, library: Library) -> None:
     one = run(runner, library, f"ollama/fail-twice-then-succeed/{NEWEST}/generate-cold")
     assert [exchange.judgement.verdict for exchange in one.exchanges] == ["lenient", "lenient", "pass"]

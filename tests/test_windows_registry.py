@@ -137,24 +137,34 @@ def test_one_change_follows_another(key: Key, keeper: Keeper) -> None:
 
 
 CHANGES_AND = """
-import os, sys
+import os, pathlib, sys
 sys.path.insert(0, {tests!r})
-from test_windows_registry import PROXY, Keeper, Path, the_key
-with Keeper(the_key({kind!r}, {where!r}), Path({state!r})).changed(PROXY):
+from harness.routing.settings import Registry
+from harness.windows_registry import Keeper
+from {module} import {kind}
+with Keeper({kind}({where!r}), pathlib.Path({state!r})).changed({registry!r}):
     print("changed", flush=True)
     {and_then}
 """
+#: Who makes a key of this kind; only what is needed is imported, as processes are slow to start.
+MAKERS = {"file": ("test_windows_registry", "FileKey"), "registry": ("harness.windows_registry", "WindowsKey")}
 WAITS = "sys.stdin.read()"
 
-#: Processes are slow to start.
 from_odd_types = pytest.mark.parametrize("key", [BEFORE["odd types"]], ids=["odd types"], indirect=True)
 
 
 def change_and(and_then: str, place: tuple[str, str], state: Path) -> subprocess.Popen[str]:
     """Another process, once it has changed the key."""
-    kind, where = place
-    tests = str(Path(__file__).parent)
-    code = CHANGES_AND.format(tests=tests, kind=kind, where=where, state=str(state), and_then=and_then)
+    module, kind = MAKERS[place[0]]
+    code = CHANGES_AND.format(
+        tests=str(Path(__file__).parent),
+        module=module,
+        kind=kind,
+        where=place[1],
+        state=str(state),
+        registry=PROXY,
+        and_then=and_then,
+    )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment

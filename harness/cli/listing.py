@@ -11,6 +11,7 @@ from harness.clients import clients
 from harness.environments import ENVIRONMENTS
 from harness.faults import FAULTS, PLACES
 from harness.library import Library
+from harness.profiles import Profile, Sent, measure
 from harness.recording import Recording
 from harness.scenarios import SCENARIOS
 
@@ -22,11 +23,15 @@ def list_() -> None:
     """Show the clients, scenarios, faults or recordings there are."""
 
 
-@list_.command("clients", epilog="Example: ollama-harness list clients")
+@list_.command("clients", epilog="Example: ollama-harness list clients --wire")
+@click.option("--wire", is_flag=True, help="Ask a server with each library that is installed, and show what it sends.")
 @json_option
-def list_clients(*, as_json: bool) -> None:
+def list_clients(*, wire: bool, as_json: bool) -> None:
     """The client libraries under test, and the canaries."""
-    rows = [
+    if wire:
+        table([_wire(one, in_full=as_json) for one in measure()], as_json=as_json)
+        return
+    rows: list[dict[str, object]] = [
         {
             "client": one.name,
             "version": _version(one.distribution),
@@ -109,6 +114,38 @@ def _row(one: Recording) -> dict[str, object]:
         "seconds": round(one.ended_at_s, 3),
         "end": str(one.ended),
         "note": one.note,
+    }
+
+
+def _wire(one: Profile, *, in_full: bool) -> dict[str, object]:
+    """What a client sends: a POST that asks for a stream in a table, all requests in full."""
+    if in_full:
+        requests = {"plain": one.plain, "again": one.again, "stream": one.stream, "get": one.get}
+        return {
+            "client": one.client,
+            "version": one.version,
+            "reuses_connection": one.reuses,
+            "changes_with_stream": list(one.changes),
+            "requests": {name: _sent(sent) for name, sent in requests.items()},
+        }
+    sent, names = one.stream, ("Connection", "Accept", "Accept-Encoding", "User-Agent", "Expect")
+    return {
+        "client": one.client,
+        "http": sent.head.version,
+        **{name: sent.value(name) for name in names},
+        "body": sent.framing,
+        "writes": list(sent.writes),
+        "second request": "same connection" if one.reuses else "new connection",
+        "with a stream": list(one.changes) or "no change",
+    }
+
+
+def _sent(sent: Sent) -> dict[str, object]:
+    head = sent.head
+    return {
+        "request_line": f"{head.method} {head.target} {head.version}",
+        "headers": [list(field) for field in head.headers],
+        "writes": list(sent.writes),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import date
 from pathlib import Path
@@ -29,7 +30,8 @@ known_issues_option = click.option(
 def report(*, path: Path, known_issues: Path | None) -> None:
     """Print the grid of an earlier run from its RESULTS: the file, or the directory that it is in."""
     results = Results.load(path / FILE if path.is_dir() else path)
-    issues = expectations.load(known_issues or fixtures() / expectations.FILE)
+    python = tuple(map(int, re.findall(r"\d+", results.header.python)[:3]))
+    issues = expectations.load(known_issues or fixtures() / expectations.FILE, python=python)
     sys.exit(print_report(results, issues, full=False))
 
 

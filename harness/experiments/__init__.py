@@ -8,6 +8,4 @@ from harness.experiments.base import Conditions, Experiment, Kind, Trial
 __all__ = ["EXPERIMENTS", "Conditions", "Experiment", "Kind", "Trial"]
 
 #: All experiments by name: explanations, then remedies.
-EXPERIMENTS: dict[str, Experiment] = {
-    one.name: one for one in (*explanations.EXPERIMENTS, *remedies.EXPERIMENTS)
-}
+EXPERIMENTS: dict[str, Experiment] = {one.name: one for one in (*explanations.EXPERIMENTS, *remedies.EXPERIMENTS)}

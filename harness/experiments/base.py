@@ -1,4 +1,4 @@
-"""What an experiment is: a claim that people make about ollama/ollama#9549, and trials that differ in that one thing."""
+"""What an experiment is: a claim about ollama/ollama#9549, and trials that differ in that one thing."""
 
 from __future__ import annotations
 

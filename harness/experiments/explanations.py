@@ -43,9 +43,7 @@ def _named(environment: Environment, *addresses: str) -> Environment:
 
 def _localhost(where: Trial) -> tuple[Trial, ...]:
     def at(*addresses: str) -> Conditions:
-        return replace(
-            where.conditions, environment=_named(where.conditions.environment, *addresses), host="localhost"
-        )
+        return replace(where.conditions, environment=_named(where.conditions.environment, *addresses), host="localhost")
 
     return (
         changed(where, "`localhost` is ::1 first", given=True, conditions=at("::1", "127.0.0.1")),
@@ -59,7 +57,9 @@ def _registry(**values: Any) -> Conditions:
     return Conditions(environment=environment)
 
 
-def _explanation(name: str, title: str, claim: str, source: Source | None, *trials: Trial, note: str = "") -> Experiment:
+def _explanation(
+    name: str, title: str, claim: str, source: Source | None, *trials: Trial, note: str = ""
+) -> Experiment:
     return Experiment(
         name=name, kind=Kind.EXPLANATION, title=title, claim=claim, source=source, trials=trials, note=note
     )
@@ -173,8 +173,8 @@ EXPERIMENTS = [
             "https://github.com/NousResearch/hermes-agent/issues/96476",
             "Windows, no proxy variables, a system proxy: httpx gets 502 with an empty body from 127.0.0.1:11434.",
         ),
-        changed(AS_REPORTED, "ProxyEnable is 1", given=True, conditions=_registry(enable=1)),
-        changed(AS_REPORTED, "ProxyEnable is 0", given=False, conditions=_registry(enable=0)),
+        Trial(where="Windows", what="ProxyEnable is 1", given=True, conditions=_registry(enable=1)),
+        Trial(where="Windows", what="ProxyEnable is 0", given=False, conditions=_registry(enable=0)),
         note="The registry is otherwise the same. When nothing can be reached through it, the proxy says 502.",
     ),
     _explanation(

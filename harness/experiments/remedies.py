@@ -35,7 +35,8 @@ _ONE_NAME = Trial(
     where="Windows system proxy that excludes `localhost` only",
     what="as it is",
     given=False,
-    conditions=Conditions(environment=environment("registry-localhost")),
+    # Without urllib: before Python 3.11.9 and 3.12.3 it resolves names for such a list.
+    conditions=Conditions(environment=environment("registry-localhost"), clients=(*BUILT_ON_HTTPX, "requests")),
 )
 
 

@@ -6,6 +6,7 @@ Each module's `__all__` is what it offers; nothing else names a fault or a place
 from harness.faults.answers import ANSWERS as ANSWERS
 from harness.faults.connection import *
 from harness.faults.content import *
+from harness.faults.demands import *
 from harness.faults.framing import *
 from harness.faults.head import *
 from harness.faults.places import *

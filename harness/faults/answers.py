@@ -63,6 +63,12 @@ def _cloudflare(status: int) -> Answer:
     return Answer(Head(status, "<none>", headers), b"error code: %d\n" % status)
 
 
+def _refusal(status: int, reason: str, media_type: str, body: bytes, *fields: tuple[str, str]) -> Answer:
+    """A status and a sentence, by one that keeps the connection open."""
+    headers: Headers = (*fields, ("Date", ""), ("Content-Type", media_type), ("Content-Length", ""))
+    return Answer(Head(status, reason, headers), body)
+
+
 def _squid(status: int, reason: str, error: str, says: bytes) -> Answer:
     """Squid's error page, shortened: src/errorpage.cc."""
     body = (
@@ -87,6 +93,20 @@ def _closing(status: int, reason: str, body: bytes, *fields: tuple[str, str]) ->
     headers: Headers = (*fields, ("Connection", "close"))
     return Answer(Head(status, reason, headers), body, HowItEnds.CLOSE)
 
+
+#: Cloudflare's page for what looks like no browser, shortened; the header is what its documentation says to look for.
+_CHALLENGE = b'<!DOCTYPE html><html lang="en-US"><head><title>Just a moment...</title></head><body></body></html>\n'
+
+#: Squid up to 3.1 speaks HTTP/1.0 and cannot keep an expectation: src/client_side.c.
+_SQUID_27 = (
+    ("Server", "squid/2.7.STABLE9"),
+    ("Date", ""),
+    ("Content-Type", "text/html"),
+    ("Content-Length", ""),
+    ("X-Squid-Error", "ERR_INVALID_REQ 0"),
+    ("Via", "1.1 proxy (squid/2.7.STABLE9)"),
+    ("Connection", "close"),
+)
 
 _LOGIN = (
     b'<html><head><meta http-equiv="refresh" content="0; url=https://portal.example/login?dst=http://127.0.0.1/">'
@@ -133,11 +153,48 @@ ANSWERS: dict[str, Answer] = {
         "ERR_CONNECT_FAIL 111",
         b"Connection to 127.0.0.1 failed. The system returned: <i>(111) Connection refused</i>",
     ),
+    "squid-417": Answer(
+        Head(417, "Expectation failed", _SQUID_27, "HTTP/1.0"),
+        b"<HTML><HEAD><TITLE>ERROR: The requested URL could not be retrieved</TITLE></HEAD>\n"
+        b"<BODY><H1>ERROR</H1><P><STRONG>Invalid Request</STRONG></P></BODY></HTML>\n",
+        HowItEnds.CLOSE,
+    ),
+    "nginx-403": _nginx(403, "Forbidden"),
     "nginx-404": _nginx(404, "Not Found"),
+    "nginx-411": _nginx(411, "Length Required"),
     "nginx-413": _nginx(413, "Request Entity Too Large"),
     "nginx-502": _nginx(502, "Bad Gateway"),
     "nginx-504": _nginx(504, "Gateway Time-out"),
     **{f"cloudflare-{status}": _cloudflare(status) for status in range(520, 525)},
+    "cloudflare-1010": _refusal(
+        403, "Forbidden", "text/plain; charset=UTF-8", b"error code: 1010", ("Server", "cloudflare")
+    ),
+    "cloudflare-challenge": _refusal(
+        403,
+        "Forbidden",
+        "text/html; charset=UTF-8",
+        _CHALLENGE,
+        ("Server", "cloudflare"),
+        ("cf-mitigated", "challenge"),
+    ),
+    "github-403": _refusal(
+        403,
+        "Forbidden",
+        "text/html; charset=utf-8",
+        b"Request forbidden by administrative rules. Please make sure your request has a User-Agent header "
+        b"(http://developer.github.com/v3/#user-agent-required). Check https://developer.github.com for other possible "
+        b"causes.\r\n",
+    ),
+    "go-406": _refusal(406, "Not Acceptable", "text/plain; charset=utf-8", b"406: Not Acceptable"),
+    "manticore-400": _refusal(
+        400, "Bad Request", "application/json; charset=UTF-8", b'{"error":"Content-Type must be set"}'
+    ),
+    "wikimedia-403": _refusal(
+        403,
+        "Forbidden",
+        "text/plain",
+        b"Please set a user-agent and respect our robot policy https://w.wiki/4wJS. See also T400119\n",
+    ),
     "captive-portal": _closing(200, "OK", _LOGIN, ("Content-Type", "text/html; charset=utf-8")),
     "empty-200": Answer(Head(200, "OK", (("Content-Type", "application/x-ndjson"), ("Date", "")))),
 }

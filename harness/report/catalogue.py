@@ -59,7 +59,7 @@ def catalogue() -> str:
 def _faults() -> Iterator[str]:
     kinds: list[Kind[Any]] = [*PLACES.values(), *FAULTS.values()]
     for group, members in groupby(kinds, key=lambda kind: kind.group):
-        title = "Places" if group == "places" else f"Faults of {'the ' * (group != 'timing')}{group}"
+        title = "Places" if group == "places" else f"Faults of {'the ' * (group not in ('timing', 'demands'))}{group}"
         yield f"## {title}\n"
         yield from _table(
             ("call", "what it does"), ((f"`{kind.name}({kind.parameters})`", kind.summary) for kind in members)

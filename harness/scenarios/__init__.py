@@ -10,6 +10,7 @@ from harness.scenarios import (
     environments,
     framing,
     head,
+    picky,
     presets,
     recorded,
     sequence,
@@ -22,7 +23,7 @@ __all__ = ["GROUPS", "SCENARIOS", "Requirement", "Scenario", "Source", "scenario
 #: The groups in the order of the reports, each with its module's first line.
 GROUPS: dict[str, list[Scenario]] = {
     (module.__doc__ or "").strip(): module.SCENARIOS
-    for module in (recorded, connection, head, ends, content, framing, timing, sequence, presets, environments)
+    for module in (recorded, connection, head, picky, ends, content, framing, timing, sequence, presets, environments)
 }
 
 #: All scenarios by name, in the same order.

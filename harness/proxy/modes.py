@@ -1,0 +1,55 @@
+"""What a proxy does, by name: it forwards in one way or another, or it answers itself, always the same."""
+
+from __future__ import annotations
+
+from harness.faults import add_header, apply, redirect, replace_with, replace_with_text
+from harness.parts import Head, Raw
+from harness.proxy.forwarding import Forward
+from harness.script import Ending, HowItEnds, Script, Send
+
+__all__ = ["MODES", "error_page", "says"]
+
+#: What proxies' answers are put in the place of.
+_ANY = Script(
+    method="POST", sends=(Send(0.0, (Head(200, "OK", ()),)),), ending=Ending(how=HowItEnds.KEEP_OPEN, at_s=0.0)
+)
+_PASSWORD_PAGE = "<html><head><title>407</title></head><body><h1>Proxy Authentication Required</h1></body></html>\n"
+
+
+def says(data: bytes, how: HowItEnds = HowItEnds.CLOSE) -> Script:
+    """These bytes and no more."""
+    sends = (Send(0.0, (Raw(data),)),) if data else ()
+    return Script(method="POST", sends=sends, ending=Ending(how=how, at_s=0.0))
+
+
+def error_page(status: int, text: str) -> Script:
+    """What the proxy has to say when it cannot forward."""
+    return replace_with_text(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")(_ANY)
+
+
+#: The answers' own sources are in `harness.faults.answers`. Whoever follows the redirect asks this proxy again, and
+#: nothing else on the machine: a Location may be relative (RFC 9110 section 10.2.2).
+MODES: dict[str, Script | Forward] = {
+    "forwards": Forward(),
+    "buffers": Forward(buffers=True),
+    "adds-chunking": Forward(framing="chunked"),
+    "strips-chunking": Forward(framing="close"),
+    "http-1.0": Forward(version="HTTP/1.0"),
+    "gzips": Forward(gzips=True),
+    "refuses": replace_with("proxy-502")(_ANY),
+    "html-403": replace_with("squid-403")(_ANY),
+    "html-407": apply(
+        _ANY,
+        [
+            replace_with_text(_PASSWORD_PAGE, status=407, content_type="text/html"),
+            add_header("Proxy-Authenticate", 'Basic realm="proxy"'),
+        ],
+    ),
+    "privoxy-500": replace_with("privoxy-500")(_ANY),
+    "squid-503": replace_with("squid-503")(_ANY),
+    "redirect-302": redirect(302, "/login")(_ANY),
+    "captive-portal-200": replace_with("captive-portal")(_ANY),
+    "empty": says(b""),
+    "reset": says(b"", HowItEnds.RESET),
+    "hang": says(b"", HowItEnds.HOLD),
+}

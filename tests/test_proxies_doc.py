@@ -1,0 +1,149 @@
+"""docs/proxies.md is made from results: what was measured, what is asked for, and what was missed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.environments import ENVIRONMENTS
+from harness.report.messages import MESSAGES
+from harness.report.proxies import made_with, main, page
+from harness.results import FILE, Header, Result, Results, Writer
+from harness.verdict import Verdict
+
+ROOT = Path(__file__).parent.parent
+
+HEADER = Header(
+    schema=1,
+    harness="0",
+    os="Linux x86_64",
+    python="3.11.7",
+    clients={"httpx": "1", "ollama": "2", "requests": "3", "urllib": "3.11.7"},
+    recordings={},
+    planned=0,
+    started_at="",
+)
+
+
+def result(client: str, scenario: str, host: str, way: str | None, **more: object) -> Result:
+    values: dict[str, object] = {
+        "client": client,
+        "scenario": scenario,
+        "recording": "0.32.15/generate-cold",
+        "requirement": "MUST",
+        "layer": "http",
+        "verdict": Verdict.PASS,
+        "why": "",
+        "end": "",
+        "due": 9,
+        "got": 9,
+        "host": host,
+        "way": way,
+    }
+    return Result(**{**values, **more})  # type: ignore[arg-type]
+
+
+def made_up(*cells: Result, **header: object) -> Results:
+    return Results(replace(HEADER, **header), cells)  # type: ignore[arg-type]
+
+
+def row(text: str, name: str) -> list[str]:
+    line = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+    return [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def test_a_row_says_what_was_asked_for_and_what_was_missed() -> None:
+    text = page(
+        made_up(
+            result("httpx", "issue-9549", "localhost", "proxied", verdict=Verdict.MISROUTED),
+            result("httpx", "issue-9549", "127.0.0.1", "direct"),
+            result("httpx", "issue-9549", "[::1]", "proxied", requirement="OBSERVE"),
+            result("httpx-async", "issue-9549", "localhost", "direct"),
+            result("ollama", "issue-9549", "127.0.0.1", "nowhere", verdict=Verdict.CRASH),
+            result("requests", "issue-9549", "localhost", None),
+            result("canary-perfect", "issue-9549", "localhost", "tls"),
+        )
+    )
+    name, settings, must, httpx, ollama, requests, urllib = row(text, "issue-9549")
+    assert name == "`issue-9549`"
+    assert "`ProxyServer=127.0.0.1:7890`" in settings
+    assert "`ProxyOverride=localhost;127.*;…;<local>`" in settings
+    assert (must, httpx, ollama, requests, urllib) == ("DD.", "P!DP / D", "-!", "?", "")
+
+
+def test_what_is_disputed_asks_for_nothing() -> None:
+    assert row(page(made_up()), "registry-blanks")[2] == "..."
+
+
+def test_markup_in_a_summary_is_text() -> None:
+    assert r"\<local>: the box" in row(page(made_up()), "registry-local")[1]
+
+
+def test_a_message_names_the_environments_where_it_came() -> None:
+    failed = {"raised": "ollama._types.ResponseError", "message": " (status code: 502)"}
+    text = page(
+        made_up(
+            result("ollama", "http-proxy", "127.0.0.1", "proxied", **failed),
+            result("ollama-async", "issue-9549", "127.0.0.1", "proxied", **failed),
+        )
+    )
+    assert "Measured with ollama: `issue-9549`, `http-proxy`.\n" in text
+    assert text.count("Not measured in this run.") == len(MESSAGES) - 1
+
+
+def test_what_changes_with_python_is_said_for_the_other_side() -> None:
+    old, new = page(made_up(python="3.12.2")), page(made_up(python="3.12.3"))
+    assert "From Python 3.11.9 and 3.12.3" in old
+    assert "- urllib in `registry-blanks`, localhost: direct (here: proxied)" in old
+    assert "Before Python 3.11.9 and 3.12.3" in new
+    assert "- urllib in `registry-blanks`, localhost: proxied (here: direct)" in new
+
+
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [
+        ("3.11.7", "Python 3.11 (before 3.11.9)"),
+        ("3.11.14", "Python 3.11 (from 3.11.9)"),
+        ("3.12.2", "Python 3.12 (before 3.12.3)"),
+        ("3.12.3", "Python 3.12 (from 3.12.3)"),
+        ("3.14.0rc1", "Python 3.14"),
+    ],
+)
+def test_the_patch_of_python_is_named_only_where_it_matters(python: str, said: str) -> None:
+    header = replace(HEADER, python=python)
+    assert made_with(header) == f"Linux with {said}, httpx 1, ollama 2, requests 3"
+
+
+def test_the_check_compares_what_can_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = tmp_path / "proxies.md"
+    writer = Writer(tmp_path, planned=len(ENVIRONMENTS), recordings={})
+    for name in ENVIRONMENTS:
+        writer.add(result("httpx", name, "localhost", "direct"))
+    results = writer.finish(clients={"httpx": "1"})
+    assert main([str(tmp_path), str(there)]) == 0
+    assert main([str(tmp_path), str(there), "--check"]) == 0
+    there.write_text(there.read_text("utf-8").replace("| DDD |", "| PPP |"), "utf-8")
+    assert main([str(tmp_path / FILE), str(there), "--check"]) == 1
+    assert "write it anew: python -m harness.report.proxies" in capsys.readouterr().err
+    there.write_text(there.read_text("utf-8").replace(made_with(results.header), "another machine"), "utf-8")
+    assert main([str(tmp_path), str(there), "--check"]) == 0
+    assert "not compared" in capsys.readouterr().out
+
+
+def test_results_without_all_environments_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    writer = Writer(tmp_path, planned=1, recordings={})
+    writer.add(result("httpx", "issue-9549", "localhost", "direct"))
+    writer.finish(clients={})
+    assert main([str(tmp_path), str(tmp_path / "proxies.md")]) == 3
+    assert "run again: ollama-harness run --environments" in capsys.readouterr().err
+
+
+def test_the_page_has_every_environment() -> None:
+    text = (ROOT / "docs" / "proxies.md").read_text("utf-8")
+    assert [name for name in ENVIRONMENTS if f"| `{name}` |" not in text] == []
+
+
+def test_no_message_is_without_a_measurement() -> None:
+    assert "Not measured" not in (ROOT / "docs" / "proxies.md").read_text("utf-8")
