@@ -146,8 +146,8 @@ class _Key:
 def _winreg(registry: Registry) -> types.ModuleType:
     """A `winreg` that holds these Internet Settings.
 
-    What else is asked of it the real one answers, on Windows: `platform` looks there for the system's version. Elsewhere
-    it is an error, and no guess.
+    What else is asked of it the real one answers, on Windows: `platform` looks there for the system's version.
+    Elsewhere it is an error, and no guess.
     """
     really = importlib.import_module("winreg") if sys.platform == "win32" else None
     module = types.ModuleType("winreg")
