@@ -5,25 +5,47 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import click
 
 from harness import __version__, windows_registry
-from harness.cli.check import check
-from harness.cli.doctor import doctor
-from harness.cli.listing import list_
-from harness.cli.prove import prove_
-from harness.cli.report import report
-from harness.cli.run import run
-from harness.cli.serve import serve
-from harness.cli.show import show
 from harness.errors import HarnessError
 
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example: ollama-harness run")
+#: Each command's module, and its name there.
+_COMMANDS = {
+    "check": ("check", "check"),
+    "doctor": ("doctor", "doctor"),
+    "list": ("listing", "list_"),
+    "prove": ("prove", "prove_"),
+    "report": ("report", "report"),
+    "run": ("run", "run"),
+    "serve": ("serve", "serve"),
+    "show": ("show", "show"),
+}
+
+
+class _Commands(click.Group):
+    """Imports a command's module only when it is asked for."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[name]
+        command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+        return command
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example: ollama-harness run"
+)
 @click.version_option(__version__, prog_name="ollama-harness")
 def commands() -> None:
     """Plays recorded Ollama streams, whole and broken, to client libraries and judges what they make of them."""
@@ -40,10 +62,6 @@ def _offer_to_restore() -> None:
     elif click.confirm("Put them back now?", default=True, err=True):
         windows_registry.restore()
         click.echo("they are back", err=True)
-
-
-for command in (run, report, show, list_, prove_, check, doctor, serve):
-    commands.add_command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

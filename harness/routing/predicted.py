@@ -20,13 +20,8 @@ from __future__ import annotations
 
 import sys
 
-import httpx
-
 from harness.routing.ollama_host import ollama_url
 from harness.routing.predicted_base import hidden
-from harness.routing.predicted_httpx import httpx_route
-from harness.routing.predicted_requests import requests_route
-from harness.routing.predicted_urllib import urllib_route
 from harness.routing.settings import Settings
 from harness.routing.stdlib_bypass import Names
 from harness.routing.way import Route, Way
@@ -58,14 +53,24 @@ def predicted(
         ValueError: for a client that is none of CLIENTS, or no URL where the client is not Ollama's.
     """
     names = names or Names()
-    match client:
+    match client:  # each imports its library's module only when it is asked for: httpx and requests take their time
         case "urllib" if url is not None:
+            from harness.routing.predicted_urllib import urllib_route
+
             return urllib_route(settings, url, python=python, names=names)
         case "requests" if url is not None:
+            from harness.routing.predicted_requests import requests_route
+
             return requests_route(settings, url, installed=installed, python=python, names=names)
         case "httpx" | "httpx-async" if url is not None:
+            from harness.routing.predicted_httpx import httpx_route
+
             return httpx_route(settings, url, client=client, installed=installed)
         case "ollama" | "ollama-async":
+            import httpx
+
+            from harness.routing.predicted_httpx import httpx_route
+
             if url is None:
                 host = settings.variable("OLLAMA_HOST")
                 try:
