@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.errors import HarnessError
     from harness.library import Library
+    from harness.proxy import FakeProxy
     from harness.recording import Recording
     from harness.reference import reference
     from harness.script import Script
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["FakeOllama", "HarnessError", "Library", "Recording", "Script", "reference"]
+__all__ = ["FakeOllama", "FakeProxy", "HarnessError", "Library", "Recording", "Script", "reference"]
 
 _HOMES = {
     "FakeOllama": "harness.server",
+    "FakeProxy": "harness.proxy",
     "HarnessError": "harness.errors",
     "Library": "harness.library",
     "Recording": "harness.recording",

@@ -15,6 +15,7 @@ from harness.cli.report import known_issues_option, print_report
 from harness.library import Library, fixtures
 from harness.matrix import plan
 from harness.results import Writer, fingerprint, result
+from harness.routing.settings import System
 from harness.runner import CellRun, Runner
 from harness.scenarios import scenario
 
@@ -71,7 +72,9 @@ def run(
         versions=versions,
         environments=environments,
     )
-    touch = windows_registry.may_touch(asked=touch_registry)
+    if touch_registry and System.here() is not System.WINDOWS:
+        raise click.UsageError("--touch-registry: this system has no registry; without it, a stand-in takes its place")
+    touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
     hashes = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
     writer = Writer(out, planned=len(cells), recordings=hashes)
     progress = Progress(
