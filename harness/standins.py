@@ -22,7 +22,7 @@ from typing import Any
 from harness import writes
 from harness.routing.settings import Mac, Registry, Settings, System
 
-__all__ = ["World", "imported", "install", "tried"]
+__all__ = ["World", "imported", "install", "tried", "winreg"]
 
 _KEY = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
 #: Where this process has tried to connect to, as (host, port), since it was last cleared.
@@ -107,7 +107,7 @@ def _system(settings: Settings) -> None:
 
     match settings.system:
         case System.WINDOWS:
-            sys.modules["winreg"] = _winreg(settings.registry or Registry())
+            sys.modules["winreg"] = winreg(settings.registry or Registry())
             if sys.platform != "win32":
                 os.environ = _caseless(os.environ)  # noqa: B003 - the process' own variables stay what they are
             names = ("nt", "win32")
@@ -143,7 +143,7 @@ class _Key:
         pass
 
 
-def _winreg(registry: Registry) -> types.ModuleType:
+def winreg(registry: Registry) -> types.ModuleType:
     """A `winreg` that holds these Internet Settings.
 
     What else is asked of it the real one answers, on Windows: `platform` looks there for the system's version.

@@ -82,6 +82,9 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["check", "missing"], "no such recording"),
         (["report", "missing"], "missing cannot be read"),
         (["lst"], "No such command"),
+        (["run", "--environments", "--scenario", "stream"], "--environments runs all of them"),
+        (["doctor", "--host", "ftp://h"], "which is no address"),
+        (["doctor", "--environment", "issue-954"], "did you mean issue-9549"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from harness.cli import main
 from harness.doctor import machine
@@ -19,10 +22,10 @@ from harness.environments import ENVIRONMENTS, Environment, environment
 from harness.errors import HarnessError
 from harness.listener import has_ipv6
 from harness.proxy import MODES, FakeProxy
-from harness.report.doctor import to_json
+from harness.report.doctor import render, to_json
 from harness.report.doctor_page import page
 from harness.routing.predicted import CLIENTS
-from harness.routing.settings import Settings, System
+from harness.routing.settings import Registry, Settings, System
 from harness.server import FakeOllama
 
 VERSIONS = dict.fromkeys(CLIENTS, "1")
@@ -70,10 +73,32 @@ def test_ollama_host_says_where_the_server_is_unless_a_host_is_given(ollama: Fak
 
 
 def test_a_url_that_is_none_is_one_sentence() -> None:
-    with pytest.raises(HarnessError, match="OLLAMA_HOST is '::1', which is no address"):
-        examine(None, OLLAMA_HOST="::1")
-    with pytest.raises(HarnessError, match="--host is 'http://x:y', which is no address"):
-        examine("http://x:y")
+    for text in ("http://x:y", "ftp://h", "http://", " ", "http://a b", "http://user:s3cret@h:x"):
+        with pytest.raises(HarnessError, match="which is no address") as raised:
+            examine(text)
+        assert "s3cret" not in str(raised.value)
+
+
+def test_an_ollama_host_that_python_cannot_read_is_found_and_mended(ollama: FakeOllama) -> None:
+    for host in ("::1", '"127.0.0.1:11434"'):
+        diagnosis = examine(ollama.url, OLLAMA_HOST=host)
+        assert "bad-ollama-host" in codes(diagnosis)
+        assert diagnosis.exit_code == 1
+        assert diagnosis.mends[0].lines["sh"] == f"export OLLAMA_HOST=127.0.0.1:{ollama.port}"
+        assert set(diagnosis.mends[0].helps) == set(CLIENTS)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://127.0.0.1:99999", "http://127.0.0.1:9:9", "http://[::1", "http://bad..name:80"]
+)
+@pytest.mark.parametrize("through_proxy", [False, True])
+def test_a_proxy_that_is_no_address_is_no_traceback(ollama: FakeOllama, proxy: str, through_proxy: bool) -> None:
+    assert examine(ollama.url, HTTP_PROXY=proxy, through_proxy=through_proxy).exit_code in (1, 3)
+
+
+def test_a_name_that_cannot_be_a_name_is_no_traceback() -> None:
+    assert codes(examine(f"http://{'x' * 70}.test:1")) == {"no-such-host"}
+    assert codes(examine("http://bad..name:1")) == {"no-such-host"}
 
 
 def test_a_server_that_is_not_running() -> None:
@@ -144,11 +169,23 @@ def test_a_proxy_that_is_gone_is_known_without_sending_anything(ollama: FakeOlla
 
 
 def test_passwords_are_never_shown(ollama: FakeOllama, proxy: FakeProxy) -> None:
-    diagnosis = examine(ollama.url, HTTP_PROXY=f"http://me:s3cret@{proxy.address}", OLLAMA_HOST="http://me:t0psecret@h")
-    assert "credentials" in codes(diagnosis)
-    shown = json.dumps(to_json(diagnosis))
-    assert "s3cret" not in shown
-    assert "t0psecret" not in shown
+    settings = Settings(
+        system=System.WINDOWS,
+        variables={"HTTP_PROXY": f"http://me:s3cret@{proxy.address}", "OLLAMA_HOST": "http://me:s3cret@127.0.0.1:9"},
+        registry=Registry(enable=1, server="http://me:s3cret@p:1", pac_url="http://me:s3cret@p/x.pac"),
+    )
+    for url in (ollama.url, None):
+        diagnosis = diagnose(settings, VERSIONS, url=url, extras=frozenset(), through_proxy=True)
+        assert "credentials" in codes(diagnosis)
+        screen = Console(file=io.StringIO(), width=200)
+        screen.print(render(diagnosis))
+        assert "s3cret" not in screen.file.getvalue() + json.dumps(to_json(diagnosis))
+
+
+def test_a_proxy_that_wants_its_password_may_let_others_through(ollama: FakeOllama) -> None:
+    with FakeProxy(does=MODES["html-407"]) as asking:
+        variables = {"HTTP_PROXY": f"http://me:s3cret@{asking.address}"}
+        assert examine(ollama.url, through_proxy=True, **variables).exit_code == 3
 
 
 def test_a_proxy_script_is_named_and_said_to_be_unread() -> None:
@@ -173,6 +210,53 @@ def test_a_line_that_is_offered_keeps_what_was_excluded_before(ollama: FakeOllam
     diagnosis = examine(ollama.url, HTTP_PROXY=proxy.url, NO_PROXY="intranet.example, 10.0.0.0/8")
     line = next(one.lines["sh"] for one in diagnosis.mends if "exclude" in one.title)
     assert line.startswith("export NO_PROXY=intranet.example,10.0.0.0/8,localhost,127.0.0.1,::1 no_proxy=")
+
+
+def test_a_line_can_be_typed_whatever_was_excluded_before(ollama: FakeOllama, proxy: FakeProxy) -> None:
+    diagnosis = examine(ollama.url, HTTP_PROXY=proxy.url, NO_PROXY="<local>;127.*,[::1],o'brien.example,a b")
+    lines = next(one.lines for one in diagnosis.mends if "exclude" in one.title)
+    assert shlex.split(lines["sh"])[1] == "NO_PROXY=a b,localhost,127.0.0.1,::1"
+    assert lines["cmd"] == 'set "NO_PROXY=a b,localhost,127.0.0.1,::1"'
+    assert lines["PowerShell"] == "$env:NO_PROXY = 'a b,localhost,127.0.0.1,::1'"
+
+
+def test_a_long_line_is_printed_whole(capsys: pytest.CaptureFixture[str], ollama: FakeOllama, proxy: FakeProxy) -> None:
+    hosts = ",".join(f"host{number}.intranet.example" for number in range(20))
+    diagnosis = examine(ollama.url, HTTP_PROXY=proxy.url, NO_PROXY=hosts)
+    screen = Console(file=io.StringIO(), width=80)
+    screen.print(render(diagnosis), crop=False)
+    assert f"export NO_PROXY={hosts},localhost,127.0.0.1,::1 no_proxy={hosts}," in screen.file.getvalue()
+
+
+def test_trust_env_is_not_offered_where_the_import_fails(ollama: FakeOllama) -> None:
+    diagnosis = examine(ollama.url, ALL_PROXY="socks://127.0.0.1:9")
+    (one,) = [mend for mend in diagnosis.mends if "ignore" in mend.title]
+    assert "ollama" not in one.helps
+    assert "httpx" in one.helps
+
+
+def test_an_entry_that_httpx_cannot_read_is_not_kept() -> None:
+    diagnosis = demonstrate(environment("no-proxy-ipv6-brackets"))
+    assert set(diagnosis.mends[0].helps) == set(CLIENTS)
+
+
+def test_nothing_is_mended_where_all_arrive_or_the_proxy_is_wanted(ollama: FakeOllama) -> None:
+    with FakeProxy(does=MODES["forwards"]) as forwarding:
+        assert examine(ollama.url, HTTP_PROXY=forwarding.url, through_proxy=True).mends == ()
+    settings = Settings(system=System.POSIX, variables={"HTTP_PROXY": "http://127.0.0.1:9"})
+    diagnosis = diagnose(
+        settings, VERSIONS, url="http://elsewhere.test", extras=frozenset(), through_proxy=False, resolve=lambda _: ()
+    )
+    assert diagnosis.mends == ()
+
+
+def test_an_environment_stays_on_this_machine() -> None:
+    with pytest.raises(HarnessError, match="there is no form of URL"):
+        demonstrate(environment("nothing-set"), host="some.invalid")
+    with pytest.raises(HarnessError, match="Ollama's own port"):
+        demonstrate(environment("ollama-host-unset"))
+    with pytest.raises(HarnessError, match="what a program does"):
+        demonstrate(environment("registry-ignored"))
 
 
 @pytest.mark.parametrize("one", [one for one in ENVIRONMENTS.values() if one.story], ids=lambda one: one.name)

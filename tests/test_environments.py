@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
+import urllib.request
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import standins
 from harness.clients import client
 from harness.environments import ENVIRONMENTS, HOSTS, Environment, environment
 from harness.errors import UnknownName
@@ -96,6 +100,7 @@ def test_whatever_is_set_the_way_to_this_machine_is_direct_or_nobodys(
         (posix(HTTP_PROXY="http://p:1", NO_PROXY="127.0.0.0/8"), "..."),
         (posix(HTTP_PROXY="http://p:1", NO_PROXY="*"), "DDD"),
         (posix(HTTP_PROXY="http://p:1", REQUEST_METHOD="GET"), "DDD"),
+        (posix(HTTP_PROXY="http://p:1", NO_PROXY="127.0.0.1", no_proxy="example.com"), "..."),
         (windows(None), "..."),
         (windows("<local>"), "D.."),
         (windows("localhost;127.*;<local>"), "DD."),
@@ -219,11 +224,36 @@ def ways(cells: list[Cell], runner: Runner) -> dict[str, tuple[str | None, str]]
     return {one.cell: (one.way, one.verdict) for one in map(result, runs)}
 
 
+def read_by_the_libraries() -> dict[str, object]:
+    """What the libraries' own code makes of the registry, for each form of URL."""
+    found: dict[str, object] = {"proxies": urllib.request.getproxies()}
+    for host in HOSTS:
+        url = f"http://{host}:11434/"
+        found[f"urllib {host}"] = bool(urllib.request.proxy_bypass(f"{host}:11434"))
+        found[f"requests {host}"] = requests.utils.get_environ_proxies(url)
+    return found
+
+
 @real_registry
-def test_the_stand_in_and_the_real_registry_agree_cell_by_cell(library: Library) -> None:
-    names = [one.name for one in ENVIRONMENTS.values() if one.system is System.WINDOWS]
-    cells = plan(library, scenario_names=names)
-    with Runner(jobs=4) as standing_in, Runner(jobs=4, touch_registry=True) as touching:
+def test_the_stand_in_and_the_real_registry_say_the_same_to_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
+        monkeypatch.delenv(name)
+    for one in ENVIRONMENTS.values():
+        if one.system is System.WINDOWS:
+            registry = one.settings().registry
+            assert registry is not None
+            with changed(registry):
+                really = read_by_the_libraries()
+            with monkeypatch.context() as patched:
+                patched.setitem(sys.modules, "winreg", standins.winreg(registry))
+                assert read_by_the_libraries() == really, one.name
+
+
+@real_registry
+@pytest.mark.parametrize("name", ["issue-9549", "registry-local", "registry-no-override", "registry-and-no-proxy"])
+def test_the_stand_in_and_the_real_registry_agree_cell_by_cell(name: str, library: Library) -> None:
+    cells = plan(library, client_names=["httpx", "requests", "urllib"], scenario_names=[name])
+    with Runner(jobs=1) as standing_in, Runner(jobs=1, touch_registry=True) as touching:
         assert ways(cells, standing_in) == ways(cells, touching)
 
 

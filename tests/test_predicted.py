@@ -348,7 +348,9 @@ macs = st.builds(
         ).map(tuple),
     ),
 )
-some = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(
+    max_examples=min(25, settings.default.max_examples), deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @pytest.mark.parametrize("client", ["urllib", "requests", "httpx"])

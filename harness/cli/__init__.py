@@ -56,7 +56,10 @@ def _offer_to_restore() -> None:
     """Windows: an earlier run that was killed may have left its own proxy settings in the registry."""
     if (before := windows_registry.left_behind()) is None:
         return
-    click.echo(f"an earlier run was killed before it put your proxy settings back; they were: {before}", err=True)
+    from harness.routing.predicted_base import hidden
+
+    click.echo("an earlier run was killed before it put your proxy settings back; they were:", err=True)
+    click.echo(hidden(str(before)), err=True)
     if not sys.stdin.isatty():
         click.echo("run ollama-harness doctor in a terminal to put them back", err=True)
     elif click.confirm("Put them back now?", default=True, err=True):

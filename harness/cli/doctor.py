@@ -25,7 +25,8 @@ __all__ = ["doctor"]
 def doctor(*, host: str | None, through_proxy: bool, name: str | None, as_json: bool) -> None:
     """Say which way each installed client goes from this machine to Ollama, by which rule, and what mends it.
 
-    Changes nothing. Sends nothing but one GET /api/version to the host, and the same to proxies with --through-proxy.
+    Changes nothing. Sends nothing but a GET /api/version to each address of the host (and of this machine, if it is
+    that), and the same to proxies with --through-proxy; else it only looks whether a proxy on this machine is there.
     Exit code 0: all clients reach the server. 1: some do not. 3: nobody can tell.
     """
     if name is not None:
@@ -42,5 +43,5 @@ def doctor(*, host: str | None, through_proxy: bool, name: str | None, as_json: 
         click.echo(json.dumps(report.to_json(diagnosis), indent=1, ensure_ascii=False))
     else:
         screen = console()
-        screen.print(report.render(diagnosis), width=min(screen.width, 110))
+        screen.print(report.render(diagnosis), width=min(screen.width, 110), crop=False)
     sys.exit(diagnosis.exit_code)

@@ -74,6 +74,8 @@ def run(
     )
     if touch_registry and System.here() is not System.WINDOWS:
         raise click.UsageError("--touch-registry: this system has no registry; without it, a stand-in takes its place")
+    if environments and scenarios:
+        raise click.UsageError("--environments runs all of them; give it, or --scenario")
     touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
     hashes = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
     writer = Writer(out, planned=len(cells), recordings=hashes)

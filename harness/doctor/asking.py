@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -16,6 +17,9 @@ __all__ = ["Answer", "Kind", "addresses", "ask", "ask_through", "knock"]
 
 #: How long to wait for a connection, and then for each piece of the answer.
 PATIENCE_S = 3.0
+
+#: How long the whole answer may take.
+_WHOLE_S = 10.0
 
 _MAX_BYTES = 256 * 1024
 _PORTS = {"http": 80, "https": 443}
@@ -58,7 +62,7 @@ def addresses(url: str) -> tuple[str, ...]:
     parts = urlsplit(url)
     try:
         found = socket.getaddrinfo(parts.hostname, port_of(url), type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, ValueError):  # a label of the name that is too long is a UnicodeError
         return ()
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
@@ -78,18 +82,24 @@ def ask(url: str, address: str) -> Answer:
 
 def ask_through(proxy: str, url: str) -> Answer:
     """Ask an http proxy for the same, in absolute form."""
-    parts, there = urlsplit(url), urlsplit(proxy)
+    parts = urlsplit(url)
     target = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/api/version"
-    return _ask(there.hostname or "", port_of(proxy), target=target, host=parts.netloc)
+    try:
+        address, port = urlsplit(proxy).hostname or "", port_of(proxy)
+    except ValueError as error:
+        return _no_address(proxy, error)
+    return _ask(address, port, target=target, host=parts.netloc)
 
 
 def knock(proxy: str) -> Answer:
     """Whether anybody listens at a proxy's address. Nothing is sent."""
-    there = urlsplit(proxy)
-    address, port = there.hostname or "", port_of(proxy)
+    try:
+        address, port = urlsplit(proxy).hostname or "", port_of(proxy)
+    except ValueError as error:
+        return _no_address(proxy, error)
     try:
         socket.create_connection((address, port), PATIENCE_S).close()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         return _unreached(address, port, error)
     return Answer(address=address, port=port, kind=Kind.OPEN)
 
@@ -100,14 +110,15 @@ def _ask(
     request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
     try:
         sock = socket.create_connection((address, port), PATIENCE_S)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         return _unreached(address, port, error)
     data = b""
     with sock:
         try:
             stream = sock if context is None else context.wrap_socket(sock, server_hostname=name)
             stream.sendall(request.encode())
-            while len(data) < _MAX_BYTES and (piece := stream.recv(65536)):
+            give_up_s = time.monotonic() + _WHOLE_S
+            while len(data) < _MAX_BYTES and time.monotonic() < give_up_s and (piece := stream.recv(65536)):
                 data += piece
         except TimeoutError:
             if not data:
@@ -129,16 +140,23 @@ def _understood(data: bytes, address: str, port: int) -> Answer:
         return Answer(address=address, port=port, kind=Kind.NO_HTTP, says=str(error))
     try:
         version = json.loads(body)["version"]
-    except (ValueError, KeyError, TypeError):
+        if not isinstance(version, str):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, RecursionError):
         server = head.header("server")
         says = f"{head.status} {head.reason}".strip() + (f", by {server}" if server else "")
         return Answer(address=address, port=port, kind=Kind.OTHER, says=says, status=head.status)
-    return Answer(address=address, port=port, kind=Kind.OLLAMA, says=str(version), status=head.status)
+    return Answer(address=address, port=port, kind=Kind.OLLAMA, says=version, status=head.status)
 
 
-def _unreached(address: str, port: int, error: OSError) -> Answer:
+def _no_address(proxy: str, error: ValueError) -> Answer:
+    return Answer(address=proxy.rpartition("@")[2], port=0, kind=Kind.UNREACHABLE, says=f"no address: {error}")
+
+
+def _unreached(address: str, port: int, error: OSError | UnicodeError) -> Answer:
     if isinstance(error, ConnectionRefusedError):
         return Answer(address=address, port=port, kind=Kind.REFUSED, says="nobody listens")
     if isinstance(error, TimeoutError):
         return Answer(address=address, port=port, kind=Kind.UNREACHABLE, says=f"no connection in {PATIENCE_S:g} s")
-    return Answer(address=address, port=port, kind=Kind.UNREACHABLE, says=error.strerror or str(error))
+    says = getattr(error, "strerror", None) or str(error)
+    return Answer(address=address, port=port, kind=Kind.UNREACHABLE, says=says)

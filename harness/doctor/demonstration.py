@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 from harness import proxy
+from harness.doctor.asking import port_of
 from harness.doctor.diagnosis import Diagnosis, diagnose
 from harness.doctor.machine import extras, installed
 from harness.environments import HOSTS, OLLAMA_HOST, Environment
+from harness.errors import HarnessError, UnknownName
 from harness.faults import apply, replace_with
 from harness.proxy import FakeProxy
 from harness.script import Script
@@ -30,6 +32,10 @@ def demonstrate(
     `clients` are those that are installed, with their versions, unless others are given.
     """
     form = host or environment.hosts[0]
+    if form not in (*environment.hosts, *HOSTS):
+        raise UnknownName("form of URL (give --host one)", form, (*environment.hosts, *HOSTS))
+    if not environment.trust_env or environment.later:
+        raise HarnessError(f"{environment.name} is about what a program does, which no machine shows to a doctor")
     with ExitStack() as stack:
         servers = pair(ipv6=environment.ipv6 and form in (*HOSTS, OLLAMA_HOST), version="newest")
         for server in servers:
@@ -51,7 +57,9 @@ def demonstrate(
 
         def resolve(url: str) -> tuple[str, ...]:
             name = urlsplit(url).hostname or ""
-            return environment.names.get(name, (name,))
+            if port_of(url) != servers[0].port:
+                raise HarnessError(f"{environment.name} leads to Ollama's own port; try it on a machine with Ollama")
+            return environment.names.get(name, (name,) if name in ("127.0.0.1", "::1") else ())
 
         return diagnose(
             settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from harness.doctor.mending import LOCAL, Mend, mends
 from harness.errors import HarnessError
 from harness.routing.ollama_host import ollama_server_address, ollama_url
 from harness.routing.predicted import predicted
+from harness.routing.predicted_base import hidden
 from harness.routing.required import Required, required
 from harness.routing.settings import Mac, Registry, Settings
 from harness.routing.way import Route, Way
@@ -30,19 +32,24 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prognosis:
-    """Which way a client goes, and whether it arrives (None: nobody can tell without asking the proxy)."""
+    """Which way a client goes, and whether it arrives (None: nobody can tell without asking the proxy).
+
+    `misrouted`: it asks a proxy that the settings exclude.
+    """
 
     client: str
     version: str
     route: Route
     arrives: bool | None
     why: str
+    misrouted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """All that the doctor has found. `answers` are those of the host's addresses, in the order of clients; `beside` of
-    this machine's other addresses.
+    this machine's other addresses. `server_listens_on` is what OLLAMA_HOST would mean to a server, and `by_ollama_host`
+    whether the URL is what it means to a client.
     """
 
     url: str
@@ -55,12 +62,13 @@ class Diagnosis:
     prognoses: tuple[Prognosis, ...]
     findings: tuple[Finding, ...]
     mends: tuple[Mend, ...]
+    by_ollama_host: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 all clients reach it; 1 some do not; 3 cannot tell."""
+        """0 all clients reach it; 1 some do not, or not by the way that the settings ask; 3 cannot tell."""
         arrive = [one.arrives for one in self.prognoses]
-        if False in arrive:
+        if False in arrive or any(one.misrouted and not one.arrives for one in self.prognoses):
             return 1
         return 3 if None in arrive or not arrive else 0
 
@@ -81,7 +89,7 @@ def diagnose(
     nothing is sent. Raises: HarnessError, if the URL is none.
     """
     host = settings.variable("OLLAMA_HOST")
-    told = _url(url if url is not None else host, source="--host" if url is not None else "OLLAMA_HOST")
+    told = _url(url) if url is not None else _told(host)
     found = resolve(told)
     answers = tuple(ask(told, address) for address in found)
     beside = tuple(ask(told, address) for address in _other_loopback(told, found))
@@ -92,31 +100,48 @@ def diagnose(
     prognoses = tuple(
         _prognosis(name, version, ways[name], asked, _first(answers), proxies) for name, version in clients.items()
     )
-    astray = [name for name in clients if ways[name].way is not Way.DIRECT]
+    lost = [one for one in prognoses if not one.arrives and one.route.way is not Way.DIRECT]
+    answering = {one.address for one in (*answers, *beside) if one.kind is Kind.OLLAMA}
+    offered = mends(settings, told, list(clients), extras, answering=answering)
     return Diagnosis(
         url=told,
         settings=settings,
-        server_listens_on=ollama_server_address(host),
+        server_listens_on=ollama_server_address(hidden(host or "").rpartition("***@")[2]),
         addresses=found,
         answers=answers,
         beside=beside,
         required=asked,
         prognoses=prognoses,
         findings=(*_of_server(told, answers, beside), *_of_settings(settings, proxies), *_of_clients(prognoses, asked)),
-        mends=tuple(mends(settings, told, list(clients), extras)) if astray else (),
+        by_ollama_host=url is None,
+        mends=tuple(offered) if lost and asked.way is not Way.PROXIED else (),
     )
 
 
-def _url(text: str | None, *, source: str) -> str:
+def _url(text: str) -> str:
+    """A URL that a user gave.
+
+    Raises: HarnessError.
+    """
     try:
         url = ollama_url(text)
-        if not urlsplit(url).hostname:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not re.fullmatch(r"[^\s/]+", parts.hostname or ""):
+            raise ValueError("it is neither http nor https, or has no host")
+        if text.partition("://")[1] and not text.partition("://")[2].strip("/"):
             raise ValueError("it has no host")
     except ValueError as error:
-        raise HarnessError(
-            f"{source} is {text!r}, which is no address: {error}; write http://127.0.0.1:11434"
-        ) from None
+        mend = "write http://127.0.0.1:11434"
+        raise HarnessError(f"--host is {hidden(text)!r}, which is no address: {error}; {mend}") from None
     return url
+
+
+def _told(ollama_host: str | None) -> str:
+    """What OLLAMA_HOST says to a client; what is no address says nothing, and is a finding of its own."""
+    try:
+        return ollama_url(ollama_host)
+    except ValueError:
+        return ollama_url(None)
 
 
 def _first(answers: tuple[Answer, ...]) -> Answer | None:
@@ -136,8 +161,8 @@ def _at_proxy(proxy: str, url: str, *, through_proxy: bool) -> Answer | None:
 
 
 def _on_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
     try:
+        host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
@@ -158,13 +183,20 @@ def _prognosis(
         case Way.DIRECT:
             arrives = server is not None and server.kind is Kind.OLLAMA
             why = "nobody listens there" if server is None else _said(server)
-        case _ if (answer := proxies.get(route.proxy or "")) is not None and answer.kind is not Kind.OPEN:
+        case _ if (
+            (answer := proxies.get(route.proxy or "")) is not None
+            and answer.status == 407
+            and "***@" in (route.proxy or "")
+        ):
+            why = "the proxy wants its password, which the doctor keeps to itself"
+        case _ if answer is not None and answer.kind is not Kind.OPEN:
             arrives, why = answer.kind is Kind.OLLAMA, f"by the proxy: {_said(answer)}"
         case _ if asked.way is Way.DIRECT:
-            arrives, why = False, f"it asks the proxy, although {asked.because}"
+            why = f"it asks the proxy, although {asked.because}"
         case _:
             why = "it asks the proxy, which may let it through: see --through-proxy"
-    return Prognosis(client=name, version=version, route=route, arrives=arrives, why=why)
+    misrouted = route.way.through_proxy and asked.way is Way.DIRECT
+    return Prognosis(client=name, version=version, route=route, arrives=arrives, why=why, misrouted=misrouted)
 
 
 def _said(answer: Answer) -> str:
@@ -210,8 +242,15 @@ def _of_settings(settings: Settings, proxies: Mapping[str, Answer | None]) -> It
     for name in (name for name, text in texts if name.lower() != "no_proxy" and name != "OLLAMA_HOST" and "@" in text):
         text = f"{name} holds a password in plain text, which every program of yours can read (it is hidden here)"
         yield Finding(code="credentials", text=text, bad=False)
+    try:
+        ollama_url(settings.variable("OLLAMA_HOST"))
+    except ValueError as error:
+        text = f"OLLAMA_HOST is no address to the Python library ({hidden(str(error))}): import ollama fails"
+        yield Finding(code="bad-ollama-host", text=text)
     if (pac := registry.pac_url or mac.pac_url) is not None:
-        text = f"a proxy script is set ({pac}): browsers run it; requests, httpx, ollama and urllib do not read it"
+        text = (
+            f"a proxy script is set ({hidden(pac)}): browsers run it; requests, httpx, ollama and urllib do not read it"
+        )
         yield Finding(code="pac", text=text, bad=False)
 
 

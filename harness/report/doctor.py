@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from harness.doctor.diagnosis import Diagnosis, Prognosis
@@ -46,15 +45,19 @@ def render(diagnosis: Diagnosis) -> RenderableType:
 
 
 def _verdict(diagnosis: Diagnosis) -> Text:
-    lost = [one.client for one in diagnosis.prognoses if one.arrives is False]
-    unknown = [one.client for one in diagnosis.prognoses if one.arrives is None]
+    found = diagnosis.prognoses
+    lost = [one.client for one in found if one.arrives is False]
+    astray = [one.client for one in found if one.arrives is None and one.misrouted]
+    unknown = [one.client for one in found if one.arrives is None and not one.misrouted]
+    said = [
+        (lost, "{} do not reach it", "bold red"),
+        (astray, "{} ask the proxy, although the settings exclude this host", "bold red"),
+        (unknown, "of {} nobody can tell", "bold yellow"),
+    ]
+    parts = [(sentence.format(", ".join(names)), style) for names, sentence, style in said if names]
     text = Text(f"{diagnosis.url}: ", style="bold")
-    if not lost and not unknown:
-        return text.append("all clients reach it", "bold green")
-    if lost:
-        text.append(f"{', '.join(lost)} do not reach it", "bold red")
-    if unknown:
-        text.append("; " if lost else "").append(f"of {', '.join(unknown)} nobody can tell", "bold yellow")
+    for number, part in enumerate(parts or [("all clients reach it", "bold green")]):
+        text.append("; " if number else "").append(*part)
     return text
 
 
@@ -82,7 +85,7 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Text]:
         yield Text("no proxy variable, no system proxy, and OLLAMA_HOST is not set")
     for name, value in rows:
         yield Text(f"{name} = {_cut(hidden(value))}")
-    if settings.variable("OLLAMA_HOST") is not None:
+    if settings.variable("OLLAMA_HOST") is not None and diagnosis.by_ollama_host:
         yield Text(f"so clients ask {diagnosis.url}, and a server listens on {diagnosis.server_listens_on}")
 
 
@@ -124,14 +127,15 @@ def _mend(mend: Mend, diagnosis: Diagnosis) -> RenderableType:
     wanted = _SHELLS[diagnosis.settings.system]
     everybody = {one.client for one in diagnosis.prognoses}
     who = "all clients" if everybody == set(mend.helps) else ", ".join(mend.helps)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for shell, line in mend.lines.items():
-        if shell in wanted:
-            for number, each in enumerate(line.split("\n")):
-                table.add_row(Text("" if number else shell, style="dim"), Text(each, style="bold"))
+    lines = [
+        Text.assemble(f"    {'' if number else shell:<12}", (each, "bold"), no_wrap=True, overflow="ignore")
+        for shell, line in mend.lines.items()
+        if shell in wanted
+        for number, each in enumerate(line.split("\n"))
+    ]
     return Group(
         Text.assemble("- ", (mend.title, "bold"), f": then {who} go direct"),
-        Padding(table, (0, 0, 0, 4)),
+        *lines,
         _indented(Text(f"What else it changes: {mend.changes}.", style="dim")),
     )
 

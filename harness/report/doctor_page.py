@@ -24,9 +24,10 @@ _INTRODUCTION = """\
 # The doctor
 
 `ollama-harness doctor` says which way each installed client would go from this machine to Ollama, by which rule of
-which library, whether anybody answers there, and the line that mends it. It changes nothing, and sends nothing but one
-`GET /api/version` to the host that it is asked about; with `--through-proxy` the same goes to the proxies that clients
-would ask. A proxy on this machine is knocked at: a connection is opened and closed, to see whether it is still there.
+which library, whether anybody answers there, and the line that mends it. It changes nothing, and sends nothing but a
+`GET /api/version` to each address of the host that it is asked about (for this machine, to 127.0.0.1 and ::1); with
+`--through-proxy` the same goes to the proxies that clients would ask. A proxy on
+this machine is knocked at: a connection is opened and closed, to see whether it is still there.
 
 ```sh
 ollama-harness doctor                                  # what OLLAMA_HOST says, or 127.0.0.1:11434
@@ -66,7 +67,7 @@ def transcript(name: str, host: str, clients: Mapping[str, str] = dict.fromkeys(
     """What the doctor says of an environment, with the ports of Ollama and of a usual proxy."""
     diagnosis = demonstrate(environment(name), clients=clients, host=host)
     screen = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
-    screen.print(render(diagnosis))
+    screen.print(render(diagnosis), crop=False)
     assert isinstance(screen.file, io.StringIO)
     server = diagnosis.url.rpartition(":")[2]
     proxies = {one.route.proxy.rpartition(":")[2].rstrip("/") for one in diagnosis.prognoses if one.route.proxy}

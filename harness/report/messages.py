@@ -24,8 +24,10 @@ _OLLAMA_HOST = """\
 cmd           set OLLAMA_HOST=127.0.0.1:11434
 PowerShell    $env:OLLAMA_HOST = '127.0.0.1:11434'
 sh            export OLLAMA_HOST=127.0.0.1:11434
-Python        ollama.Client(host="http://127.0.0.1:11434")
+Python        os.environ["OLLAMA_HOST"] = "127.0.0.1:11434"    # before `import ollama`
 """
+#: The Python of the other would not help: the import itself fails.
+_EXCLUDE_FIRST = _EXCLUDE.replace("ollama.Client(trust_env=False)    # or, before `import ollama`: ", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +98,8 @@ MESSAGES = (
         pattern="Unknown scheme for proxy URL",
         means=(
             "A variable, or ProxyServer in the registry, names a `socks://` or `socks4://` proxy. httpx reads all of "
-            "them when a client is made, and `import ollama` makes one. NO_PROXY does not help, but for NO_PROXY=*. "
-            "Take the variable out."
+            "them when a client is made, and `import ollama` makes one. Take the variable that names it out (here "
+            "ALL_PROXY); NO_PROXY does not help there, but for NO_PROXY=*. If ProxyServer names it, NO_PROXY does."
         ),
         mend=_TAKE_OUT,
     ),
@@ -111,7 +113,7 @@ MESSAGES = (
         title="`httpx.InvalidURL: Invalid port: ':1]'`",
         pattern="Invalid port",
         means="NO_PROXY holds `[::1]`, or a network of IPv6, which httpx cannot read. Write `::1`.",
-        mend=_EXCLUDE,
+        mend=_EXCLUDE_FIRST,
     ),
     Message(
         title="`ValueError: Port could not be cast to integer value`",

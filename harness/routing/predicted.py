@@ -71,11 +71,11 @@ def predicted(
 
             from harness.routing.predicted_httpx import httpx_route
 
-            if url is None:
-                host = settings.variable("OLLAMA_HOST")
+            host = settings.variable("OLLAMA_HOST")
+            if url is None or host is not None:  # it is read when ollama is imported, whatever the URL
                 try:
-                    url = ollama_url(host)
-                    httpx.URL(url)
+                    url = url or ollama_url(host)
+                    httpx.URL(ollama_url(host))
                 except (ValueError, httpx.InvalidURL) as error:
                     kind = "httpx.InvalidURL" if isinstance(error, httpx.InvalidURL) else "ValueError"
                     because = (

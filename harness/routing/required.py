@@ -36,11 +36,17 @@ class Required:
 
 
 def required(settings: Settings, url: str) -> Required:
-    """What the settings ask of a request for this http URL."""
+    """What the settings ask of a request for this URL; of any but http, nothing is said."""
+    if urlsplit(url).scheme != "http":
+        return Required(None, "only http is looked at", _PYTHON)
     host = (urlsplit(url).hostname or "").lower()
     variables = _proxy_variables(settings)
     if not variables:
         return _by_system(settings, host)
+    if len(set(_values(settings, "no_proxy"))) > 1:
+        return Required(
+            None, "NO_PROXY and no_proxy differ: lower case counts in Python and curl, by habit only", _CURL
+        )
     if (entry := _excluding(settings, host)) is not None:
         return Required(Way.DIRECT, f"NO_PROXY holds {entry!r}, which is this host", _CURL)
     if not variables.keys() & {"http_proxy", "all_proxy"}:
