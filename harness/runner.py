@@ -83,8 +83,16 @@ class Runner:
         self._home.cleanup()
 
     def run(self, cells: Iterable[Cell], done: Callable[[CellRun], None]) -> None:
-        """Run all cells, calling `done` for each in this thread as it ends."""
-        batches = list(_batches(cells))
+        """Run all cells, calling `done` for each in this thread as it ends.
+
+        Environments come last, for each of them starts a process: that must not cost a client in another cell the time
+        that its read timeout leaves it.
+        """
+        cells = list(cells)
+        self._run_batches(_batches([cell for cell in cells if cell.scenario.environment is None]), done)
+        self._run_batches(_by_environment([cell for cell in cells if cell.scenario.environment is not None]), done)
+
+    def _run_batches(self, batches: Iterable[list[Cell]], done: Callable[[CellRun], None]) -> None:
         pool = ThreadPoolExecutor(self.jobs)
         finished: list[CellRun] = []
         try:
@@ -200,18 +208,20 @@ class Runner:
 def _batches(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
     """Cells of one client, a few at a time, the clients in turn, so that each needs few processes.
 
-    Neighbours take similar times, so a batch is made of cells that lie far apart. Cells of one environment, whatever
-    their client, are a batch of their own, and come first.
+    Neighbours take similar times, so a batch is made of cells that lie far apart.
     """
     by_client: dict[str, list[Cell]] = {}
-    by_environment: dict[str, list[Cell]] = {}
     for cell in cells:
-        if cell.scenario.environment is not None:
-            by_environment.setdefault(cell.scenario.name, []).append(cell)
-            continue
         by_client.setdefault(cell.client.name, []).append(cell)
-    yield from by_environment.values()
     counts = {name: -(-len(mine) // _BATCH) for name, mine in by_client.items()}
     cut = [[mine[i :: counts[name]] for i in range(counts[name])] for name, mine in by_client.items()]
     for round_ in zip_longest(*cut):
         yield from filter(None, round_)
+
+
+def _by_environment(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Cells of one environment together, whatever their client: they share a process."""
+    batches: dict[str, list[Cell]] = {}
+    for cell in cells:
+        batches.setdefault(cell.scenario.name, []).append(cell)
+    return list(batches.values())
