@@ -34,6 +34,7 @@ VERSIONS = dict.fromkeys(CLIENTS, "1")
 @pytest.fixture(scope="module")
 def ollama() -> Iterator[FakeOllama]:
     with FakeOllama() as server:
+        server.load()  # the doctor waits for 3 s, and reading all recordings may take longer on a slow disk
         yield server
 
 

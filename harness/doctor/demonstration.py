@@ -40,6 +40,7 @@ def demonstrate(
         servers = pair(ipv6=environment.ipv6 and form in (*HOSTS, OLLAMA_HOST), version="newest")
         for server in servers:
             stack.callback(server.stop)
+            server.load()  # the doctor does not wait for long
         if environment.beside and len(servers) > 1:
             library = servers[0].library
             plain = Script.from_recording(library.get(f"{library.newest}/version"))
