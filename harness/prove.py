@@ -74,8 +74,8 @@ def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: flo
     """Play the scripts of a cell to a plain socket; a proof for each exchange.
 
     A picky script is asked once with a request that meets all its demands, then with one that breaks each of them.
-    With `played` the server plays those instead: the proof must then fail, or it proves nothing. `patience_s` is how
-    long the socket waits for what does not come.
+    With `played` the server plays those instead: where they differ the proof must fail, or it proves nothing, and
+    `patience_s` is how long the socket then waits for what does not come.
     """
     planned = cell.scripts()
     played = planned if played is None else played
@@ -85,9 +85,9 @@ def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: flo
         sock: socket.socket | None = None
         for number, (script, really) in enumerate(zip(planned, played, strict=True), 1):
             server.play(really)
-            problem = ""
+            problem, waits_s = "", PATIENCE_S if really == script else patience_s
             for asked in _requests(script, cell.recording.request):
-                probe = _Probe(server, script.answer_to(read_request_head(asked)), asked, patience_s)
+                probe = _Probe(server, script.answer_to(read_request_head(asked)), asked, waits_s)
                 try:
                     sock = probe.exchange(sock)
                 except (_NotAsPlanned, OSError) as error:
