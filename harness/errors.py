@@ -7,6 +7,7 @@ HarnessError                  what the user asked for cannot be done; the messag
 ├── UnknownName               no client, scenario, recording or version of that name: offers the nearest
 ├── PortInUse                 the server's address is taken or not allowed
 ├── ResultsError              a results file is incomplete, corrupt or of another schema
+├── GateError                 accepted.toml or a report of the gate says something that cannot be meant
 ├── RegistryError             Windows' proxy settings of the user cannot be read, changed or put back
 └── ExpectationError          known_issues.toml says something that cannot be meant
 ProtocolError                 bytes on a socket are no HTTP/1.1 message (RFC 9112); never the user's doing
@@ -61,6 +62,10 @@ class PortInUse(HarnessError):
 
 class ResultsError(HarnessError):
     """A results file is incomplete, corrupt or of another schema, so nothing may be concluded from it."""
+
+
+class GateError(HarnessError):
+    """The gate cannot read what it was given: accepted.toml, or the report of an earlier gate."""
 
 
 class RegistryError(HarnessError):

@@ -30,10 +30,10 @@ def fixtures() -> Path:
 
 
 class Library:
-    """Recordings by id (`<version>/<name>`). `root` holds one folder a version."""
+    """Recordings by id (`<version>/<name>`). `root` holds one folder a version; with `only`, just that one is seen."""
 
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = fixtures() / "recordings" if root is None else root
+    def __init__(self, root: Path | None = None, *, only: str = "") -> None:
+        self.root, self._only = fixtures() / "recordings" if root is None else root, only
         if not self.root.is_dir():
             raise HarnessError(f"{self.root} is no readable directory; give a folder that holds one folder a version")
         self._cache: dict[str, Recording] = {}
@@ -41,7 +41,7 @@ class Library:
     @functools.cached_property
     def ids(self) -> tuple[str, ...]:
         """All ids, sorted by version (numerically), then name."""
-        stems = [stem.relative_to(self.root) for stem in recording_files.find(self.root)]
+        stems = [stem.relative_to(self.root) for stem in recording_files.find(self.root / self._only)]
         ids = [stem.as_posix() for stem in stems if stem.name != "README"]
         return tuple(sorted(ids, key=lambda id_: (_version_key(_version(id_)), id_)))
 
