@@ -18,6 +18,7 @@ __all__ = ["main"]
 
 #: Each command's module, and its name there.
 _COMMANDS = {
+    "gate": ("gate", "gate_"),
     "check": ("check", "check"),
     "doctor": ("doctor", "doctor"),
     "list": ("listing", "list_"),

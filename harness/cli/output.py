@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["console", "json_option", "progress_console", "table"]
+__all__ = ["console", "json_option", "progress_bar", "progress_console", "table"]
 
 #: Wide enough for any table when nobody's terminal is narrower: a pipe has no width.
 _PIPE_WIDTH = 200
@@ -28,6 +29,19 @@ def console() -> Console:
 def progress_console() -> Console:
     """Standard error, for what only a person at a terminal wants to see."""
     return Console(stderr=True, highlight=False)
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error that goes away when it is done; nothing where nobody looks."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=progress_console(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
 
 
 def table(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness import expectations, windows_registry
-from harness.cli.output import progress_console
+from harness.cli.output import progress_bar
 from harness.cli.report import known_issues_option, print_report
 from harness.library import Library, fixtures
-from harness.matrix import plan
-from harness.results import Writer, fingerprint, result
+from harness.matrix import Cell, plan
+from harness.results import FILE, PARTIAL_FILE, Results
 from harness.routing.settings import System
-from harness.runner import CellRun, Runner
+from harness.runner import CellRun
+from harness.runs import JOBS, run_cells
 from harness.scenarios import scenario
 
-__all__ = ["run"]
-
-#: Cells wait more than they compute; six a core keep the cores busy.
-_JOBS = min(16, 6 * (os.cpu_count() or 2))
+__all__ = ["run", "run_with_progress"]
 
 
 @click.command(epilog="Example: ollama-harness run --client requests --client ollama --scenario cut-after-record")
@@ -32,7 +29,7 @@ _JOBS = min(16, 6 * (os.cpu_count() or 2))
 @click.option(
     "--ollama-version", "versions", multiple=True, metavar="V", help="Recordings of this version (repeatable)."
 )
-@click.option("--jobs", type=click.IntRange(1, 64), default=_JOBS, show_default=True, help="Cells at a time.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=JOBS, show_default=True, help="Cells at a time.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -77,37 +74,28 @@ def run(
     if environments and scenarios:
         raise click.UsageError("--environments runs all of them; give it, or --scenario")
     touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
-    hashes = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
-    writer = Writer(out, planned=len(cells), recordings=hashes)
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=progress_console(),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    try:
-        with Runner(jobs=jobs, touch_registry=touch) as runner, progress:
-            task = progress.add_task("", total=len(cells))
-
-            def done(cell_run: CellRun) -> None:
-                writer.add(result(cell_run))
-                progress.update(
-                    task, advance=1, description=f"{cell_run.cell.client.name}/{cell_run.cell.scenario.name}"
-                )
-
-            runner.run(cells, done)
-            results = writer.finish(clients=runner.versions)
-    except KeyboardInterrupt:
-        writer.abandon()
-        click.echo(f"interrupted; what was run so far is in {writer.partial}, and is no whole result", err=True)
-        sys.exit(3)
+    results = run_with_progress(cells, out, jobs=jobs, touch_registry=touch)
     full = not (clients or recordings or versions)
     exit_code = print_report(results, issues, full=full)
     for name in scenarios if len(scenarios) == 1 else ():
         if (environment := scenario(name).environment) is not None and environment.explains:
             click.echo(environment.explains)
-    click.echo(f"results: {writer.path}")
+    click.echo(f"results: {out / FILE}")
     sys.exit(exit_code)
+
+
+def run_with_progress(cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, touch_registry: bool = False) -> Results:
+    """Run cells, with a bar for a person at a terminal. Ctrl-C says where the part that was run is, and exits."""
+    bar = progress_bar()
+    with bar:
+        task = bar.add_task("", total=len(cells))
+
+        def done(one: CellRun) -> None:
+            bar.update(task, advance=1, description=f"{one.cell.client.name}/{one.cell.scenario.name}")
+
+        try:
+            return run_cells(cells, out, done=done, jobs=jobs, touch_registry=touch_registry)
+        except KeyboardInterrupt:
+            partial = out / PARTIAL_FILE
+            click.echo(f"interrupted; what was run so far is in {partial}, and is no whole result", err=True)
+            sys.exit(3)

@@ -46,7 +46,7 @@ class Decision:
 
     @property
     def exit_code(self) -> int:
-        """0: nothing that matters has changed. 1: something has, or the list of what is accepted errs. 3: cannot tell."""
+        """0: nothing that matters changed. 1: something did, or the list of what is accepted errs. 3: cannot tell."""
         if self.problems:
             return 3
         return 1 if self.red or self.stale else 0

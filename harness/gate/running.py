@@ -1,9 +1,8 @@
-"""Run a gate: the recordings of two versions in, a decision out; the matrix of both is run on the way."""
+"""Run a gate: the recordings of two versions in, and results of the matrix on both; a decision out."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,14 +12,10 @@ from harness.gate.accepted import Acceptance
 from harness.gate.decision import Decision, decide
 from harness.library import Library
 from harness.matrix import Cell, plan
-from harness.results import Results, Writer, fingerprint, result
-from harness.runner import CellRun, Runner
+from harness.results import Results, fingerprint
 from harness.shapes import Version
 
-__all__ = ["JOBS", "gate", "hashes", "planned", "run_matrix"]
-
-#: Cells wait more than they compute; six a core keep the cores busy.
-JOBS = min(16, 6 * (os.cpu_count() or 2))
+__all__ = ["gate", "planned"]
 
 
 def planned(directory: Path, client_names: Sequence[str] = ()) -> list[Cell]:
@@ -30,28 +25,7 @@ def planned(directory: Path, client_names: Sequence[str] = ()) -> list[Cell]:
     return [cell for cell in cells if cell.scenario.environment is None]
 
 
-def run_matrix(cells: Sequence[Cell], out: Path, done: Callable[[CellRun], None], *, jobs: int = JOBS) -> Results:
-    """Run the cells and write their results into a directory. `done` is called as each ends."""
-    writer = Writer(
-        out,
-        planned=len(cells),
-        recordings={cell.recording.id: fingerprint(cell.recording.body) for cell in cells},
-    )
-
-    def note(run: CellRun) -> None:
-        writer.add(result(run))
-        done(run)
-
-    try:
-        with Runner(jobs=jobs) as runner:
-            runner.run(cells, note)
-            return writer.finish(clients=runner.versions)
-    except BaseException:
-        writer.abandon()
-        raise
-
-
-def hashes(version: Version) -> dict[str, str]:
+def _hashes(version: Version) -> dict[str, str]:
     """The fingerprint of each recording of a version."""
     return {name: fingerprint(shape.recording.body) for name, shape in version.shapes.items()}
 
@@ -80,7 +54,7 @@ def gate(
     compared = None
     if results is not None:
         old, new = results
-        compared = clients.compare(old, new, old_hashes=hashes(baseline), new_hashes=hashes(candidate))
+        compared = clients.compare(old, new, old_hashes=_hashes(baseline), new_hashes=_hashes(candidate))
     return decide(
         baseline=baseline.name,
         candidate=candidate.name,

@@ -1,0 +1,102 @@
+"""`ollama-harness gate`: what an upgrade of Ollama changes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness.cli.output import console
+from harness.cli.run import run_with_progress
+from harness.compat import Level
+from harness.errors import GateError
+from harness.gate import accepted, saved
+from harness.gate.decision import Decision
+from harness.gate.running import gate, planned
+from harness.report.gate import explained, markdown, render
+from harness.results import FILE, Results
+from harness.shapes import Version
+
+__all__ = ["gate_"]
+
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command("gate", epilog="Example: ollama-harness gate --baseline rec/0.24.0 --candidate rec/0.32.15")
+@click.option("--baseline", type=_DIRECTORY, help="Recordings of the version in use.")
+@click.option("--again", type=_DIRECTORY, multiple=True, help="Another take of it: what differs is noise (repeatable).")
+@click.option("--candidate", type=_DIRECTORY, help="Recordings of the version to go to.")
+@click.option("--results", type=(Path, Path), metavar="OLD NEW", help="Earlier results of both, instead of a run.")
+@click.option("--wire-only", is_flag=True, help="Compare what is sent, and leave out what clients make of it.")
+@click.option("--client", "clients", multiple=True, metavar="NAME", help="Only this client (repeatable).")
+@click.option(
+    "--fail-on",
+    type=click.Choice([str(Level.NOTABLE), str(Level.BREAKING)]),
+    default=str(Level.BREAKING),
+    show_default=True,
+    help="The lowest level that fails.",
+)
+@click.option("--accept", type=click.Path(path_type=Path, dir_okay=False), help="Findings to live with: accepted.toml.")
+@click.option("--out", type=_DIRECTORY, default=Path("ollama-harness-gate"), show_default=True, help="For the reports.")
+@click.option("--explain", metavar="FINGERPRINT", help="Say all about one finding of the last gate (in --out).")
+def gate_(
+    *,
+    baseline: Path | None,
+    again: tuple[Path, ...],
+    candidate: Path | None,
+    results: tuple[Path, Path] | None,
+    wire_only: bool,
+    clients: tuple[str, ...],
+    fail_on: str,
+    accept: Path | None,
+    out: Path,
+    explain: str | None,
+) -> None:
+    """Hold recordings of two versions of Ollama against each other, and what clients make of them.
+
+    Exit code 0: nothing that matters has changed. 1: something has. 3: nothing can be said.
+    """
+    if explain is not None:
+        click.echo(explained(saved.explain(saved.load(out), explain)))
+        return
+    if baseline is None or candidate is None:
+        raise click.UsageError("give --baseline and --candidate, or --live")
+    if wire_only and (results or clients):
+        raise click.UsageError("--wire-only asks no clients; leave out --results and --client")
+    acceptances = accepted.load(accept) if accept else ()
+    takes, new = [Version.read(one) for one in (baseline, *again)], Version.read(candidate)
+    outcomes = None
+    if not wire_only:
+        outcomes = _load(results) if results else _run(baseline, candidate, clients, out)
+    report(gate(takes, new, results=outcomes, acceptances=acceptances, fail_on=Level[fail_on.upper()]), out)
+
+
+def report(decision: Decision, out: Path) -> None:
+    """Print a decision, write its reports, and exit with its code."""
+    screen = console()
+    screen.print(render(decision))
+    path = saved.save(decision, out)
+    path.with_suffix(".md").write_text(markdown(decision), encoding="utf-8", newline="\n")
+    click.echo(
+        f"\nreports: {path}, {path.with_suffix('.md')}; more about one: ollama-harness gate --explain FINGERPRINT"
+    )
+    click.echo(decision.last_line)
+    sys.exit(decision.exit_code)
+
+
+def _load(paths: tuple[Path, Path]) -> tuple[Results, Results]:
+    old, new = (Results.load(path / FILE if path.is_dir() else path) for path in paths)
+    return old, new
+
+
+def _run(baseline: Path, candidate: Path, clients: Sequence[str], out: Path) -> tuple[Results, Results]:
+    """Run the matrix on both versions' recordings."""
+    cells = [planned(directory, clients) for directory in (baseline, candidate)]
+    if out.exists() and not out.is_dir():
+        raise GateError(f"{out} is no directory; give another --out")
+    old, new = (
+        run_with_progress(each, out / name) for each, name in zip(cells, ("baseline", "candidate"), strict=True)
+    )
+    return old, new
