@@ -51,6 +51,11 @@ class Library:
         return tuple(dict.fromkeys(v for id_ in self.ids if not (v := _version(id_)).startswith(AGAIN)))
 
     @property
+    def takes(self) -> tuple[str, ...]:
+        """The second takes, of the oldest version first: `again/0.5.7`."""
+        return tuple(dict.fromkeys(v for id_ in self.ids if (v := _version(id_)).startswith(AGAIN)))
+
+    @property
     def newest(self) -> str:
         """The newest version recorded.
 

@@ -18,14 +18,15 @@ __all__ = ["main"]
 
 #: Each command's module, and its name there.
 _COMMANDS = {
-    "gate": ("gate", "gate_"),
     "check": ("check", "check"),
     "doctor": ("doctor", "doctor"),
+    "gate": ("gate", "gate_"),
     "list": ("listing", "list_"),
     "prove": ("prove", "prove_"),
     "report": ("report", "report"),
     "run": ("run", "run"),
     "serve": ("serve", "serve"),
+    "shapes": ("shapes", "shapes"),
     "show": ("show", "show"),
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.gate_history import history
 from harness.cli.output import console
 from harness.cli.run import run_with_progress
 from harness.compat import Level
@@ -40,6 +41,16 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--accept", type=click.Path(path_type=Path, dir_okay=False), help="Findings to live with: accepted.toml.")
 @click.option("--out", type=_DIRECTORY, default=Path("ollama-harness-gate"), show_default=True, help="For the reports.")
+@click.option("--history", "history_", is_flag=True, help="All recorded versions, each against the next, as a page.")
+@click.option("--recordings", type=_DIRECTORY, help="For --history: a folder that holds one folder a version.")
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path),
+    default=Path("docs/wire-history.md"),
+    show_default=True,
+    help="For --history.",
+)
+@click.option("--check", is_flag=True, help="For --history: exit 1 if the page is not current, and write nothing.")
 @click.option("--explain", metavar="FINGERPRINT", help="Say all about one finding of the last gate (in --out).")
 def gate_(
     *,
@@ -52,6 +63,10 @@ def gate_(
     fail_on: str,
     accept: Path | None,
     out: Path,
+    history_: bool,
+    recordings: Path | None,
+    page: Path,
+    check: bool,
     explain: str | None,
 ) -> None:
     """Hold recordings of two versions of Ollama against each other, and what clients make of them.
@@ -61,8 +76,10 @@ def gate_(
     if explain is not None:
         click.echo(explained(saved.explain(saved.load(out), explain)))
         return
+    if history_:
+        sys.exit(history(recordings, page, wire_only=wire_only, check=check, out=out))
     if baseline is None or candidate is None:
-        raise click.UsageError("give --baseline and --candidate, or --live")
+        raise click.UsageError("give --baseline and --candidate, or --live, or --history")
     if wire_only and (results or clients):
         raise click.UsageError("--wire-only asks no clients; leave out --results and --client")
     acceptances = accepted.load(accept) if accept else ()

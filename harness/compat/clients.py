@@ -17,9 +17,9 @@ def _harm(one: Result) -> int:
     return one.verdict.harm or 0
 
 
-def _reset(old: Result, new: Result) -> bool:
-    """Whether the connections were reset: then the results count no records."""
-    return old.got is None and new.got is None
+def _by_chance(old: Result, new: Result) -> bool:
+    """Whether both were reset (then the results count no records), or both held bytes back."""
+    return old.got is new.got is None or old.verdict is new.verdict is Verdict.WITHHELD
 
 
 def _change(old: Result, new: Result) -> Change:
@@ -57,14 +57,16 @@ def other_verdict(old: Result, new: Result) -> Iterator[Change]:
 @client_rule(Level.NOTABLE, "https://docs.python.org/3/tutorial/errors.html#handling-exceptions")
 def other_exception(old: Result, new: Result) -> Iterator[Change]:
     """The user's `except` catches another type than before, or none."""
-    if old.raised != new.raised and not _reset(old, new):
+    if old.raised != new.raised and not _by_chance(old, new):
         yield Change(where=old.scenario, was=old.raised or "no exception", now=new.raised or "no exception")
 
 
 @client_rule(Level.NOISE, "https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4")
-def other_exception_after_reset(old: Result, new: Result) -> Iterator[Change]:
-    """After an RST the system decides what a client still reads, and so what it raises: no version of Ollama does."""
-    if old.raised != new.raised and _reset(old, new):
+def other_exception_by_chance(old: Result, new: Result) -> Iterator[Change]:
+    """After an RST the system decides what a client still reads, and so what it raises; and one that holds bytes back
+    raises what the next of them make it raise, be it a line feed in what is compressed.
+    """
+    if old.raised != new.raised and _by_chance(old, new):
         yield Change(where=old.scenario, was=old.raised or "no exception", now=new.raised or "no exception")
 
 
