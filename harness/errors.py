@@ -2,6 +2,8 @@
 
 HarnessError                  what the user asked for cannot be done; the message says how to mend it
 ├── RecordingError            a recording on disk is not usable: names file and field
+│   └── ProbeError            a file of probes is not usable: names file and field
+├── RecorderError             a server cannot be recorded: no answer, no Ollama, no model
 ├── FaultDoesNotApply         a fault has no place to strike in this script
 ├── BadFault                  a text is no fault
 ├── UnknownName               no client, scenario, recording or version of that name: offers the nearest
@@ -34,6 +36,14 @@ class RecordingError(HarnessError):
         self.path, self.field, self.problem, self.mend = path, field, problem, mend
         place = f"{path}: {field}" if field else str(path)
         super().__init__(f"{place}: {problem}; {mend}")
+
+
+class ProbeError(RecordingError):
+    """A file of probes cannot be used."""
+
+
+class RecorderError(HarnessError):
+    """A server cannot be recorded: it does not answer, is no Ollama, or lacks what a probe needs."""
 
 
 class FaultDoesNotApply(HarnessError):

@@ -15,16 +15,19 @@ __all__ = ["Fields", "is_head_text", "is_seconds"]
 
 
 class Fields:
-    """One JSON object of a meta file: hands out its fields checked, and refuses those that nobody asked for."""
+    """One JSON object of a file: hands out its fields checked, and refuses those that nobody asked for.
 
-    def __init__(self, path: Path, value: Any, prefix: str) -> None:
-        self._path, self._prefix, self._seen = path, prefix, set[str]()
+    `error` is raised for the first that is wrong.
+    """
+
+    def __init__(self, path: Path, value: Any, prefix: str, error: type[RecordingError] = RecordingError) -> None:
+        self._path, self._prefix, self._error, self._seen = path, prefix, error, set[str]()
         if not isinstance(value, dict):
             self.fail("", f"is {_shown(value)}", "make it a JSON object")
         self._fields: dict[str, Any] = value
 
     def fail(self, field: str, problem: str, mend: str) -> NoReturn:
-        raise RecordingError(self._path, (self._prefix + field).rstrip("."), problem, mend)
+        raise self._error(self._path, (self._prefix + field).rstrip("."), problem, mend)
 
     def take(self, field: str, check: Callable[[Any], bool], kind: str, *, optional: bool = False) -> Any:
         self._seen.add(field)
@@ -45,7 +48,7 @@ class Fields:
 
     def object(self, field: str) -> Fields:
         value = self.take(field, lambda v: isinstance(v, dict), "a JSON object")
-        return Fields(self._path, value, f"{self._prefix}{field}.")
+        return Fields(self._path, value, f"{self._prefix}{field}.", self._error)
 
     def headers(self, field: str, *, optional: bool = False) -> Headers:
         kind = "a list of [name, value] pairs, each one line of Latin-1"

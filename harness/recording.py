@@ -23,6 +23,7 @@ SUFFIXES = {
     "text/plain": ".txt",
 }
 OTHER_SUFFIX = ".bin"
+BODY_SUFFIXES = (*SUFFIXES.values(), OTHER_SUFFIX)
 
 #: Native routes stream unless told not to; the OpenAI and Anthropic routes stream only when told to.
 STREAMS_BY_DEFAULT = frozenset({"/api/generate", "/api/chat", "/api/pull", "/api/push", "/api/create"})

@@ -11,12 +11,11 @@ from typing import Any
 from harness import recording_meta
 from harness.errors import RecordingError
 from harness.fields import Fields
-from harness.recording import META_SUFFIX, OTHER_SUFFIX, SUFFIXES, Ended, Frame, Recording, Request, Response
+from harness.recording import BODY_SUFFIXES, META_SUFFIX, Ended, Frame, Recording, Request, Response
+from harness.recording_draft import Draft
 from harness.records import ndjson_lines, parse_json
 
 __all__ = ["find", "load", "save"]
-
-BODY_SUFFIXES = (*SUFFIXES.values(), OTHER_SUFFIX)
 
 #: A hand-written body has no times of its own.
 HAND_WRITTEN_GAP_S = 0.02
@@ -54,19 +53,13 @@ def load(stem: Path, *, id: str) -> Recording:
 
 
 def save(recording: Recording, directory: Path) -> Path:
-    """Write both files of a recording into `directory`, moved into place once both are whole; returns the stem."""
-    directory.mkdir(parents=True, exist_ok=True)
-    stem = directory / recording.name
-    body, meta = stem.with_name(stem.name + recording.suffix), stem.with_name(stem.name + META_SUFFIX)
-    contents = {body: recording.body, meta: recording_meta.dump(recording).encode()}
-    for path, data in contents.items():
-        _temporary(path).write_bytes(data)
-    for path in contents:
-        _temporary(path).replace(path)
-    for suffix in BODY_SUFFIXES:  # an older take may have had a body of another kind
-        if (other := stem.with_name(stem.name + suffix)) != body:
-            other.unlink(missing_ok=True)
-    return stem
+    """Write both files of a recording into `directory`, moved into place once both are whole; returns the stem.
+
+    Raises: RecordingError, if they cannot be written.
+    """
+    with Draft(directory, recording.name) as draft:
+        draft.write(recording.body)
+        return draft.finish(recording, ((frame.at_s, len(frame.data)) for frame in recording.frames))
 
 
 def _check_body(recording: Recording, path: Path, body: bytes) -> None:
@@ -136,7 +129,3 @@ def _stem(path: Path) -> Path:
         if path.name.endswith(suffix):
             return path.with_name(path.name[: -len(suffix)])
     return path
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(path.name + ".tmp")

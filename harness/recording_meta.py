@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from harness.fields import Fields, is_head_text, is_seconds
 from harness.recording import FORMAT, Ended, Frame, Recording, Request, Response
 from harness.records import escape_surrogates
 
-__all__ = ["dump", "parse"]
+__all__ = ["dump", "parse", "pieces"]
 
 
 def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
@@ -95,6 +96,14 @@ def _frames(meta: Fields, body: bytes, head_at_s: float) -> tuple[Frame, ...]:
 
 def dump(recording: Recording) -> str:
     """The text of the meta file: fields in a fixed order, pairs on one line, so that two recordings can be diffed."""
+    return "".join(pieces(recording, ((frame.at_s, len(frame.data)) for frame in recording.frames)))
+
+
+def pieces(recording: Recording, frames: Iterable[tuple[float, int]]) -> Iterator[str]:
+    """The same text piece by piece, for a recording whose frames (seconds, bytes) come from elsewhere.
+
+    A stream may have more frames than memory should hold: they are asked for one at a time.
+    """
     request: dict[str, Any] = {"method": recording.request.method, "path": recording.request.path}
     if recording.request.headers:
         request["headers"] = [list(pair) for pair in recording.request.headers]
@@ -102,7 +111,7 @@ def dump(recording: Recording) -> str:
         request["json"] = recording.request.json
     if recording.request.body is not None:
         request["body"] = recording.request.body
-    meta = {
+    meta: dict[str, Any] = {
         "format": FORMAT,
         "ollama_version": recording.ollama_version,
         "recorded_at": recording.recorded_at,
@@ -114,13 +123,25 @@ def dump(recording: Recording) -> str:
             "headers": [list(pair) for pair in recording.response.headers],
             "head_at": recording.response.head_at_s,
         },
-        "frames": [[frame.at_s, len(frame.data)] for frame in recording.frames],
+        "frames": frames,
         "end": str(recording.ended),
         "ended_at": recording.ended_at_s,
     }
     if recording.note is not None:
         meta["note"] = recording.note
-    return escape_surrogates(_indented(meta, 0)) + "\n"
+    before = "{\n"
+    for name, value in meta.items():
+        yield f'{before} "{name}": '
+        before = ",\n"
+        if value is not frames:
+            yield escape_surrogates(_indented(value, 1))
+            continue
+        opening = "["
+        for at_s, size in frames:
+            yield f"{opening}\n  {json.dumps([at_s, size])}"
+            opening = ","
+        yield "[]" if opening == "[" else "\n ]"
+    yield "\n}\n"
 
 
 def _indented(value: Any, depth: int) -> str:
