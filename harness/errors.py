@@ -3,7 +3,8 @@
 HarnessError                  what the user asked for cannot be done; the message says how to mend it
 ├── RecordingError            a recording on disk is not usable: names file and field
 │   └── ProbeError            a file of probes is not usable: names file and field
-├── RecorderError             a server cannot be recorded: no answer, no Ollama, no model
+├── RecorderError             a server cannot be recorded: no Ollama, no model, no whole head of HTTP
+│   └── ServerUnreachable     nothing accepts connections there
 ├── FaultDoesNotApply         a fault has no place to strike in this script
 ├── BadFault                  a text is no fault
 ├── UnknownName               no client, scenario, recording or version of that name: offers the nearest
@@ -44,6 +45,10 @@ class ProbeError(RecordingError):
 
 class RecorderError(HarnessError):
     """A server cannot be recorded: it does not answer, is no Ollama, or lacks what a probe needs."""
+
+
+class ServerUnreachable(RecorderError):
+    """Nothing accepts connections at the address that was given."""
 
 
 class FaultDoesNotApply(HarnessError):

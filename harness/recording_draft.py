@@ -32,7 +32,7 @@ class Draft:
         self._body: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
-        with self._explained():
+        with self.explained():
             self._stem.parent.mkdir(parents=True, exist_ok=True)
             self._body = _create(self._body_path)
         return self
@@ -48,7 +48,7 @@ class Draft:
     def write(self, data: bytes) -> None:
         """Append to the body."""
         assert self._body is not None, "a draft is written between its `with` and its `finish`"
-        with self._explained():
+        with self.explained():
             self._body.write(data)
 
     def finish(self, recording: Recording, frames: Iterable[tuple[float, int]]) -> Path:
@@ -56,7 +56,7 @@ class Draft:
 
         An older recording of this name is replaced, whatever kind of body it had.
         """
-        with self._explained():
+        with self.explained():
             self._close()
             with _create(self._meta_path) as file:
                 for piece in recording_meta.pieces(recording, frames):
@@ -83,7 +83,8 @@ class Draft:
             body.close()
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
+        """Makes a RecordingError of what the system says where it cannot write."""
         try:
             yield
         except OSError as error:

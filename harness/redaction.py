@@ -5,8 +5,8 @@ true. Known are: the values of headers that carry credentials; strings in JSON w
 password, …; in JSON within a string of JSON too); what looks like a key wherever it stands (sk-…, ghp_…, AKIA…, a JWT,
 Bearer …); parameters of a query; user names and passwords in URLs.
 
-A secret that a model spells over several records is not seen: each line is looked at by itself. Nor is one in a body with
-a Content-Encoding (the recorder asks for none).
+A secret that a model spells over several records is not seen: each line is looked at by itself. Nor is one in a body
+with a Content-Encoding (the recorder asks for none).
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ PATTERNS = (
     _pattern("an AWS key", rb"(?<![a-z0-9_])((?-i:AKIA|ASIA)[0-9A-Z]{16})", b"akia", b"asia"),
     _pattern("a JWT", rb"(?<![a-z0-9_-])((?-i:eyJ)[a-z0-9_-]{8,}\.[a-z0-9_-]{4,}(?:\.[a-z0-9_-]*)?)", b"eyj"),
     _pattern("a bearer token", rb'"bearer +([^"\\\r\n ]++)"', b"bearer"),
-    _pattern("a bearer token", rb"\bbearer +((?=[a-z._~+/=-]*[0-9])[a-z0-9._~+/=-]{8,}|[a-z0-9._~+/=-]{24,})", b"bearer"),
+    _pattern(
+        "a bearer token", rb"\bbearer +((?=[a-z._~+/=-]*[0-9])[a-z0-9._~+/=-]{8,}|[a-z0-9._~+/=-]{24,})", b"bearer"
+    ),
     _pattern("a secret in a query", rb"[?&](?:" + _QUERY + rb")=([^&\s\"'\\#<>]++)", b"="),
     _pattern("a user in a URL", rb":(?:\\?/){2}([^\s/@\"'\\?#<>]{1,512}+)@", b"@"),
     _pattern("a private key", rb"-----BEGIN [A-Z ]*PRIVATE KEY-----([^-\r\n]++)", b"private key-----"),

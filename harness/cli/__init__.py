@@ -23,6 +23,7 @@ _COMMANDS = {
     "gate": ("gate", "gate_"),
     "list": ("listing", "list_"),
     "prove": ("prove", "prove_"),
+    "record": ("record", "record"),
     "report": ("report", "report"),
     "run": ("run", "run"),
     "serve": ("serve", "serve"),

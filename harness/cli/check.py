@@ -44,4 +44,6 @@ def check(paths: tuple[Path, ...]) -> None:
 
 def _secret(stem: Path, field: str, kind: str) -> RecordingError:
     mend = "put * in the place of each of its characters (ollama-harness record does so by itself)"
-    return RecordingError(stem.with_name(stem.name + META_SUFFIX), field, f"holds what looks like a secret: {kind}", mend)
+    return RecordingError(
+        stem.with_name(stem.name + META_SUFFIX), field, f"holds what looks like a secret: {kind}", mend
+    )
