@@ -79,4 +79,4 @@ def _is_header_list(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)[:60]
+    return json.dumps(value, ensure_ascii=False, default=str)[:60]  # TOML has dates, which JSON has not

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
+import errno
+import io
 import json
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from builders import DONE, HELLO, JSON, SSE, TEXT, cuts, json_values, line, recording, texts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import recording_files, recording_meta
+from harness import recording_draft, recording_files, recording_meta
 from harness.errors import RecordingError
 from harness.library import Library
 from harness.recording import META_SUFFIX, Ended, Frame, Recording, Request, Response
@@ -191,6 +193,62 @@ def test_every_meta_file_says_what_it_said_and_nearly_every_one_in_the_same_byte
             laid_out_otherwise += 1
             assert json.loads(saved) == json.loads(there), id_
     assert laid_out_otherwise <= LAID_OUT_OTHERWISE
+
+
+@given(recordings())
+def test_a_meta_file_in_pieces_is_the_whole_one(one: Recording) -> None:
+    sizes = [[frame.at_s, len(frame.data)] for frame in one.frames]
+    text = recording_meta.dump(one)
+    assert "".join(recording_meta.pieces(replace(one, frames=()), ((at_s, size) for at_s, size in sizes))) == text
+    # As if it were laid out at once: what has been written so far must go on being what is written.
+    meta = json.loads(text)
+    assert meta["frames"] == sizes
+    assert recording_meta.escape_surrogates(recording_meta._indented(meta, 0)) + "\n" == text
+
+
+class _FullDisk(io.BytesIO):
+    """A file on a disk with room for 100 bytes."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > 100:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stem = recording_files.save(small(), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def create(path: Path) -> IO[bytes]:
+        path.touch()
+        return _FullDisk()
+
+    monkeypatch.setattr(recording_draft, "_create", create)
+    for one in (replace(small(), frames=()), recording(b"x" * 200)):  # no room for the meta file; or for the body
+        with pytest.raises(RecordingError, match="cannot be written: No space left on device; make room"):
+            recording_files.save(one, tmp_path)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert recording_files.load(stem, id=ID) == small()
+
+
+def test_an_interrupt_between_the_two_moves_leaves_both_or_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves, replace_ = list[Path](), Path.replace
+
+    def interrupted(path: Path, target: Path) -> Path:
+        moves.append(target)
+        if len(moves) == 2:
+            raise KeyboardInterrupt
+        return replace_(path, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        recording_files.save(small(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["generate-small.meta.json", "generate-small.ndjson"]
+    assert recording_files.load(tmp_path / "generate-small", id=ID) == small()
 
 
 def test_a_meta_file_keeps_pairs_on_one_line(tmp_path: Path) -> None:
