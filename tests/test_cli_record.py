@@ -1,0 +1,108 @@
+"""`ollama-harness record`, and what `check` says of what it made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import line, recording
+from click.testing import CliRunner, Result
+
+from harness import FakeOllama, Library, recording_files
+from harness.cli import commands, main
+from harness.recorder import session
+
+NEWEST = Library().newest
+MODEL = ("--model", "smollm2:135m")
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(commands, [str(one) for one in arguments])
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with FakeOllama(speed=0) as server:
+        yield server.url
+
+
+def test_record_says_how_many_which_version_and_where_and_check_finds_them_good(url: str, tmp_path: Path) -> None:
+    done = invoke("record", "--host", url, "--out", tmp_path, *MODEL, "--only", "chat-*", "--only", "!chat-unload")
+    assert done.exit_code == 0, done.output
+    made = Library(tmp_path).ids
+    assert done.stdout == f"{len(made)} exchanges with Ollama {NEWEST} recorded in {tmp_path / NEWEST}\n"
+    assert all(id_.startswith(f"{NEWEST}/chat-") for id_ in made)
+    checked = invoke("check", tmp_path)
+    assert (checked.exit_code, checked.stdout) == (0, f"{len(made)} recordings are good, 0 defects found\n")
+
+
+def test_a_second_take_lies_beside_the_first(url: str, tmp_path: Path) -> None:
+    done = invoke("record", "--host", url, "--out", tmp_path, "--only", "version", "--take", "again")
+    assert (done.exit_code, Library(tmp_path).ids) == (0, (f"again/{NEWEST}/version",))
+
+
+def test_own_probes_are_asked_instead_and_failures_are_named(url: str, tmp_path: Path) -> None:
+    probes = tmp_path / "my.toml"
+    stage = 'before = [{ path = "/api/show", json = { model = "nobody" } }]'
+    probes.write_text(
+        f'[[probe]]\nname = "a"\nmethod = "GET"\npath = "/"\n[[probe]]\nname = "b"\npath = "/"\n{stage}\n'
+    )
+    done = invoke("record", "--host", url, "--out", tmp_path / "out", "--probes", probes)
+    assert done.exit_code == 1
+    assert "error: b: the stage could not be set: POST /api/show gave 404" in done.stderr
+    assert done.stdout.startswith(f"1 exchanges with Ollama {NEWEST} recorded in ")
+    assert done.stdout.endswith("; 1 probes gave no recording\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--host", "https://a.example"), "cannot be recorded"),
+        (("--host", "http://u:p@a.example"), "--host holds a user name"),
+        (("--host", "URL", "--only", "chat-steam"), "did you mean chat-stream"),
+        (("--host", "URL", "--take", "A"), "is no name of a take"),
+        (("--host", "URL", "--probes", "none.toml"), "none.toml: cannot be read"),
+        (("--host", "URL", "--timeout", "0"), "--timeout"),
+        (("--host", "URL", "--timeout", "nan"), "is no number of seconds"),
+        ((), "Missing option '--host'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2_and_writes_nothing(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
+) -> None:
+    given = [url if one == "URL" else one for one in arguments]
+    with pytest.raises(SystemExit) as ended:
+        main(["record", "--out", str(tmp_path / "out"), *given])
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_says_where_the_finished_ones_are(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_one = session.record_one
+
+    def interrupted(*arguments: object, **more: object) -> Path:
+        if list(tmp_path.rglob("*.meta.json")):
+            raise KeyboardInterrupt
+        return record_one(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(session, "record_one", interrupted)
+    done = invoke("record", "--host", url, "--out", tmp_path, *MODEL, "--only", "chat-*")
+    assert done.exit_code == 3
+    assert f"interrupted; what was recorded before is in {tmp_path / NEWEST}, each whole" in done.stderr
+    assert len(Library(tmp_path).ids) == 1
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_check_refuses_what_looks_like_a_secret_and_does_not_repeat_it(tmp_path: Path) -> None:
+    one = recording(line({"a": 1}), line({"token": "s3cret"}), request_json={"api_key": "s3cret"})
+    recording_files.save(one, tmp_path)
+    done = invoke("check", tmp_path)
+    assert (done.exit_code, done.stdout) == (2, "0 recordings are good, 2 defects found\n")
+    meta = tmp_path / "generate-small.meta.json"
+    assert f"error: {meta}: request.json: holds what looks like a secret: a value in JSON; put *" in done.stderr
+    assert f"error: {meta}: body, line 2: holds what looks like a secret" in done.stderr
+    assert "s3cret" not in done.output
