@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from harness.http1 import RequestHead
 from harness.script import HowItEnds
+from harness.sent import Sent
 
 __all__ = ["EndedBy", "Entry", "Journal", "Protocol"]
 
@@ -63,7 +64,7 @@ class Entry:
     why: str = ""
     unmet: str = ""
     date: str = ""
-    sent: list[tuple[float, bytes]] = field(default_factory=list)
+    sent: Sent = field(default_factory=Sent)
     ended: HowItEnds | None = None
     ended_by: EndedBy | None = None
     client_left_s: float | None = None

@@ -160,7 +160,7 @@ class _Candidate:
         """The smallest wins; the module's docstring says why."""
         one = self.recording
         differing = len(self.facts.free_differences(asked))
-        return -len(self.facts.headers), differing, one.note is not None, -len(one.frames), -len(one.body), one.id
+        return -len(self.facts.headers), differing, one.note is not None, -len(one.frames), -one.size_bytes, one.id
 
 
 def _short(value: Any) -> str:

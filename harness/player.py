@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from harness.connection import Connection, Left, Woken
 from harness.journal import EndedBy, Entry, Journal
-from harness.script import HOLD_LIMIT_S, Ending, HowItEnds, Segment
+from harness.sends import HOLD_LIMIT_S, Ending, HowItEnds, Segment
 
 __all__ = ["ended_early", "play"]
 

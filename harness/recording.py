@@ -7,10 +7,26 @@ On disk it is two files: `<name>.<suffix>` holds the body exactly as received, t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from harness.frames import Frame, FramesOnDisk
+
+__all__ = [
+    "FORMAT",
+    "META_SUFFIX",
+    "OTHER_SUFFIX",
+    "STREAMS_BY_DEFAULT",
+    "SUFFIXES",
+    "Ended",
+    "Frame",
+    "Headers",
+    "Recording",
+    "Request",
+    "Response",
+]
 
 FORMAT = 1
 META_SUFFIX = ".meta.json"
@@ -38,14 +54,6 @@ class Ended(StrEnum):
     EOF = "eof"  # a FIN before the message was whole
     RESET = "reset"  # an RST
     TIMEOUT = "timeout"  # the recorder gave up waiting
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """Bytes that arrived together, `at_s` seconds after the request was sent. Ollama sends one record a frame."""
-
-    at_s: float
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +102,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """One exchange. `id` is `<ollama version>/<name>`; `frames` join to the body."""
+    """One exchange. `id` is `<ollama version>/<name>`; `frames` join to the body.
+
+    The frames are a tuple, or, of a long recording that was loaded from disk, a sequence that reads them as needed.
+    """
 
     id: str
     ollama_version: str
@@ -102,7 +113,7 @@ class Recording:
     platform: str
     request: Request
     response: Response
-    frames: tuple[Frame, ...]
+    frames: Sequence[Frame]
     ended: Ended
     ended_at_s: float
     note: str | None = None
@@ -114,6 +125,13 @@ class Recording:
     @property
     def body(self) -> bytes:
         return b"".join(frame.data for frame in self.frames)
+
+    @property
+    def size_bytes(self) -> int:
+        """The length of the body."""
+        if isinstance(self.frames, FramesOnDisk):
+            return self.frames.size_bytes
+        return sum(len(frame.data) for frame in self.frames)
 
     @property
     def suffix(self) -> str:

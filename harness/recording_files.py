@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from harness import recording_meta
 from harness.errors import RecordingError
 from harness.fields import Fields
-from harness.recording import BODY_SUFFIXES, META_SUFFIX, Ended, Frame, Recording, Request, Response
+from harness.frames import BodyOnDisk
+from harness.long_meta import read_line_by_line
+from harness.recording import BODY_SUFFIXES, META_SUFFIX, Ended, Recording, Request, Response
 from harness.recording_draft import Draft
 from harness.records import ndjson_lines, parse_json
+from harness.timed_bytes import TimedBytes
 
-__all__ = ["find", "load", "save"]
+__all__ = ["KEPT_BYTES", "find", "load", "save"]
+
+#: A recording whose files are longer than this together is not kept in memory.
+KEPT_BYTES = 1024 * 1024
 
 #: A hand-written body has no times of its own.
 HAND_WRITTEN_GAP_S = 0.02
@@ -30,8 +36,11 @@ def find(root: Path) -> Iterator[Path]:
     yield from sorted(stems)
 
 
-def load(stem: Path, *, id: str) -> Recording:
+def load(stem: Path, *, id: str, kept_bytes: int = KEPT_BYTES) -> Recording:
     """Read and validate one recording.
+
+    One whose files are longer than `kept_bytes` leaves its body on disk, and reads it as it is needed. (Not while it
+    is validated, if it is `.json`: that is one value. Nor is there a gain if its meta file was laid out by hand.)
 
     Raises: RecordingError, for the first defect found.
     """
@@ -40,13 +49,14 @@ def load(stem: Path, *, id: str) -> Recording:
     if not meta_path.is_file():
         if not bodies:
             raise RecordingError(stem, "", "no such recording", "give the path of a .meta.json or of a body")
-        return _hand_written(bodies[0], id)
-    meta = Fields(meta_path, _read_json(meta_path), "")
+        return _hand_written(bodies[0], id, kept_bytes)
+    is_long = sum(path.stat().st_size for path in (meta_path, *bodies)) > kept_bytes
+    meta = Fields(meta_path, (read_line_by_line(meta_path) if is_long else None) or _read_json(meta_path), "")
     if not bodies:
         meta.fail("", "its other half, the body, is missing", f"put {stem.name}{BODY_SUFFIXES[0]} or alike beside it")
     if len(bodies) > 1:
         meta.fail("", f"has {len(bodies)} bodies ({', '.join(p.name for p in bodies)})", "keep one of them")
-    body = bodies[0].read_bytes()
+    body = BodyOnDisk(bodies[0]) if is_long else bodies[0].read_bytes()
     recording = recording_meta.parse(meta, body, id_=id)
     _check_body(recording, bodies[0], body)
     return recording
@@ -58,11 +68,12 @@ def save(recording: Recording, directory: Path) -> Path:
     Raises: RecordingError, if they cannot be written.
     """
     with Draft(directory, recording.name) as draft:
-        draft.write(recording.body)
+        for frame in recording.frames:
+            draft.write(frame.data)
         return draft.finish(recording, ((frame.at_s, len(frame.data)) for frame in recording.frames))
 
 
-def _check_body(recording: Recording, path: Path, body: bytes) -> None:
+def _check_body(recording: Recording, path: Path, body: bytes | BodyOnDisk) -> None:
     """Compare the body with what the head promises of it."""
     response, request = recording.response, recording.request
     if path.suffix != recording.suffix:
@@ -75,9 +86,9 @@ def _check_body(recording: Recording, path: Path, body: bytes) -> None:
         problem = f"is {length}, the body has {len(body)} bytes"
         meta = path.with_name(recording.name + META_SUFFIX)
         raise RecordingError(meta, "response.headers.Content-Length", problem, "record it again")
-    lines = [body] if recording.suffix == ".json" and body else []
+    lines: Iterable[bytes] = [body[:]] if recording.suffix == ".json" and body else []
     if recording.suffix == ".ndjson":
-        lines = [line for line in ndjson_lines(body) if line.strip()]
+        lines = (line for line in _lines(body) if line.strip())
     for number, line in enumerate(lines, 1):
         try:
             parse_json(line)
@@ -85,18 +96,23 @@ def _check_body(recording: Recording, path: Path, body: bytes) -> None:
             raise RecordingError(path, f"line {number}", f"is no JSON: {error}", "record it again") from None
 
 
-def _hand_written(path: Path, id_: str) -> Recording:
+def _lines(body: bytes | BodyOnDisk) -> Iterator[bytes]:
+    return body.lines() if isinstance(body, BodyOnDisk) else ndjson_lines(body)
+
+
+def _hand_written(path: Path, id_: str, kept_bytes: int) -> Recording:
     """A body alone: NDJSON, for the route that its name begins with, one frame a line."""
     route = re.match(r"(generate|chat|pull|push|create)\b", path.name)
     if path.suffix != ".ndjson" or route is None:
         mend = f"add {_stem(path).name}{META_SUFFIX}; only .ndjson bodies called generate-… chat-… pull-… stand alone"
         raise RecordingError(path, "", "its other half, the meta file, is missing", mend)
-    frames = tuple(
-        Frame(at_s=index * HAND_WRITTEN_GAP_S, data=line)
-        for index, line in enumerate(ndjson_lines(path.read_bytes()), 1)
-    )
+    body = BodyOnDisk(path) if path.stat().st_size > kept_bytes else path.read_bytes()
+    timed, end = TimedBytes(body), 0
+    for index, line in enumerate(_lines(body), 1):
+        end += len(line)
+        timed.note(index * HAND_WRITTEN_GAP_S, end)
     headers = (("Content-Type", "application/x-ndjson"), ("Date", ""), ("Transfer-Encoding", "chunked"))
-    end_s = len(frames) * HAND_WRITTEN_GAP_S
+    end_s = len(timed) * HAND_WRITTEN_GAP_S
     recording = Recording(
         id=id_,
         ollama_version=id_.rpartition("/")[0] or "hand-written",
@@ -104,11 +120,11 @@ def _hand_written(path: Path, id_: str) -> Recording:
         platform="hand-written",
         request=Request(method="POST", path=f"/api/{route[1]}"),
         response=Response(status=200, reason="OK", headers=headers, head_at_s=min(HAND_WRITTEN_GAP_S, end_s)),
-        frames=frames,
+        frames=recording_meta.frames_of(timed),
         ended=Ended.COMPLETE,
         ended_at_s=end_s,
     )
-    _check_body(recording, path, recording.body)
+    _check_body(recording, path, body)
     return recording
 
 

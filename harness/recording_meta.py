@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from harness.fields import Fields, is_head_text, is_seconds
-from harness.recording import FORMAT, Ended, Frame, Recording, Request, Response
+from harness.frames import BodyOnDisk, Frame, FramesOnDisk
+from harness.recording import FORMAT, Ended, Recording, Request, Response
 from harness.records import escape_surrogates
+from harness.timed_bytes import TimedBytes
+from harness.unkept import Remade
 
-__all__ = ["dump", "parse", "pieces"]
+__all__ = ["dump", "frames_of", "parse", "pieces"]
 
 
-def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
-    """The recording that a meta file and a body make.
+def parse(meta: Fields, body: bytes | BodyOnDisk, *, id_: str) -> Recording:
+    """The recording that a meta file and a body make. The frames of a body on disk stay there.
 
     Raises: RecordingError.
     """
@@ -28,10 +31,10 @@ def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
     except ValueError:
         meta.fail("recorded_at", f"is {recorded_at!r}", "write an ISO 8601 time such as 2026-11-22T19:20:02+00:00")
     request, response = _request(meta.object("request")), _response(meta.object("response"))
-    frames = _frames(meta, body, response.head_at_s)
+    timed = _timed(meta, body, response.head_at_s)
     ended = meta.take("end", lambda v: v in list(Ended), f"one of {', '.join(Ended)}")
     ended_at_s = meta.seconds("ended_at")
-    last_s = frames[-1].at_s if frames else response.head_at_s
+    last_s = timed.times[-1] if timed else response.head_at_s
     if ended_at_s < last_s:
         meta.fail("ended_at", f"time goes backwards: {ended_at_s} after {last_s}", "the end comes last")
     recording = Recording(
@@ -41,7 +44,7 @@ def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
         platform=meta.text("platform"),
         request=request,
         response=response,
-        frames=frames,
+        frames=frames_of(timed),
         ended=Ended(ended),
         ended_at_s=ended_at_s,
         note=meta.text("note", optional=True),
@@ -76,9 +79,10 @@ def _response(fields: Fields) -> Response:
     return response
 
 
-def _frames(meta: Fields, body: bytes, head_at_s: float) -> tuple[Frame, ...]:
-    pairs = meta.take("frames", lambda v: isinstance(v, list), "a list of [seconds, bytes] pairs")
-    frames, start, clock = [], 0, head_at_s
+def _timed(meta: Fields, body: bytes | BodyOnDisk, head_at_s: float) -> TimedBytes:
+    """The body's bytes with the times that the meta file gives them."""
+    pairs = meta.take("frames", lambda v: isinstance(v, list | Remade), "a list of [seconds, bytes] pairs")
+    timed, start, clock = TimedBytes(body), 0, head_at_s
     for index, pair in enumerate(pairs):
         match pair:
             case [int() | float() as at_s, int(size)] if is_seconds(at_s) and type(size) is int and size > 0:
@@ -87,11 +91,18 @@ def _frames(meta: Fields, body: bytes, head_at_s: float) -> tuple[Frame, ...]:
                 meta.fail(f"frames[{index}]", f"is {json.dumps(pair)}", "write [seconds, bytes], bytes above 0")
         if at_s < clock:
             meta.fail(f"frames[{index}]", f"time goes backwards: {at_s} after {clock}", "order frames by arrival")
-        frames.append(Frame(at_s=float(at_s), data=body[start : start + size]))
         start, clock = start + size, at_s
+        timed.note(at_s, min(start, len(body)))
     if start != len(body):
         meta.fail("frames", f"sizes add up to {start} bytes, the body has {len(body)}", "the sizes add up to the body")
-    return tuple(frames)
+    return timed
+
+
+def frames_of(timed: TimedBytes) -> Sequence[Frame]:
+    """Frames of bytes with times: a tuple, or left where they are if they are on disk."""
+    if isinstance(timed.source, BodyOnDisk):
+        return FramesOnDisk(timed)
+    return tuple(Frame(at_s=at_s, data=data) for at_s, data in timed)
 
 
 def dump(recording: Recording) -> str:

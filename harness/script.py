@@ -9,71 +9,28 @@ only "at byte 412". Times are absolute, in seconds from the request's arrival, s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from email.utils import formatdate
-from enum import StrEnum
 from itertools import dropwhile, takewhile
-from typing import NamedTuple
 
 from harness.demands import Rule
 from harness.errors import FaultDoesNotApply
 from harness.http1 import RequestHead
 from harness.parts import Chunk, Head, LastChunk, Part, Raw, slices
-from harness.recording import Ended, Recording
+from harness.recording import Recording
 from harness.records import record_ends
+from harness.sends import Ending, HowItEnds, Segment, Send, ending_of, sends_of
+from harness.unkept import Unkept, mapped
 
 __all__ = ["Demand", "Ending", "HowItEnds", "Rendered", "Script", "Segment", "Send", "http_date"]
-
-#: How long a held connection stays silent before the server gives up on the client leaving.
-HOLD_LIMIT_S = 300.0
-
-
-class HowItEnds(StrEnum):
-    """What the server does with the connection once everything is sent."""
-
-    KEEP_OPEN = "keep-open"  # wait for the next request
-    HALF_CLOSE = "half-close"  # FIN, and go on reading until the client leaves
-    CLOSE = "close"  # FIN
-    RESET = "reset"  # RST
-    HOLD = "hold"  # say nothing until the client leaves
-    IGNORE = "ignore"  # neither say nor read anything any more
-    REFUSE = "refuse"  # there is no connection: nothing listens
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How the connection ends, and when (seconds from the request's arrival)."""
-
-    how: HowItEnds
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """One segment: its parts leave in one write, `at_s` seconds after the request arrived.
-
-    In lock-step it leaves only once the client's user has been handed `awaits` records (or a limit has passed).
-    """
-
-    at_s: float
-    parts: tuple[Part, ...]
-    awaits: int = 0
-
-
-class Segment(NamedTuple):
-    """A send, rendered."""
-
-    at_s: float
-    data: bytes
-    awaits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """Exact bytes: the segments, then the ending."""
 
-    segments: tuple[Segment, ...]
+    segments: Sequence[Segment]
     ending: Ending
 
     @property
@@ -98,12 +55,14 @@ class Script:
     """
 
     method: str
-    sends: tuple[Send, ...]
+    sends: Sequence[Send]
     ending: Ending
     awaits_request: bool = True
     demands: tuple[Demand, ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.sends, Unkept):
+            return  # they are a recording's, whose times were checked when it was loaded
         times = [send.at_s for send in self.sends] + [self.ending.at_s]
         if times != sorted(times):
             raise ValueError(f"the times of a script must not go backwards: {times}")
@@ -115,23 +74,7 @@ class Script:
         `speed` 1 is as recorded, 10 ten times as fast, 0 as fast as possible. With `gap_s` all gaps (before the
         head, between frames, before the end) last that many seconds instead.
         """
-        response = recording.response
-        head = Head(response.status, response.reason, response.headers)
-        part = Chunk if head.chunked else Raw
-        sends = [Send(response.head_at_s, (head,))]
-        for frame in recording.frames:
-            if sends[-1].parts == (head,) and frame.at_s == response.head_at_s:
-                sends = [Send(frame.at_s, (head, part(frame.data)))]  # arrived together: one write
-            else:
-                sends.append(Send(frame.at_s, (part(frame.data),)))
-        whole = recording.ended is Ended.COMPLETE
-        if head.chunked and whole and not _bodiless(recording, head):
-            sends.append(Send(recording.ended_at_s, (LastChunk(),)))
-        script = cls(
-            method=recording.request.method,
-            sends=tuple(sends),
-            ending=Ending(how=_ending(recording, head), at_s=recording.ended_at_s),
-        )
+        script = cls(method=recording.request.method, sends=sends_of(recording), ending=ending_of(recording))
         if gap_s is not None:
             return script.with_gap(gap_s)
         return script.at_speed(speed)
@@ -139,13 +82,16 @@ class Script:
     def at_speed(self, speed: float) -> Script:
         """The same with all times divided by `speed`; 0 makes them all 0."""
         factor = 1 / speed if speed else 0.0
-        sends = tuple(replace(send, at_s=send.at_s * factor) for send in self.sends)
-        return replace(self, sends=sends, ending=replace(self.ending, at_s=self.ending.at_s * factor))
+        return self.timed(lambda _, at_s: at_s * factor)
 
     def with_gap(self, gap_s: float) -> Script:
         """The same with `gap_s` seconds before each segment and before the end."""
-        sends = tuple(replace(send, at_s=gap_s * (index + 1)) for index, send in enumerate(self.sends))
-        return replace(self, sends=sends, ending=replace(self.ending, at_s=gap_s * (len(sends) + 1)))
+        return self.timed(lambda index, _: gap_s * (index + 1))
+
+    def timed(self, when: Callable[[int, float], float]) -> Script:
+        """The same with send i at `when(i, its time)`, the ending as if it came after the last."""
+        sends = mapped(lambda index, send: Send(when(index, send.at_s), send.parts, send.awaits), self.sends)
+        return replace(self, sends=sends, ending=replace(self.ending, at_s=when(len(sends), self.ending.at_s)))
 
     def unmet(self, head: RequestHead) -> str:
         """How a request breaks the first of the demands that it breaks; "" if it breaks none."""
@@ -158,10 +104,7 @@ class Script:
 
     def render(self, *, date: str) -> Rendered:
         """The exact bytes, with `date` (an IMF-fixdate) in the head."""
-        segments = (
-            Segment(send.at_s, b"".join(part.wire(date) for part in send.parts), send.awaits) for send in self.sends
-        )
-        return Rendered(tuple(segments), self.ending)
+        return Rendered(mapped(lambda _, send: send.rendered(date), self.sends), self.ending)
 
     # ------------------------------------------------------------------------------ for faults: where things are
 
@@ -261,22 +204,3 @@ class Script:
 def http_date(timestamp: float | None = None) -> str:
     """An IMF-fixdate (RFC 9110 section 5.6.7), of now without `timestamp` (seconds since the epoch)."""
     return formatdate(timestamp, usegmt=True)
-
-
-def _ending(recording: Recording, head: Head) -> HowItEnds:
-    match recording.ended:
-        case Ended.EOF:
-            return HowItEnds.CLOSE
-        case Ended.RESET:
-            return HowItEnds.RESET
-        case Ended.TIMEOUT:
-            return HowItEnds.HOLD
-        case Ended.COMPLETE:
-            delimited = head.chunked or head.header("content-length") is not None or _bodiless(recording, head)
-            closes = (head.header("connection") or "").lower() == "close"
-            return HowItEnds.CLOSE if closes or not delimited else HowItEnds.KEEP_OPEN
-
-
-def _bodiless(recording: Recording, head: Head) -> bool:
-    """Whether the answer ends with its head, whatever that says (RFC 9112 section 6.3, rule 1)."""
-    return recording.request.method == "HEAD" or head.status in (204, 304)

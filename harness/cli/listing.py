@@ -110,7 +110,7 @@ def _row(one: Recording) -> dict[str, object]:
         "request": f"{one.request.method} {one.request.path}",
         "status": one.response.status,
         "frames": len(one.frames),
-        "bytes": len(one.body),
+        "bytes": one.size_bytes,
         "seconds": round(one.ended_at_s, 3),
         "end": str(one.ended),
         "note": one.note,

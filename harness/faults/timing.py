@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 
 from harness.errors import FaultDoesNotApply
 from harness.faults.places import after_record
@@ -62,7 +62,7 @@ def slow_records(script: Script, gap_s: float) -> Script:
     if len(script.sends) < 2:
         raise FaultDoesNotApply("this script sends everything at once, there is no gap to widen")
     start_s = script.sends[0].at_s
-    return _timed(script, lambda index, _: start_s + gap_s * index)
+    return script.timed(lambda index, _: start_s + gap_s * index)
 
 
 @fault(0.02, 7)
@@ -75,7 +75,7 @@ def jitter(script: Script, most_s: float, seed: int) -> Script:
     for _ in range(len(script.sends) + 1):
         late += chance.uniform(0.0, most_s)
         delays.append(late)
-    return _timed(script, lambda index, at_s: at_s + delays[index])
+    return script.timed(lambda index, at_s: at_s + delays[index])
 
 
 @fault(5_000)
@@ -85,8 +85,8 @@ def throttle(script: Script, bytes_per_s: float) -> Script:
         raise FaultDoesNotApply(f"{bytes_per_s} bytes a second never end: give 1 or more")
     _refuse_empty(script)
     sizes = [len(segment.data) for segment in script.render(date="x" * 29).segments]
-    passed = [sum(sizes[:index]) / bytes_per_s for index in range(len(sizes) + 1)]
-    return _timed(script, lambda index, at_s: max(at_s, script.sends[0].at_s + passed[index]))
+    passed = [size / bytes_per_s for size in accumulate(sizes, initial=0)]
+    return script.timed(lambda index, at_s: max(at_s, script.sends[0].at_s + passed[index]))
 
 
 @fault(0.1)
@@ -122,12 +122,6 @@ def _shifted(script: Script, index: int, by_s: float) -> Script:
     """All from send `index` on, later by so many seconds."""
     sends = tuple(replace(send, at_s=send.at_s + by_s * (i >= index)) for i, send in enumerate(script.sends))
     return replace(script, sends=sends, ending=replace(script.ending, at_s=script.ending.at_s + by_s))
-
-
-def _timed(script: Script, when: Callable[[int, float], float]) -> Script:
-    """Send i at `when(i, its time)`, the ending as if it came after the last."""
-    sends = tuple(replace(send, at_s=when(i, send.at_s)) for i, send in enumerate(script.sends))
-    return replace(script, sends=sends, ending=replace(script.ending, at_s=when(len(sends), script.ending.at_s)))
 
 
 def _refuse_empty(script: Script) -> None:
