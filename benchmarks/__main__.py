@@ -1,4 +1,4 @@
-"""Measures everything in one run of less than a minute: `python benchmarks/run.py`."""
+"""Measures everything in one run of one or two minutes: `python benchmarks/run.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import lateness, report, startup, throughput
+from benchmarks import lateness, player_memory, report, startup, throughput
 from benchmarks.client_process import ClientProcess
 from benchmarks.machine import this_machine
 from harness import Library
@@ -17,9 +17,9 @@ DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--markdown", is_flag=True, help="Also put the tables into docs/performance.md.")
-@click.option("--quick", is_flag=True, help="A third of the rounds: to see that it works.")
+@click.option("--quick", is_flag=True, help="A third of everything: to see that it works.")
 def main(as_json: bool, markdown: bool, quick: bool) -> None:  # noqa: FBT001 - click's options
-    """Measure the fake server: streams per second, lateness of records, starting and stopping."""
+    """Measure the fake server: streams per second, lateness of records, starting and stopping, memory."""
     machine, library = this_machine(), Library()
     part = 3 if quick else 1
     with ClientProcess() as client:
@@ -27,6 +27,7 @@ def main(as_json: bool, markdown: bool, quick: bool) -> None:  # noqa: FBT001 - 
             throughput.measure(client, library, rounds=24 // part),
             lateness.measure(client, library, rounds=4 // part),
             startup.measure(library, rounds=30 // part),
+            player_memory.measure(long_mb=100 // part),
         ]
     if as_json:
         click.echo(report.to_json(machine, sections))

@@ -16,9 +16,11 @@ from harness.unkept import Remade
 
 __all__ = ["read_line_by_line"]
 
-_OPENING = re.compile(rb'\s*"frames":\s*\[\s*')
-_PAIR = re.compile(rb"\s*\[((?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?), *([1-9][0-9]{0,14})\](,?)\s*")
-_CLOSING = re.compile(rb"\s*\](,?)\s*")
+_BLANKS = rb"[ \t\r\n]*"
+_OPENING = re.compile(rb'%b"frames":%b\[%b' % (_BLANKS, _BLANKS, _BLANKS))
+_SECONDS = rb"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+_PAIR = re.compile(rb"%b\[(%b), *([1-9][0-9]{0,14})\](,?)%b" % (_BLANKS, _SECONDS, _BLANKS))
+_CLOSING = re.compile(rb"%b\](,?)%b" % (_BLANKS, _BLANKS))
 #: Stands in the place of the pairs while the rest is read.
 _ELSEWHERE = "read line by line"
 

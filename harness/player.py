@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 
 from harness.connection import Connection, Left, Woken
+from harness.errors import RecordingError
 from harness.journal import EndedBy, Entry, Journal
 from harness.sends import HOLD_LIMIT_S, Ending, HowItEnds, Segment
 
@@ -45,6 +46,11 @@ def play(
             sent.append((clock() - arrived_s, data))
     except Left:
         ended(Woken.LEFT)
+        return False
+    except RecordingError as error:  # its body was left on disk, and somebody has touched it
+        entry.why = f"{entry.why}; broken off: {error}".removeprefix("; ")
+        connection.reset()
+        journal.settle(entry, HowItEnds.RESET, EndedBy.SERVER)
         return False
     if ending.at_s > 0 and ended(connection.wait_until(arrived_s + ending.at_s)):
         return False

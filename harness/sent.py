@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterator
+from typing import IO
 
 from harness.timed_bytes import TimedBytes
 from harness.unkept import Unkept
@@ -39,7 +40,7 @@ class Sent(Unkept[tuple[float, bytes]]):
             if self._room_bytes >= 0:
                 self._kept.append(segment)
                 return
-            self._spool = _Spool()
+            self._spool = _Spool(tempfile.TemporaryFile())  # noqa: SIM115 - it is closed when nobody can read it
             self._spooled = TimedBytes(self._spool)
         assert isinstance(self._spooled, TimedBytes)
         self._spooled.note(segment[0], self._spool.write(segment[1]))
@@ -59,8 +60,8 @@ class Sent(Unkept[tuple[float, bytes]]):
 class _Spool:
     """A temporary file that is written at its end and read anywhere."""
 
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this does
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         self._lock = threading.Lock()
         self._size_bytes = 0
         self._at_end = True

@@ -138,6 +138,55 @@ def cuts(data: bytes) -> st.SearchStrategy[list[bytes]]:
     return inner.map(lambda places: _cut(data, sorted(places)))
 
 
+times = st.floats(0, 1e6, allow_nan=False)
+#: What can stand in a head: Latin-1 without line ends.
+head_texts = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=12)
+header_lists = st.lists(st.tuples(head_texts, head_texts), max_size=3).map(tuple)
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> Recording:
+    """Any recording that can be: every kind of body, odd text wherever text may stand."""
+    media_type = draw(st.sampled_from([NDJSON, JSON, TEXT, SSE, "image/png", None]))
+    ended = draw(st.sampled_from(Ended))
+    match media_type:
+        case "application/x-ndjson":
+            body = b"".join(map(line, draw(st.lists(json_values, max_size=4))))
+        case "application/json":
+            body = line(draw(json_values))
+        case _:
+            body = draw(st.binary(max_size=60))
+    pieces = draw(cuts(body)) if body else []
+    clock = sorted(draw(st.lists(times, min_size=len(pieces) + 2, max_size=len(pieces) + 2)))
+    content_type = (
+        (("Content-Type", media_type + draw(st.sampled_from(["", "; charset=utf-8"]))),) if media_type else ()
+    )
+    carried = draw(st.sampled_from(["json", "body", "neither"]))
+    return Recording(
+        id="1.0.0/generate-small",
+        ollama_version=draw(texts),
+        recorded_at=draw(st.datetimes()).isoformat(),
+        platform=draw(texts),
+        request=Request(
+            method=draw(st.sampled_from(["GET", "POST", "HEAD", "DELETE"])),
+            path="/" + draw(texts),
+            headers=draw(header_lists),
+            json=draw(json_values.filter(lambda v: v is not None)) if carried == "json" else None,
+            body=draw(texts) if carried == "body" else None,
+        ),
+        response=Response(
+            status=draw(st.integers(100, 999)),
+            reason=draw(head_texts),
+            headers=content_type + draw(header_lists.map(lambda pairs: tuple((f"X-{k}", v) for k, v in pairs))),
+            head_at_s=clock[0],
+        ),
+        frames=tuple(Frame(at_s=at_s, data=data) for at_s, data in zip(clock[1:-1], pieces, strict=True)),
+        ended=ended,
+        ended_at_s=clock[-1],
+        note=draw(st.none() | texts),
+    )
+
+
 def _cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *places, len(data)]
     return [data[a:b] for a, b in itertools.pairwise(edges) if a < b]

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from builders import DONE, HELLO, JSON, SSE, TEXT, cuts, json_values, line, recording, texts
+from builders import DONE, HELLO, JSON, SSE, TEXT, line, recording, recordings
 from hypothesis import given
-from hypothesis import strategies as st
 
 from harness import recording_draft, recording_files, recording_meta
 from harness.errors import RecordingError
 from harness.library import Library
-from harness.recording import META_SUFFIX, Ended, Frame, Recording, Request, Response
+from harness.recording import META_SUFFIX, Ended, Recording, Request
 
 ID = "1.0.0/generate-small"
 LIBRARY = Library()
@@ -73,54 +72,6 @@ def removing(field: str) -> Callable[[Meta], None]:
 
 
 # ------------------------------------------------------------------------------------------------- round trip
-
-times = st.floats(0, 1e6, allow_nan=False)
-#: What can stand in a head: Latin-1 without line ends.
-head_texts = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=12)
-header_lists = st.lists(st.tuples(head_texts, head_texts), max_size=3).map(tuple)
-
-
-@st.composite
-def recordings(draw: st.DrawFn) -> Recording:
-    """Any recording that can be: every kind of body, odd text wherever text may stand."""
-    media_type = draw(st.sampled_from(["application/x-ndjson", JSON, TEXT, SSE, "image/png", None]))
-    ended = draw(st.sampled_from(Ended))
-    match media_type:
-        case "application/x-ndjson":
-            body = b"".join(map(line, draw(st.lists(json_values, max_size=4))))
-        case "application/json":
-            body = line(draw(json_values))
-        case _:
-            body = draw(st.binary(max_size=60))
-    pieces = draw(cuts(body)) if body else []
-    clock = sorted(draw(st.lists(times, min_size=len(pieces) + 2, max_size=len(pieces) + 2)))
-    content_type = (
-        (("Content-Type", media_type + draw(st.sampled_from(["", "; charset=utf-8"]))),) if media_type else ()
-    )
-    carried = draw(st.sampled_from(["json", "body", "neither"]))
-    return Recording(
-        id=ID,
-        ollama_version=draw(texts),
-        recorded_at=draw(st.datetimes()).isoformat(),
-        platform=draw(texts),
-        request=Request(
-            method=draw(st.sampled_from(["GET", "POST", "HEAD", "DELETE"])),
-            path="/" + draw(texts),
-            headers=draw(header_lists),
-            json=draw(json_values.filter(lambda v: v is not None)) if carried == "json" else None,
-            body=draw(texts) if carried == "body" else None,
-        ),
-        response=Response(
-            status=draw(st.integers(100, 999)),
-            reason=draw(head_texts),
-            headers=content_type + draw(header_lists.map(lambda pairs: tuple((f"X-{k}", v) for k, v in pairs))),
-            head_at_s=clock[0],
-        ),
-        frames=tuple(Frame(at_s=at_s, data=data) for at_s, data in zip(clock[1:-1], pieces, strict=True)),
-        ended=ended,
-        ended_at_s=clock[-1],
-        note=draw(st.none() | texts),
-    )
 
 
 @given(recordings())
