@@ -51,7 +51,7 @@ def load(stem: Path, *, id: str, kept_bytes: int = KEPT_BYTES) -> Recording:
             raise RecordingError(stem, "", "no such recording", "give the path of a .meta.json or of a body")
         return _hand_written(bodies[0], id, kept_bytes)
     is_long = sum(path.stat().st_size for path in (meta_path, *bodies)) > kept_bytes
-    meta = Fields(meta_path, (read_line_by_line(meta_path) if is_long else None) or _read_json(meta_path), "")
+    meta = Fields(meta_path, _read_json(meta_path, is_long=is_long), "")
     if not bodies:
         meta.fail("", "its other half, the body, is missing", f"put {stem.name}{BODY_SUFFIXES[0]} or alike beside it")
     if len(bodies) > 1:
@@ -128,8 +128,10 @@ def _hand_written(path: Path, id_: str, kept_bytes: int) -> Recording:
     return recording
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, *, is_long: bool) -> Any:
     try:
+        if is_long and (meta := read_line_by_line(path)) is not None:
+            return meta
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         field = f"line {error.lineno}, column {error.colno}"
