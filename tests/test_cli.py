@@ -131,7 +131,7 @@ def test_check_names_every_defect(tmp_path: Path) -> None:
     assert "version.meta.json: frames: sizes add up to 21 bytes, the body has 2" in done.stderr
 
 
-@pytest.mark.parametrize("what", ["clients", "scenarios", "environments", "faults", "recordings"])
+@pytest.mark.parametrize("what", ["clients", "scenarios", "environments", "faults", "recordings", "rules"])
 def test_every_list_is_a_table_and_json(what: str) -> None:
     table, as_json = (CliRunner().invoke(commands, ["list", what, *more]) for more in ([], ["--json"]))
     assert (table.exit_code, as_json.exit_code) == (0, 0)

@@ -212,7 +212,7 @@ def test_a_body_that_is_gone_is_one_clear_sentence(tmp_path: Path) -> None:
 
 
 def test_nothing_of_a_long_recording_stays_in_memory(tmp_path: Path) -> None:
-    stem = saved_long(tmp_path, 40_000)
+    stem = saved_long(tmp_path, 20_000)
     tracemalloc.start()
     try:
         long = recording_files.load(stem, id=ID)
@@ -224,9 +224,9 @@ def test_nothing_of_a_long_recording_stays_in_memory(tmp_path: Path) -> None:
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(sent) == len(script.sends) == 40_003
+    assert len(sent) == len(script.sends) == 20_003
     # Besides what `Sent` keeps: 16 bytes a frame while the meta file is read, and 16 each for frames and segments.
-    assert peak_bytes < 5_000_000, "the recording, its script, its segments and what was sent would take 30 MB"
+    assert peak_bytes < 4_000_000, "the recording, its script, its segments and what was sent would take 15 MB"
 
 
 # ------------------------------------------------------------------------------------------------- what was sent

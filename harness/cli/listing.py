@@ -8,6 +8,7 @@ import click
 
 from harness.cli.output import json_option, table
 from harness.clients import clients
+from harness.compat import RULES
 from harness.environments import ENVIRONMENTS
 from harness.faults import FAULTS, PLACES
 from harness.library import Library
@@ -90,6 +91,23 @@ def list_faults(*, as_json: bool) -> None:
         {"fault": f"{one.name}({one.parameters})", "group": one.group, "summary": one.summary}
         for kinds in (FAULTS, PLACES)
         for one in kinds.values()
+    ]
+    table(rows, as_json=as_json)
+
+
+@list_.command("rules", epilog="Example: ollama-harness list rules")
+@json_option
+def list_rules(*, as_json: bool) -> None:
+    """What the gate looks for, and how much each kind of change matters."""
+    rows = [
+        {
+            "rule": one.id,
+            "level": str(one.level),
+            "about": one.about,
+            "why": " ".join(one.why.split()),
+            "source": one.source,
+        }
+        for one in RULES.values()
     ]
     table(rows, as_json=as_json)
 
