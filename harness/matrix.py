@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from harness.clients import Client, client, clients
 from harness.environments import OLLAMA_HOST
-from harness.errors import HarnessError, UnknownName
+from harness.errors import FaultDoesNotApply, HarnessError, UnknownName
 from harness.faults import apply
 from harness.library import Library
 from harness.recording import Recording
@@ -104,9 +104,11 @@ def plan(
     recording_names: Sequence[str] = (),
     versions: Sequence[str] = (),
     environments: bool = False,
+    applicable: bool = False,
 ) -> list[Cell]:
     """The cells of a run, sorted by id. Nothing named means all that run by default (of versions: the newest), or all
-    `environments`. Canaries always run.
+    `environments`. Canaries always run. With `applicable`, a scenario leaves out the recordings in which its faults
+    find no place, instead of raising.
 
     Raises: UnknownName, FaultDoesNotApply, HarnessError (nothing is left).
     """
@@ -138,9 +140,17 @@ def plan(
     ]
     if not any(one.client in chosen_clients for one in cells):
         raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
-    for one in {(one.scenario.name, one.recording.id): one for one in cells}.values():
-        one.scripts()  # a fault that does not apply must show before anything is run
-    return sorted(cells, key=lambda one: one.id)
+    inapplicable = set[tuple[str, str]]()
+    for key, one in {(one.scenario.name, one.recording.id): one for one in cells}.items():
+        try:
+            one.scripts()  # a fault that does not apply must show before anything is run
+        except FaultDoesNotApply:
+            if not applicable:
+                raise
+            inapplicable.add(key)
+    return sorted(
+        (one for one in cells if (one.scenario.name, one.recording.id) not in inapplicable), key=lambda one: one.id
+    )
 
 
 def cell(library: Library, id_: str) -> Cell:

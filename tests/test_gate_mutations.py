@@ -145,7 +145,9 @@ ERROR_MUTATIONS = {
     "another text": Mutation("error-text-changed", lambda one: error_of(one, "something else went wrong")),
     "an object": Mutation("error-form-changed", lambda one: error_of(one, {"message": "no", "code": 1})),
     "another status": Mutation("error-status-changed", lambda one: head(one, status=one.response.status + 10)),
-    "another class": Mutation("error-class-changed", lambda one: head(one, status=400 if one.response.status >= 500 else 500)),
+    "another class": Mutation(
+        "error-class-changed", lambda one: head(one, status=400 if one.response.status >= 500 else 500)
+    ),
     "in band": Mutation(
         "error-moved",
         lambda one: head(

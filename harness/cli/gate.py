@@ -10,12 +10,14 @@ import click
 
 from harness.cli.gate_history import history
 from harness.cli.output import console
+from harness.cli.record import record_with_progress
 from harness.cli.run import run_with_progress
 from harness.compat import Level
 from harness.errors import GateError
 from harness.gate import accepted, saved
 from harness.gate.decision import Decision
 from harness.gate.running import gate, planned
+from harness.recorder import default_probes
 from harness.report.gate import explained, markdown, render
 from harness.results import FILE, Results
 from harness.shapes import Version
@@ -29,6 +31,9 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.option("--baseline", type=_DIRECTORY, help="Recordings of the version in use.")
 @click.option("--again", type=_DIRECTORY, multiple=True, help="Another take of it: what differs is noise (repeatable).")
 @click.option("--candidate", type=_DIRECTORY, help="Recordings of the version to go to.")
+@click.option("--live", nargs=2, metavar="OLD_URL NEW_URL", help="Record both servers first, the old one twice.")
+@click.option("--model", metavar="NAME", help="For --live: the model to ask; the first that a server lists otherwise.")
+@click.option("--only", multiple=True, metavar="PATTERN", help="For --live: only these probes; '!pull-*' takes away.")
 @click.option("--results", type=(Path, Path), metavar="OLD NEW", help="Earlier results of both, instead of a run.")
 @click.option("--wire-only", is_flag=True, help="Compare what is sent, and leave out what clients make of it.")
 @click.option("--client", "clients", multiple=True, metavar="NAME", help="Only this client (repeatable).")
@@ -57,6 +62,9 @@ def gate_(
     baseline: Path | None,
     again: tuple[Path, ...],
     candidate: Path | None,
+    live: tuple[str, str] | None,
+    model: str | None,
+    only: tuple[str, ...],
     results: tuple[Path, Path] | None,
     wire_only: bool,
     clients: tuple[str, ...],
@@ -78,11 +86,18 @@ def gate_(
         return
     if history_:
         sys.exit(history(recordings, page, wire_only=wire_only, check=check, out=out))
-    if baseline is None or candidate is None:
-        raise click.UsageError("give --baseline and --candidate, or --live, or --history")
     if wire_only and (results or clients):
         raise click.UsageError("--wire-only asks no clients; leave out --results and --client")
     acceptances = accepted.load(accept) if accept else ()
+    if live is not None:
+        if baseline or again or candidate or results:
+            raise click.UsageError(
+                "--live records what it compares; leave out --baseline, --again, --candidate, --results"
+            )
+        baseline, second, candidate = _record(*live, out / "recordings", model, only)
+        again = (second,)
+    if baseline is None or candidate is None:
+        raise click.UsageError("give --baseline and --candidate, or --live, or --history")
     takes, new = [Version.read(one) for one in (baseline, *again)], Version.read(candidate)
     outcomes = None
     if not wire_only:
@@ -101,6 +116,17 @@ def report(decision: Decision, out: Path) -> None:
     )
     click.echo(decision.last_line)
     sys.exit(decision.exit_code)
+
+
+def _record(old: str, new: str, out: Path, model: str | None, only: Sequence[str]) -> tuple[Path, Path, Path]:
+    """Record the old server twice and the new one once; returns the directories."""
+    probes = default_probes().only(tuple(only))
+    takes = (("baseline", old), ("again", old), ("candidate", new))
+    for name, _ in takes:
+        if (out / name).exists():
+            raise GateError(f"{out / name} is there from an earlier gate; take it away, or give another --out")
+    first, second, third = (record_with_progress(url, probes, out / name, model=model).folder for name, url in takes)
+    return first, second, third
 
 
 def _load(paths: tuple[Path, Path]) -> tuple[Results, Results]:

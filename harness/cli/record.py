@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness import recorder
-from harness.cli.output import progress_console
-from harness.recorder import TIMEOUT_S, default_probes, load_probes
+from harness.cli.output import progress_bar
+from harness.recorder import TIMEOUT_S, Probe, Progress, Take, default_probes, load_probes
 
-__all__ = ["record"]
+__all__ = ["record", "record_with_progress"]
 
 
 class _Seconds(click.FloatRange):
@@ -74,37 +74,36 @@ def record(
     Exit code 0: all recorded. 1: some probes gave no recording. 2: nothing could be recorded. 3: interrupted.
     """
     probes = (default_probes() if probe_file is None else load_probes(probe_file)).only(only)
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=progress_console(),
-        transient=True,
-        disable=not sys.stderr.isatty(),
+    made = record_with_progress(
+        host,
+        probes,
+        out,
+        model=model,
+        take=take,
+        timeout_s=timeout_s,
+        redact_home=redact_home,
+        redact_host=redact_host,
     )
+    sys.exit(1 if made.failures and made.ids else 2 if made.failures else 0)
+
+
+def record_with_progress(host: str, probes: Sequence[Probe] | None, out: Path, **options: Any) -> Take:
+    """Record, with a bar for a person at a terminal; says what was recorded and what was not. Ctrl-C exits.
+
+    `options` are those of `harness.recorder.record`.
+    """
     kept: Path | None = None
     try:
-        with progress:
-            task = progress.add_task("", total=len(probes))
+        with progress_bar() as bar:
+            task = bar.add_task("", total=None)
 
-            def show(now: recorder.Progress) -> None:
+            def show(now: Progress) -> None:
                 nonlocal kept
                 kept = now.folder
                 what = f"{now.name} ({now.frames} frames)" if now.frames else now.name
-                progress.update(task, completed=now.done, description=escape(what))
+                bar.update(task, completed=now.done, total=now.total, description=escape(what))
 
-            made = recorder.record(
-                host,
-                probes,
-                out,
-                model=model,
-                take=take,
-                timeout_s=timeout_s,
-                redact_home=redact_home,
-                redact_host=redact_host,
-                on_progress=show,
-            )
+            made = recorder.record(host, probes, out, on_progress=show, **options)
     except KeyboardInterrupt:
         where = "nothing was recorded" if kept is None else f"what was recorded before is in {kept}, each whole"
         click.echo(f"interrupted; {where}", err=True)
@@ -113,4 +112,4 @@ def record(
         click.echo(f"error: {failure.name}: {failure.why}", err=True)
     failed = f"; {len(made.failures)} probes gave no recording" if made.failures else ""
     click.echo(f"{len(made.ids)} exchanges with Ollama {made.version} recorded in {made.folder}{failed}")
-    sys.exit(1 if made.failures and made.ids else 2 if made.failures else 0)
+    return made

@@ -1,0 +1,328 @@
+"""The gate: what follows from the differences, and how its command says it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import result
+from click.testing import CliRunner
+from click.testing import Result as Ran
+
+from harness import FakeOllama, Library
+from harness.cli import commands
+from harness.compat import Level
+from harness.errors import GateError, HarnessError
+from harness.gate import accepted, saved
+from harness.gate.claims import CLAIMS
+from harness.gate.clients import Clients, compare
+from harness.gate.decision import Decision, decide
+from harness.gate.findings import Evidence, Finding
+from harness.gate.history import in_time, pairs, step, when
+from harness.gate.running import gate, planned
+from harness.gate.wire import Wire
+from harness.results import SCHEMA, Header, Result, Results
+from harness.shapes import Version
+from harness.shapes.text import dump
+from harness.verdict import Verdict
+
+ROOT = Path(__file__).parent.parent
+RECORDINGS = Library().root
+TODAY = date(2026, 11, 23)
+BREAKING, NOTABLE, NOISE = (
+    Finding(
+        rule=rule, level=level, subject="POST /api/chat", where="last .done", was="boolean", now="gone",
+        evidence=(Evidence(recording="chat-stream"),),
+    )
+    for rule, level in (("field-gone", Level.BREAKING), ("field-added", Level.NOTABLE), ("values-differ", Level.NOISE))
+)  # fmt: skip
+ENTRY = f"""[[accepted]]
+fingerprint = "{BREAKING.fingerprint}"
+reason = "our client does not read it"
+versions = ">=0.9,<0.13"
+expires = 2027-01-01
+"""
+
+
+def decided(*findings: Finding, **changes: Any) -> Decision:
+    wire = Wire(findings=findings, unstable=(), compared=9, only_new=(), incomparable=())
+    given: dict[str, Any] = {
+        "baseline": "0.9.6", "candidate": "0.12.11", "wire": wire, "today": TODAY,
+        "clients": Clients(findings=(), compared=5, problems=()),
+    }  # fmt: skip
+    return decide(**{**given, **changes})
+
+
+def entries(tmp_path: Path, text: str = ENTRY) -> tuple[accepted.Acceptance, ...]:
+    path = tmp_path / "accepted.toml"
+    path.write_text(text, encoding="utf-8")
+    return accepted.load(path)
+
+
+# ------------------------------------------------------------------------------------------------- the decision
+
+
+@pytest.mark.parametrize(
+    ("findings", "fail_on", "exit_code"),
+    [
+        ((), Level.BREAKING, 0),
+        ((NOISE,), Level.NOTABLE, 0),
+        ((NOTABLE, NOISE), Level.BREAKING, 0),
+        ((NOTABLE,), Level.NOTABLE, 1),
+        ((BREAKING,), Level.BREAKING, 1),
+    ],
+)
+def test_the_exit_code_follows_from_the_gravest_finding(
+    findings: tuple[Finding, ...], fail_on: Level, exit_code: int
+) -> None:
+    assert decided(*findings, fail_on=fail_on).exit_code == exit_code
+
+
+def test_the_last_line_has_a_fixed_form() -> None:
+    assert decided(BREAKING, NOTABLE, NOISE, NOISE).last_line == (
+        "gate: fail: 0.9.6 -> 0.12.11: 1 breaking, 1 notable, 2 noise, 0 accepted; 9 recordings, 5 cells; exit 1"
+    )
+    assert decided(clients=None).last_line.endswith("; 9 recordings, no clients; exit 0")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"problems": ["unequal conditions"]},
+        {"wire": Wire(findings=(), unstable=(), compared=0, only_new=(), incomparable=())},
+        {"wire": Wire(findings=(BREAKING,), unstable=(), compared=9, only_new=(), incomparable=("x is missing",))},
+        {"clients": Clients(findings=(), compared=0, problems=())},
+        {"clients": Clients(findings=(), compared=5, problems=("baseline: inconclusive",))},
+    ],
+)
+def test_what_cannot_be_told_is_3_and_never_0(changes: dict[str, Any]) -> None:
+    one = decided(**changes)
+    assert one.exit_code == 3
+    assert one.problems
+    assert one.last_line.startswith("gate: cannot tell: ")
+
+
+def test_what_is_accepted_is_no_reason_to_fail(tmp_path: Path) -> None:
+    one = decided(BREAKING, acceptances=entries(tmp_path))
+    assert (one.exit_code, one.red, one.stale) == (0, (), ())
+    assert "0 breaking, 0 notable, 0 noise, 1 accepted" in one.last_line
+
+
+def test_an_entry_that_no_finding_needs_is_red_but_only_when_all_findings_are_known(tmp_path: Path) -> None:
+    unused = decided(acceptances=entries(tmp_path))
+    assert unused.exit_code == 1
+    assert "is no finding of this gate; take it out" in unused.stale[0]
+    assert decided(acceptances=entries(tmp_path), clients=None).exit_code == 0
+
+
+def test_an_expired_entry_accepts_nothing_and_is_red(tmp_path: Path) -> None:
+    one = decided(BREAKING, acceptances=entries(tmp_path), today=date(2027, 1, 2))
+    assert one.red == (BREAKING,)
+    assert "has expired on 2027-01-01" in one.stale[0]
+
+
+def test_an_entry_for_other_versions_says_nothing(tmp_path: Path) -> None:
+    assert decided(BREAKING, acceptances=entries(tmp_path), candidate="0.13.0").red == (BREAKING,)
+    assert decided(acceptances=entries(tmp_path), candidate="0.13.0").stale == ()
+    with pytest.raises(GateError, match="'main', which is no version"):
+        decided(acceptances=entries(tmp_path), candidate="main")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nonsense", "is no TOML"),
+        ("x = 1\n", "holds something else than entries"),
+        (ENTRY.replace("reason", "why"), "entry 1: reason is missing"),
+        (ENTRY + 'note = "x"\n', "note is no field of an entry"),
+        (ENTRY.replace(BREAKING.fingerprint, "abc"), "is not 12 hex digits"),
+        (ENTRY.replace(">=0.9,<0.13", "new ones"), "is no range"),
+        (ENTRY.replace("2027-01-01", '"soon"'), "expires is missing or no date"),
+        (ENTRY + ENTRY, "is accepted twice"),
+    ],
+)
+def test_a_list_that_cannot_be_meant_is_an_error(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(GateError, match=said):
+        entries(tmp_path, text)
+
+
+def test_a_decision_comes_back_from_disk(tmp_path: Path) -> None:
+    saved.save(decided(BREAKING, NOISE), tmp_path)
+    assert saved.load(tmp_path) == (BREAKING, NOISE)
+    assert saved.explain(saved.load(tmp_path), BREAKING.fingerprint[:6]) == BREAKING
+    with pytest.raises(GateError, match="no finding of the last gate has the fingerprint 'zz'"):
+        saved.explain(saved.load(tmp_path), "zz")
+    (tmp_path / saved.FILE).write_text("{}")
+    with pytest.raises(GateError, match="gate again"):
+        saved.load(tmp_path)
+    with pytest.raises(GateError, match="cannot be read"):
+        saved.load(tmp_path / "nowhere")
+
+
+# -------------------------------------------------------------------------------------------------- the clients
+
+
+def run(*cells: Result, **changes: Any) -> Results:
+    header: dict[str, Any] = {
+        "schema": SCHEMA, "harness": "1", "os": "Linux", "python": "3.13.0", "clients": {"requests": "2"},
+        "recordings": {"1/chat-stream": "hash"}, "planned": len(cells), "started_at": "",
+    }  # fmt: skip
+    return Results(Header(**{**header, **changes}), cells)
+
+
+def held(old: Results, new: Results) -> Clients:
+    return compare(old, new, old_hashes={"chat-stream": "hash"}, new_hashes={"chat-stream": "hash"})
+
+
+def test_cells_are_compared_whatever_their_version() -> None:
+    old, new = result(recording="1/chat-stream"), result(Verdict.SILENT_LOSS, recording="2/chat-stream")
+    (finding,) = held(run(old), run(new)).findings
+    assert (finding.rule, finding.level) == ("more-harm", Level.BREAKING)
+
+
+def test_a_cell_that_is_missing_is_breaking() -> None:
+    cells = result(), result(scenario="stall")
+    found = held(run(*cells), run(cells[0]))
+    assert [(one.rule, one.level) for one in found.findings] == [("cell-missing", Level.BREAKING)]
+    assert found.compared == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"python": "3.12.1"}, "unequal conditions: the runs had python"),
+        ({"clients": {"requests": "3"}}, "unequal conditions: requests was 2 and 3"),
+        ({"recordings": {"1/chat-stream": "other"}}, "the results are of other recordings"),
+        ({"recordings": {}}, "do not say which recordings"),
+    ],
+)
+def test_runs_under_unequal_conditions_say_nothing(changes: dict[str, Any], said: str) -> None:
+    assert any(said in one for one in held(run(result()), run(result(), **changes)).problems)
+
+
+def test_a_run_that_is_not_healthy_says_nothing() -> None:
+    inconclusive = run(result(), result(Verdict.INCONCLUSIVE, scenario="stall"))
+    assert "baseline: 1 cells are inconclusive" in held(inconclusive, run(result())).problems[0]
+    away = run(result(), result(Verdict.PASS, client="canary-deaf", scenario="cut-after-record"))
+    assert any("canaries got away" in one for one in held(away, run(result())).problems)
+    assert any("no cell of a client" in one for one in held(run(), run()).problems)
+
+
+# ------------------------------------------------------------------------------------------------- the versions
+
+
+def test_takes_of_other_versions_and_machines_are_unequal_conditions() -> None:
+    old, new = Version.read(RECORDINGS / "0.5.7"), Version.read(RECORDINGS / "0.9.6")
+    assert gate([old, new], new).exit_code == 3
+    elsewhere = Version.of(replace(one, platform="windows/x86_64") for one in Library().of_version("0.9.6"))
+    assert any("recorded on linux/x86_64 and windows/x86_64" in one for one in gate([old], elsewhere).problems)
+
+
+def test_the_gate_plays_what_a_directory_holds() -> None:
+    cells = planned(RECORDINGS / "again" / "0.5.7", ["requests"])
+    assert {cell.recording.id.partition("/")[0] for cell in cells} == {"0.5.7"}
+    assert {cell.client.name for cell in cells if not cell.client.is_canary} == {"requests"}
+
+
+def test_every_claim_is_seen_in_its_time_or_says_why_not() -> None:
+    library = Library()
+    steps = [step(library, pair) for pair in pairs(library) if not pair.is_noise]
+    for claim in CLAIMS:
+        found = when(claim, steps)
+        assert (found is None) == bool(claim.unseen), claim
+        assert found is None or in_time(claim, found[0]) != bool(claim.unlike), claim
+
+
+def test_the_shapes_beside_the_recordings_are_current() -> None:
+    for directory in [*RECORDINGS.glob("[0-9]*"), *RECORDINGS.glob("again/*")]:
+        text = (directory / "shapes.toml").read_text(encoding="utf-8")
+        assert text == dump(Version.read(directory)), f"run: ollama-harness shapes {directory}"
+
+
+# -------------------------------------------------------------------------------------------------- the command
+
+
+def invoke(*arguments: str | Path) -> Ran:
+    done = CliRunner().invoke(commands, list(map(str, arguments)))
+    if isinstance(done.exception, HarnessError):
+        done.exit_code = 2
+    return done
+
+
+def wire(old: str, new: str, out: Path, *more: str | Path) -> Ran:
+    sides = ("--baseline", RECORDINGS / old, "--candidate", RECORDINGS / new)
+    return invoke("gate", *sides, "--wire-only", "--out", out, *more)
+
+
+@pytest.mark.parametrize("version", ["0.5.7", "0.32.15"])
+def test_a_second_take_passes_even_the_strictest_gate(version: str, tmp_path: Path) -> None:
+    done = wire(version, f"again/{version}", tmp_path, "--fail-on", "notable")
+    assert done.exit_code == 0
+    assert "0 breaking, 0 notable" in done.output.splitlines()[-1]
+
+
+def test_an_upgrade_that_breaks_fails_and_each_finding_is_explained(tmp_path: Path) -> None:
+    done = wire("0.9.6", "0.12.11", tmp_path)
+    assert done.exit_code == 1
+    assert "last: done_reason, done -> done, done_reason" in done.output
+    assert (tmp_path / "gate.md").read_text(encoding="utf-8").startswith("# Ollama 0.9.6 -> 0.12.11")
+    found = next(one for one in saved.load(tmp_path) if one.rule == "vector-length-changed")
+    explained = invoke("gate", "--explain", found.fingerprint, "--out", tmp_path).output
+    assert "576 numbers" in explained
+    assert "why it matters: A database of vectors" in explained
+    assert f'fingerprint = "{found.fingerprint}"' in explained
+
+
+def test_what_somebody_looked_at_passes(tmp_path: Path) -> None:
+    wire("0.24.0", "0.32.15", tmp_path)
+    breaking = {one.fingerprint for one in saved.load(tmp_path) if one.level is Level.BREAKING}
+    text = "".join(ENTRY.replace(BREAKING.fingerprint, one).replace(">=0.9,<0.13", ">=0.30") for one in breaking)
+    (tmp_path / "accepted.toml").write_text(text.replace("2027-01-01", "2999-01-01"), encoding="utf-8")
+    done = wire("0.24.0", "0.32.15", tmp_path, "--accept", tmp_path / "accepted.toml")
+    assert done.exit_code == 0
+    assert f"0 breaking, 7 notable, 23 noise, {len(breaking)} accepted" in done.output
+
+
+def test_two_servers_are_recorded_and_compared(tmp_path: Path) -> None:
+    out, few = tmp_path / "gate", ("--only", "version", "--only", "ps-*", "--only", "error-wrong-*")
+    with FakeOllama(version="0.5.7", speed=0) as old, FakeOllama(version="0.9.6", speed=0) as new:
+        live = ("gate", "--live", old.url, new.url, *few, "--model", "smollm2:135m", "--wire-only", "--out", out)
+        done = invoke(*live)
+        again = invoke(*live)
+    assert "4 exchanges with Ollama 0.5.7 recorded" in done.output, done.output
+    assert "404 -> 405" in done.output
+    assert again.exit_code == 2
+    assert "is there from an earlier gate" in str(again.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--baseline", "nowhere", "--candidate", "nowhere"), "nowhere is no directory"),
+        (("--baseline", "empty", "--candidate", "empty"), "empty: the recordings are missing"),
+        (("--baseline", str(RECORDINGS), "--candidate", "empty"), "of several versions of Ollama: 0.12.11, 0.24.0"),
+        (("--baseline", "empty"), "give --baseline and --candidate"),
+        (("--baseline", "a", "--candidate", "b", "--client", "httpx"), "--wire-only asks no clients"),
+        (("--live", "http://a", "http://b", "--baseline", "a"), "--live records what it compares"),
+    ],
+)
+def test_bad_input_is_one_clear_error_and_writes_nothing(
+    arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    done = invoke("gate", "--wire-only", *arguments)
+    assert done.exit_code == 2
+    assert said in done.output + str(done.exception)
+    assert [one.name for one in tmp_path.iterdir()] == ["empty"]
+
+
+def test_the_page_of_the_history_is_current_and_a_changed_one_is_not(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "wire-history.md"
+    assert invoke("gate", "--history", "--check", "--page", page).exit_code == 0
+    changed = tmp_path / "page.md"
+    changed.write_text(page.read_text(encoding="utf-8").replace("notable", "nice"), encoding="utf-8")
+    assert invoke("gate", "--history", "--check", "--page", changed).exit_code == 1
