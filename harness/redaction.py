@@ -185,7 +185,8 @@ _WINDOWS_HOME = rb"[a-z]:[\\/]{1,4}Users[\\/]{1,4}([^/\\\":*?<>|\r\n]++(?=[\\/])
 
 def home_pattern(home: Path) -> tuple[Pattern, ...]:
     """What stands for a user in paths: /home/NAME, /Users/NAME, C:\\Users\\NAME, and this one's own home."""
-    own = re.escape(str(home.parent).encode()) + rb"[\\/]?(" + re.escape(home.name.encode()) + rb")(?![a-z0-9_-])"
+    above = [re.escape(part.encode()) for part in (part.strip("\\/") for part in home.parent.parts) if part]
+    own = rb"[\\/]{1,2}".join([*above, b"(" + re.escape(home.name.encode()) + rb")(?![a-z0-9_-])"])
     return (
         _pattern("a home", _UNIX_HOME, b"/home", b"/users"),
         _pattern("a home", _WINDOWS_HOME, b"users"),

@@ -127,7 +127,7 @@ def connection_end_changed(old: Exchange, new: Exchange) -> Iterator[Change]:
         yield Change(where="end of the connection", was=old.shape.ended, now=new.shape.ended)
 
 
-@rule(Level.NOTABLE, "https://docs.ollama.com/faq#how-do-i-keep-a-model-loaded-in-memory-or-make-it-unload-immediately")
+@rule(Level.NOTABLE, "https://docs.ollama.com/faq")
 def first_byte_later(old: Exchange, new: Exchange) -> Iterator[Change]:
     """A read timeout that was long enough for the head may not be any more. One take says little: measure again."""
     was_s, now_s = (one.shape.recording.response.head_at_s for one in (old, new))

@@ -122,7 +122,7 @@ def null_gone(old: Exchange, new: Exchange) -> Iterator[Change]:
             yield _change(where, was, now, _types(was), _types(now))
 
 
-@rule(Level.BREAKING, "https://docs.ollama.com/capabilities/embeddings")
+@rule(Level.BREAKING, "https://github.com/langflow-ai/langflow/issues/12824")
 def vector_length_changed(old: Exchange, new: Exchange) -> Iterator[Change]:
     """A database of vectors takes those of one length, and cannot compare them with those it has."""
     for where, was, now in _pairs(old, new):
