@@ -20,6 +20,7 @@ __all__ = ["gate", "planned"]
 
 def planned(directory: Path, client_names: Sequence[str] = ()) -> list[Cell]:
     """The cells of one version: all scenarios that play its recordings (environments do not depend on them)."""
+    directory = directory.resolve()  # `.` has no name
     library = Library(directory.parent, only=directory.name)
     cells = plan(library, client_names=client_names, versions=[directory.name], applicable=True)
     return [cell for cell in cells if cell.scenario.environment is None]
