@@ -36,7 +36,7 @@ ERRORS = [
 ]  # fmt: skip
 
 #: What a version says elsewhere.
-OTHERS = ("generate-stream", "chat-stream", "chat-nonstream", "generate-nonstream")
+OTHERS = ("generate-stream", "generate-raw", "chat-stream", "chat-unicode")
 
 Record = dict[str, Any]
 
