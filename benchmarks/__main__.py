@@ -9,7 +9,7 @@ import click
 from benchmarks import lateness, player_memory, report, startup, throughput
 from benchmarks.client_process import ClientProcess
 from benchmarks.machine import this_machine
-from harness import Library
+from ollama_harness import RecordingStore
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
@@ -20,13 +20,13 @@ DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 @click.option("--quick", is_flag=True, help="A third of everything: to see that it works.")
 def main(as_json: bool, markdown: bool, quick: bool) -> None:  # noqa: FBT001 - click's options
     """Measure the fake server: streams per second, lateness of records, starting and stopping, memory."""
-    machine, library = this_machine(), Library()
+    machine, store = this_machine(), RecordingStore()
     part = 3 if quick else 1
     with ClientProcess() as client:
         sections = [
-            throughput.measure(client, library, rounds=24 // part),
-            lateness.measure(client, library, rounds=4 // part),
-            startup.measure(library, rounds=30 // part),
+            throughput.measure(client, store, rounds=24 // part),
+            lateness.measure(client, store, rounds=4 // part),
+            startup.measure(store, rounds=30 // part),
             player_memory.measure(long_mb=100 // part),
         ]
     if as_json:

@@ -1,4 +1,4 @@
-"""What measurements give: sections of figures, and the aims they are held against."""
+"""What measurements give: sections of figures, and the aims they are compared with."""
 
 from __future__ import annotations
 

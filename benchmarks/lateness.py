@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from benchmarks import workload
 from benchmarks.client_process import ClientProcess
 from benchmarks.figures import Aim, Section, percentile
-from harness import FakeOllama, Library
+from ollama_harness import FakeOllama, RecordingStore
 
 __all__ = ["AIM_P99_MS", "measure"]
 
@@ -36,7 +36,7 @@ _TEN = 10
 Streams = list[list[float]]
 
 
-def measure(client: ClientProcess, library: Library, *, rounds: int) -> Section:
+def measure(client: ClientProcess, store: RecordingStore, *, rounds: int) -> Section:
     """`rounds` times 20 streams at once, and twice as often one alone."""
     section = Section(
         "lateness",
@@ -46,9 +46,9 @@ def measure(client: ClientProcess, library: Library, *, rounds: int) -> Section:
         "threads without a server.",
         ("streams at once", "what", "count", "p50", "p99", "max", "drift"),
     )
-    script = workload.script(library, gap_s=_GAP_S)
-    planned = [send.at_s for send in script.sends]
-    ends, request = workload.ends(script), workload.request(workload.shortened(library))
+    script = workload.script(store, gap_s=_GAP_S)
+    planned = [send.at_s for send in script.segments]
+    ends, request = workload.ends(script), workload.request(workload.shortened(store))
     for count, aim in AIM_P99_MS.items():
         written: Streams = []
         arrived: Streams = []

@@ -39,8 +39,8 @@ _AT_ONCE = 400
 
 def record(url: str, size: int) -> None:
     """The recorder takes a stream of so many bytes."""
-    from harness.recorder import Probe, record
-    from harness.recording import Request
+    from ollama_harness.recorder import Probe, record
+    from ollama_harness.recordings.recording import Request
 
     with tempfile.TemporaryDirectory() as directory:
         probe = Probe(name="stream", request=Request(method="GET", path=f"/stream/{size}"))

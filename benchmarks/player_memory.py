@@ -12,9 +12,11 @@ from pathlib import Path
 from benchmarks import peak_memory, workload
 from benchmarks.client_process import ClientProcess
 from benchmarks.figures import Aim, Section
-from harness import FakeOllama, Library, recording_files, recording_meta
-from harness.recording import META_SUFFIX, Ended, Recording, Request, Response
-from harness.script import Script, http_date
+from ollama_harness import FakeOllama, RecordingStore
+from ollama_harness.recordings import files as recording_files
+from ollama_harness.recordings import meta as recording_meta
+from ollama_harness.recordings.recording import META_SUFFIX, RecordedEnd, Recording, Request, Response
+from ollama_harness.script.script import Script, http_date
 
 __all__ = ["AIM_MB", "measure"]
 
@@ -58,7 +60,7 @@ def _write(root: Path, frames: int) -> int:
         request=Request(method="POST", path=workload.PATH, json={"model": "m"}),
         response=Response(status=200, reason="OK", headers=chunked, head_at_s=0.0),
         frames=(),
-        ended=Ended.COMPLETE,
+        ended=RecordedEnd.COMPLETE,
         ended_at_s=frames / 1000,
     )
     stem = recording_files.save(empty, root / "1.0.0")
@@ -74,11 +76,11 @@ def _write(root: Path, frames: int) -> int:
 
 def _play(root: Path) -> None:
     """What the measured process does."""
-    library = Library(root)
-    recording = library.get(_ID)
+    store = RecordingStore(root)
+    recording = store.get(_ID)
     head, first = Script.from_recording(recording).render(date=http_date()).segments[:2]
     size = len(head.data) + len(recording.frames) * len(first.data) + len(b"0\r\n\r\n")
-    with FakeOllama(library=library, speed=0) as server, ClientProcess() as client:
+    with FakeOllama(store=store, speed=0) as server, ClientProcess() as client:
         client.streams(server.port, workload.request(recording), count=1, size=size)
         server.journal.wait_until_settled()
         if len(server.journal.entries[0].sent) < len(recording.frames):

@@ -19,15 +19,15 @@ from pytest_httpserver import HTTPServer
 from benchmarks import workload
 from benchmarks.client import connect
 from benchmarks.figures import Aim, Section, spread
-from harness import FakeOllama, Library, Script
-from harness.script import Ending, HowItEnds
+from ollama_harness import FakeOllama, RecordingStore, Script
+from ollama_harness.script.script import ConnectionEnd, ScriptEnd
 
 __all__ = ["AIM_MORE_MS", "measure"]
 
 AIM_MORE_MS = 20.0
 
 
-def measure(library: Library, *, rounds: int) -> Section:
+def measure(store: RecordingStore, *, rounds: int) -> Section:
     """Start and stop servers, the two kinds in turn."""
     section = Section(
         "startup",
@@ -46,7 +46,7 @@ def measure(library: Library, *, rounds: int) -> Section:
     with ThreadPoolExecutor(len(servers)) as pool:  # HTTPServer.stop takes up to half a second
         list(pool.map(HTTPServer.stop, servers))
     answered = [_start_answer_stop() * 1000 for _ in range(rounds)]
-    stalled = _stalled(library)
+    stalled = _stalled(store)
     stopped = [_stop(stalled, len(workload.segments(stalled)[0])) * 1000 for _ in range(rounds)]
     section.rows.append(("FakeOllama", "start to first accepted connection", *spread(fake)))
     section.rows.append(("pytest_httpserver.HTTPServer", "start to first accepted connection", *spread(plain)))
@@ -86,10 +86,10 @@ def _start_answer_stop() -> float:
     return seconds
 
 
-def _stalled(library: Library) -> Script:
+def _stalled(store: RecordingStore) -> Script:
     """A stream that says nothing more after its first segment."""
-    script = workload.script(library)
-    return replace(script, sends=script.sends[:1], ending=Ending(how=HowItEnds.HOLD, at_s=0.0))
+    script = workload.script(store)
+    return replace(script, segments=script.segments[:1], ending=ScriptEnd(how=ConnectionEnd.HOLD, at_s=0.0))
 
 
 def _stop(script: Script, size: int) -> float:

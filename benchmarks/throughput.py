@@ -15,7 +15,7 @@ from benchmarks import workload
 from benchmarks.bare import BareServer
 from benchmarks.client_process import ClientProcess
 from benchmarks.figures import Aim, Section, spread
-from harness import FakeOllama, Library, Recording, Script
+from ollama_harness import FakeOllama, Recording, RecordingStore, Script
 
 __all__ = ["AIM_RATIO", "measure"]
 
@@ -25,7 +25,7 @@ MATCHED = "generate-stream"
 _STREAMS = 150
 
 
-def measure(client: ClientProcess, library: Library, *, rounds: int) -> Section:
+def measure(client: ClientProcess, store: RecordingStore, *, rounds: int) -> Section:
     """Rounds of both servers: a stream given by `play`, and one that the request is matched with."""
     section = Section(
         "throughput",
@@ -34,13 +34,13 @@ def measure(client: ClientProcess, library: Library, *, rounds: int) -> Section:
         f"({rounds // 2} where the request is matched). The ratio is taken round by round.",
         ("stream", "what", "min", "median", "max"),
     )
-    recording = workload.shortened(library)
-    with FakeOllama(library=library) as server:
-        server.play(workload.script(library), path=workload.PATH)
-        ratio = _compare(section, client, server, recording, workload.script(library), "play()", rounds)
+    recording = workload.shortened(store)
+    with FakeOllama(store=store) as server:
+        server.play(workload.script(store), path=workload.PATH)
+        ratio = _compare(section, client, server, recording, workload.script(store), "play()", rounds)
     section.aims.append(Aim("median ratio, play()", ratio, AIM_RATIO, at_least=True))
-    recording = library.get(f"{library.newest}/{MATCHED}")
-    with FakeOllama(library=library, speed=0) as server:
+    recording = store.get(f"{store.newest}/{MATCHED}")
+    with FakeOllama(store=store, speed=0) as server:
         _compare(section, client, server, recording, Script.from_recording(recording, speed=0), "matched", rounds // 2)
     return section
 

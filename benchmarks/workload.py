@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import accumulate
 
-from harness import Library, Recording, Script
-from harness.script import http_date
+from ollama_harness import Recording, RecordingStore, Script
+from ollama_harness.script.script import http_date
 
 __all__ = ["PATH", "RECORDING", "RECORDS", "ends", "request", "script", "segments", "shortened"]
 
@@ -15,16 +15,16 @@ RECORDING = "0.32.15/generate-long"
 PATH = "/api/generate"
 
 
-def shortened(library: Library) -> Recording:
+def shortened(store: RecordingStore) -> Recording:
     """The first 52 records of the recording and its last one, which says `done`."""
-    recording = library.get(RECORDING)
+    recording = store.get(RECORDING)
     frames = (*recording.frames[: RECORDS - 1], recording.frames[-1])
     return replace(recording, frames=frames)
 
 
-def script(library: Library, *, gap_s: float | None = None) -> Script:
+def script(store: RecordingStore, *, gap_s: float | None = None) -> Script:
     """The stream as a script: without gaps, or with `gap_s` before each segment."""
-    made = Script.from_recording(shortened(library), speed=0, gap_s=gap_s)
+    made = Script.from_recording(shortened(store), speed=0, gap_s=gap_s)
     if len(made.record_ends()) != RECORDS:
         raise ValueError(f"{RECORDING} does not give {RECORDS} records")
     return made

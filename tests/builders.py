@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from harness.recording import Ended, Frame, Headers, Recording, Request, Response
-from harness.reference import Reference, decode
-from harness.results import Result
-from harness.script import HowItEnds, Script
-from harness.verdict import Verdict
+from ollama_harness.matrix.results import Result
+from ollama_harness.oracle.reference import Reference, decode
+from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.recordings.recording import Frame, Headers, RecordedEnd, Recording, Request, Response
+from ollama_harness.script.script import ConnectionEnd, Script
 
 NDJSON, SSE, JSON, TEXT = "application/x-ndjson", "text/event-stream", "application/json", "text/plain"
 DATE = "Thu, 01 Jan 1970 00:00:00 GMT"
@@ -39,7 +39,7 @@ def recording(
     id: str = "1.0.0/generate-small",
     method: str = "POST",
     path: str = "/api/generate",
-    ended: Ended = Ended.COMPLETE,
+    ended: RecordedEnd = RecordedEnd.COMPLETE,
     note: str | None = None,
     request_json: Any = None,
 ) -> Recording:
@@ -83,7 +83,7 @@ def chunked(body: bytes, media_type: str = NDJSON) -> bytes:
     )
 
 
-def seen(wire: bytes, how: HowItEnds = HowItEnds.KEEP_OPEN, method: str = "POST") -> Reference:
+def seen(wire: bytes, how: ConnectionEnd = ConnectionEnd.KEEP_OPEN, method: str = "POST") -> Reference:
     """What a perfect client sees of these bytes."""
     return decode(wire, how, method=method)
 
@@ -99,7 +99,7 @@ def result(
         "requirement": "MUST",
         "layer": "http",
         "verdict": verdict,
-        "why": "handed out all 12 records",
+        "why": "yielded all 12 records",
         "end": "complete (whole)",
         "due": 12,
         "got": 12,
@@ -148,7 +148,7 @@ header_lists = st.lists(st.tuples(head_texts, head_texts), max_size=3).map(tuple
 def recordings(draw: st.DrawFn) -> Recording:
     """Any recording that can be: every kind of body, odd text wherever text may stand."""
     media_type = draw(st.sampled_from([NDJSON, JSON, TEXT, SSE, "image/png", None]))
-    ended = draw(st.sampled_from(Ended))
+    ended = draw(st.sampled_from(RecordedEnd))
     match media_type:
         case "application/x-ndjson":
             body = b"".join(map(line, draw(st.lists(json_values, max_size=4))))

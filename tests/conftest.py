@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from harness.library import Library
-from harness.runner import Runner
+from ollama_harness.matrix.runner import Runner
+from ollama_harness.recordings.store import RecordingStore
 
 pytest_plugins = ["pytester"]
 
@@ -19,8 +19,8 @@ settings.load_profile("harness")
 
 
 @pytest.fixture(scope="session")
-def library() -> Library:
-    return Library()
+def store() -> RecordingStore:
+    return RecordingStore()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""When a record that a client hands out is right."""
+"""When a record that a client yields is right."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agreement import agrees, essential
-from harness.library import Library
-from harness.records import ndjson_lines, parse_json
+from ollama_harness.oracle.record_comparison import agrees, essential
+from ollama_harness.recordings.records import ndjson_lines, parse_json
+from ollama_harness.recordings.store import RecordingStore
 
-LIBRARY = Library()
+LIBRARY = RecordingStore()
 CALL = {"id": "call_1", "function": {"index": 0, "name": "get_weather", "arguments": {"city": "Paris", "n": 1}}}
 CHAT = {
     "model": "m",
@@ -120,10 +120,10 @@ def test_no_text_can_change_unnoticed(name: str, data: st.DataObject) -> None:
     """A property over the recordings: change one character of what is essential, and it is wrong."""
     records = [parse_json(line) for line in ndjson_lines(LIBRARY.get(f"0.32.15/{name}").body)]
     record = data.draw(st.sampled_from(records))
-    handed = copy.deepcopy(record)
-    holder = handed.get("message", handed)
-    field = "content" if "message" in handed else "response" if "response" in handed else "status"
+    yielded = copy.deepcopy(record)
+    holder = yielded.get("message", yielded)
+    field = "content" if "message" in yielded else "response" if "response" in yielded else "status"
     holder[field] += data.draw(st.characters(codec="utf-8"))
     assert agrees(record, record) is None
-    assert agrees(handed, record) is not None
+    assert agrees(yielded, record) is not None
     assert agrees(essential(record), record) is None

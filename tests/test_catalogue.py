@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import BadFault, UnknownName
-from harness.faults import FAULTS, after_record, close_at, jitter
-from harness.faults.notation import parse_fault
-from harness.report.catalogue import catalogue
-from harness.scenarios import SCENARIOS
+from ollama_harness.errors import BadFault, UnknownName
+from ollama_harness.faults import FAULTS, after_record, close_at, jitter
+from ollama_harness.faults.notation import parse_fault
+from ollama_harness.matrix.scenarios import SCENARIOS
+from pages.faults_page import catalogue
 
 ROOT = Path(__file__).parent.parent
 
 
 def test_the_page_is_current() -> None:
-    message = "write it anew: python -m harness.report.catalogue docs/faults.md"
+    message = "write it anew: python -m pages.faults_page docs/faults.md"
     assert (ROOT / "docs" / "faults.md").read_text("utf-8") == catalogue(), message
 
 

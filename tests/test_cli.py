@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import commands, main
-from harness.library import fixtures
-from harness.results import Results
+from ollama_harness.cli import commands, main
+from ollama_harness.matrix.results import Results
+from ollama_harness.recordings.store import fixtures
 
 
 def harness(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "harness", *arguments],
+        [sys.executable, "-m", "ollama_harness", *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **environment},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "harness"), **environment},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -146,7 +146,7 @@ def test_show_puts_what_was_sent_beside_what_was_handed_out(tmp_path: Path) -> N
     assert "HTTP/1.1 200 OK\\r\\n" in done.stdout
     assert "[close by the server]" in done.stdout
     assert "[raised httpx.RemoteProtocolError]" in done.stdout
-    assert "lenient: " in done.stdout
+    assert "undocumented: " in done.stdout
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in commands.commands)])
@@ -159,9 +159,9 @@ def test_every_help_has_an_example(command: list[str]) -> None:
 def _start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {}
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "harness", *arguments],
+        [sys.executable, "-u", "-m", "ollama_harness", *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "harness")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,11 +9,12 @@ import pytest
 from builders import line, recording
 from click.testing import CliRunner, Result
 
-from harness import FakeOllama, Library, recording_files
-from harness.cli import commands, main
-from harness.recorder import session
+from ollama_harness import FakeOllama, RecordingStore
+from ollama_harness.cli import commands, main
+from ollama_harness.recorder import session
+from ollama_harness.recordings import files
 
-NEWEST = Library().newest
+NEWEST = RecordingStore().newest
 MODEL = ("--model", "smollm2:135m")
 
 
@@ -30,7 +31,7 @@ def url() -> Iterator[str]:
 def test_record_says_how_many_which_version_and_where_and_check_finds_them_good(url: str, tmp_path: Path) -> None:
     done = invoke("record", "--host", url, "--out", tmp_path, *MODEL, "--only", "chat-*", "--only", "!chat-unload")
     assert done.exit_code == 0, done.output
-    made = Library(tmp_path).ids
+    made = RecordingStore(tmp_path).ids
     assert done.stdout == f"{len(made)} exchanges with Ollama {NEWEST} recorded in {tmp_path / NEWEST}\n"
     assert all(id_.startswith(f"{NEWEST}/chat-") for id_ in made)
     checked = invoke("check", tmp_path)
@@ -39,7 +40,7 @@ def test_record_says_how_many_which_version_and_where_and_check_finds_them_good(
 
 def test_a_second_take_lies_beside_the_first(url: str, tmp_path: Path) -> None:
     done = invoke("record", "--host", url, "--out", tmp_path, "--only", "version", "--take", "again")
-    assert (done.exit_code, Library(tmp_path).ids) == (0, (f"again/{NEWEST}/version",))
+    assert (done.exit_code, RecordingStore(tmp_path).ids) == (0, (f"again/{NEWEST}/version",))
 
 
 def test_own_probes_are_asked_instead_and_failures_are_named(url: str, tmp_path: Path) -> None:
@@ -93,13 +94,13 @@ def test_an_interrupt_says_where_the_finished_ones_are(
     done = invoke("record", "--host", url, "--out", tmp_path, *MODEL, "--only", "chat-*")
     assert done.exit_code == 3
     assert f"interrupted; what was recorded before is in {tmp_path / NEWEST}, each whole" in done.stderr
-    assert len(Library(tmp_path).ids) == 1
+    assert len(RecordingStore(tmp_path).ids) == 1
     assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_check_refuses_what_looks_like_a_secret_and_does_not_repeat_it(tmp_path: Path) -> None:
     one = recording(line({"a": 1}), line({"token": "s3cret"}), request_json={"api_key": "s3cret"})
-    recording_files.save(one, tmp_path)
+    files.save(one, tmp_path)
     done = invoke("check", tmp_path)
     assert (done.exit_code, done.stdout) == (2, "0 recordings are good, 2 defects found\n")
     meta = tmp_path / "generate-small.meta.json"

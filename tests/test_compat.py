@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.compat import RULES
-from harness.compat.examples import EXAMPLES
+from ollama_harness.gate.rules import RULES
+from ollama_harness.gate.rules.examples import EXAMPLES
 
 
 def test_every_rule_has_an_example_and_every_example_a_rule() -> None:

@@ -33,9 +33,9 @@ def copy(tmp_path: Path) -> Path:
 
 def harness(copy: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "harness", *arguments],
+        [sys.executable, "-m", "ollama_harness", *arguments],
         cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy)},
+        env={**os.environ, "PYTHONPATH": str(copy / "harness")},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -61,22 +61,22 @@ def test_each_example_is_short() -> None:
 
 
 def test_a_client_is_one_module(copy: Path) -> None:
-    add(copy, "harness/clients/http_client.py")
+    add(copy, "harness/ollama_harness/clients/http_client.py")
     assert "http-client" in harness(copy, "run", "--client", "http-client", "--scenario", "stream")
 
 
 def test_a_fault_is_one_function(copy: Path) -> None:
-    add(copy, "harness/faults/content.py")
+    add(copy, "harness/ollama_harness/faults/content.py")
     assert "reverse_records()" in harness(copy, "list", "faults")
 
 
 def test_a_scenario_is_one_literal(copy: Path) -> None:
-    add(copy, "harness/scenarios/timing.py", before="]")
+    add(copy, "harness/ollama_harness/matrix/scenarios/timing.py", before="]")
     assert "slow-and-silent" in harness(copy, "run", "--client", "requests", "--scenario", "slow-and-silent")
 
 
 def test_an_environment_is_one_literal(copy: Path) -> None:
-    add(copy, "harness/environments/exclusions.py", before="]")
+    add(copy, "harness/ollama_harness/network/environments/no_proxy.py", before="]")
     grid = harness(copy, "run", "--client", "requests", "--scenario", "no-proxy-twice")
     assert re.search("no-proxy-twice +DPP", grid)
 

@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.cli import main
-from harness.doctor import machine
-from harness.doctor.asking import Kind, ask
-from harness.doctor.demonstration import demonstrate
-from harness.doctor.diagnosis import Diagnosis, diagnose
-from harness.environments import ENVIRONMENTS, Environment, environment
-from harness.errors import HarnessError
-from harness.listener import has_ipv6
-from harness.proxy import MODES, FakeProxy
-from harness.report.doctor import render, to_json
-from harness.report.doctor_page import page
-from harness.routing.predicted import CLIENTS
-from harness.routing.settings import Registry, Settings, System
-from harness.server import FakeOllama
+from ollama_harness.cli import main
+from ollama_harness.cli.reports.diagnosis import render, to_json
+from ollama_harness.doctor import machine
+from ollama_harness.doctor.demonstration import demonstrate
+from ollama_harness.doctor.diagnosis import Diagnosis, diagnose
+from ollama_harness.doctor.server_check import ServerKind, ask
+from ollama_harness.errors import HarnessError
+from ollama_harness.network.environments import ENVIRONMENTS, Environment, environment
+from ollama_harness.network.prediction import CLIENTS
+from ollama_harness.network.settings import Registry, Settings, System
+from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.listener import has_ipv6
+from ollama_harness.server.proxy import MODES, FakeProxy
+from pages.doctor_page import page
 
 VERSIONS = dict.fromkeys(CLIENTS, "1")
 
@@ -63,7 +63,7 @@ def test_where_all_is_well_all_clients_reach_it(ollama: FakeOllama) -> None:
     diagnosis = examine(ollama.url)
     assert diagnosis.exit_code == 0
     assert codes(diagnosis) == {"answers"}
-    assert diagnosis.mends == ()
+    assert diagnosis.fixes == ()
     assert diagnosis.answers[0].says == "0.32.15"
 
 
@@ -85,8 +85,8 @@ def test_an_ollama_host_that_python_cannot_read_is_found_and_mended(ollama: Fake
         diagnosis = examine(ollama.url, OLLAMA_HOST=host)
         assert "bad-ollama-host" in codes(diagnosis)
         assert diagnosis.exit_code == 1
-        assert diagnosis.mends[0].lines["sh"] == f"export OLLAMA_HOST=127.0.0.1:{ollama.port}"
-        assert set(diagnosis.mends[0].helps) == set(CLIENTS)
+        assert diagnosis.fixes[0].lines["sh"] == f"export OLLAMA_HOST=127.0.0.1:{ollama.port}"
+        assert set(diagnosis.fixes[0].helps) == set(CLIENTS)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_server_that_is_not_running() -> None:
 
 def test_a_server_that_listens_elsewhere_on_this_machine(ollama: FakeOllama) -> None:
     diagnosis = examine(f"http://[::1]:{ollama.port}")
-    if diagnosis.answers[0].kind is Kind.UNREACHABLE:
+    if diagnosis.answers[0].kind is ServerKind.UNREACHABLE:
         pytest.skip("this machine has no ::1")
     assert codes(diagnosis) == {"bound-elsewhere"}
     assert f"127.0.0.1:{ollama.port}" in diagnosis.findings[0].text
@@ -133,7 +133,7 @@ def test_what_answers_in_the_servers_place(mode: str, code: str) -> None:
 
 
 def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.doctor.asking.PATIENCE_S", 0.05)
+    monkeypatch.setattr("ollama_harness.doctor.server_check.PATIENCE_S", 0.05)
     with FakeProxy(does=MODES["hang"]) as other:
         diagnosis = examine(other.url)
     assert codes(diagnosis) == {"silent"}
@@ -195,7 +195,7 @@ def test_a_proxy_script_is_named_and_said_to_be_unread() -> None:
 
 def test_another_program_on_the_first_address() -> None:
     diagnosis = demonstrate(environment("other-program-on-ipv6"))
-    if len(diagnosis.answers) < 2 or diagnosis.answers[0].kind is not Kind.OTHER:
+    if len(diagnosis.answers) < 2 or diagnosis.answers[0].kind is not ServerKind.OTHER:
         pytest.skip("this machine has no ::1")
     assert codes(diagnosis) == {"other-program"}
 
@@ -204,18 +204,18 @@ def test_another_program_on_the_first_address() -> None:
 def test_what_is_offered_first_gets_every_client_there(name: str) -> None:
     diagnosis = demonstrate(environment(name))
     assert diagnosis.exit_code == 1 or name == "no-proxy-network"
-    assert set(diagnosis.mends[0].helps) == {one.client for one in diagnosis.prognoses}
+    assert set(diagnosis.fixes[0].helps) == {one.client for one in diagnosis.prognoses}
 
 
 def test_a_line_that_is_offered_keeps_what_was_excluded_before(ollama: FakeOllama, proxy: FakeProxy) -> None:
     diagnosis = examine(ollama.url, HTTP_PROXY=proxy.url, NO_PROXY="intranet.example, 10.0.0.0/8")
-    line = next(one.lines["sh"] for one in diagnosis.mends if "exclude" in one.title)
+    line = next(one.lines["sh"] for one in diagnosis.fixes if "exclude" in one.title)
     assert line.startswith("export NO_PROXY=intranet.example,10.0.0.0/8,localhost,127.0.0.1,::1 no_proxy=")
 
 
 def test_a_line_can_be_typed_whatever_was_excluded_before(ollama: FakeOllama, proxy: FakeProxy) -> None:
     diagnosis = examine(ollama.url, HTTP_PROXY=proxy.url, NO_PROXY="<local>;127.*,[::1],o'brien.example,a b")
-    lines = next(one.lines for one in diagnosis.mends if "exclude" in one.title)
+    lines = next(one.lines for one in diagnosis.fixes if "exclude" in one.title)
     assert shlex.split(lines["sh"])[1] == "NO_PROXY=a b,localhost,127.0.0.1,::1"
     assert lines["cmd"] == 'set "NO_PROXY=a b,localhost,127.0.0.1,::1"'
     assert lines["PowerShell"] == "$env:NO_PROXY = 'a b,localhost,127.0.0.1,::1'"
@@ -231,24 +231,24 @@ def test_a_long_line_is_printed_whole(capsys: pytest.CaptureFixture[str], ollama
 
 def test_trust_env_is_not_offered_where_the_import_fails(ollama: FakeOllama) -> None:
     diagnosis = examine(ollama.url, ALL_PROXY="socks://127.0.0.1:9")
-    (one,) = [mend for mend in diagnosis.mends if "ignore" in mend.title]
+    (one,) = [mend for mend in diagnosis.fixes if "ignore" in mend.title]
     assert "ollama" not in one.helps
     assert "httpx" in one.helps
 
 
 def test_an_entry_that_httpx_cannot_read_is_not_kept() -> None:
     diagnosis = demonstrate(environment("no-proxy-ipv6-brackets"))
-    assert set(diagnosis.mends[0].helps) == set(CLIENTS)
+    assert set(diagnosis.fixes[0].helps) == set(CLIENTS)
 
 
 def test_nothing_is_mended_where_all_arrive_or_the_proxy_is_wanted(ollama: FakeOllama) -> None:
     with FakeProxy(does=MODES["forwards"]) as forwarding:
-        assert examine(ollama.url, HTTP_PROXY=forwarding.url, through_proxy=True).mends == ()
+        assert examine(ollama.url, HTTP_PROXY=forwarding.url, through_proxy=True).fixes == ()
     settings = Settings(system=System.POSIX, variables={"HTTP_PROXY": "http://127.0.0.1:9"})
     diagnosis = diagnose(
         settings, VERSIONS, url="http://elsewhere.test", extras=frozenset(), through_proxy=False, resolve=lambda _: ()
     )
-    assert diagnosis.mends == ()
+    assert diagnosis.fixes == ()
 
 
 def test_an_environment_stays_on_this_machine() -> None:
@@ -280,14 +280,14 @@ def test_the_machines_own_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_page_is_current() -> None:
     if not has_ipv6():
         pytest.skip("this machine has no ::1")
-    message = "write it anew: python -m harness.report.doctor_page docs/doctor.md"
+    message = "write it anew: python -m pages.doctor_page docs/doctor.md"
     assert (Path(__file__).parent.parent / "docs" / "doctor.md").read_text("utf-8") == page(), message
 
 
 def test_an_ipv6_address_is_asked_in_brackets(ollama: FakeOllama) -> None:
     answer = ask(ollama.url, "127.0.0.1")
     assert answer.place == f"127.0.0.1:{ollama.port}"
-    assert answer.kind is Kind.OLLAMA
+    assert answer.kind is ServerKind.OLLAMA
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:

@@ -12,21 +12,21 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import standins
-from harness.clients import client
-from harness.environments import ENVIRONMENTS, HOSTS, Environment, environment
-from harness.errors import UnknownName
-from harness.journey import impossible
-from harness.library import Library
-from harness.matrix import Cell, cell, plan
-from harness.results import result
-from harness.routing.required import required
-from harness.routing.settings import Mac, Registry, Settings, System
-from harness.routing.way import Way
-from harness.runner import CellRun, Runner
-from harness.verdict import Raised, Verdict
-from harness.windows_registry import changed, may_touch
-from harness.worker_process import Handed, WorkerProcess
+from ollama_harness.clients import client
+from ollama_harness.clients.worker_process import ClientReport, WorkerProcess
+from ollama_harness.errors import UnknownName
+from ollama_harness.matrix.cells import Cell, cell, plan
+from ollama_harness.matrix.results import result
+from ollama_harness.matrix.routed_exchange import impossible
+from ollama_harness.matrix.runner import CellRun, Runner
+from ollama_harness.network import simulation
+from ollama_harness.network.environments import ENVIRONMENTS, HOSTS, Environment, environment
+from ollama_harness.network.required import required
+from ollama_harness.network.route import Route
+from ollama_harness.network.settings import Mac, Registry, Settings, System
+from ollama_harness.network.windows_registry import changed, may_touch
+from ollama_harness.oracle.verdict import Raised, Verdict
+from ollama_harness.recordings.store import RecordingStore
 
 EXCLUDES_ALL = "localhost,127.0.0.1,::1"
 
@@ -40,8 +40,8 @@ def posix(**variables: str) -> Settings:
     return Settings(system=System.POSIX, variables=variables)
 
 
-def way(settings: Settings, host: str) -> Way | None:
-    return required(settings, f"http://{host}:11434/").way
+def route(settings: Settings, host: str) -> Route | None:
+    return required(settings, f"http://{host}:11434/").route
 
 
 def test_the_table_is_as_large_as_it_says_and_tells_the_story_in_few() -> None:
@@ -73,7 +73,7 @@ def test_every_place_in_its_texts_is_filled(one: Environment) -> None:
 def test_an_entry_that_is_the_host_excludes_it_wherever_it_stands(entries: list[str]) -> None:
     settings = posix(HTTP_PROXY="http://127.0.0.1:7890", NO_PROXY=", ".join(entries))
     for host, entry in (("localhost", "localhost"), ("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")):
-        assert way(settings, host) is (Way.DIRECT if entry in entries else None)
+        assert route(settings, host) is (Route.DIRECT if entry in entries else None)
 
 
 @given(st.text(max_size=30), st.text(max_size=30), st.sampled_from(HOSTS), st.sampled_from(System))
@@ -86,7 +86,7 @@ def test_whatever_is_set_the_way_to_this_machine_is_direct_or_nobodys(
         registry=Registry(enable=1, server=proxy, override=excluded),
         mac=Mac(http=proxy, exceptions=(excluded,)),
     )
-    assert way(settings, host) in (Way.DIRECT, None)
+    assert route(settings, host) in (Route.DIRECT, None)
 
 
 @pytest.mark.parametrize(
@@ -113,102 +113,102 @@ def test_whatever_is_set_the_way_to_this_machine_is_direct_or_nobodys(
     ],
 )
 def test_what_the_settings_ask_of_each_form_of_url(settings: Settings, ways: str) -> None:
-    letters = {Way.DIRECT: "D", None: "."}
-    assert "".join(letters.get(way(settings, host), "?") for host in HOSTS) == ways
+    letters = {Route.DIRECT: "D", None: "."}
+    assert "".join(letters.get(route(settings, host), "?") for host in HOSTS) == ways
 
 
 def test_a_host_elsewhere_must_go_through_the_proxy_unless_it_is_excluded() -> None:
-    assert way(posix(HTTP_PROXY="http://p:1"), "ollama.test") is Way.PROXIED
-    assert way(posix(HTTP_PROXY="http://p:1", NO_PROXY=".test"), "ollama.test") is Way.DIRECT
-    assert way(windows("*.example"), "ollama.test") is Way.PROXIED
+    assert route(posix(HTTP_PROXY="http://p:1"), "ollama.test") is Route.PROXIED
+    assert route(posix(HTTP_PROXY="http://p:1", NO_PROXY=".test"), "ollama.test") is Route.DIRECT
+    assert route(windows("*.example"), "ollama.test") is Route.PROXIED
 
 
-def test_every_form_of_url_is_a_cell_of_its_own(library: Library) -> None:
-    ids = {one.id for one in plan(library, client_names=["httpx"], scenario_names=["issue-9549"])}
-    assert {f"httpx/issue-9549/{library.newest}/generate-cold@{host}" for host in HOSTS} <= ids
-    assert cell(library, "httpx/issue-9549@[::1]").host == "[::1]"
-    assert cell(library, "httpx/issue-9549").host == "localhost"
+def test_every_form_of_url_is_a_cell_of_its_own(store: RecordingStore) -> None:
+    ids = {one.id for one in plan(store, client_names=["httpx"], scenario_names=["issue-9549"])}
+    assert {f"httpx/issue-9549/{store.newest}/generate-cold@{host}" for host in HOSTS} <= ids
+    assert cell(store, "httpx/issue-9549@[::1]").host == "[::1]"
+    assert cell(store, "httpx/issue-9549").host == "localhost"
     with pytest.raises(UnknownName, match="host in issue-9549"):
-        cell(library, "httpx/issue-9549@127.0.0.2")
+        cell(store, "httpx/issue-9549@127.0.0.2")
 
 
-def test_only_clients_that_read_ollama_host_are_asked_what_they_make_of_it(library: Library) -> None:
-    names = {one.client.name for one in plan(library, scenario_names=["ollama-host-empty", "nothing-set"]) if one.host}
+def test_only_clients_that_read_ollama_host_are_asked_what_they_make_of_it(store: RecordingStore) -> None:
+    names = {one.client.name for one in plan(store, scenario_names=["ollama-host-empty", "nothing-set"]) if one.host}
     there = {
         one.client.name
-        for one in plan(library, scenario_names=["ollama-host-empty", "nothing-set"])
+        for one in plan(store, scenario_names=["ollama-host-empty", "nothing-set"])
         if one.scenario.name == "ollama-host-empty"
     }
     assert there == {"ollama", "ollama-async"} < names
 
 
-def run(runner: Runner, *ids: str, library: Library) -> list[CellRun]:
+def run(runner: Runner, *ids: str, store: RecordingStore) -> list[CellRun]:
     """Run cells, in this order; those of one environment share a process."""
-    cells, runs = [cell(library, one) for one in ids], dict[str, CellRun]()
+    cells, runs = [cell(store, one) for one in ids], dict[str, CellRun]()
     runner.run(cells, lambda one: runs.update({one.cell.id: one}))
     return [runs[one.id] for one in cells]
 
 
-def test_the_report_of_issue_9549_is_reproduced(runner: Runner, library: Library) -> None:
+def test_the_report_of_issue_9549_is_reproduced(runner: Runner, store: RecordingStore) -> None:
     names = ("requests", "httpx", "ollama")
     ids = [f"{name}/issue-9549@{host}" for name in names for host in ("localhost", "127.0.0.1")]
-    *direct, _, _, _, _ = runs = run(runner, *ids, library=library)
-    assert [(result(one).way, one.judgement.verdict) for one in direct] == [("direct", Verdict.PASS)] * 2
+    *direct, _, _, _, _ = runs = run(runner, *ids, store=store)
+    assert [(result(one).route, one.judgement.verdict) for one in direct] == [("direct", Verdict.PASS)] * 2
     for one in runs[2:]:
-        assert (result(one).way, one.judgement.verdict) == ("proxied", Verdict.MISROUTED)
+        assert (result(one).route, one.judgement.verdict) == ("proxied", Verdict.MISROUTED)
         assert isinstance(one.decisive.outcome.ending, Raised)
         assert "502" in one.decisive.outcome.ending.message
 
 
-def test_a_proxy_that_is_gone_is_told_by_where_the_client_tried_to_go(runner: Runner, library: Library) -> None:
-    (one,) = run(runner, "httpx/proxy-gone@localhost", library=library)
-    assert result(one).way == "proxied"
+def test_a_proxy_that_is_gone_is_told_by_where_the_client_tried_to_go(runner: Runner, store: RecordingStore) -> None:
+    (one,) = run(runner, "httpx/proxy-gone@localhost", store=store)
+    assert result(one).route == "proxied"
     assert not one.decisive.entries
 
 
 def test_a_client_that_cannot_be_made_for_what_does_not_concern_it_has_crashed(
-    runner: Runner, library: Library
+    runner: Runner, store: RecordingStore
 ) -> None:
-    (one,) = run(runner, "ollama/socks-for-https@127.0.0.1", library=library)
-    assert (result(one).way, one.judgement.verdict) == ("nowhere", Verdict.CRASH)
+    (one,) = run(runner, "ollama/socks-for-https@127.0.0.1", store=store)
+    assert (result(one).route, one.judgement.verdict) == ("nowhere", Verdict.CRASH)
 
 
-def test_a_proxy_that_forwards_hands_out_the_whole_answer(runner: Runner, library: Library) -> None:
-    (one,) = run(runner, "requests/proxy-forwards@127.0.0.1", library=library)
-    assert (result(one).way, one.judgement.verdict) == ("proxied", Verdict.PASS)
+def test_a_proxy_that_forwards_hands_out_the_whole_answer(runner: Runner, store: RecordingStore) -> None:
+    (one,) = run(runner, "requests/proxy-forwards@127.0.0.1", store=store)
+    assert (result(one).route, one.judgement.verdict) == ("proxied", Verdict.PASS)
     assert len(one.decisive.outcome.records) == len(one.decisive.reference.records) > 1
 
 
 def test_what_the_doctor_predicts_is_what_is_measured_also_when_settings_change(
-    runner: Runner, library: Library
+    runner: Runner, store: RecordingStore
 ) -> None:
     ids = [f"{name}/excluded-later@127.0.0.1" for name in ("requests", "httpx")]
-    lines = [result(one) for one in run(runner, *ids, library=library)]
-    assert [(line.way, line.predicted) for line in lines] == [("direct", "direct"), ("proxied", "proxied")]
+    lines = [result(one) for one in run(runner, *ids, store=store)]
+    assert [(line.route, line.predicted) for line in lines] == [("direct", "direct"), ("proxied", "proxied")]
 
 
 def test_settings_of_this_machine_decide_nothing(
-    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+    runner: Runner, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "NO_PROXY", "no_proxy", "OLLAMA_HOST", "REQUEST_METHOD"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    (one,) = run(runner, "ollama/nothing-set@127.0.0.1", library=library)
-    assert (result(one).way, one.judgement.verdict) == ("direct", Verdict.PASS)
+    (one,) = run(runner, "ollama/nothing-set@127.0.0.1", store=store)
+    assert (result(one).route, one.judgement.verdict) == ("direct", Verdict.PASS)
 
 
 def test_a_client_that_ends_without_having_asked_anybody_is_inconclusive(
-    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+    runner: Runner, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness.verdict import Ended
+    from ollama_harness.oracle.verdict import Finished
 
-    monkeypatch.setattr(WorkerProcess, "exchange", lambda *_, **__: Handed((), Ended()))
-    (one,) = run(runner, "requests/nothing-set", library=library)
+    monkeypatch.setattr(WorkerProcess, "exchange", lambda *_, **__: ClientReport((), Finished()))
+    (one,) = run(runner, "requests/nothing-set", store=store)
     assert one.judgement.verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_machine_without_ipv6_says_so(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.journey.has_ipv6", lambda: False)
-    one = Cell(client("requests"), cell(library, "requests/nothing-set").scenario, library.get("0.32.15/generate-cold"))
+def test_a_machine_without_ipv6_says_so(store: RecordingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ollama_harness.matrix.routed_exchange.has_ipv6", lambda: False)
+    one = Cell(client("requests"), cell(store, "requests/nothing-set").scenario, store.get("0.32.15/generate-cold"))
     assert impossible(dataclasses.replace(one, host="[::1]")) == "this machine has no ::1"
     assert impossible(dataclasses.replace(one, host="127.0.0.1")) is None
 
@@ -221,7 +221,7 @@ real_registry = pytest.mark.skipif(
 def ways(cells: list[Cell], runner: Runner) -> dict[str, tuple[str | None, str]]:
     runs: list[CellRun] = []
     runner.run(cells, runs.append)
-    return {one.cell: (one.way, one.verdict) for one in map(result, runs)}
+    return {one.cell: (one.route, one.verdict) for one in map(result, runs)}
 
 
 def read_by_the_libraries() -> dict[str, object]:
@@ -245,21 +245,21 @@ def test_the_stand_in_and_the_real_registry_say_the_same_to_the_libraries(monkey
             with changed(registry):
                 really = read_by_the_libraries()
             with monkeypatch.context() as patched:
-                patched.setitem(sys.modules, "winreg", standins.winreg(registry))
+                patched.setitem(sys.modules, "winreg", simulation.winreg(registry))
                 assert read_by_the_libraries() == really, one.name
 
 
 @real_registry
 @pytest.mark.parametrize("name", ["issue-9549", "registry-local", "registry-no-override", "registry-and-no-proxy"])
-def test_the_stand_in_and_the_real_registry_agree_cell_by_cell(name: str, library: Library) -> None:
-    cells = plan(library, client_names=["httpx", "requests", "urllib"], scenario_names=[name])
+def test_the_stand_in_and_the_real_registry_agree_cell_by_cell(name: str, store: RecordingStore) -> None:
+    cells = plan(store, client_names=["httpx", "requests", "urllib"], scenario_names=[name])
     with Runner(jobs=1) as standing_in, Runner(jobs=1, touch_registry=True) as touching:
         assert ways(cells, standing_in) == ways(cells, touching)
 
 
 @real_registry
-def test_a_registry_full_of_proxies_decides_nothing_where_it_is_not_asked_for(library: Library) -> None:
-    cells = plan(library, client_names=["requests"], scenario_names=["nothing-set"])
+def test_a_registry_full_of_proxies_decides_nothing_where_it_is_not_asked_for(store: RecordingStore) -> None:
+    cells = plan(store, client_names=["requests"], scenario_names=["nothing-set"])
     with Runner(jobs=4) as runner:
         before = ways(cells, runner)
         with changed(Registry(enable=1, server="127.0.0.1:9", override=None)):

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness.errors import ExpectationError, UnknownName
-from harness.expectations import assess, load
-from harness.results import Result
-from harness.verdict import Verdict
+from ollama_harness.errors import ExpectationError, UnknownName
+from ollama_harness.matrix.known_issues import assess, load
+from ollama_harness.matrix.results import Result
+from ollama_harness.oracle.verdict import Verdict
 
 TODAY = date(2026, 11, 22)
 ENTRY = """\
@@ -69,7 +69,7 @@ def test_the_expected_verdict_is_fine_and_so_is_a_pass_elsewhere(file: Path) -> 
     ("actual", "advice"),
     [
         (Verdict.PASS, 'known_issues.toml:1: verdict = "false-alarm" no longer holds; take next-line out of the entry'),
-        (Verdict.LENIENT, 'no longer holds; look again, it is now "lenient"'),
+        (Verdict.UNDOCUMENTED, 'no longer holds; look again, it is now "undocumented"'),
         (Verdict.CORRUPT, 'no longer holds; look again, it is now "corrupt"'),
     ],
 )
@@ -134,7 +134,7 @@ def test_an_entry_may_hold_from_a_release_of_python_on(file: Path, python: tuple
 
 
 def test_a_way_that_the_doctor_does_not_predict_is_red(file: Path) -> None:
-    one = cell("requests", Verdict.PASS, scenario="no-proxy-list", host="localhost", way="direct", predicted="direct")
+    one = cell("requests", Verdict.PASS, scenario="no-proxy-list", host="localhost", route="direct", predicted="direct")
     assert exit_code(file, one) == 0
     assert exit_code(file, dataclasses.replace(one, predicted="proxied")) == 1
 

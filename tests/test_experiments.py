@@ -7,16 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import HarnessError
-from harness.exchange import untried
-from harness.experiments import EXPERIMENTS, Experiment, Kind
-from harness.experiments.base import BUILT_ON_HTTPX, CLIENTS
-from harness.experiments.findings import Answer, Grade, Measured, Pattern, Seen, answer, effects, grade, pattern
-from harness.experiments.running import cells, measured, run
-from harness.experiments.wording import conclusion, names, not_mended
-from harness.library import Library
-from harness.report.experiments import page, settled
-from harness.routing.way import Way
+from ollama_harness.errors import HarnessError
+from ollama_harness.matrix.exchange import untried
+from ollama_harness.network.route import Route
+from ollama_harness.recordings.store import RecordingStore
+from pages.experiments import EXPERIMENTS, ClaimKind, Experiment
+from pages.experiments.conclusions import (
+    ExplanationGrade,
+    FailurePattern,
+    Measured,
+    RemedyGrade,
+    TrialResult,
+    answer,
+    effects,
+    grade,
+    pattern,
+)
+from pages.experiments.experiment import BUILT_ON_HTTPX, CLIENTS
+from pages.experiments.trials import cells, measured, run
+from pages.experiments.wording import conclusion, names, not_mended
+from pages.issue_9549_page import page, settled
 
 EXPLANATIONS = {
     "streaming",
@@ -44,15 +54,15 @@ REMEDIES = {
 }
 
 
-def seen(one: Experiment, *failing: tuple[str, ...], status: int = 502) -> tuple[Seen, ...]:
+def seen(one: Experiment, *failing: tuple[str, ...], status: int = 502) -> tuple[TrialResult, ...]:
     """Made-up measurements: in trial n, these clients get this status, and the others the whole answer."""
     return tuple(
-        Seen(
+        TrialResult(
             trial,
             tuple(
                 Measured(
                     client=name,
-                    way=Way.PROXIED if name in hit else Way.DIRECT,
+                    route=Route.PROXIED if name in hit else Route.DIRECT,
                     status=status if name in hit else 200,
                     whole=name not in hit,
                     end=f"{status} Bad" if name in hit else "whole answer",
@@ -65,8 +75,8 @@ def seen(one: Experiment, *failing: tuple[str, ...], status: int = 502) -> tuple
 
 
 def test_every_explanation_and_every_remedy_has_an_experiment() -> None:
-    assert {one.name for one in EXPERIMENTS.values() if one.kind is Kind.EXPLANATION} == EXPLANATIONS
-    assert {one.name for one in EXPERIMENTS.values() if one.kind is Kind.REMEDY} == REMEDIES
+    assert {one.name for one in EXPERIMENTS.values() if one.kind is ClaimKind.EXPLANATION} == EXPLANATIONS
+    assert {one.name for one in EXPERIMENTS.values() if one.kind is ClaimKind.REMEDY} == REMEDIES
     assert {one.name for one in EXPERIMENTS.values() if one.source is None} == {"buffering", "request-heads"}
 
 
@@ -80,16 +90,16 @@ def test_an_experiment_varies_one_thing(one: Experiment) -> None:
 
 
 @pytest.mark.parametrize("one", EXPERIMENTS.values(), ids=lambda one: one.name)
-def test_the_cells_of_an_experiment_can_be_played(one: Experiment, library: Library) -> None:
+def test_the_cells_of_an_experiment_can_be_played(one: Experiment, store: RecordingStore) -> None:
     for trial in one.trials:
-        planned = cells(trial.conditions, library, name="x")
+        planned = cells(trial.conditions, store, name="x")
         assert len(planned) == len(trial.conditions.clients) * trial.conditions.times
         assert planned[0].scripts()
 
 
-def test_streaming_and_not_streaming_differ_in_that_alone(library: Library) -> None:
+def test_streaming_and_not_streaming_differ_in_that_alone(store: RecordingStore) -> None:
     trial, other, *_ = EXPERIMENTS["streaming"].trials
-    streamed, plain = (library.get(one.conditions.recording).request for one in (trial, other))
+    streamed, plain = (store.get(one.conditions.recording).request for one in (trial, other))
     assert plain.json == {**streamed.json, "stream": False}
 
 
@@ -97,17 +107,17 @@ def test_who_got_a_502_makes_the_pattern() -> None:
     one = EXPERIMENTS["streaming"]
     found = seen(one, BUILT_ON_HTTPX, CLIENTS, (), ("requests",))
     assert [pattern(each) for each in found] == [
-        Pattern.REPORTED,
-        Pattern.EVERYBODY,
-        Pattern.NOBODY,
-        Pattern.OTHER,
+        FailurePattern.REPORTED,
+        FailurePattern.EVERYBODY,
+        FailurePattern.NOBODY,
+        FailurePattern.OTHER,
     ]
 
 
 def test_what_is_there_with_it_and_without_it_is_no_cause() -> None:
     one = EXPERIMENTS["streaming"]
     found = seen(one, BUILT_ON_HTTPX, BUILT_ON_HTTPX, (), ())
-    assert answer(found) is Answer.NO
+    assert answer(found) is ExplanationGrade.NO
     assert "comes without it too (Windows system proxy, not streamed)" in conclusion(one, found)
     assert "stays away with it (no proxy, streamed)" in conclusion(one, found)
 
@@ -115,34 +125,34 @@ def test_what_is_there_with_it_and_without_it_is_no_cause() -> None:
 def test_what_is_there_with_it_only_is_the_cause() -> None:
     one = EXPERIMENTS["streaming"]
     found = seen(one, BUILT_ON_HTTPX, (), BUILT_ON_HTTPX, ())
-    assert answer(found) is Answer.MAKES_IT
+    assert answer(found) is ExplanationGrade.MAKES_IT
     assert "in every trial with it; without it, nobody" in conclusion(one, found)
 
 
 def test_what_makes_the_others_go_another_way_is_the_cause_of_the_difference() -> None:
     one = EXPERIMENTS["proxy-override"]
-    assert answer(seen(one, BUILT_ON_HTTPX, CLIENTS)) is Answer.MAKES_THE_DIFFERENCE
-    assert answer(seen(one, BUILT_ON_HTTPX, BUILT_ON_HTTPX)) is Answer.NO
+    assert answer(seen(one, BUILT_ON_HTTPX, CLIENTS)) is ExplanationGrade.MAKES_THE_DIFFERENCE
+    assert answer(seen(one, BUILT_ON_HTTPX, BUILT_ON_HTTPX)) is ExplanationGrade.NO
 
 
 def test_a_502_that_requests_gets_too_is_another_one() -> None:
     one = EXPERIMENTS["middleware"]
     found = seen(one, CLIENTS, BUILT_ON_HTTPX, CLIENTS, ())
-    assert answer(found) is Answer.ANOTHER
+    assert answer(found) is ExplanationGrade.ANOTHER
     assert "a 502 for httpx, ollama, requests, urllib" in conclusion(one, found)
 
 
 def test_a_remedy_that_gets_all_through_mends() -> None:
     one = EXPERIMENTS["retrying"]
     found = seen(one, BUILT_ON_HTTPX, (), CLIENTS, ())
-    assert grade(found) is Grade.ALL
+    assert grade(found) is RemedyGrade.ALL
     assert not_mended(found) == ""
 
 
 def test_a_remedy_that_changes_nothing_does_not_mend() -> None:
     one = EXPERIMENTS["retrying"]
     found = seen(one, BUILT_ON_HTTPX, BUILT_ON_HTTPX, CLIENTS, CLIENTS)
-    assert grade(found) is Grade.NONE
+    assert grade(found) is RemedyGrade.NONE
     assert not_mended(found).startswith("Windows system proxy: httpx, ollama: 502 Bad; HTTP_PROXY variable: ")
 
 
@@ -150,14 +160,14 @@ def test_another_error_in_place_of_the_502_is_no_mend() -> None:
     one = EXPERIMENTS["retrying"]
     gone = seen(one, (), BUILT_ON_HTTPX, (), (), status=0)[1]
     found = (seen(one, BUILT_ON_HTTPX, (), (), ())[0], gone)
-    assert [each.grade for each in effects(found)] == [Grade.NONE]
+    assert [each.grade for each in effects(found)] == [RemedyGrade.NONE]
 
 
 def test_requests_in_the_place_of_httpx_helps_only_where_requests_gets_through() -> None:
     one = EXPERIMENTS["requests-instead"]
     found = seen(one, BUILT_ON_HTTPX, (), BUILT_ON_HTTPX, ("requests",))
-    assert [each.grade for each in effects(found)] == [Grade.ALL, Grade.NONE]
-    assert grade(found) is Grade.SOME
+    assert [each.grade for each in effects(found)] == [RemedyGrade.ALL, RemedyGrade.NONE]
+    assert grade(found) is RemedyGrade.SOME
     assert not_mended(found) == "HTTP_PROXY variable: requests: 502 Bad"
 
 
@@ -166,15 +176,15 @@ def test_what_fails_otherwise_than_with_a_502_is_shown_and_does_not_count() -> N
     fine = seen(one, BUILT_ON_HTTPX, (), CLIENTS, (), (), ())
     socks = seen(one, (), (), (), (), BUILT_ON_HTTPX, BUILT_ON_HTTPX, status=0)
     found = (*fine[:4], *socks[4:])
-    assert grade(found) is Grade.ALL
+    assert grade(found) is RemedyGrade.ALL
     assert not_mended(found) == "ALL_PROXY=socks://…: httpx, ollama: 0 Bad"
 
 
 def test_the_last_of_several_tries_counts() -> None:
     one = EXPERIMENTS["retrying"]
     before, after = seen(one, BUILT_ON_HTTPX, (), (), ())[:2]
-    assert grade((before, replace(after, measured=(*before.measured, *after.measured)))) is Grade.ALL
-    assert grade((before, replace(after, measured=(*after.measured, *before.measured)))) is Grade.NONE
+    assert grade((before, replace(after, measured=(*before.measured, *after.measured)))) is RemedyGrade.ALL
+    assert grade((before, replace(after, measured=(*after.measured, *before.measured)))) is RemedyGrade.NONE
 
 
 def test_both_halves_of_a_library_are_named_once() -> None:
@@ -192,8 +202,8 @@ def test_a_page_that_says_something_else_is_red(tmp_path: Path, capsys: pytest.C
     assert "write it anew: make it" in capsys.readouterr().err
 
 
-def test_a_measurement_that_failed_concludes_nothing(library: Library) -> None:
-    cell = cells(EXPERIMENTS["streaming"].trials[0].conditions, library, name="x")[0]
+def test_a_measurement_that_failed_concludes_nothing(store: RecordingStore) -> None:
+    cell = cells(EXPERIMENTS["streaming"].trials[0].conditions, store, name="x")[0]
     with pytest.raises(HarnessError, match="could not be measured here: it is not there"):
         measured(cell, untried(cell, cell.plain(), "it is not there"))
 
@@ -204,9 +214,9 @@ def test_the_proxy_makes_the_502_when_it_is_really_run() -> None:
         replace(trial, conditions=replace(trial.conditions, clients=("httpx", "requests"))) for trial in one.trials
     )
     found = run([replace(one, trials=few)], jobs=2)[one.name]
-    assert answer(found) is Answer.MAKES_IT
-    asked = {each.client: (each.way, each.status, each.asked) for each in found[0].measured}
+    assert answer(found) is ExplanationGrade.MAKES_IT
+    asked = {each.client: (each.route, each.status, each.asked) for each in found[0].measured}
     assert asked == {
-        "httpx": (Way.PROXIED, 502, "POST http://127.0.0.1:PORT/api/generate HTTP/1.1"),
-        "requests": (Way.DIRECT, 200, "POST /api/generate HTTP/1.1"),
+        "httpx": (Route.PROXIED, 502, "POST http://127.0.0.1:PORT/api/generate HTTP/1.1"),
+        "requests": (Route.DIRECT, 200, "POST /api/generate HTTP/1.1"),
     }

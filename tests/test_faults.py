@@ -13,14 +13,14 @@ from builders import DATE, DONE, HELLO, JSON, SSE, WORLD, cuts, line, plain, rec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import faults
-from harness.errors import FaultDoesNotApply
-from harness.faults import (
-    ANSWERS,
+from ollama_harness import faults
+from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.faults import (
     FAULTS,
+    INTERMEDIARIES,
     PLACES,
     Fault,
-    Kind,
+    FaultKind,
     Place,
     add_trailers,
     after_chunk_data,
@@ -76,18 +76,18 @@ from harness.faults import (
     swap_records,
     throttle,
 )
-from harness.faults.editing import record_span
-from harness.library import Library
-from harness.parts import Chunk, LastChunk
-from harness.recording import Ended
-from harness.reference import Cause, End, EndKind, Layer, reference
-from harness.script import HowItEnds, Script
+from ollama_harness.faults.editing import record_span
+from ollama_harness.oracle.reference import Cause, ExpectedEnd, ExpectedEndKind, Layer, reference
+from ollama_harness.recordings.recording import RecordedEnd
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.message_parts import Chunk, LastChunk
+from ollama_harness.script.script import ConnectionEnd, Script
 
-LIBRARY = Library()
-KINDS: list[Kind[Any]] = [*FAULTS.values(), *PLACES.values()]
+LIBRARY = RecordingStore()
+KINDS: list[FaultKind[Any]] = [*FAULTS.values(), *PLACES.values()]
 NAMES = sorted(FAULTS)
-COMPLETE = End(EndKind.COMPLETE, Cause.WHOLE)
-TRUNCATED = End(EndKind.TRUNCATED, Cause.FIN)
+COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)
+TRUNCATED = ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.FIN)
 
 CHAT = Script.from_recording(LIBRARY.get(f"{LIBRARY.newest}/chat-stream"))
 GENERATE = Script.from_recording(LIBRARY.get(f"{LIBRARY.newest}/generate-stream"))
@@ -107,7 +107,7 @@ def wire(script: Script) -> bytes:
 
 
 def times(script: Script) -> list[float]:
-    return [send.at_s for send in script.sends] + [script.ending.at_s]
+    return [send.at_s for send in script.segments] + [script.ending.at_s]
 
 
 def count(script: Script) -> int:
@@ -118,7 +118,7 @@ def all_records(script: Script) -> tuple[Any, ...]:
     return reference(script).records
 
 
-def both(end: End, *, whole: bool) -> dict[Layer, End]:
+def both(end: ExpectedEnd, *, whole: bool) -> dict[Layer, ExpectedEnd]:
     """The end at both layers; if all records have come, Ollama's has nothing to miss, and either is right."""
     return {Layer.HTTP: end, Layer.OLLAMA: replace(end, either=whole)}
 
@@ -132,26 +132,26 @@ def real_scripts() -> list[Script]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_each_fault_and_place_says_what_it_is(kind: Kind[Any]) -> None:
+def test_each_fault_and_place_says_what_it_is(kind: FaultKind[Any]) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z0-9]+)*", kind.name)
     assert re.fullmatch(r"[A-Z].*\.", kind.summary)
     assert getattr(faults, kind.name) is kind.make
-    assert kind.group in ("connection", "head", "demands", "content", "framing", "timing", "places")
+    assert kind.group in ("disconnects", "head", "picky", "content", "framing", "timing", "places")
 
 
 @pytest.mark.parametrize("kind", PLACES.values(), ids=lambda kind: kind.name)
-def test_each_place_splits_a_script_and_changes_no_byte(kind: Kind[Place]) -> None:
+def test_each_place_splits_a_script_and_changes_no_byte(kind: FaultKind[Place]) -> None:
     script = Script.from_recording(LIBRARY.get(f"{LIBRARY.newest}/{kind.plays or 'chat-stream'}"))
     split, index = kind.make(*kind.example).split(script)
     assert wire(split) == wire(script)
-    assert 0 <= index <= len(split.sends)
+    assert 0 <= index <= len(split.segments)
     assert times(split) == sorted(times(split))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("name", NAMES)
 def test_each_example_strikes_a_plain_stream_and_leaves_the_original_alone(name: str, script: Script) -> None:
-    before = replace(script, sends=tuple(replace(send) for send in script.sends))
+    before = replace(script, segments=tuple(replace(send) for send in script.segments))
     fault = example(name)
     struck = fault(script)
     assert struck != script
@@ -166,14 +166,14 @@ KEEP_EVERY_BYTE = {kind.name for kind in FAULTS.values() if kind.group == "timin
 def test_each_fault_changes_what_is_sent_or_when_or_how_it_ends(name: str) -> None:
     struck = example(name)(CHAT)
     before, after = CHAT.render(date=DATE), struck.render(date=DATE)
-    assert (before.segments, before.ending, CHAT.awaits_request, CHAT.demands) != (
+    assert (before.segments, before.ending, CHAT.awaits_request, CHAT.conditions) != (
         after.segments,
         after.ending,
         struck.awaits_request,
-        struck.demands,
+        struck.conditions,
     )
     kept = ("close_after_answer", "reset_after_answer", *KEEP_EVERY_BYTE)
-    assert before.wire != after.wire or name in kept or struck.demands
+    assert before.wire != after.wire or name in kept or struck.conditions
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -190,11 +190,11 @@ SINGLE = plain(line(DONE))
 SINGLE_WITHOUT_LF = plain(line(DONE).rstrip())
 EMPTY = plain(b"")
 EVENTS = Script.from_recording(recording(b"data: {}\n\n", media_type=SSE))
-CUT_SHORT = stream(HELLO, WORLD, ended=Ended.EOF)
-HALF = Script.from_recording(recording(line(HELLO), b'{"resp', ended=Ended.EOF))
+CUT_SHORT = stream(HELLO, WORLD, ended=RecordedEnd.EOF)
+HALF = Script.from_recording(recording(line(HELLO), b'{"resp', ended=RecordedEnd.EOF))
 AT_ONCE = CHAT.at_speed(0)
-HEADLESS = replace(CHAT, sends=CHAT.sends[1:])
-NOTHING = replace(CHAT, sends=())
+HEADLESS = replace(CHAT, segments=CHAT.segments[1:])
+NOTHING = replace(CHAT, segments=())
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ NOTHING = replace(CHAT, sends=())
         (delay_first_byte(1), NOTHING, "sends nothing"),
         (slow_records(-0.1), CHAT, "cannot pass"),
         (slow_records(0), AT_ONCE, "changes nothing"),
-        (slow_records(1), replace(CHAT, sends=CHAT.sends[:1]), "at once"),
+        (slow_records(1), replace(CHAT, segments=CHAT.segments[:1]), "at once"),
         (slow_records(0.1), slow_records(0.1)(CHAT), "changes nothing"),
         (drop_terminal_record(), SINGLE, "no stream with a terminal record"),
         (drop_terminal_record(), CUT_SHORT, "no stream with a terminal record"),
@@ -360,12 +360,15 @@ def test_faults_are_applied_in_order() -> None:
     both = apply(CHAT, [close_at(after_record(3)), delay_first_byte(0.5)])
     assert both == delay_first_byte(0.5)(close_at(after_record(3))(CHAT))
     assert reference(both) == reference(close_at(after_record(3))(CHAT))
-    assert times(both)[0] == CHAT.sends[0].at_s + 0.5
+    assert times(both)[0] == CHAT.segments[0].at_s + 0.5
 
 
 def test_a_cut_after_an_error_line_leaves_both() -> None:
     both = apply(CHAT, [error_line_after_record(3, "boom"), close_at(after_record(4))])
-    assert reference(both).ends == {Layer.HTTP: TRUNCATED, Layer.OLLAMA: End(EndKind.ERROR, Cause.IN_BAND, "boom")}
+    assert reference(both).ends == {
+        Layer.HTTP: TRUNCATED,
+        Layer.OLLAMA: ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, "boom"),
+    }
 
 
 def test_a_fault_that_the_one_before_took_the_place_from_says_so() -> None:
@@ -383,7 +386,7 @@ def test_cut_after_each_record_leaves_exactly_that_many(script: Script) -> None:
         got = reference(struck)
         assert got.records == all_records(script)[:n]
         assert got.ends == both(TRUNCATED, whole=n == count(script))
-        assert struck.ending.how is HowItEnds.CLOSE
+        assert struck.ending.how is ConnectionEnd.CLOSE
         assert wire(script).startswith(wire(struck)) or script in (RECHUNKED, ONE_CHUNK)
 
 
@@ -404,7 +407,7 @@ def test_reset_after_each_record_is_an_error_after_exactly_that_many(script: Scr
         struck = reset_at(after_record(n))(script)
         got = reference(struck)
         assert got.records == all_records(script)[:n]
-        assert got.ends == both(End(EndKind.ERROR, Cause.RST), whole=n == count(script))
+        assert got.ends == both(ExpectedEnd(ExpectedEndKind.ERROR, Cause.RST), whole=n == count(script))
         assert wire(struck) == wire(close_at(after_record(n))(script))
 
 
@@ -414,8 +417,8 @@ def test_stall_after_each_record_never_ends(script: Script) -> None:
         struck = stall_at(after_record(n))(script)
         got = reference(struck)
         assert got.records == all_records(script)[:n]
-        assert got.ends == both(End(EndKind.OPEN, Cause.SILENCE), whole=n == count(script))
-        assert struck.ending.how is HowItEnds.HOLD
+        assert got.ends == both(ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE), whole=n == count(script))
+        assert struck.ending.how is ConnectionEnd.HOLD
 
 
 @pytest.mark.parametrize("script", STREAMS)
@@ -427,7 +430,7 @@ def test_an_error_line_after_each_record_ends_the_stream_with_its_text(script: S
         assert got.ends[Layer.HTTP] == COMPLETE
         assert struck.ending == script.ending
         if n < count(script):
-            assert got.ends[Layer.OLLAMA] == End(EndKind.ERROR, Cause.IN_BAND, "boom")
+            assert got.ends[Layer.OLLAMA] == ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, "boom")
             assert got.due[Layer.OLLAMA] == n
 
 
@@ -439,8 +442,8 @@ def test_the_text_of_an_error_line_may_be_any(text: str) -> None:
 def test_an_error_line_is_a_chunk_of_its_own_like_ollamas() -> None:
     real = LIBRARY.get(f"{LIBRARY.newest}/fault-runner-killed-chat")
     struck = error_line_after_record(3)(CHAT)
-    assert struck.sends[-2].parts == (Chunk(real.frames[-1].data),)
-    assert struck.sends[-1].parts == (LastChunk(),)
+    assert struck.segments[-2].parts == (Chunk(real.frames[-1].data),)
+    assert struck.segments[-1].parts == (LastChunk(),)
 
 
 @pytest.mark.parametrize("script", STREAMS)
@@ -448,7 +451,10 @@ def test_without_its_terminal_record_a_stream_is_complete_for_http_only(script: 
     struck = drop_terminal_record()(script)
     got = reference(struck)
     assert got.records == all_records(script)[:-1]
-    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: End(EndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD)}
+    assert got.ends == {
+        Layer.HTTP: COMPLETE,
+        Layer.OLLAMA: ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD),
+    }
     assert struck.ending == script.ending
 
 
@@ -460,15 +466,17 @@ def test_every_kind_of_stream_has_a_terminal_record_to_drop(name: str) -> None:
     assert got.ends[Layer.OLLAMA].cause is Cause.NO_TERMINAL_RECORD
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", INTERMEDIARIES)
 def test_another_answers_with_a_whole_message_in_ollamas_place(name: str) -> None:
     struck = replace_with(name)(CHAT)
     assert struck.head is not None
     status = struck.head.status
     ends = reference(struck).ends
-    assert ends[Layer.HTTP] == (End(EndKind.ERROR, Cause.STATUS, str(status)) if status >= 300 else COMPLETE)
+    assert ends[Layer.HTTP] == (
+        ExpectedEnd(ExpectedEndKind.ERROR, Cause.STATUS, str(status)) if status >= 300 else COMPLETE
+    )
     assert struck.head.header("content-length") == str(len(struck.body))
-    assert len(struck.sends) == 1
+    assert len(struck.segments) == 1
     assert b'"model"' not in wire(struck)
 
 
@@ -487,8 +495,8 @@ def test_a_delayed_first_byte_delays_everything_by_as_much(script: Script) -> No
 @pytest.mark.parametrize("script", STREAMS)
 def test_slow_records_are_the_same_bytes_one_gap_apart(script: Script) -> None:
     struck = slow_records(0.25)(script)
-    assert times(struck) == pytest.approx([script.sends[0].at_s + 0.25 * i for i in range(len(script.sends) + 1)])
-    assert [send.parts for send in struck.sends] == [send.parts for send in script.sends]
+    assert times(struck) == pytest.approx([script.segments[0].at_s + 0.25 * i for i in range(len(script.segments) + 1)])
+    assert [send.parts for send in struck.segments] == [send.parts for send in script.segments]
     assert struck.ending.how is script.ending.how
 
 
@@ -602,13 +610,15 @@ def test_a_cut_inside_a_character_leaves_half_of_it() -> None:
     [
         (close_at, TRUNCATED),
         (half_close_at, TRUNCATED),
-        (reset_at, End(EndKind.ERROR, Cause.RST)),
-        (stall_at, End(EndKind.OPEN, Cause.SILENCE)),
+        (reset_at, ExpectedEnd(ExpectedEndKind.ERROR, Cause.RST)),
+        (stall_at, ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 @pytest.mark.parametrize("kind", PLACES.values(), ids=lambda kind: kind.name)
-def test_whatever_ends_at_a_place_shows_to_a_perfect_client(kind: Kind[Place], what: Any, end: End) -> None:
+def test_whatever_ends_at_a_place_shows_to_a_perfect_client(
+    kind: FaultKind[Place], what: Any, end: ExpectedEnd
+) -> None:
     script = Script.from_recording(LIBRARY.get(f"{LIBRARY.newest}/{kind.plays or 'chat-stream'}"))
     assert reference(what(kind.make(*kind.example))(script)).ends[Layer.HTTP] == end
 
@@ -655,35 +665,35 @@ def test_what_is_odd_but_allowed_is_the_same_to_a_perfect_client(script: Script,
 @pytest.mark.parametrize(
     ("fault", "end"),
     [
-        (set_chunk_size(3, "zz"), End(EndKind.ERROR, Cause.FRAMING)),
-        (set_chunk_size(3, "-{size:x}"), End(EndKind.ERROR, Cause.FRAMING)),
-        (set_chunk_size(3, "+{size:x}"), End(EndKind.ERROR, Cause.FRAMING)),
-        (set_chunk_size(3, "0x{size:x}"), End(EndKind.ERROR, Cause.FRAMING)),
-        (set_chunk_size(3, "0_{size:x}"), End(EndKind.ERROR, Cause.FRAMING)),
-        (set_chunk_size(3, "{size:x}", off_by=-2), End(EndKind.ERROR, Cause.FRAMING)),
-        (faults.drop_chunk_end(3), End(EndKind.ERROR, Cause.FRAMING)),
-        (drop_last_chunk(), End(EndKind.OPEN, Cause.SILENCE)),
-        (count_body(off_by=10), End(EndKind.OPEN, Cause.SILENCE)),
-        (count_body(off_by=-10), End(EndKind.ERROR, Cause.BAD_JSON)),
-        (compress(whole=False), End(EndKind.TRUNCATED, Cause.CODING)),
-        (faults.set_header("Content-Encoding", "gzip"), End(EndKind.ERROR, Cause.CODING)),
-        (faults.set_header("Content-Encoding", "br"), End(EndKind.ERROR, Cause.CODING)),
-        (faults.replace_status_line("HTTP/1.1 abc OK"), End(EndKind.ERROR, Cause.FRAMING)),
-        (replace_with_error(503), End(EndKind.ERROR, Cause.STATUS)),
-        (faults.replace_with_text("[]"), End(EndKind.ERROR, Cause.STATUS)),
-        (faults.refuse(), End(EndKind.ERROR, Cause.REFUSED)),
+        (set_chunk_size(3, "zz"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.FRAMING)),
+        (set_chunk_size(3, "-{size:x}"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.FRAMING)),
+        (set_chunk_size(3, "+{size:x}"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.FRAMING)),
+        (set_chunk_size(3, "0x{size:x}"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.FRAMING)),
+        (set_chunk_size(3, "0_{size:x}"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.FRAMING)),
+        (set_chunk_size(3, "{size:x}", off_by=-2), ExpectedEnd(ExpectedEndKind.ERROR, Cause.FRAMING)),
+        (faults.drop_chunk_end(3), ExpectedEnd(ExpectedEndKind.ERROR, Cause.FRAMING)),
+        (drop_last_chunk(), ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)),
+        (count_body(off_by=10), ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)),
+        (count_body(off_by=-10), ExpectedEnd(ExpectedEndKind.ERROR, Cause.BAD_JSON)),
+        (compress(whole=False), ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.CODING)),
+        (faults.set_header("Content-Encoding", "gzip"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.CODING)),
+        (faults.set_header("Content-Encoding", "br"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.CODING)),
+        (faults.replace_status_line("HTTP/1.1 abc OK"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.FRAMING)),
+        (replace_with_error(503), ExpectedEnd(ExpectedEndKind.ERROR, Cause.STATUS)),
+        (faults.replace_with_text("[]"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.STATUS)),
+        (faults.refuse(), ExpectedEnd(ExpectedEndKind.ERROR, Cause.REFUSED)),
         (faults.close_on_accept(), TRUNCATED),
-        (faults.never_read(), End(EndKind.OPEN, Cause.SILENCE)),
-        (end_inside_record(3), End(EndKind.ERROR, Cause.BAD_JSON)),
-        (insert_line(3, "<html>"), End(EndKind.ERROR, Cause.BAD_JSON)),
-        (separate_lines_with(b"\r"), End(EndKind.ERROR, Cause.BAD_JSON)),
-        (put_into_text(3, b"\xff"), End(EndKind.ERROR, Cause.BAD_JSON)),
-        (put_into_text(3, b"\x00"), End(EndKind.ERROR, Cause.BAD_JSON)),
-        (begin_with(b"\xef\xbb\xbf"), End(EndKind.COMPLETE, Cause.BYTE_ORDER_MARK, either=True)),
+        (faults.never_read(), ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)),
+        (end_inside_record(3), ExpectedEnd(ExpectedEndKind.ERROR, Cause.BAD_JSON)),
+        (insert_line(3, "<html>"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.BAD_JSON)),
+        (separate_lines_with(b"\r"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.BAD_JSON)),
+        (put_into_text(3, b"\xff"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.BAD_JSON)),
+        (put_into_text(3, b"\x00"), ExpectedEnd(ExpectedEndKind.ERROR, Cause.BAD_JSON)),
+        (begin_with(b"\xef\xbb\xbf"), ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.BYTE_ORDER_MARK, either=True)),
     ],
     ids=str,
 )
-def test_what_is_wrong_is_wrong_to_a_perfect_client(fault: Fault, end: End) -> None:
+def test_what_is_wrong_is_wrong_to_a_perfect_client(fault: Fault, end: ExpectedEnd) -> None:
     got = reference(fault(CHAT)).ends[Layer.HTTP]
     assert replace(got, detail="") == end
 
@@ -725,7 +735,7 @@ def test_a_silence_longer_than_the_read_timeout_is_an_end() -> None:
     struck = pause_at(after_record(3), 2.0)(CHAT.at_speed(0))
     assert reference(struck, read_timeout_s=3.0) == reference(CHAT)
     got = reference(struck, read_timeout_s=1.0)
-    assert got.ends[Layer.HTTP] == End(EndKind.OPEN, Cause.SILENCE)
+    assert got.ends[Layer.HTTP] == ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)
     assert got.records == all_records(CHAT)[:3]
 
 
@@ -733,7 +743,7 @@ def test_a_silence_longer_than_the_read_timeout_is_an_end() -> None:
 def test_faults_of_time_have_the_times_that_they_say(script: Script) -> None:
     still = script.at_speed(0)
     assert times(jitter(0.5, 1)(still)) == times(jitter(0.5, 1)(still)) != times(jitter(0.5, 2)(still))
-    assert times(burst(0.5)(script)) == [script.sends[-1].at_s + 0.5] * 2
+    assert times(burst(0.5)(script)) == [script.segments[-1].at_s + 0.5] * 2
     paused = times(pause_at(after_record(3), 0.7)(still))
     assert (paused.count(0.0), paused.count(0.7)) == (3, len(paused) - 3)
     sizes = [len(segment.data) for segment in still.render(date=DATE).segments]
@@ -741,8 +751,8 @@ def test_faults_of_time_have_the_times_that_they_say(script: Script) -> None:
 
 
 def test_in_lock_step_each_record_waits_for_the_one_before() -> None:
-    awaits = [send.awaits for send in lock_step()(CHAT).sends]
+    awaits = [send.awaits for send in lock_step()(CHAT).segments]
     assert awaits == [*range(count(CHAT)), count(CHAT)], "the last chunk waits for the terminal record"
     across = lock_step()(straddle_records(20)(CHAT))
     assert reference(across) == reference(CHAT)
-    assert max(send.awaits for send in across.sends) == count(CHAT)
+    assert max(send.awaits for send in across.segments) == count(CHAT)

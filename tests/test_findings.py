@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import expectations
-from harness.library import Library, fixtures
-from harness.matrix import cell
+from ollama_harness.matrix import known_issues
+from ollama_harness.matrix.cells import cell
+from ollama_harness.recordings.store import RecordingStore, fixtures
 
 TEXT = (Path(__file__).parent.parent / "docs" / "findings.md").read_text("utf-8")
 SERVER = re.search(r"```python\n# server\.py\n(.*?)```", TEXT, re.DOTALL)
@@ -24,7 +24,7 @@ FINDINGS = re.findall(
 #: `<client>/<scenario>/<version>/<recording>`, and `@<host>` in an environment
 CELL = r"[\w-]+/[\w-]+/[\d.]+/[\w-]+(?:@[\w.:\[\]]+)?"
 SHOWN = [id_ for *_, shown in FINDINGS for id_ in re.findall(CELL, shown)]
-ISSUES = expectations.load(fixtures() / expectations.FILE)
+ISSUES = known_issues.load(fixtures() / known_issues.FILE)
 
 
 @pytest.mark.parametrize(("title", "code", "prints", "_"), FINDINGS, ids=[title for title, *_ in FINDINGS])
@@ -44,12 +44,12 @@ def test_every_section_has_a_reproduction_and_shows_a_cell() -> None:
 
 
 def test_every_cell_that_is_named_exists() -> None:
-    library = Library()
+    store = RecordingStore()
     for id_ in SHOWN:
-        assert cell(library, id_).id == id_
+        assert cell(store, id_).id == id_
 
 
 @pytest.mark.parametrize("issue", ISSUES, ids=[issue.place for issue in ISSUES])
-def test_every_known_issue_leads_to_a_section(issue: expectations.KnownIssue) -> None:
+def test_every_known_issue_leads_to_a_section(issue: known_issues.KnownIssue) -> None:
     shown = {tuple(id_.split("/")[:2]) for id_ in SHOWN}
     assert shown & set(product(issue.clients, issue.scenarios)), issue.reason

@@ -12,25 +12,25 @@ from builders import result
 from click.testing import CliRunner
 from click.testing import Result as Ran
 
-from harness import FakeOllama, Library
-from harness.cli import commands
-from harness.compat import Level
-from harness.errors import GateError, HarnessError
-from harness.gate import accepted, saved
-from harness.gate.claims import CLAIMS
-from harness.gate.clients import Clients, compare
-from harness.gate.decision import Decision, decide
-from harness.gate.findings import Evidence, Finding
-from harness.gate.history import in_time, pairs, step, when
-from harness.gate.running import gate, planned
-from harness.gate.wire import Wire
-from harness.results import SCHEMA, Header, Result, Results
-from harness.shapes import Version
-from harness.shapes.text import dump
-from harness.verdict import Verdict
+from ollama_harness import FakeOllama, RecordingStore
+from ollama_harness.cli import commands
+from ollama_harness.errors import GateError, HarnessError
+from ollama_harness.gate import accepted, gate_file
+from ollama_harness.gate.client_comparison import ClientComparison, compare
+from ollama_harness.gate.decision import Decision, decide
+from ollama_harness.gate.findings import Evidence, Finding
+from ollama_harness.gate.gate_run import gate, planned
+from ollama_harness.gate.rules import Level
+from ollama_harness.gate.shapes import VersionShapes
+from ollama_harness.gate.shapes.toml_text import dump
+from ollama_harness.gate.wire_comparison import WireComparison
+from ollama_harness.matrix.results import SCHEMA, Result, Results, ResultsHeader
+from ollama_harness.oracle.verdict import Verdict
+from pages.wire_claims import CLAIMS
+from pages.wire_history import in_time, pairs, step, when
 
 ROOT = Path(__file__).parent.parent
-RECORDINGS = Library().root
+RECORDINGS = RecordingStore().root
 TODAY = date(2026, 11, 23)
 BREAKING, NOTABLE, NOISE = (
     Finding(
@@ -48,10 +48,10 @@ expires = 2027-01-01
 
 
 def decided(*findings: Finding, **changes: Any) -> Decision:
-    wire = Wire(findings=findings, unstable=(), compared=9, only_new=(), incomparable=())
+    wire = WireComparison(findings=findings, unstable=(), compared=9, only_new=(), incomparable=())
     given: dict[str, Any] = {
         "baseline": "0.9.6", "candidate": "0.12.11", "wire": wire, "today": TODAY,
-        "clients": Clients(findings=(), compared=5, problems=()),
+        "clients": ClientComparison(findings=(), compared=5, problems=()),
     }  # fmt: skip
     return decide(**{**given, **changes})
 
@@ -92,10 +92,14 @@ def test_the_last_line_has_a_fixed_form() -> None:
     "changes",
     [
         {"problems": ["unequal conditions"]},
-        {"wire": Wire(findings=(), unstable=(), compared=0, only_new=(), incomparable=())},
-        {"wire": Wire(findings=(BREAKING,), unstable=(), compared=9, only_new=(), incomparable=("x is missing",))},
-        {"clients": Clients(findings=(), compared=0, problems=())},
-        {"clients": Clients(findings=(), compared=5, problems=("baseline: inconclusive",))},
+        {"wire": WireComparison(findings=(), unstable=(), compared=0, only_new=(), incomparable=())},
+        {
+            "wire": WireComparison(
+                findings=(BREAKING,), unstable=(), compared=9, only_new=(), incomparable=("x is missing",)
+            )
+        },
+        {"clients": ClientComparison(findings=(), compared=0, problems=())},
+        {"clients": ClientComparison(findings=(), compared=5, problems=("baseline: inconclusive",))},
     ],
 )
 def test_what_cannot_be_told_is_3_and_never_0(changes: dict[str, Any]) -> None:
@@ -150,16 +154,16 @@ def test_a_list_that_cannot_be_meant_is_an_error(tmp_path: Path, text: str, said
 
 
 def test_a_decision_comes_back_from_disk(tmp_path: Path) -> None:
-    saved.save(decided(BREAKING, NOISE), tmp_path)
-    assert saved.load(tmp_path) == (BREAKING, NOISE)
-    assert saved.explain(saved.load(tmp_path), BREAKING.fingerprint[:6]) == BREAKING
+    gate_file.save(decided(BREAKING, NOISE), tmp_path)
+    assert gate_file.load(tmp_path) == (BREAKING, NOISE)
+    assert gate_file.explain(gate_file.load(tmp_path), BREAKING.fingerprint[:6]) == BREAKING
     with pytest.raises(GateError, match="no finding of the last gate has the fingerprint 'zz'"):
-        saved.explain(saved.load(tmp_path), "zz")
-    (tmp_path / saved.FILE).write_text("{}")
+        gate_file.explain(gate_file.load(tmp_path), "zz")
+    (tmp_path / gate_file.FILE).write_text("{}")
     with pytest.raises(GateError, match="gate again"):
-        saved.load(tmp_path)
+        gate_file.load(tmp_path)
     with pytest.raises(GateError, match="cannot be read"):
-        saved.load(tmp_path / "nowhere")
+        gate_file.load(tmp_path / "nowhere")
 
 
 # -------------------------------------------------------------------------------------------------- the clients
@@ -170,10 +174,10 @@ def run(*cells: Result, **changes: Any) -> Results:
         "schema": SCHEMA, "harness": "1", "os": "Linux", "python": "3.13.0", "clients": {"requests": "2"},
         "recordings": {"1/chat-stream": "hash"}, "planned": len(cells), "started_at": "",
     }  # fmt: skip
-    return Results(Header(**{**header, **changes}), cells)
+    return Results(ResultsHeader(**{**header, **changes}), cells)
 
 
-def held(old: Results, new: Results) -> Clients:
+def held(old: Results, new: Results) -> ClientComparison:
     return compare(old, new, old_hashes={"chat-stream": "hash"}, new_hashes={"chat-stream": "hash"})
 
 
@@ -215,9 +219,11 @@ def test_a_run_that_is_not_healthy_says_nothing() -> None:
 
 
 def test_takes_of_other_versions_and_machines_are_unequal_conditions() -> None:
-    old, new = Version.read(RECORDINGS / "0.5.7"), Version.read(RECORDINGS / "0.9.6")
+    old, new = VersionShapes.read(RECORDINGS / "0.5.7"), VersionShapes.read(RECORDINGS / "0.9.6")
     assert gate([old, new], new).exit_code == 3
-    elsewhere = Version.of(replace(one, platform="windows/x86_64") for one in Library().of_version("0.9.6"))
+    elsewhere = VersionShapes.of(
+        replace(one, platform="windows/x86_64") for one in RecordingStore().of_version("0.9.6")
+    )
     assert any("recorded on linux/x86_64 and windows/x86_64" in one for one in gate([old], elsewhere).problems)
 
 
@@ -228,8 +234,8 @@ def test_the_gate_plays_what_a_directory_holds() -> None:
 
 
 def test_every_claim_is_seen_in_its_time_or_says_why_not() -> None:
-    library = Library()
-    steps = [step(library, pair) for pair in pairs(library) if not pair.is_noise]
+    store = RecordingStore()
+    steps = [step(store, pair) for pair in pairs(store) if not pair.is_noise]
     for claim in CLAIMS:
         found = when(claim, steps)
         assert (found is None) == bool(claim.unseen), claim
@@ -239,7 +245,7 @@ def test_every_claim_is_seen_in_its_time_or_says_why_not() -> None:
 def test_the_shapes_beside_the_recordings_are_current() -> None:
     for directory in [*RECORDINGS.glob("[0-9]*"), *RECORDINGS.glob("again/*")]:
         text = (directory / "shapes.toml").read_text(encoding="utf-8")
-        assert text == dump(Version.read(directory)), f"run: ollama-harness shapes {directory}"
+        assert text == dump(VersionShapes.read(directory)), f"run: ollama-harness shapes {directory}"
 
 
 # -------------------------------------------------------------------------------------------------- the command
@@ -269,7 +275,7 @@ def test_an_upgrade_that_breaks_fails_and_each_finding_is_explained(tmp_path: Pa
     assert done.exit_code == 1
     assert "last: done_reason, done -> done, done_reason" in done.output
     assert (tmp_path / "gate.md").read_text(encoding="utf-8").startswith("# Ollama 0.9.6 -> 0.12.11")
-    found = next(one for one in saved.load(tmp_path) if one.rule == "vector-length-changed")
+    found = next(one for one in gate_file.load(tmp_path) if one.rule == "vector-length-changed")
     explained = invoke("gate", "--explain", found.fingerprint, "--out", tmp_path).output
     assert "576 numbers" in explained
     assert "why it matters: A database of vectors" in explained
@@ -278,7 +284,7 @@ def test_an_upgrade_that_breaks_fails_and_each_finding_is_explained(tmp_path: Pa
 
 def test_what_somebody_looked_at_passes(tmp_path: Path) -> None:
     wire("0.24.0", "0.32.15", tmp_path)
-    breaking = {one.fingerprint for one in saved.load(tmp_path) if one.level is Level.BREAKING}
+    breaking = {one.fingerprint for one in gate_file.load(tmp_path) if one.level is Level.BREAKING}
     text = "".join(ENTRY.replace(BREAKING.fingerprint, one).replace(">=0.9,<0.13", ">=0.30") for one in breaking)
     (tmp_path / "accepted.toml").write_text(text.replace("2027-01-01", "2999-01-01"), encoding="utf-8")
     done = wire("0.24.0", "0.32.15", tmp_path, "--accept", tmp_path / "accepted.toml")

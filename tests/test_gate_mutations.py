@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from harness.compat import RULES, Level
-from harness.gate.wire import compare
-from harness.library import Library
-from harness.recording import Ended, Frame, Recording
-from harness.shapes import Version, shape
+from ollama_harness.gate.rules import RULES, Level
+from ollama_harness.gate.shapes import VersionShapes, shape
+from ollama_harness.gate.wire_comparison import compare
+from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording
+from ollama_harness.recordings.store import RecordingStore
 
-LIBRARY = Library()
-VERSIONS = {name: Version.of(LIBRARY.of_version(name)) for name in ("0.5.7", "0.32.15")}
+LIBRARY = RecordingStore()
+VERSIONS = {name: VersionShapes.of(LIBRARY.of_version(name)) for name in ("0.5.7", "0.32.15")}
 #: Streams of generate and chat that came to their end, with records enough to edit.
 STREAMS = [
     one.recording
@@ -134,7 +134,7 @@ STREAM_MUTATIONS = {
     ),
     "a header is new": Mutation("header-new", lambda one: header(one, "Server", "ollama")),
     "a header is gone": Mutation("header-gone", lambda one: header(one, "Date", None)),
-    "cut": Mutation("connection-end-changed", lambda one: replace(one, ended=Ended.EOF)),
+    "cut": Mutation("connection-end-changed", lambda one: replace(one, ended=RecordedEnd.EOF)),
     "slow": Mutation(
         "first-byte-later",
         lambda one: head(one, head_at_s=one.response.head_at_s * 6 + 2),
@@ -175,7 +175,7 @@ def findings(original: Recording, mutated: Recording) -> dict[str, Level]:
     """The rules that see something, with the gravest level, when this recording alone has changed."""
     shapes = VERSIONS[original.ollama_version].shapes
     others = [shapes[name] for name in OTHERS if name != original.name]
-    old, new = (Version([shape(one), *others], name="next") for one in (original, mutated))
+    old, new = (VersionShapes([shape(one), *others], name="next") for one in (original, mutated))
     return {one.rule: one.level for one in reversed(compare([old], new).findings)}
 
 
@@ -245,7 +245,7 @@ def test_another_take_is_noise(pair: tuple[Recording, Recording]) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_recorded_second_takes_are_noise(version: str) -> None:
-    again = Version.of(LIBRARY.of_version(f"again/{version}"))
+    again = VersionShapes.of(LIBRARY.of_version(f"again/{version}"))
     wire = compare([VERSIONS[version]], again)
     assert {one.level for one in wire.findings} == {Level.NOISE}
     assert wire.compared == len(again.shapes)
@@ -255,7 +255,7 @@ def test_a_field_that_one_take_lacks_is_optional_and_one_that_both_have_is_not()
     original = LIBRARY.get("0.32.15/chat-stream")
     without = each(lambda one: {k: v for k, v in one.items() if k != "model"})(original)
     version = VERSIONS["0.32.15"]
-    lacking = Version(
+    lacking = VersionShapes(
         [{**version.shapes, "chat-stream": shape(without)}[name] for name in version.shapes], name="0.32.15"
     )
     takes = compare([version, lacking], lacking)

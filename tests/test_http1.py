@@ -1,4 +1,4 @@
-"""The strict reader, held against h11 where both should agree, and against RFC 9112 where h11 is lenient."""
+"""The strict reader, compared with h11 where both should agree, and against RFC 9112 where h11 is undocumented."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from builders import cuts, message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import ProtocolError
-from harness.http1 import Body, RequestHead, ResponseHead, read_body, read_request_head, read_response_head
+from ollama_harness.errors import ProtocolError
+from ollama_harness.script.http1 import (
+    Body,
+    RequestHead,
+    ResponseHead,
+    read_body,
+    read_request_head,
+    read_response_head,
+)
 
 CHUNKED = "Transfer-Encoding: chunked"
 

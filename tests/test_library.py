@@ -6,35 +6,35 @@ from pathlib import Path
 import pytest
 from builders import DONE, line, recording
 
-from harness import recording_files
-from harness.errors import HarnessError, RecordingError, UnknownName
-from harness.library import Library, fixtures
+from ollama_harness.errors import HarnessError, RecordingError, UnknownName
+from ollama_harness.recordings import files
+from ollama_harness.recordings.store import RecordingStore, fixtures
 
 
-def library_of(root: Path, *ids: str) -> Library:
+def library_of(root: Path, *ids: str) -> RecordingStore:
     for id_ in ids:
-        recording_files.save(replace(recording(line(DONE)), id=id_), root / id_.rpartition("/")[0])
-    return Library(root)
+        files.save(replace(recording(line(DONE)), id=id_), root / id_.rpartition("/")[0])
+    return RecordingStore(root)
 
 
 def test_versions_order_by_number_and_not_by_text(tmp_path: Path) -> None:
     names = ["0.12.11", "0.9.6", "1.0.0", "0.5.7", "0.32.15", "0.32.2"]
-    library = library_of(tmp_path, *(f"{name}/chat" for name in names))
-    assert library.versions == ("0.5.7", "0.9.6", "0.12.11", "0.32.2", "0.32.15", "1.0.0")
-    assert library.newest == "1.0.0"
+    store = library_of(tmp_path, *(f"{name}/chat" for name in names))
+    assert store.versions == ("0.5.7", "0.9.6", "0.12.11", "0.32.2", "0.32.15", "1.0.0")
+    assert store.newest == "1.0.0"
 
 
 def test_a_release_candidate_stands_between_the_release_before_it_and_its_own(tmp_path: Path) -> None:
-    library = library_of(tmp_path, *(f"{name}/chat" for name in ("0.9.6", "0.9.6-rc1", "0.9.5", "0.9.7")))
-    assert library.versions == ("0.9.5", "0.9.6-rc1", "0.9.6", "0.9.7")
+    store = library_of(tmp_path, *(f"{name}/chat" for name in ("0.9.6", "0.9.6-rc1", "0.9.5", "0.9.7")))
+    assert store.versions == ("0.9.5", "0.9.6-rc1", "0.9.6", "0.9.7")
 
 
 def test_second_takes_are_recordings_but_no_versions(tmp_path: Path) -> None:
-    library = library_of(tmp_path, "again/9.0.0/chat", "0.5.7/chat")
-    assert library.ids == ("0.5.7/chat", "again/9.0.0/chat")
-    assert library.versions == ("0.5.7",)
-    assert library.newest == "0.5.7"
-    assert library.version("again/9.0.0") == "again/9.0.0"
+    store = library_of(tmp_path, "again/9.0.0/chat", "0.5.7/chat")
+    assert store.ids == ("0.5.7/chat", "again/9.0.0/chat")
+    assert store.versions == ("0.5.7",)
+    assert store.newest == "0.5.7"
+    assert store.version("again/9.0.0") == "again/9.0.0"
 
 
 def test_ids_are_sorted_by_version_then_name(tmp_path: Path) -> None:
@@ -42,33 +42,33 @@ def test_ids_are_sorted_by_version_then_name(tmp_path: Path) -> None:
     assert library_of(tmp_path, *ids).ids == ("0.9.6/a", "0.9.6/b", "0.12.11/a")
 
 
-def test_an_unknown_recording_offers_the_nearest(library: Library) -> None:
+def test_an_unknown_recording_offers_the_nearest(store: RecordingStore) -> None:
     with pytest.raises(
         UnknownName, match=r"no recording called '0\.5\.7/chat-steam'; did you mean 0\.5\.7/chat-stream"
     ):
-        library.get("0.5.7/chat-steam")
+        store.get("0.5.7/chat-steam")
 
 
-def test_an_unknown_version_offers_the_nearest(library: Library) -> None:
+def test_an_unknown_version_offers_the_nearest(store: RecordingStore) -> None:
     with pytest.raises(UnknownName, match=r"no recorded Ollama version called '0\.32\.51'; did you mean 0\.32\.15"):
-        library.version("0.32.51")
+        store.version("0.32.51")
 
 
-def test_a_name_that_resembles_nothing_lists_what_is_known(library: Library) -> None:
+def test_a_name_that_resembles_nothing_lists_what_is_known(store: RecordingStore) -> None:
     with pytest.raises(UnknownName, match=r"known: 0\.12\.11, 0\.24\.0, 0\.32\.15, 0\.5\.7, 0\.9\.6"):
-        library.version("main")
+        store.version("main")
 
 
 def test_a_recording_is_loaded_when_asked_for_and_once(tmp_path: Path) -> None:
-    library = library_of(tmp_path, "1.0.0/good", "1.0.0/bad")
+    store = library_of(tmp_path, "1.0.0/good", "1.0.0/bad")
     (tmp_path / "1.0.0" / "bad.ndjson").unlink()
-    assert library.get("1.0.0/good") is library.get("1.0.0/good")
+    assert store.get("1.0.0/good") is store.get("1.0.0/good")
     with pytest.raises(RecordingError):
-        library.get("1.0.0/bad")
+        store.get("1.0.0/bad")
 
 
-def test_of_version_gives_that_version_alone(library: Library) -> None:
-    ids = [one.id for one in library.of_version("0.5.7")]
+def test_of_version_gives_that_version_alone(store: RecordingStore) -> None:
+    ids = [one.id for one in store.of_version("0.5.7")]
     assert len(ids) > 100
     assert ids == sorted(ids)
     assert all(id_.startswith("0.5.7/") for id_ in ids)
@@ -88,27 +88,27 @@ def test_of_version_gives_that_version_alone(library: Library) -> None:
     ],
 )
 def test_patterns_add_and_take_away_in_turn(tmp_path: Path, patterns: list[str], names: list[str]) -> None:
-    library = library_of(
+    store = library_of(
         tmp_path, *(f"1.0.0/{name}" for name in ("chat-stream", "chat-load", "chat-tools", "generate")), "2.0.0/chat-x"
     )
-    assert library.names("1.0.0", patterns) == names
+    assert store.names("1.0.0", patterns) == names
 
 
 def test_files_that_are_no_recordings_are_not_listed(tmp_path: Path) -> None:
     library_of(tmp_path, "1.0.0/chat")
     (tmp_path / "README.md").write_text("words")
     (tmp_path / "1.0.0" / "notes.md").write_text("words")
-    assert Library(tmp_path).ids == ("1.0.0/chat",)
+    assert RecordingStore(tmp_path).ids == ("1.0.0/chat",)
 
 
 def test_a_root_that_is_no_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="is no readable directory"):
-        Library(tmp_path / "nowhere")
+        RecordingStore(tmp_path / "nowhere")
 
 
 def test_the_newest_of_an_empty_library_is_an_error_in_words(tmp_path: Path) -> None:
     with pytest.raises(HarnessError):
-        _ = Library(tmp_path).newest
+        _ = RecordingStore(tmp_path).newest
 
 
 def test_the_fixtures_hold_recordings_and_known_issues() -> None:

@@ -14,31 +14,31 @@ from builders import DATE, DONE, HELLO, line, recording, recordings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import recording_files, recording_meta
-from harness.errors import RecordingError
-from harness.faults import after_record, close_at, jitter
-from harness.frames import Frame, FramesOnDisk
-from harness.library import Library
-from harness.long_meta import read_line_by_line
-from harness.matching import Matcher
-from harness.probe import connect, read_to_end, request, resets_are_real
-from harness.recording import META_SUFFIX, Recording
-from harness.script import HowItEnds, Script
-from harness.sent import Sent
-from harness.server import FakeOllama
-from harness.unkept import Unkept
+from ollama_harness.errors import RecordingError
+from ollama_harness.faults import after_record, close_at, jitter
+from ollama_harness.matrix.raw_socket import connect, read_to_end, request, resets_are_real
+from ollama_harness.recordings import files, meta
+from ollama_harness.recordings.frames import Frame, FramesOnDisk
+from ollama_harness.recordings.long_meta import read_line_by_line
+from ollama_harness.recordings.recording import META_SUFFIX, Recording
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.unkept import Unkept
+from ollama_harness.script.script import ConnectionEnd, Script
+from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.matching import Matcher
+from ollama_harness.server.sent import SentSegments
 
 ID = "1.0.0/generate-small"
 
 
 def saved_long(directory: Path, records: int) -> Path:
     """The stem of a recording of so many records, of about 70 bytes each on the wire."""
-    return recording_files.save(recording(*(line(HELLO | {"n": n}) for n in range(records)), line(DONE)), directory)
+    return files.save(recording(*(line(HELLO | {"n": n}) for n in range(records)), line(DONE)), directory)
 
 
 def lazily(stem: Path) -> Recording:
     """The recording, left on disk however short it is."""
-    return recording_files.load(stem, id=ID, kept_bytes=0)
+    return files.load(stem, id=ID, kept_bytes=0)
 
 
 # ------------------------------------------------------------------------------------------------- the same values
@@ -47,16 +47,16 @@ def lazily(stem: Path) -> Recording:
 @given(recordings(), st.sampled_from([0.0, 0.3, 1.0, 7.0]), st.none() | st.sampled_from([0.0, 0.1]))
 def test_a_recording_left_on_disk_equals_one_that_is_kept(one: Recording, speed: float, gap_s: float | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        stem = recording_files.save(one, Path(folder))
-        kept, long = recording_files.load(stem, id=ID), lazily(stem)
+        stem = files.save(one, Path(folder))
+        kept, long = files.load(stem, id=ID), lazily(stem)
         assert isinstance(kept.frames, tuple)
         assert isinstance(long.frames, FramesOnDisk)
         assert (kept, long) == (long, kept)
         assert hash(long.frames) == hash(kept.frames)
         assert (long.body, long.size_bytes) == (kept.body, kept.size_bytes) == (one.body, len(one.body))
         theirs, ours = (Script.from_recording(each, speed=speed, gap_s=gap_s) for each in (kept, long))
-        assert isinstance(ours.sends, Unkept)
-        assert len(ours.sends) == len(list(ours.sends))
+        assert isinstance(ours.segments, Unkept)
+        assert len(ours.segments) == len(list(ours.segments))
         assert ours == theirs
         assert ours.render(date=DATE) == theirs.render(date=DATE)
         assert ours.render(date=DATE).wire == theirs.render(date=DATE).wire
@@ -66,8 +66,8 @@ def test_a_recording_left_on_disk_equals_one_that_is_kept(one: Recording, speed:
 def test_items_and_slices_are_those_of_a_tuple(data: st.DataObject) -> None:
     sizes = data.draw(st.lists(st.integers(1, 9), max_size=6))
     with tempfile.TemporaryDirectory() as folder:
-        stem = recording_files.save(recording(*(b"x" * size for size in sizes), media_type="text/plain"), Path(folder))
-        kept, long = recording_files.load(stem, id=ID).frames, lazily(stem).frames
+        stem = files.save(recording(*(b"x" * size for size in sizes), media_type="text/plain"), Path(folder))
+        kept, long = files.load(stem, id=ID).frames, lazily(stem).frames
         part = data.draw(st.slices(len(sizes) + 2))
         assert long[part] == kept[part]
         assert [long[i] for i in range(-len(sizes), len(sizes))] == [kept[i] for i in range(-len(sizes), len(sizes))]
@@ -78,7 +78,7 @@ def test_items_and_slices_are_those_of_a_tuple(data: st.DataObject) -> None:
 
 def test_faults_strike_a_long_script_as_any_other(tmp_path: Path) -> None:
     stem = saved_long(tmp_path, 20)
-    theirs, ours = Script.from_recording(recording_files.load(stem, id=ID)), Script.from_recording(lazily(stem))
+    theirs, ours = Script.from_recording(files.load(stem, id=ID)), Script.from_recording(lazily(stem))
     for fault in (close_at(after_record(7)), jitter(0.1, 3)):
         assert fault(ours) == fault(theirs)
 
@@ -86,7 +86,7 @@ def test_faults_strike_a_long_script_as_any_other(tmp_path: Path) -> None:
 def test_a_hand_written_body_can_be_long(tmp_path: Path) -> None:
     (tmp_path / "generate-mine.ndjson").write_bytes(line(HELLO) * 3 + line(DONE).rstrip())
     stem = tmp_path / "generate-mine"
-    assert lazily(stem) == recording_files.load(stem, id=ID)
+    assert lazily(stem) == files.load(stem, id=ID)
 
 
 def test_two_walks_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
@@ -97,10 +97,10 @@ def test_two_walks_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
 
 def test_the_library_leaves_only_long_recordings_on_disk(tmp_path: Path) -> None:
     stem = saved_long(tmp_path / "1.0.0", 20_000)
-    recording_files.save(recording(line(DONE), id="1.0.0/generate-short"), tmp_path / "1.0.0")
-    library = Library(tmp_path)
-    assert isinstance(library.get(f"1.0.0/{stem.name}").frames, FramesOnDisk)
-    assert isinstance(library.get("1.0.0/generate-short").frames, tuple)
+    files.save(recording(line(DONE), id="1.0.0/generate-short"), tmp_path / "1.0.0")
+    store = RecordingStore(tmp_path)
+    assert isinstance(store.get(f"1.0.0/{stem.name}").frames, FramesOnDisk)
+    assert isinstance(store.get("1.0.0/generate-short").frames, tuple)
 
 
 # ------------------------------------------------------------------------------------------------- the meta file
@@ -109,7 +109,7 @@ def test_the_library_leaves_only_long_recordings_on_disk(tmp_path: Path) -> None
 @given(recordings(), st.data())
 def test_a_meta_file_read_line_by_line_says_what_json_says(one: Recording, data: st.DataObject) -> None:
     """Whatever somebody has typed into it: it says the same, or it is left to json."""
-    text = recording_meta.dump(one).encode()
+    text = meta.dump(one).encode()
     start = data.draw(st.integers(0, len(text)))
     typed = data.draw(st.sampled_from([b"", b",", b"]", b"[", b"\r\n", b"\f", b"0", b"-", b'"', b' "frames": [\n']))
     text = text[:start] + typed + text[start + data.draw(st.integers(0, 3)) :]
@@ -131,14 +131,14 @@ def test_a_meta_file_as_it_is_saved_is_read_line_by_line_also_with_the_line_ends
 @pytest.mark.parametrize("indent", [None, 0, 4])
 def test_a_meta_file_may_be_laid_out_otherwise(indent: int | None, tmp_path: Path) -> None:
     stem = saved_long(tmp_path, 5)
-    kept, path = recording_files.load(stem, id=ID), stem.with_name(stem.name + META_SUFFIX)
+    kept, path = files.load(stem, id=ID), stem.with_name(stem.name + META_SUFFIX)
     path.write_text(json.dumps(json.loads(path.read_bytes()), indent=indent), encoding="utf-8")
     assert lazily(stem) == kept
 
 
 def test_frames_inside_the_request_are_not_taken_for_the_recordings(tmp_path: Path) -> None:
     one = recording(line(HELLO), line(DONE), request_json={"frames": [[1, 2], [3, 4]]})
-    assert lazily(recording_files.save(one, tmp_path)) == one
+    assert lazily(files.save(one, tmp_path)) == one
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_defects_of_a_long_recording_are_found_as_in_any(old: bytes, new: bytes,
 
 
 def test_a_line_of_a_long_body_that_is_no_json_is_named(tmp_path: Path) -> None:
-    stem = recording_files.save(recording(line(HELLO), b"{\n", line(DONE)), tmp_path)
+    stem = files.save(recording(line(HELLO), b"{\n", line(DONE)), tmp_path)
     with pytest.raises(RecordingError, match=r"ndjson: line 2: is no JSON"):
         lazily(stem)
 
@@ -169,7 +169,7 @@ def test_a_line_of_a_long_body_that_is_no_json_is_named(tmp_path: Path) -> None:
 
 
 def test_a_long_recording_comes_byte_for_byte_and_the_journal_has_all_of_it(tmp_path: Path) -> None:
-    long = recording_files.load(saved_long(tmp_path, 20_000), id=ID)
+    long = files.load(saved_long(tmp_path, 20_000), id=ID)
     assert isinstance(long.frames, FramesOnDisk)
     with FakeOllama(version=None, speed=0) as server:
         script = server.play(long)
@@ -199,7 +199,7 @@ def test_a_body_that_is_changed_under_a_play_breaks_it_off(tmp_path: Path) -> No
             assert read_to_end(sock).end == "rst" or not resets_are_real()
         assert server.journal.wait_until_settled()
         (entry,) = server.journal.entries
-        assert entry.ended is HowItEnds.RESET
+        assert entry.ended is ConnectionEnd.RESET
         assert "generate-small.ndjson: has changed since it was loaded" in entry.why
 
 
@@ -215,17 +215,17 @@ def test_nothing_of_a_long_recording_stays_in_memory(tmp_path: Path) -> None:
     stem = saved_long(tmp_path, 20_000)
     tracemalloc.start()
     try:
-        long = recording_files.load(stem, id=ID)
+        long = files.load(stem, id=ID)
         matcher, script = Matcher([long]), Script.from_recording(long, gap_s=0.1)
-        sent = Sent()
+        sent = SentSegments()
         for segment in script.render(date=DATE).segments:
             sent.append((segment.at_s, segment.data))
         matcher.match(long.request)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(sent) == len(script.sends) == 20_003
-    # Besides what `Sent` keeps: 16 bytes a frame while the meta file is read, and 16 each for frames and segments.
+    assert len(sent) == len(script.segments) == 20_003
+    # Besides what `SentSegments` keeps: 16 bytes a frame while the meta file is read, 16 each for frames, segments.
     assert peak_bytes < 4_000_000, "the recording, its script, its segments and what was sent would take 15 MB"
 
 
@@ -239,7 +239,7 @@ def test_what_was_sent_is_the_same_in_memory_and_in_a_file(
     added: list[tuple[float, bytes]], kept_bytes: int, read_after: set[int]
 ) -> None:
     """Also when it is read between one segment and the next."""
-    sent = Sent(kept_bytes=kept_bytes)
+    sent = SentSegments(kept_bytes=kept_bytes)
     for index, segment in enumerate(added, 1):
         sent.append(segment)
         if index in read_after:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness.http1 import RequestHead
-from harness.library import Library
-from harness.matching import Match, Matcher, Nearest, received
-from harness.recording import Recording, Request
+from ollama_harness.recordings.recording import Recording, Request
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.http1 import RequestHead
+from ollama_harness.server.matching import Match, Matcher, Nearest, received
 
 MODEL = "smollm2:135m"
 HI = [{"role": "user", "content": "Hi there"}]
@@ -22,7 +22,7 @@ def match(request: Request, recordings: list[Recording], *, any_model: bool = Fa
 
 @pytest.fixture(scope="module")
 def recordings() -> list[Recording]:
-    return Library().of_version("0.32.15")
+    return RecordingStore().of_version("0.32.15")
 
 
 def post(path: str, **json: Any) -> Request:
@@ -122,9 +122,9 @@ def test_any_body_can_be_received(body: bytes) -> None:
     assert request.json is None or request.body is None
 
 
-@pytest.mark.parametrize("version", Library().versions)
+@pytest.mark.parametrize("version", RecordingStore().versions)
 def test_an_ordinary_request_never_gets_an_error(version: str) -> None:
-    recordings = Library().of_version(version)
+    recordings = RecordingStore().of_version(version)
     for request, name in (
         (post("/api/generate", prompt="New"), "generate-stream"),
         (post("/api/generate", prompt="New", stream=False), "generate-nonstream"),

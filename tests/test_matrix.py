@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from harness import expectations
-from harness.library import Library, fixtures
-from harness.matrix import Cell, plan
-from harness.results import Result, Results, Writer, result
-from harness.runner import Runner
-from harness.verdict import Verdict
+from ollama_harness.matrix import known_issues
+from ollama_harness.matrix.cells import Cell, plan
+from ollama_harness.matrix.results import Result, Results, Writer, result
+from ollama_harness.matrix.runner import Runner
+from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.recordings.store import RecordingStore, fixtures
 
-ISSUES = expectations.load(fixtures() / expectations.FILE)
+ISSUES = known_issues.load(fixtures() / known_issues.FILE)
 
 
 class KnownVerdict(Exception):
@@ -23,7 +23,7 @@ class KnownVerdict(Exception):
 
 
 def _parameters() -> list[object]:
-    return [pytest.param(cell, id=cell.id, marks=_marks(cell)) for cell in plan(Library())]
+    return [pytest.param(cell, id=cell.id, marks=_marks(cell)) for cell in plan(RecordingStore())]
 
 
 def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
@@ -63,7 +63,7 @@ def test_cell(cell: Cell, lines: dict[str, Result]) -> None:
     line = lines[cell.id]
     if line.verdict is Verdict.UNSUPPORTED:
         pytest.skip(line.why)
-    expected, issue = expectations.expected_verdict(line, ISSUES)
+    expected, issue = known_issues.expected_verdict(line, ISSUES)
     assert line.verdict == expected or (expected is None and line.verdict is not Verdict.INCONCLUSIVE), (
         f"{line.why}\n{line.message or ''}\nrepeat with: ollama-harness show {cell.id}"
     )

@@ -7,11 +7,9 @@ from dataclasses import replace
 import pytest
 from builders import DATE, DONE, HELLO, stream
 
-from harness.clients import client
-from harness.demands import First, Holds, Lacks, Rule, Spelt
-from harness.errors import FaultDoesNotApply
-from harness.exchange import _overreach
-from harness.faults import (
+from ollama_harness.clients import client
+from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.faults import (
     apply,
     close_after_answer,
     demand_first,
@@ -21,17 +19,19 @@ from harness.faults import (
     forbid_header,
     replace_with,
 )
-from harness.http1 import RequestHead, read_request_head
-from harness.journal import Entry
-from harness.library import Library
-from harness.matrix import Cell
-from harness.probe import connect, read_exactly, read_to_end
-from harness.recording import Headers
-from harness.runner import Runner
-from harness.scenarios import picky, scenario
-from harness.script import Script
-from harness.server import FakeOllama
-from harness.verdict import Verdict
+from ollama_harness.matrix.cells import Cell
+from ollama_harness.matrix.exchange import _overreach
+from ollama_harness.matrix.raw_socket import connect, read_exactly, read_to_end
+from ollama_harness.matrix.runner import Runner
+from ollama_harness.matrix.scenarios import picky, scenario
+from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.recordings.recording import Headers
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.head_predicates import First, HeadPredicate, Holds, Lacks, Spelt
+from ollama_harness.script.http1 import RequestHead, read_request_head
+from ollama_harness.script.script import Script
+from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.journal import Entry
 
 PLAIN = stream(HELLO, DONE).at_speed(0)
 NO_EXPECT = forbid_header("Expect", "100-continue", "squid-417")
@@ -75,7 +75,7 @@ def undated(data: bytes, server: FakeOllama) -> bytes:
         (First("Host"), (), "it begins with nothing"),
     ],
 )
-def test_a_demand_says_how_it_is_broken(rule: Rule, headers: Headers, unmet: str) -> None:
+def test_a_demand_says_how_it_is_broken(rule: HeadPredicate, headers: Headers, unmet: str) -> None:
     got = rule.unmet(head(*headers))
     assert got == unmet or (unmet and got.startswith(unmet))
 
@@ -92,15 +92,15 @@ def test_a_demand_says_how_it_is_broken(rule: Rule, headers: Headers, unmet: str
         First("Host"),
     ],
 )
-def test_a_demand_makes_heads_that_keep_it_and_heads_that_break_it(rule: Rule, headers: Headers) -> None:
+def test_a_demand_makes_heads_that_keep_it_and_heads_that_break_it(rule: HeadPredicate, headers: Headers) -> None:
     kept = rule.kept(headers)
     assert rule.unmet(head(*kept)) == ""
     assert rule.unmet(head(*rule.broken(kept))) != ""
 
 
 def test_a_demand_stands_whatever_else_is_changed_and_the_first_that_is_broken_decides() -> None:
-    demands = (demand_header("User-Agent", "github-403"), demand_first("Host", "cloudflare-challenge"))
-    script = apply(PLAIN, [*demands, drop_terminal_record()])
+    conditions = (demand_header("User-Agent", "github-403"), demand_first("Host", "cloudflare-challenge"))
+    script = apply(PLAIN, [*conditions, drop_terminal_record()])
     assert script.answer_to(head(*USUAL)) is script
     assert script.unmet(head(*USUAL)) == ""
     assert script.answer_to(head(("Accept", "*/*"))) == replace_with("github-403")(PLAIN)
@@ -177,9 +177,9 @@ def test_what_follows_a_request_that_was_refused_unread_is_not_taken_for_another
     ],
 )
 def test_a_client_is_judged_by_what_was_played_to_it(
-    name: str, scenario_name: str, verdict: Verdict, end: str, runner: Runner, library: Library
+    name: str, scenario_name: str, verdict: Verdict, end: str, runner: Runner, store: RecordingStore
 ) -> None:
-    cell = Cell(client(name), scenario(scenario_name), library.get(f"{library.newest}/generate-cold"))
+    cell = Cell(client(name), scenario(scenario_name), store.get(f"{store.newest}/generate-cold"))
     exchange = runner.run_cell(cell).decisive
     assert (exchange.judgement.verdict, str(exchange.reference.ends[cell.layer].kind)) == (verdict, end)
     assert bool(exchange.entries[0].unmet) == (end == "error")
@@ -196,7 +196,7 @@ def test_a_request_may_be_sent_again_in_another_form_once_it_was_refused_and_onl
 
 def test_no_scenario_is_met_or_broken_by_every_head() -> None:
     for one in picky.SCENARIOS:
-        (demand,) = apply(PLAIN, one.faults).demands
+        (demand,) = apply(PLAIN, one.faults).conditions
         kept = demand.rule.kept(USUAL)
         assert demand.rule.unmet(head(*kept)) == ""
         assert demand.rule.unmet(head(*demand.rule.broken(kept))), one.name

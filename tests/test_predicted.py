@@ -30,11 +30,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ollama._client import _parse_host
 
-from harness.routing.ollama_host import ollama_server_address, ollama_url
-from harness.routing.predicted import CLIENTS, Names, predicted
-from harness.routing.predicted_base import hidden
-from harness.routing.settings import Mac, Registry, Settings, System
-from harness.routing.way import Route, Way
+from ollama_harness.network.ollama_host import ollama_server_address, ollama_url
+from ollama_harness.network.prediction import CLIENTS, NameResolution, predicted
+from ollama_harness.network.prediction_base import hidden
+from ollama_harness.network.route import PredictedRoute, Route
+from ollama_harness.network.settings import Mac, Registry, Settings, System
 
 INSTALLED = frozenset(
     package
@@ -109,7 +109,7 @@ class Environ(dict[str, str]):
 
 
 @contextlib.contextmanager
-def machine(said: Settings, names: Names) -> Iterator[Any]:
+def machine(said: Settings, names: NameResolution) -> Iterator[Any]:
     """This process on a machine with these settings. Yields the urllib.request of its system."""
     urllib_request, utils = libraries(said.system)
     environ: dict[str, str] = dict(said.variables)
@@ -173,20 +173,20 @@ class Seen:
         self.connections.append((proxy_addr, proxy_port, None))
         raise OSError("nothing answers")
 
-    def way(self) -> Way:
+    def route(self) -> Route:
         if not self.connections:
-            return Way.NOWHERE
+            return Route.NOWHERE
         first = self.connections[0][2]
         if first is None:
-            return Way.SOCKS
+            return Route.SOCKS
         sent = first.recv(65536)
         if sent[:1] in (b"\x04", b"\x05"):
-            return Way.SOCKS
+            return Route.SOCKS
         if sent[:1] == b"\x16":
-            return Way.TLS
+            return Route.TLS
         if sent.startswith(b"CONNECT "):
-            return Way.TUNNEL
-        return Way.PROXIED if sent.split()[1].startswith(b"http") else Way.DIRECT
+            return Route.TUNNEL
+        return Route.PROXIED if sent.split()[1].startswith(b"http") else Route.DIRECT
 
 
 def send(client: str, url: str, urllib_request: Any) -> None:
@@ -204,7 +204,7 @@ def send(client: str, url: str, urllib_request: Any) -> None:
                 list(wrapped.chat("model", [], stream=True))
 
 
-def sees(client: str, said: Settings, url: str, names: Names) -> Seen:
+def sees(client: str, said: Settings, url: str, names: NameResolution) -> Seen:
     seen = Seen()
     with machine(said, names) as urllib_request, contextlib.ExitStack() as stack:
         stack.enter_context(patch("socket.create_connection", seen.create_connection))
@@ -218,31 +218,37 @@ def sees(client: str, said: Settings, url: str, names: Names) -> Seen:
     return seen
 
 
-def holds(client: str, said: Settings, url: str, *, python: tuple[int, ...] | None = None) -> Route:
+def holds(client: str, said: Settings, url: str, *, python: tuple[int, ...] | None = None) -> PredictedRoute:
     """The prediction is what the library does."""
-    names = Names()
-    route = predicted(client, said, url, installed=INSTALLED, names=names, python=python or sys.version_info[:3])
+    names = NameResolution()
+    prediction = predicted(client, said, url, installed=INSTALLED, names=names, python=python or sys.version_info[:3])
     seen = sees(client, said, url, names)
     try:
-        way = seen.way()
+        route = seen.route()
         # To TLS inside a direct https connection and to a proxy of its own the first bytes are the same.
-        if way is Way.TLS and route.way is Way.DIRECT and url.startswith("https:"):
-            way = Way.DIRECT
-        assert way is route.way, (client, said, url, route, seen.error)
-        if route.way is Way.NOWHERE:
+        if route is Route.TLS and prediction.route is Route.DIRECT and url.startswith("https:"):
+            route = Route.DIRECT
+        assert route is prediction.route, (client, said, url, prediction, seen.error)
+        if prediction.route is Route.NOWHERE:
             assert seen.error is not None
-            assert seen.error.rpartition(".")[2] + ":" in route.because, (client, said, url, route, seen.error)
+            assert seen.error.rpartition(".")[2] + ":" in prediction.because, (
+                client,
+                said,
+                url,
+                prediction,
+                seen.error,
+            )
         else:
             host = seen.connections[0][0].lower().removeprefix("[").removesuffix("]")
-            there = url if route.way is Way.DIRECT else route.proxy or ""
-            assert host in there.lower(), (client, said, url, route, seen.connections)
+            there = url if prediction.route is Route.DIRECT else prediction.proxy or ""
+            assert host in there.lower(), (client, said, url, prediction, seen.connections)
     finally:
         for opened in seen.opened:
             opened.close()
-    assert route.rule
-    assert route.because.endswith(".")
-    assert "secret" not in f"{route}"
-    return route
+    assert prediction.rule
+    assert prediction.because.endswith(".")
+    assert "secret" not in f"{prediction}"
+    return prediction
 
 
 # ---- settings as people write them
@@ -373,8 +379,8 @@ def test_requests_on_windows_does_not_depend_on_python(said: Settings, url: str)
 @given(st.one_of(posix, windows, macs), st.sampled_from(URLS))
 @some
 def test_httpx_and_ollama_go_the_same_way(said: Settings, url: str) -> None:
-    routes = [predicted(client, said, url) for client in CLIENTS[2:]]
-    assert len({(route.way, route.proxy, route.rule) for route in routes}) == 1
+    predictions = [predicted(client, said, url) for client in CLIENTS[2:]]
+    assert len({(prediction.route, prediction.proxy, prediction.rule) for prediction in predictions}) == 1
 
 
 @given(st.sampled_from(PROXIES), st.sampled_from(URLS[:3]))
@@ -383,7 +389,7 @@ def test_ollama_itself_goes_the_predicted_way(proxy: str, url: str) -> None:
     holds("ollama", Settings(system=System.POSIX, variables={"HTTP_PROXY": proxy}), url.removesuffix("/api/chat"))
 
 
-# ---- the cases that people meet, each held against the library too
+# ---- the cases that people meet, each compared with the library too
 
 LOCAL, BY_IP = "http://localhost:11434/api/chat", "http://127.0.0.1:11434/api/chat"
 
@@ -405,19 +411,19 @@ def on_mac(*exceptions: str, exclude_simple: bool = False) -> Settings:
 
 def ways(said: Settings, url: str) -> str:
     """The ways of urllib, requests and httpx."""
-    return " ".join(holds(client, said, url).way for client in ("urllib", "requests", "httpx"))
+    return " ".join(holds(client, said, url).route for client in ("urllib", "requests", "httpx"))
 
 
 @pytest.mark.parametrize("url", [LOCAL, BY_IP])
 def test_windows_exceptions_are_read_by_urllib_and_requests_and_not_by_httpx(url: str) -> None:
     said = on_windows("localhost;127.*;<local>")
     assert ways(said, url) == "direct direct proxied"
-    route = predicted("httpx", said, url)
-    assert route.rule == "httpx.get_environment_proxies: never reads ProxyOverride, takes ProxyServer"
-    assert route.because == (
+    prediction = predicted("httpx", said, url)
+    assert prediction.rule == "httpx.get_environment_proxies: never reads ProxyOverride, takes ProxyServer"
+    assert prediction.because == (
         "ProxyServer is proxy:8080, and httpx does not read ProxyOverride (localhost;127.*;<local>)."
     )
-    assert predicted("ollama", said, url) == route
+    assert predicted("ollama", said, url) == prediction
 
 
 def test_a_variable_makes_windows_settings_unread() -> None:
@@ -438,23 +444,25 @@ def test_a_windows_socks_proxy_is_an_error_in_all_three() -> None:
 
 def test_a_blank_in_proxy_override_hides_the_entry_from_requests() -> None:
     said = on_windows("example.com; localhost")
-    assert predicted("urllib", said, LOCAL, python=NEW).way is Way.DIRECT
-    assert predicted("urllib", said, LOCAL, python=OLD).way is Way.PROXIED
-    assert holds("requests", said, LOCAL).way is Way.PROXIED
+    assert predicted("urllib", said, LOCAL, python=NEW).route is Route.DIRECT
+    assert predicted("urllib", said, LOCAL, python=OLD).route is Route.PROXIED
+    assert holds("requests", said, LOCAL).route is Route.PROXIED
 
 
 def test_old_pythons_take_a_semicolon_at_the_end_of_proxy_override_for_everything() -> None:
     said = on_windows("example.com;")
-    assert predicted("urllib", said, LOCAL, python=OLD).way is Way.DIRECT
-    assert predicted("urllib", said, LOCAL, python=NEW).way is Way.PROXIED
+    assert predicted("urllib", said, LOCAL, python=OLD).route is Route.DIRECT
+    assert predicted("urllib", said, LOCAL, python=NEW).route is Route.PROXIED
     assert ways(said, LOCAL).endswith("proxied proxied")
 
 
 def test_old_pythons_hold_windows_exceptions_against_the_address_of_a_name() -> None:
     said = on_windows("127.0.0.1")
-    assert [predicted("urllib", said, LOCAL, python=version).way for version in (OLD, (3, 12, 2))] == [Way.DIRECT] * 2
-    assert [predicted("urllib", said, LOCAL, python=version).way for version in ((3, 11, 9), (3, 12, 3), NEW)] == [
-        Way.PROXIED
+    assert [predicted("urllib", said, LOCAL, python=version).route for version in (OLD, (3, 12, 2))] == [
+        Route.DIRECT
+    ] * 2
+    assert [predicted("urllib", said, LOCAL, python=version).route for version in ((3, 11, 9), (3, 12, 3), NEW)] == [
+        Route.PROXIED
     ] * 3
 
 
@@ -515,18 +523,20 @@ def test_a_socks_proxy_needs_a_package_of_each_library_and_urllib_has_none() -> 
     found = {
         client: predicted(client, said, LOCAL, installed=frozenset()) for client in ("urllib", "requests", "httpx")
     }
-    assert {route.way for route in found.values()} == {Way.NOWHERE}
+    assert {prediction.route for prediction in found.values()} == {Route.NOWHERE}
     assert "InvalidSchema" in found["requests"].because
     assert "ImportError" in found["httpx"].because
     both = frozenset({"PySocks", "socksio"})
-    assert [predicted(client, said, LOCAL, installed=both).way for client in CLIENTS] == [Way.NOWHERE] + [Way.SOCKS] * 5
+    assert [predicted(client, said, LOCAL, installed=both).route for client in CLIENTS] == [Route.NOWHERE] + [
+        Route.SOCKS
+    ] * 5
 
 
 def test_a_proxy_of_https_is_asked_over_tls() -> None:
     assert ways(on_posix(HTTP_PROXY="https://proxy:8443"), LOCAL) == "tls tls tls"
     twice = on_posix(HTTP_PROXY="https://one:8443", HTTPS_PROXY="http://two:8080")
-    route = holds("urllib", twice, LOCAL)
-    assert (route.way, route.proxy) == (Way.TUNNEL, "http://two:8080")  # CONNECT one:8443, at two
+    prediction = holds("urllib", twice, LOCAL)
+    assert (prediction.route, prediction.proxy) == (Route.TUNNEL, "http://two:8080")  # CONNECT one:8443, at two
 
 
 def test_https_is_tunnelled() -> None:
@@ -540,9 +550,9 @@ def test_request_method_hides_http_proxy() -> None:
 def test_a_password_is_hidden() -> None:
     said = on_posix(HTTP_PROXY="http://user:secret@proxy:8080")
     for client in CLIENTS:
-        route = predicted(client, said, LOCAL)
-        assert route.because == "HTTP_PROXY is http://user:***@proxy:8080."
-        assert route.proxy == "http://user:***@proxy:8080"
+        prediction = predicted(client, said, LOCAL)
+        assert prediction.because == "HTTP_PROXY is http://user:***@proxy:8080."
+        assert prediction.proxy == "http://user:***@proxy:8080"
 
 
 @given(st.sampled_from(["", "http://", "http=", "//", "http=http://"]), st.text("s:/@;=,#", max_size=5))
@@ -577,15 +587,15 @@ def test_ollama_host_means_what_the_client_makes_of_it(host: str | None) -> None
     except ValueError as error:
         with pytest.raises(type(error)):
             ollama_url(host)
-        assert predicted("ollama", on_posix(OLLAMA_HOST=host or "")).way is Way.NOWHERE
+        assert predicted("ollama", on_posix(OLLAMA_HOST=host or "")).route is Route.NOWHERE
     else:
         assert ollama_url(host) == expected
 
 
 def test_without_a_url_ollama_goes_where_ollama_host_says() -> None:
     said = on_posix(HTTP_PROXY="http://proxy:8080", NO_PROXY="localhost,127.0.0.1", OLLAMA_HOST="0.0.0.0")
-    assert predicted("ollama", said).way is Way.PROXIED
-    assert predicted("ollama-async", on_posix(HTTP_PROXY="proxy:1", NO_PROXY="127.0.0.1")).way is Way.DIRECT
+    assert predicted("ollama", said).route is Route.PROXIED
+    assert predicted("ollama-async", on_posix(HTTP_PROXY="proxy:1", NO_PROXY="127.0.0.1")).route is Route.DIRECT
     bad = predicted("ollama", on_posix(OLLAMA_HOST="user:secret@localhost:x"))
     assert bad.because == (
         "Making ollama raises ValueError: OLLAMA_HOST is 'user:***@localhost:x', which is no address."

@@ -1,4 +1,4 @@
-"""Files of probes, and the default one held against the recordings of this project."""
+"""Files of probes, and the default one compared with the recordings of this project."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from harness.errors import ProbeError, UnknownName
-from harness.library import Library
-from harness.recorder import Probe, default_probes, load_probes
-from harness.recording import Request
+from ollama_harness.errors import ProbeError, UnknownName
+from ollama_harness.recorder import Probe, default_probes, load_probes
+from ollama_harness.recordings.recording import Request
+from ollama_harness.recordings.store import RecordingStore
 
 #: What stands for a model; and what pulls of a registry on this machine were allowed, which nobody's own should be.
 MODELS = ("model", "source", "destination", "from")
 MADE_UP = "ollama-harness-probe"
-LIBRARY = Library()
+LIBRARY = RecordingStore()
 COVERED = [
     name
     for name in LIBRARY.names(LIBRARY.newest, ["*"])
@@ -39,14 +39,14 @@ def without_models(request: Request) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("name", COVERED)
-def test_a_default_probe_asks_what_the_recording_of_its_name_asked(name: str, library: Library) -> None:
-    assert without_models(probe(name).request) == without_models(library.get(f"{library.newest}/{name}").request)
+def test_a_default_probe_asks_what_the_recording_of_its_name_asked(name: str, store: RecordingStore) -> None:
+    assert without_models(probe(name).request) == without_models(store.get(f"{store.newest}/{name}").request)
 
 
-def test_the_default_probes_are_the_recordings_but_for_those_left_out_with_a_reason(library: Library) -> None:
+def test_the_default_probes_are_the_recordings_but_for_those_left_out_with_a_reason(store: RecordingStore) -> None:
     probes = default_probes()
     assert sorted(one.name for one in probes.probes) == sorted(COVERED)
-    names = {id_.rpartition("/")[2] for id_ in library.ids}
+    names = {id_.rpartition("/")[2] for id_ in store.ids}
     for pattern, reason in probes.left_out.items():
         assert any(fnmatchcase(name, pattern) for name in names), f"{pattern} leaves nothing out"
         assert len(reason) > 20
@@ -169,7 +169,7 @@ GOOD = '[[probe]]\nname = "a"\npath = "/"\n'
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[[probe]\n", r"my\.toml: is no TOML: .*line 1.*; mend it there"),
+        ("[[probe]\n", r"my\.toml: is no TOML: .*line 1.*; fix it there"),
         ("", r"my\.toml: probe: is missing; add it \(tables: write \[\[probe\]\] before each"),
         ("probe = 3", r"probe: is 3; make it tables"),
         ("[[probes]]\n" + GOOD, "probes: is not a field of the format; remove it; known are left_out, probe, repeated"),

@@ -9,22 +9,22 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import listing
-from harness.http1 import RequestHead
-from harness.profiles import Profile, Sent, measure
-from harness.report.profiles import MEASURED, normal, page
+from ollama_harness.cli import listing
+from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
+from ollama_harness.script.http1 import RequestHead
+from pages.clients_page import MEASURED, normal, page
 
 PAGE = Path(__file__).parent.parent / "docs" / "clients.md"
 NAMES = ["canary-perfect", "httpx", "httpx-async", "ollama", "ollama-async", "requests", "urllib"]
 
 
 @pytest.fixture(scope="module")
-def profiles() -> dict[str, Profile]:
+def profiles() -> dict[str, RequestProfile]:
     return {one.client: one for one in measure(NAMES)}
 
 
 @pytest.fixture
-def libraries(profiles: dict[str, Profile]) -> list[Profile]:
+def libraries(profiles: dict[str, RequestProfile]) -> list[RequestProfile]:
     return [one for name, one in profiles.items() if name != "canary-perfect"]
 
 
@@ -33,34 +33,34 @@ def body(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith(MEASURED)]
 
 
-def sent(*headers: tuple[str, str]) -> Sent:
-    return Sent(head=RequestHead("POST", "/", "HTTP/1.1", headers, 0), writes=("head",))
+def sent(*headers: tuple[str, str]) -> SentRequest:
+    return SentRequest(head=RequestHead("POST", "/", "HTTP/1.1", headers, 0), writes=("head",))
 
 
-def changed(one: Profile, name: str, value: str) -> Profile:
+def changed(one: RequestProfile, name: str, value: str) -> RequestProfile:
     """The same with another value of a header, wherever it stands."""
 
-    def other(each: Sent) -> Sent:
+    def other(each: SentRequest) -> SentRequest:
         headers = tuple((key, value if key.lower() == name else text) for key, text in each.head.headers)
         return replace(each, head=replace(each.head, headers=headers))
 
     return replace(one, plain=other(one.plain), again=other(one.again), stream=other(one.stream), get=other(one.get))
 
 
-def test_the_page_is_current(libraries: list[Profile]) -> None:
-    message = "write it anew: python -m harness.report.profiles docs/clients.md"
+def test_the_page_is_current(libraries: list[RequestProfile]) -> None:
+    message = "write it anew: python -m pages.clients_page docs/clients.md"
     assert body(PAGE.read_text("utf-8")) == body(page(libraries)), message
     assert len(body(page(libraries))) == len(page(libraries).splitlines()) - 1
 
 
-def test_what_was_asked_for_is_what_was_sent(profiles: dict[str, Profile]) -> None:
+def test_what_was_asked_for_is_what_was_sent(profiles: dict[str, RequestProfile]) -> None:
     for one in profiles.values():
         heads = [each.head for each in (one.plain, one.again, one.stream, one.get)]
         assert [(head.method, head.target) for head in heads] == [("POST", "/api/chat")] * 3 + [("GET", "/api/tags")]
         assert one.plain.head.headers[1:] != one.get.head.headers[1:]
 
 
-def test_writes_are_counted_where_they_are_made(profiles: dict[str, Profile]) -> None:
+def test_writes_are_counted_where_they_are_made(profiles: dict[str, RequestProfile]) -> None:
     """The perfect client hands over head and body at once, so it can be told from those that do not."""
     perfect = profiles["canary-perfect"]
     assert (perfect.plain.writes, perfect.stream.writes, perfect.get.writes) == (("head and body",),) * 2 + (("head",),)
@@ -68,11 +68,11 @@ def test_writes_are_counted_where_they_are_made(profiles: dict[str, Profile]) ->
         assert profiles[name].stream.writes == ("head", "body")
 
 
-def test_a_connection_that_is_used_again_is_told_from_one_that_is_not(profiles: dict[str, Profile]) -> None:
+def test_a_connection_that_is_used_again_is_told_from_one_that_is_not(profiles: dict[str, RequestProfile]) -> None:
     assert [name for name in NAMES if not profiles[name].reuses] == ["canary-perfect", "urllib"]
 
 
-def test_versions_ports_and_systems_make_no_other_page(libraries: list[Profile]) -> None:
+def test_versions_ports_and_systems_make_no_other_page(libraries: list[RequestProfile]) -> None:
     first, *rest = libraries
     agent = first.stream.value("User-Agent")
     newer = changed(changed(first, "host", "[::1]:1"), "user-agent", f"{agent.partition('/')[0]}/99.1rc2")
@@ -89,12 +89,12 @@ def test_versions_ports_and_systems_make_no_other_page(libraries: list[Profile])
     ("name", "value"),
     [("accept", "text/html"), ("connection", "close"), ("user-agent", "other/1.0"), ("accept-encoding", "gzip")],
 )
-def test_another_head_makes_another_page(name: str, value: str, libraries: list[Profile]) -> None:
+def test_another_head_makes_another_page(name: str, value: str, libraries: list[RequestProfile]) -> None:
     first, *rest = libraries
     assert body(page([changed(first, name, value), *rest])) != body(page(libraries))
 
 
-def test_a_change_with_a_stream_is_named(profiles: dict[str, Profile]) -> None:
+def test_a_change_with_a_stream_is_named(profiles: dict[str, RequestProfile]) -> None:
     one = replace(
         profiles["requests"],
         plain=sent(("Host", "h"), ("Accept", "*/*"), ("Content-Length", "1")),
@@ -114,7 +114,7 @@ def test_framing_is_what_the_head_says() -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
 def test_the_command_line_says_the_same(
-    arguments: list[str], libraries: list[Profile], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], libraries: list[RequestProfile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "measure", lambda: libraries)
     done = CliRunner().invoke(listing.list_, ["clients", "--wire", *arguments])

@@ -8,14 +8,14 @@ from typing import TypeVar
 
 import pytest
 
-from harness.clients import client
-from harness.faults import FAULTS, Fault, after_record, close_at, delay_first_byte
-from harness.library import Library
-from harness.matrix import Cell
-from harness.prove import prove
-from harness.scenarios import GROUPS, Scenario
+from ollama_harness.clients import client
+from ollama_harness.faults import FAULTS, Fault, after_record, close_at, delay_first_byte
+from ollama_harness.matrix.cells import Cell
+from ollama_harness.matrix.scenarios import GROUPS, Scenario
+from ollama_harness.matrix.wire_proof import prove
+from ollama_harness.recordings.store import RecordingStore
 
-LIBRARY = Library()
+LIBRARY = RecordingStore()
 PERFECT = client("canary-perfect")
 T = TypeVar("T")
 

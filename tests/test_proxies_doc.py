@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.environments import ENVIRONMENTS
-from harness.report.messages import MESSAGES
-from harness.report.proxies import made_with, main, page
-from harness.results import FILE, Header, Result, Results, Writer
-from harness.verdict import Verdict
+from ollama_harness.matrix.results import FILE, Result, Results, ResultsHeader, Writer
+from ollama_harness.network.environments import ENVIRONMENTS
+from ollama_harness.oracle.verdict import Verdict
+from pages.proxies_page import made_with, main, page
+from pages.proxy_messages import MESSAGES
 
 ROOT = Path(__file__).parent.parent
 
-HEADER = Header(
+HEADER = ResultsHeader(
     schema=1,
     harness="0",
     os="Linux x86_64",
@@ -27,7 +27,7 @@ HEADER = Header(
 )
 
 
-def result(client: str, scenario: str, host: str, way: str | None, **more: object) -> Result:
+def result(client: str, scenario: str, host: str, route: str | None, **more: object) -> Result:
     values: dict[str, object] = {
         "client": client,
         "scenario": scenario,
@@ -40,7 +40,7 @@ def result(client: str, scenario: str, host: str, way: str | None, **more: objec
         "due": 9,
         "got": 9,
         "host": host,
-        "way": way,
+        "route": route,
     }
     return Result(**{**values, **more})  # type: ignore[arg-type]
 
@@ -126,7 +126,7 @@ def test_the_check_compares_what_can_be_compared(tmp_path: Path, capsys: pytest.
     assert main([str(tmp_path), str(there), "--check"]) == 0
     there.write_text(there.read_text("utf-8").replace("| DDD |", "| PPP |"), "utf-8")
     assert main([str(tmp_path / FILE), str(there), "--check"]) == 1
-    assert "write it anew: python -m harness.report.proxies" in capsys.readouterr().err
+    assert "write it anew: python -m pages.proxies_page" in capsys.readouterr().err
     there.write_text(there.read_text("utf-8").replace(made_with(results.header), "another machine"), "utf-8")
     assert main([str(tmp_path), str(there), "--check"]) == 0
     assert "not compared" in capsys.readouterr().out

@@ -16,28 +16,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.connection import abort
-from harness.errors import PortInUse
-from harness.faults import close_on_accept, refuse
-from harness.http1 import read_body, read_response_head
-from harness.journal import EndedBy, Entry, Protocol
-from harness.parts import Raw
-from harness.probe import (
+from ollama_harness.errors import PortInUse
+from ollama_harness.faults import close_on_accept, refuse
+from ollama_harness.matrix.raw_socket import (
     NO_RESETS,
     PATIENCE_S,
-    Seen,
+    SocketView,
     connect,
     leave_and_read,
     read_exactly,
     read_to_end,
     resets_are_real,
 )
-from harness.proxy import MODES, FakeProxy, Forward, way
-from harness.proxy.target import Target
-from harness.reference import reference
-from harness.routing.way import Way
-from harness.script import Ending, HowItEnds, Script, Send
-from harness.server import FakeOllama
+from ollama_harness.network.route import Route
+from ollama_harness.oracle.reference import reference
+from ollama_harness.script.http1 import read_body, read_response_head
+from ollama_harness.script.message_parts import Raw
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
+from ollama_harness.server.connection import abort
+from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.journal import EndedBy, Entry, Protocol
+from ollama_harness.server.proxy import MODES, FakeProxy, Forward, route
+from ollama_harness.server.proxy.target import Target
 
 real_resets = pytest.mark.skipif("not resets_are_real()", reason=NO_RESETS)
 
@@ -96,7 +96,7 @@ def read_head(sock: socket.socket) -> bytes:
     return head
 
 
-def answered(upstream: Upstream, does: Forward, *pieces: bytes, asks: bytes = b"") -> Seen:
+def answered(upstream: Upstream, does: Forward, *pieces: bytes, asks: bytes = b"") -> SocketView:
     """What the client sees of an upstream that sends these pieces and a FIN."""
     with FakeProxy(does=does) as proxy, connect(proxy.port) as client:
         client.sendall(asks or upstream.asks("Connection: close"))
@@ -139,7 +139,7 @@ def test_a_script_answers_whatever_is_asked_and_the_journal_says_what_that_was(
     )
     (entry,) = proxy.journal.entries
     assert (entry.protocol, entry.target, entry.wire) == (protocol, target, seen.data)
-    assert (entry.answered_by, entry.ended, entry.ended_by) == ("script", HowItEnds.CLOSE, EndedBy.SERVER)
+    assert (entry.answered_by, entry.ended, entry.ended_by) == ("script", ConnectionEnd.CLOSE, EndedBy.SERVER)
     assert entry.head is not None
 
 
@@ -187,7 +187,7 @@ def test_a_reset_is_an_rst_without_a_byte() -> None:
         client.sendall(b"GET http://127.0.0.1:1/ HTTP/1.1\r\n\r\n")
         seen = read_to_end(client)
     assert (seen.data, seen.end) == (b"", "rst")
-    assert proxy.journal.entries[0].ended is HowItEnds.RESET
+    assert proxy.journal.entries[0].ended is ConnectionEnd.RESET
 
 
 def test_a_proxy_that_hangs_says_nothing_until_its_client_leaves() -> None:
@@ -196,14 +196,14 @@ def test_a_proxy_that_hangs_says_nothing_until_its_client_leaves() -> None:
         assert proxy.journal.wait_for(bool, timeout_s=PATIENCE_S)
         assert leave_and_read(client).data == b""
         (entry,) = settled(proxy)
-    assert (entry.ended, entry.client_left_s is not None) == (HowItEnds.HOLD, True)
+    assert (entry.ended, entry.client_left_s is not None) == (ConnectionEnd.HOLD, True)
 
 
 def test_a_script_that_keeps_the_connection_open_is_played_to_the_next_request_too() -> None:
     script = Script(
         method="GET",
-        sends=(Send(0.0, (Raw(b"HTTP/1.1 204 No Content\r\n\r\n"),)),),
-        ending=Ending(how=HowItEnds.KEEP_OPEN, at_s=0.0),
+        segments=(Segment(0.0, (Raw(b"HTTP/1.1 204 No Content\r\n\r\n"),)),),
+        ending=ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0),
     )
     with FakeProxy(does=script) as proxy, connect(proxy.port) as client:
         for _ in range(2):
@@ -283,16 +283,16 @@ def test_what_is_no_http_at_all_gets_400(proxy: FakeProxy) -> None:
 @pytest.mark.parametrize(
     ("protocol", "expected"),
     [
-        (Protocol.HTTP, Way.PROXIED),
-        (Protocol.ABSOLUTE, Way.PROXIED),
-        (Protocol.CONNECT, Way.TUNNEL),
-        (Protocol.TLS, Way.TLS),
-        (Protocol.SOCKS4, Way.SOCKS),
-        (Protocol.SOCKS5, Way.SOCKS),
+        (Protocol.HTTP, Route.PROXIED),
+        (Protocol.ABSOLUTE, Route.PROXIED),
+        (Protocol.CONNECT, Route.TUNNEL),
+        (Protocol.TLS, Route.TLS),
+        (Protocol.SOCKS4, Route.SOCKS),
+        (Protocol.SOCKS5, Route.SOCKS),
     ],
 )
-def test_the_way_follows_from_how_the_proxy_was_asked(protocol: Protocol, expected: Way) -> None:
-    assert way(Entry(connection=1, index=1, head=None, body=b"", protocol=protocol)) is expected
+def test_the_way_follows_from_how_the_proxy_was_asked(protocol: Protocol, expected: Route) -> None:
+    assert route(Entry(connection=1, index=1, head=None, body=b"", protocol=protocol)) is expected
 
 
 # ------------------------------------------------------------------------------------------------ forwarding: requests
@@ -347,7 +347,7 @@ def test_one_connection_serves_many_requests(proxy: FakeProxy) -> None:
         client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=PATIENCE_S)
         for _ in range(3):
             client.request("GET", f"{server.url}/api/version")
-            assert json.loads(client.getresponse().read()) == {"version": server.library.newest}
+            assert json.loads(client.getresponse().read()) == {"version": server.store.newest}
         client.close()
     assert [(entry.connection, entry.index) for entry in proxy.journal.entries] == [(1, 1), (1, 2), (1, 3)]
     assert server.journal.connections == 3
@@ -440,7 +440,7 @@ def test_each_record_reaches_the_client_before_the_next_one_is_written(upstream:
             behind.sendall(piece)
             assert read_exactly(client, len(piece)) == piece
         (entry,) = settled(proxy)
-        assert (entry.ended, entry.ended_by) == (HowItEnds.KEEP_OPEN, EndedBy.SERVER)
+        assert (entry.ended, entry.ended_by) == (ConnectionEnd.KEEP_OPEN, EndedBy.SERVER)
         assert behind.recv(1) == b"", "the answer is whole, so the proxy needs its connection no more"
 
 
@@ -649,7 +649,7 @@ def test_a_reset_of_the_server_is_a_reset_for_the_client(head: bytes, upstream: 
         assert read_to_end(client).end == "rst"
     (entry,) = settled(proxy)
     assert entry.wire == passed_on + b"3\r\none\r\n"
-    assert (entry.ended, entry.ended_by) == (HowItEnds.RESET, EndedBy.SERVER)
+    assert (entry.ended, entry.ended_by) == (ConnectionEnd.RESET, EndedBy.SERVER)
     assert "reset" in entry.why
 
 
@@ -680,7 +680,7 @@ def test_a_silence_of_the_server_ends_the_answer_where_it_is(
     behind.sendall(CHUNKED + b"3\r\none\r\n")
     ready.recv(1, socket.MSG_PEEK)
     ready.setblocking(False)
-    monkeypatch.setattr("harness.proxy.client.connect", lambda _: ready)
+    monkeypatch.setattr("ollama_harness.server.proxy.proxy_connection.connect", lambda _: ready)
     with FakeProxy(does=Forward(idle_limit_s=0.1)) as proxy, connect(proxy.port) as client:
         client.sendall(upstream.asks())
         seen = read_to_end(client)
@@ -803,7 +803,7 @@ def test_a_tunnel_that_is_left_open_is_settled_when_all_that_came_has_been_passe
             behind.sendall(bytes(size))
             assert read_exactly(client, size) == bytes(size)
             (entry,) = settled(proxy)
-            assert (entry.ended, entry.ended_by) == (HowItEnds.KEEP_OPEN, EndedBy.SERVER)
+            assert (entry.ended, entry.ended_by) == (ConnectionEnd.KEEP_OPEN, EndedBy.SERVER)
         assert entry.wire == ESTABLISHED + bytes(300_001)
 
 
@@ -813,7 +813,7 @@ def test_a_tunnel_that_the_server_ends_has_been_ended_by_the_server(upstream: Up
         upstream.accept().close()
         assert read_to_end(client).data == ESTABLISHED
         (entry,) = settled(proxy)
-        assert (entry.ended, entry.ended_by) == (HowItEnds.CLOSE, EndedBy.SERVER)
+        assert (entry.ended, entry.ended_by) == (ConnectionEnd.CLOSE, EndedBy.SERVER)
 
 
 @real_resets

@@ -9,7 +9,7 @@ def test_the_fixture_plays_faults_to_the_users_own_program(pytester: pytest.Pyte
     pytester.makepyfile(
         """
         import httpx, ollama, pytest
-        from harness.faults import after_record, close_at
+        from ollama_harness.faults import after_record, close_at
 
         def test_whole(fake_ollama):
             parts = list(ollama.Client().generate("smollm2:135m", "Why?", stream=True))

@@ -17,19 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
-from harness import FakeOllama, Library, Script, recording_draft, recording_files
-from harness.connection import abort
-from harness.errors import RecorderError, RecordingError, ServerUnreachable
-from harness.parts import Raw
-from harness.probe import PATIENCE_S, resets_are_real
-from harness.recorder import Probe, Progress, default_probes, record
-from harness.recorder.address import Address
-from harness.recorder.exchange import End, converse
-from harness.recorder.reading import Reader
-from harness.recording import Ended, Frame, Headers, Recording, Request, Response
-from harness.script import Send, http_date
+from ollama_harness import FakeOllama, RecordingStore, Script
+from ollama_harness.errors import RecorderError, RecordingError, ServerUnreachable
+from ollama_harness.matrix.raw_socket import PATIENCE_S, resets_are_real
+from ollama_harness.recorder import Probe, Progress, default_probes, record
+from ollama_harness.recorder.address import Address
+from ollama_harness.recorder.live_request import LiveEnd, converse
+from ollama_harness.recorder.response_reader import ResponseReader
+from ollama_harness.recordings import draft, files
+from ollama_harness.recordings.recording import Frame, Headers, RecordedEnd, Recording, Request, Response
+from ollama_harness.script.message_parts import Raw
+from ollama_harness.script.script import Segment, http_date
+from ollama_harness.server.connection import abort
 
-LIBRARY = Library()
+LIBRARY = RecordingStore()
 ASK = Request(method="POST", path="/api/generate", json={"model": "m"})
 PROBE = Probe(name="generate-small", request=ASK)
 STREAM = message(b"", f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked")
@@ -75,7 +76,7 @@ def seen(
     *,
     method: str = "POST",
     timeout_s: float = PATIENCE_S,
-) -> tuple[Kept, End]:
+) -> tuple[Kept, LiveEnd]:
     """What is made of an answer that is there already when it is read; `then` is done to the server's end before."""
     client, server = pair()
     with client, server:
@@ -110,7 +111,7 @@ def test_a_head_that_only_a_lenient_reader_reads_is_recorded_too() -> None:
     kept, end = seen(b"HTTP/1.1 200 OK\nX-A: b\n  c\nContent-Length: 2\n\nok")
     assert kept.response is not None
     assert kept.response.headers == (("X-A", "b c"), ("Content-Length", "2"))
-    assert (kept.data, end.how) == (b"ok", Ended.COMPLETE)
+    assert (kept.data, end.how) == (b"ok", RecordedEnd.COMPLETE)
 
 
 def test_interim_answers_are_passed_over() -> None:
@@ -118,17 +119,17 @@ def test_interim_answers_are_passed_over() -> None:
     kept, end = seen(interim + message(b"ok", "Content-Length: 2", "X-A: b"))
     assert kept.response is not None
     assert (kept.response.status, kept.response.headers) == (200, (("Content-Length", "2"), ("X-A", "b")))
-    assert (kept.data, end.how) == (b"ok", Ended.COMPLETE)
+    assert (kept.data, end.how) == (b"ok", RecordedEnd.COMPLETE)
 
 
 def test_each_chunk_is_a_frame_and_neither_extensions_nor_trailers_are() -> None:
     kept, end = seen(STREAM + b"3;a=b\r\none\r\n3 \r\ntwo\r\n0;c\r\nX-Trailer: yes\r\n\r\n")
-    assert (kept.frames, end.how) == ([b"one", b"two"], Ended.COMPLETE)
+    assert (kept.frames, end.how) == ([b"one", b"two"], RecordedEnd.COMPLETE)
 
 
 def test_what_comes_after_the_answer_is_not_part_of_it() -> None:
     kept, end = seen(message(b"ok", "Content-Length: 2") + b"HTTP/1.1 200 OK\r\n\r\n")
-    assert (kept.data, end.how) == (b"ok", Ended.COMPLETE)
+    assert (kept.data, end.how) == (b"ok", RecordedEnd.COMPLETE)
 
 
 @pytest.mark.parametrize(
@@ -143,13 +144,13 @@ def test_what_comes_after_the_answer_is_not_part_of_it() -> None:
 )
 def test_an_answer_without_a_body_ends_with_its_head(wire: bytes, method: str) -> None:
     kept, end = seen(wire, method=method)
-    assert (kept.sizes, end.how) == ([], Ended.COMPLETE)
+    assert (kept.sizes, end.how) == ([], RecordedEnd.COMPLETE)
 
 
 @pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
 def test_a_body_that_the_end_of_the_connection_ends_is_whole(version: bytes) -> None:
     kept, end = seen(message(b"as much as comes").replace(b"HTTP/1.1", version), finish)
-    assert (kept.data, end.how) == (b"as much as comes", Ended.COMPLETE)
+    assert (kept.data, end.how) == (b"as much as comes", RecordedEnd.COMPLETE)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_a_body_that_the_end_of_the_connection_ends_is_whole(version: bytes) -> 
 )
 def test_a_fin_before_the_end_keeps_what_came(wire: bytes, frames: list[bytes]) -> None:
     kept, end = seen(wire, finish)
-    assert (kept.frames, end.how) == (frames, Ended.EOF)
+    assert (kept.frames, end.how) == (frames, RecordedEnd.EOF)
 
 
 @pytest.mark.skipif(not resets_are_real(), reason="this system makes a FIN of an RST")
@@ -179,14 +180,14 @@ def test_a_reset_in_mid_stream_keeps_what_came() -> None:
 
         kept = Kept(on_frame=reset)
         end = converse(client, "a", Request(method="POST", path="/"), kept, timeout_s=PATIENCE_S)
-    assert (kept.frames, end.how) == ([b"one", b"tw"], Ended.RESET)
+    assert (kept.frames, end.how) == ([b"one", b"tw"], RecordedEnd.RESET)
     assert kept.times == sorted(kept.times)
     assert end.at_s >= kept.times[-1]
 
 
 def test_silence_ends_a_recording_and_counts_from_the_last_byte() -> None:
     kept, end = seen(STREAM + b"3\r\none\r\n", timeout_s=0.1)
-    assert (kept.frames, end.how) == ([b"one"], Ended.TIMEOUT)
+    assert (kept.frames, end.how) == ([b"one"], RecordedEnd.TIMEOUT)
     assert end.at_s >= kept.times[-1] + 0.1 - EARLY_S
 
 
@@ -211,7 +212,7 @@ def test_what_is_no_answer_is_an_error(wire: bytes, then: Callable[[socket.socke
 
 def test_a_request_says_what_http_needs_and_no_more() -> None:
     def sent(request: Request) -> bytes:
-        return Reader(Kept()).request(request, "a:1")
+        return ResponseReader(Kept()).request(request, "a:1")
 
     head = b"POST /api/chat HTTP/1.1\r\nHost: a:1\r\n"
     ask = Request(method="POST", path="/api/chat")
@@ -240,8 +241,10 @@ def played(draw: st.DrawFn) -> Recording:
     body = draw(json_lines if media_type in (JSON, NDJSON) else json_lines | st.binary(max_size=60))
     pieces = draw(cuts(body)) if body else []
     framing = draw(st.sampled_from(["chunked", "length", "close"]))
-    ended = Ended.COMPLETE if framing == "close" else draw(st.sampled_from([Ended.COMPLETE, Ended.EOF]))
-    missing = 0 if ended is Ended.COMPLETE else 1
+    ended = (
+        RecordedEnd.COMPLETE if framing == "close" else draw(st.sampled_from([RecordedEnd.COMPLETE, RecordedEnd.EOF]))
+    )
+    missing = 0 if ended is RecordedEnd.COMPLETE else 1
     fields: Headers = {
         "chunked": (("Transfer-Encoding", "chunked"),),
         "length": (("Content-Length", str(len(body) + missing)),),
@@ -280,7 +283,7 @@ def again(server: FakeOllama, one: Recording, *, speed: float = 0.0) -> Recordin
     with tempfile.TemporaryDirectory() as directory:
         take = record(server.url, [probe], Path(directory), timeout_s=PATIENCE_S)
         assert take.failures == ()
-        return recording_files.load(Path(directory) / take.ids[0], id=one.id)
+        return files.load(Path(directory) / take.ids[0], id=one.id)
 
 
 def without_date(response: Response) -> tuple[int, str, Headers]:
@@ -323,10 +326,10 @@ def test_no_frame_is_recorded_earlier_than_it_was_played(server: FakeOllama, nam
 
 @given(played())
 def test_what_falls_silent_is_recorded_as_far_as_it_came(one: Recording) -> None:
-    wire = Script.from_recording(replace(one, ended=Ended.TIMEOUT)).render(date=DATE).wire
+    wire = Script.from_recording(replace(one, ended=RecordedEnd.TIMEOUT)).render(date=DATE).wire
     if not one.response.header("content-length"):
         kept, end = seen(wire, timeout_s=0.01)  # all is there already, so that no machine is too slow for it
-        assert (kept.data, end.how) == (one.body, Ended.TIMEOUT)
+        assert (kept.data, end.how) == (one.body, RecordedEnd.TIMEOUT)
 
 
 # ------------------------------------------------------------------------------------------ sessions
@@ -340,16 +343,16 @@ def test_recordings_lie_under_their_version_and_a_take_beside_it(server: FakeOll
         folder = f"{take + '/' if take else ''}{LIBRARY.newest}"
         assert (made.ids, made.folder) == ((f"{folder}/version", f"{folder}/chat-stream"), tmp_path / folder)
         assert made.version == LIBRARY.newest
-    library = Library(tmp_path)
-    assert library.versions == (LIBRARY.newest,)
-    assert library.get(f"again/{LIBRARY.newest}/chat-stream").ollama_version == LIBRARY.newest
-    assert library.get(f"{LIBRARY.newest}/chat-stream").request.json["model"] == "smollm2:135m"
+    store = RecordingStore(tmp_path)
+    assert store.versions == (LIBRARY.newest,)
+    assert store.get(f"again/{LIBRARY.newest}/chat-stream").ollama_version == LIBRARY.newest
+    assert store.get(f"{LIBRARY.newest}/chat-stream").request.json["model"] == "smollm2:135m"
 
 
 def test_the_first_model_that_the_server_lists_is_asked(server: FakeOllama, tmp_path: Path) -> None:
     server.clear()
     take = record(server.url, default_probes().only(("show",)), tmp_path)
-    assert Library(tmp_path).get(take.ids[0]).request.json == {"model": "smollm2-embed:135m"}
+    assert RecordingStore(tmp_path).get(take.ids[0]).request.json == {"model": "smollm2-embed:135m"}
 
 
 def test_the_stage_is_set_before_and_cleaned_up_after_and_neither_is_recorded(
@@ -368,7 +371,7 @@ def test_a_probe_without_an_answer_is_a_failure_and_the_others_are_asked(server:
     server.clear()
     one = LIBRARY.get(f"{LIBRARY.newest}/chat-stream")
     script = Script.from_recording(one, speed=0)
-    garbage = replace(script, sends=(*script.sends[:2], Send(script.sends[1].at_s, (Raw(b"zz\r\n"),))))
+    garbage = replace(script, segments=(*script.segments[:2], Segment(script.segments[1].at_s, (Raw(b"zz\r\n"),))))
     server.play(garbage, path="/api/chat")
     missing = Request(method="POST", path="/api/show", json={"model": "nobody"})
     probes = [
@@ -408,7 +411,7 @@ def test_an_interrupt_keeps_what_is_finished_and_nothing_else(server: FakeOllama
     probes = default_probes().only(("chat-stream", "chat-history"))
     with pytest.raises(KeyboardInterrupt):
         record(server.url, probes, tmp_path, model="smollm2:135m", on_progress=interrupt)
-    assert Library(tmp_path).ids == (f"{LIBRARY.newest}/chat-stream",)
+    assert RecordingStore(tmp_path).ids == (f"{LIBRARY.newest}/chat-stream",)
     assert len(list((tmp_path / LIBRARY.newest).iterdir())) == 2
 
 
@@ -421,12 +424,12 @@ def test_a_full_disk_is_an_error_and_keeps_what_is_finished(
     server: FakeOllama, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.clear()
-    create = recording_draft._create
+    create = draft._create
 
     def full(path: Path) -> IO[bytes]:
         return FullDisk() if path.name.startswith("chat-history") else create(path)
 
-    monkeypatch.setattr(recording_draft, "_create", full)
+    monkeypatch.setattr(draft, "_create", full)
     probes = default_probes().only(("chat-stream", "chat-history"))
     with pytest.raises(RecordingError, match=r"chat-history\.meta\.json: cannot be written: No space left on device"):
         record(server.url, probes, tmp_path, model="smollm2:135m")
@@ -462,7 +465,7 @@ def test_secrets_reach_the_server_and_never_the_disk(server: FakeOllama, tmp_pat
     assert dict(entry.head.headers)["Authorization"] == "Bearer s3cret"
     assert entry.body == b'{"password":"s3cret"}'
     assert not any(b"s3" in path.read_bytes() for path in take.folder.iterdir())
-    made = Library(tmp_path).get(take.ids[0])
+    made = RecordingStore(tmp_path).get(take.ids[0])
     assert [len(frame.data) for frame in made.frames] == list(map(len, frames))
     assert made.body == b"".join(frames).replace(b"s3cret", b"******")
 
@@ -472,7 +475,7 @@ def test_homes_and_hosts_go_on_request(server: FakeOllama, tmp_path: Path) -> No
     request = replace(ASK, json={"path": "/home/ada/x", "host": socket.gethostname()})
     for flags, kept in (({}, True), ({"redact_home": True, "redact_host": True}, False)):
         take = record(server.url, [Probe(name="a", request=request)], tmp_path, **flags)
-        made = Library(tmp_path).get(take.ids[0]).request.json
+        made = RecordingStore(tmp_path).get(take.ids[0]).request.json
         assert (made == request.json) is kept
         assert kept or made == {"path": "/home/***/x", "host": "*" * len(socket.gethostname())}
 
@@ -564,14 +567,14 @@ def test_a_take_has_a_name_that_any_system_takes(tmp_path: Path) -> None:
 def test_however_the_bytes_come_the_frames_are_the_chunks(one: Recording, data: st.DataObject) -> None:
     wire = Script.from_recording(one).render(date=http_date(0)).wire
     kept = Kept()
-    reader = Reader(kept)
+    reader = ResponseReader(kept)
     reader.request(one.request, "a")
     for number, piece in enumerate(data.draw(cuts(wire))):
         reader.receive(piece, float(number))
     if not reader.whole:
         reader.receive(b"", 99.0)
         reader.end()
-    assert (kept.data, reader.whole) == (one.body, one.ended is Ended.COMPLETE)
+    assert (kept.data, reader.whole) == (one.body, one.ended is RecordedEnd.COMPLETE)
     assert kept.times == sorted(kept.times)
     if one.response.header("transfer-encoding"):
         assert kept.frames == [frame.data for frame in one.frames]

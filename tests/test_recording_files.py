@@ -14,13 +14,15 @@ import pytest
 from builders import DONE, HELLO, JSON, SSE, TEXT, line, recording, recordings
 from hypothesis import given
 
-from harness import recording_draft, recording_files, recording_meta
-from harness.errors import RecordingError
-from harness.library import Library
-from harness.recording import META_SUFFIX, Ended, Recording, Request
+from ollama_harness.errors import RecordingError
+from ollama_harness.recordings import draft
+from ollama_harness.recordings import files as recording_files
+from ollama_harness.recordings import meta as recording_meta
+from ollama_harness.recordings.recording import META_SUFFIX, RecordedEnd, Recording, Request
+from ollama_harness.recordings.store import RecordingStore
 
 ID = "1.0.0/generate-small"
-LIBRARY = Library()
+LIBRARY = RecordingStore()
 #: Saved, these differ from what is there in how a tiny float was laid out (7e-05 against 0.00007), and in nothing else.
 LAID_OUT_OTHERWISE = 5
 
@@ -176,7 +178,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(
         path.touch()
         return _FullDisk()
 
-    monkeypatch.setattr(recording_draft, "_create", create)
+    monkeypatch.setattr(draft, "_create", create)
     for one in (replace(small(), frames=()), recording(b"x" * 200)):  # no room for the meta file; or for the body
         with pytest.raises(RecordingError, match="cannot be written: No space left on device; make room"):
             recording_files.save(one, tmp_path)
@@ -330,7 +332,7 @@ def test_a_content_length_that_differs_is_named(tmp_path: Path) -> None:
     assert error.problem == "is 3, the body has 2 bytes"
 
 
-@pytest.mark.parametrize("changes", [{"method": "HEAD"}, {"ended": Ended.EOF}, {"ended": Ended.TIMEOUT}])
+@pytest.mark.parametrize("changes", [{"method": "HEAD"}, {"ended": RecordedEnd.EOF}, {"ended": RecordedEnd.TIMEOUT}])
 def test_a_content_length_may_differ_where_the_body_is_not_sent_or_not_whole(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
@@ -361,8 +363,8 @@ def test_a_json_body_that_is_no_json_is_named(tmp_path: Path) -> None:
     assert (error.path.name, error.field) == ("generate-small.json", "line 1")
 
 
-@pytest.mark.parametrize("ended", [Ended.EOF, Ended.RESET, Ended.TIMEOUT])
-def test_half_a_record_is_fine_where_the_stream_was_cut(tmp_path: Path, ended: Ended) -> None:
+@pytest.mark.parametrize("ended", [RecordedEnd.EOF, RecordedEnd.RESET, RecordedEnd.TIMEOUT])
+def test_half_a_record_is_fine_where_the_stream_was_cut(tmp_path: Path, ended: RecordedEnd) -> None:
     one = recording(line(HELLO), b'{"resp', ended=ended)
     assert recording_files.load(recording_files.save(one, tmp_path), id=ID) == one
 
@@ -414,7 +416,7 @@ def test_a_body_alone_is_one_frame_a_line_20_ms_apart(tmp_path: Path, route: str
         (0.02, b'{"a":"\xc2\x85"}\n'),
         (0.04, b'{"done":true}'),
     ]
-    assert (one.ollama_version, one.response.status, one.ended) == ("hand-written", 200, Ended.COMPLETE)
+    assert (one.ollama_version, one.response.status, one.ended) == ("hand-written", 200, RecordedEnd.COMPLETE)
     assert one.response.header("transfer-encoding") == "chunked"
     assert one.body == path.read_bytes()
 
@@ -479,7 +481,7 @@ def test_a_copy_of_a_recording_is_a_recording(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("old", "new"), [('"OK"', '"Ｏ"'), ('"no-cache"', '"日本"'), ('"no-cache"', '"a\\r\\nb"')])
 def test_what_cannot_stand_in_a_head_is_refused(old: str, new: str, tmp_path: Path) -> None:
-    stem = recording_files.save(Library().get("0.32.15/v1-responses-stream"), tmp_path)
+    stem = recording_files.save(RecordingStore().get("0.32.15/v1-responses-stream"), tmp_path)
     meta = stem.with_name("v1-responses-stream.meta.json")
     meta.write_text(meta.read_text("utf-8").replace(old, new), encoding="utf-8")
     with pytest.raises(RecordingError, match="Latin-1"):

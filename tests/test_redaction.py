@@ -11,10 +11,18 @@ from builders import cuts, json_values, recording
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import redaction
-from harness.library import Library
-from harness.recording import Request
-from harness.redaction import Redactor, find, home_pattern, name_pattern, redact, redact_request, secrets_in
+from ollama_harness.recordings import redaction
+from ollama_harness.recordings.recording import Request
+from ollama_harness.recordings.redaction import (
+    Redactor,
+    find,
+    home_pattern,
+    name_pattern,
+    redact,
+    redact_request,
+    secrets_in,
+)
+from ollama_harness.recordings.store import RecordingStore
 
 JWT = b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
 SECRETS = [
@@ -70,8 +78,8 @@ def test_what_is_no_secret_stays(text: bytes) -> None:
     assert redact(text) == text
 
 
-def test_no_recording_of_the_project_holds_a_secret(library: Library) -> None:
-    assert {id_: found for id_ in library.ids if (found := list(secrets_in(library.get(id_))))} == {}
+def test_no_recording_of_the_project_holds_a_secret(store: RecordingStore) -> None:
+    assert {id_: found for id_ in store.ids if (found := list(secrets_in(store.get(id_))))} == {}
 
 
 @given(risky | st.binary(max_size=60))

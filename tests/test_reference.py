@@ -27,30 +27,30 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.library import Library
-from harness.parts import Raw
-from harness.recording import Ended, Recording
-from harness.records import parse_json
-from harness.reference import Cause, End, EndKind, Layer, Reference, reference
-from harness.script import HowItEnds, Script
+from ollama_harness.oracle.reference import Cause, ExpectedEnd, ExpectedEndKind, Layer, Reference, reference
+from ollama_harness.recordings.recording import RecordedEnd, Recording
+from ollama_harness.recordings.records import parse_json
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.message_parts import Raw
+from ollama_harness.script.script import ConnectionEnd, Script
 
-LIBRARY = Library()
-COMPLETE = End(EndKind.COMPLETE, Cause.WHOLE)
-TRUNCATED = End(EndKind.TRUNCATED, Cause.FIN)
-SILENT = End(EndKind.OPEN, Cause.SILENCE)
-UNFINISHED = End(EndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD)
+LIBRARY = RecordingStore()
+COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)
+TRUNCATED = ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.FIN)
+SILENT = ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)
+UNFINISHED = ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD)
 CHUNKED = ("Content-Type: application/x-ndjson", "Transfer-Encoding: chunked")
 ENDS_OF_A_CUT = {
-    HowItEnds.CLOSE: TRUNCATED,
-    HowItEnds.HALF_CLOSE: TRUNCATED,
-    HowItEnds.RESET: End(EndKind.ERROR, Cause.RST),
-    HowItEnds.IGNORE: End(EndKind.OPEN, Cause.SILENCE),
-    HowItEnds.HOLD: SILENT,
-    HowItEnds.KEEP_OPEN: SILENT,
+    ConnectionEnd.CLOSE: TRUNCATED,
+    ConnectionEnd.HALF_CLOSE: TRUNCATED,
+    ConnectionEnd.RESET: ExpectedEnd(ExpectedEndKind.ERROR, Cause.RST),
+    ConnectionEnd.IGNORE: ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE),
+    ConnectionEnd.HOLD: SILENT,
+    ConnectionEnd.KEEP_OPEN: SILENT,
 }
 
 
-def both(found: Reference) -> End:
+def both(found: Reference) -> ExpectedEnd:
     """The end, where it is the same at both layers."""
     assert found.ends[Layer.HTTP] == found.ends[Layer.OLLAMA]
     return found.ends[Layer.HTTP]
@@ -83,7 +83,7 @@ def test_a_stream_cut_anywhere_holds_the_records_that_were_whole(found: list[Any
 
 
 @given(st.lists(records, max_size=4), st.sampled_from(list(ENDS_OF_A_CUT)))
-def test_the_records_due_are_among_the_records(found: list[Any], how: HowItEnds) -> None:
+def test_the_records_due_are_among_the_records(found: list[Any], how: ConnectionEnd) -> None:
     got = seen(chunked(b"".join(map(line, found)) or b"\n"), how)
     assert list(got.records) == found
     assert got.due[Layer.HTTP] == len(found)
@@ -119,28 +119,28 @@ def test_the_last_line_of_a_whole_body_needs_no_lf() -> None:
 
 
 def test_half_a_last_line_is_no_record_and_no_bad_json() -> None:
-    got = seen(message(b"99\r\n" + line(HELLO) + b'{"resp', *CHUNKED), HowItEnds.CLOSE)
+    got = seen(message(b"99\r\n" + line(HELLO) + b'{"resp', *CHUNKED), ConnectionEnd.CLOSE)
     assert got.records == (HELLO,)
     assert both(got) == TRUNCATED
 
 
 def test_a_last_line_without_its_lf_is_not_due_while_the_message_is_not_whole() -> None:
-    """An object is whole all the same, and may be handed out; but `1` might become `10`."""
-    got = seen(message(b"99\r\n" + line(HELLO) + line(DONE)[:-1], *CHUNKED), HowItEnds.CLOSE)
+    """An object is whole all the same, and may be yielded; but `1` might become `10`."""
+    got = seen(message(b"99\r\n" + line(HELLO) + line(DONE)[:-1], *CHUNKED), ConnectionEnd.CLOSE)
     assert (got.records, got.due[Layer.HTTP]) == ((HELLO, DONE), 1)
-    assert seen(message(b"99\r\n" + line(HELLO) + b"1", *CHUNKED), HowItEnds.CLOSE).records == (HELLO,)
+    assert seen(message(b"99\r\n" + line(HELLO) + b"1", *CHUNKED), ConnectionEnd.CLOSE).records == (HELLO,)
 
 
 def test_half_a_last_line_of_a_whole_body_is_bad_json() -> None:
     assert both(seen(chunked(line(HELLO) + b'{"resp'))).cause is Cause.BAD_JSON
-    closed = seen(message(line(HELLO) + b'{"resp', CHUNKED[0]), HowItEnds.CLOSE)
+    closed = seen(message(line(HELLO) + b'{"resp', CHUNKED[0]), ConnectionEnd.CLOSE)
     assert (both(closed).cause, closed.records) == (Cause.BAD_JSON, (HELLO,))
 
 
 @pytest.mark.parametrize("bad", [b"{", b"NaN", b'{"a": Infinity}', b"\xff", b'"\xc2"', b"{} {}", b"<html>", b"[DONE]"])
 def test_bad_json_ends_the_stream_with_the_records_before_it(bad: bytes) -> None:
     got = seen(chunked(line(HELLO) + bad + b"\n" + line(DONE)))
-    assert (got.records, both(got).kind, both(got).cause) == ((HELLO,), EndKind.ERROR, Cause.BAD_JSON)
+    assert (got.records, both(got).kind, both(got).cause) == ((HELLO,), ExpectedEndKind.ERROR, Cause.BAD_JSON)
     assert both(got).detail
 
 
@@ -149,20 +149,20 @@ def test_records_after_done_are_an_error_of_ollama_and_not_of_http() -> None:
     assert got.records == (HELLO, DONE, WORLD)
     assert got.ends == {
         Layer.HTTP: COMPLETE,
-        Layer.OLLAMA: End(EndKind.ERROR, Cause.AFTER_TERMINAL_RECORD, either=True),
+        Layer.OLLAMA: ExpectedEnd(ExpectedEndKind.ERROR, Cause.AFTER_TERMINAL_RECORD, either=True),
     }
     assert got.due == {Layer.HTTP: 3, Layer.OLLAMA: 2}
 
 
 def test_an_error_line_is_an_error_of_ollama_and_not_of_http() -> None:
     got = reference(stream(HELLO, {"error": "boom"}))
-    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: End(EndKind.ERROR, Cause.IN_BAND, "boom")}
+    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, "boom")}
     assert got.due == {Layer.HTTP: 2, Layer.OLLAMA: 1}
 
 
 def test_of_an_error_line_and_a_cut_the_error_line_came_first() -> None:
-    got = reference(stream(HELLO, {"error": "boom"}, ended=Ended.EOF))
-    assert got.ends == {Layer.HTTP: TRUNCATED, Layer.OLLAMA: End(EndKind.ERROR, Cause.IN_BAND, "boom")}
+    got = reference(stream(HELLO, {"error": "boom"}, ended=RecordedEnd.EOF))
+    assert got.ends == {Layer.HTTP: TRUNCATED, Layer.OLLAMA: ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, "boom")}
 
 
 @pytest.mark.parametrize("found", [[], [HELLO], [HELLO, WORLD], [{"status": "pulling"}], [{"done": 1}]])
@@ -175,7 +175,10 @@ def test_a_stream_without_terminal_record_is_truncated_for_ollama_only(found: li
 @pytest.mark.parametrize("record", [None, 1, "DONE", [1]])
 def test_a_line_that_is_no_object_is_an_error_of_ollama_only(record: Any) -> None:
     got = reference(stream(HELLO, record, DONE))
-    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: End(EndKind.ERROR, Cause.NO_OBJECT, repr(record))}
+    assert got.ends == {
+        Layer.HTTP: COMPLETE,
+        Layer.OLLAMA: ExpectedEnd(ExpectedEndKind.ERROR, Cause.NO_OBJECT, repr(record)),
+    }
     assert got.due == {Layer.HTTP: 3, Layer.OLLAMA: 1}
 
 
@@ -217,7 +220,7 @@ def test_a_single_answer_needs_no_terminal_record(value: Any) -> None:
 
 def test_half_a_single_answer_is_no_record() -> None:
     wire = message(b'{"done":', "Content-Type: application/json", "Content-Length: 20")
-    got = seen(wire, HowItEnds.CLOSE)
+    got = seen(wire, ConnectionEnd.CLOSE)
     assert (got.records, both(got)) == ((), TRUNCATED)
 
 
@@ -229,7 +232,7 @@ def test_what_holds_no_json_has_no_records_and_is_complete(script: Script) -> No
 # --------------------------------------------------------------------------------------------- event streams
 
 
-def sse(*events: bytes, ended: Ended = Ended.COMPLETE) -> Reference:
+def sse(*events: bytes, ended: RecordedEnd = RecordedEnd.COMPLETE) -> Reference:
     return reference(Script.from_recording(recording(*events, media_type=SSE, ended=ended)))
 
 
@@ -243,7 +246,7 @@ def test_an_event_stream_without_done_is_truncated_for_ollama_only() -> None:
 
 
 def test_half_an_event_is_no_record() -> None:
-    got = sse(b'data: {"id":1}\n\n', b"data: {}\n", ended=Ended.EOF)
+    got = sse(b'data: {"id":1}\n\n', b"data: {}\n", ended=RecordedEnd.EOF)
     assert (got.records, both(got)) == (({"id": 1},), TRUNCATED)
 
 
@@ -257,11 +260,11 @@ def test_a_bad_event_is_bad_json() -> None:
 @pytest.mark.parametrize("status", [300, 301, 307, 400, 404, 500, 502, 999])
 def test_a_status_from_300_on_is_an_error_whatever_the_body_says(status: int) -> None:
     got = reference(stream(HELLO, DONE, status=status))
-    assert (got.records, both(got)) == ((), End(EndKind.ERROR, Cause.STATUS, str(status)))
+    assert (got.records, both(got)) == ((), ExpectedEnd(ExpectedEndKind.ERROR, Cause.STATUS, str(status)))
 
 
 @pytest.mark.parametrize("how", ENDS_OF_A_CUT)
-def test_a_status_is_an_error_however_the_connection_ends(how: HowItEnds) -> None:
+def test_a_status_is_an_error_however_the_connection_ends(how: ConnectionEnd) -> None:
     script = stream(HELLO, status=500).cut(1, how)
     assert both(reference(script)).cause is Cause.STATUS
 
@@ -277,27 +280,27 @@ def test_an_answer_to_head_is_complete_even_if_it_announces_a_stream() -> None:
     assert both(seen(message(b"", *CHUNKED), method="HEAD")) == COMPLETE
 
 
-@pytest.mark.parametrize("how", [HowItEnds.CLOSE, HowItEnds.HALF_CLOSE])
-def test_a_body_that_the_connection_ends_is_complete_at_a_fin(how: HowItEnds) -> None:
+@pytest.mark.parametrize("how", [ConnectionEnd.CLOSE, ConnectionEnd.HALF_CLOSE])
+def test_a_body_that_the_connection_ends_is_complete_at_a_fin(how: ConnectionEnd) -> None:
     wire = message(line(HELLO) + line(DONE), CHUNKED[0])
     assert (seen(wire, how).records, both(seen(wire, how))) == ((HELLO, DONE), COMPLETE)
 
 
 def test_a_body_that_the_connection_ends_is_not_complete_otherwise() -> None:
     wire = message(line(HELLO), CHUNKED[0])
-    assert both(seen(wire, HowItEnds.RESET)).cause is Cause.RST
-    assert both(seen(wire, HowItEnds.HOLD)) == SILENT
+    assert both(seen(wire, ConnectionEnd.RESET)).cause is Cause.RST
+    assert both(seen(wire, ConnectionEnd.HOLD)) == SILENT
 
 
 @pytest.mark.parametrize("how", ENDS_OF_A_CUT)
-def test_a_message_that_is_whole_is_complete_however_the_connection_ends(how: HowItEnds) -> None:
+def test_a_message_that_is_whole_is_complete_however_the_connection_ends(how: ConnectionEnd) -> None:
     script = stream(HELLO, DONE)
     assert both(reference(replace(script, ending=replace(script.ending, how=how)))) == COMPLETE
 
 
 @pytest.mark.parametrize("how", ENDS_OF_A_CUT)
 @pytest.mark.parametrize("wire", [b"", b"HTTP/1.1 200 OK\r\nContent-"])
-def test_without_a_whole_head_there_is_nothing_but_the_end(wire: bytes, how: HowItEnds) -> None:
+def test_without_a_whole_head_there_is_nothing_but_the_end(wire: bytes, how: ConnectionEnd) -> None:
     got = seen(wire, how)
     assert (got.records, both(got)) == ((), ENDS_OF_A_CUT[how])
 
@@ -313,13 +316,13 @@ def test_without_a_whole_head_there_is_nothing_but_the_end(wire: bytes, how: How
     ],
 )
 def test_a_broken_head_is_a_framing_error(wire: bytes) -> None:
-    got = seen(wire, HowItEnds.CLOSE)
-    assert (got.records, both(got).kind, both(got).cause) == ((), EndKind.ERROR, Cause.FRAMING)
+    got = seen(wire, ConnectionEnd.CLOSE)
+    assert (got.records, both(got).kind, both(got).cause) == ((), ExpectedEndKind.ERROR, Cause.FRAMING)
     assert "RFC 9112" in both(got).detail
 
 
 @pytest.mark.parametrize("how", ENDS_OF_A_CUT)
-def test_a_broken_chunk_is_a_framing_error_after_the_records_before_it(how: HowItEnds) -> None:
+def test_a_broken_chunk_is_a_framing_error_after_the_records_before_it(how: ConnectionEnd) -> None:
     body = line(HELLO)
     got = seen(message(b"%x\r\n%b\r\nzz\r\n" % (len(body), body), *CHUNKED), how)
     assert (got.records, both(got).cause) == ((HELLO,), Cause.FRAMING)
@@ -334,7 +337,7 @@ def test_raw_bytes_among_chunks_are_a_framing_error() -> None:
 def test_informational_answers_are_skipped(status: str) -> None:
     interim = message(b"", "Link: x", status=status)
     assert seen(interim * 2 + chunked(line(DONE))) == seen(chunked(line(DONE)))
-    assert both(seen(interim, HowItEnds.CLOSE)) == TRUNCATED
+    assert both(seen(interim, ConnectionEnd.CLOSE)) == TRUNCATED
 
 
 def test_what_follows_a_whole_message_is_not_looked_at() -> None:
@@ -349,15 +352,19 @@ def test_the_date_decides_nothing() -> None:
 # ---------------------------------------------------------------------------------------------- real recordings
 
 
-def expected_end(one: Recording) -> End:
+def expected_end(one: Recording) -> ExpectedEnd:
     """What the meta file says of the end at HTTP's layer."""
     if one.response.status >= 300:
-        return End(EndKind.ERROR, Cause.STATUS, str(one.response.status))
+        return ExpectedEnd(ExpectedEndKind.ERROR, Cause.STATUS, str(one.response.status))
     return (
         COMPLETE
-        if one.ended is Ended.COMPLETE
+        if one.ended is RecordedEnd.COMPLETE
         else ENDS_OF_A_CUT[
-            {Ended.EOF: HowItEnds.CLOSE, Ended.RESET: HowItEnds.RESET, Ended.TIMEOUT: HowItEnds.HOLD}[one.ended]
+            {
+                RecordedEnd.EOF: ConnectionEnd.CLOSE,
+                RecordedEnd.RESET: ConnectionEnd.RESET,
+                RecordedEnd.TIMEOUT: ConnectionEnd.HOLD,
+            }[one.ended]
         ]
     )
 
@@ -374,8 +381,8 @@ def check(one: Recording) -> None:
     end = got.ends[Layer.OLLAMA]
     errors = [record["error"] for record in got.records if isinstance(record, dict) and record.get("error")]
     if errors and one.response.media_type == NDJSON:
-        assert end == End(EndKind.ERROR, Cause.IN_BAND, errors[0])
-    elif one.ended is Ended.COMPLETE:
+        assert end == ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, errors[0])
+    elif one.ended is RecordedEnd.COMPLETE:
         died = one.note is not None and "killed" in one.name
         assert end == (UNFINISHED if died else COMPLETE)
     else:

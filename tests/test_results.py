@@ -12,12 +12,12 @@ import pytest
 from builders import texts
 from hypothesis import given, settings
 
-from harness.errors import ResultsError
-from harness.library import Library
-from harness.matrix import cell as cell_by_id
-from harness.results import Result, Results, Writer, _quiet, result
-from harness.runner import Runner
-from harness.verdict import Verdict
+from ollama_harness.errors import ResultsError
+from ollama_harness.matrix.cells import cell as cell_by_id
+from ollama_harness.matrix.results import Result, Results, Writer, _quiet, result
+from ollama_harness.matrix.runner import Runner
+from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.recordings.store import RecordingStore
 
 
 def cell(client: str) -> Result:
@@ -28,7 +28,7 @@ def cell(client: str) -> Result:
         requirement="MUST",
         layer="http",
         verdict=Verdict.PASS,
-        why="handed out all 3 records – ✓",
+        why="yielded all 3 records – ✓",
         end="complete (whole)",
         due=3,
         got=3,
@@ -115,9 +115,9 @@ def test_what_changes_from_run_to_run_is_taken_out_of_messages(message: str, qui
     assert _quiet(message) == quiet
 
 
-def test_after_a_reset_the_count_of_records_is_no_result(runner: Runner, library: Library) -> None:
+def test_after_a_reset_the_count_of_records_is_no_result(runner: Runner, store: RecordingStore) -> None:
     reset, cut = (
-        result(runner.run_cell(cell_by_id(library, f"requests/{name}/0.32.15/chat-stream")))
+        result(runner.run_cell(cell_by_id(store, f"requests/{name}/0.32.15/chat-stream")))
         for name in ("reset-after-record", "cut-after-record")
     )
     assert (reset.got, cut.got) == (None, 3)

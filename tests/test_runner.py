@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from harness.clients import client, clients
-from harness.clients.base import Job
-from harness.environments import clean_environment
-from harness.library import Library
-from harness.matrix import Cell, cell, plan
-from harness.recording import Request
-from harness.results import result
-from harness.runner import CellRun, Runner
-from harness.scenarios import SCENARIOS
-from harness.standins import World
-from harness.verdict import Crashed, Failed, Hung, Unsupported, Verdict
-from harness.worker_process import WorkerProcess
+from ollama_harness.clients import client, clients
+from ollama_harness.clients.adapter import Job
+from ollama_harness.clients.worker_process import WorkerProcess
+from ollama_harness.matrix.cells import Cell, cell, plan
+from ollama_harness.matrix.results import result
+from ollama_harness.matrix.runner import CellRun, Runner
+from ollama_harness.matrix.scenarios import SCENARIOS
+from ollama_harness.network.environments import clean_environment
+from ollama_harness.network.simulation import SimulatedMachine
+from ollama_harness.oracle.verdict import Crashed, Failed, Hung, Unsupported, Verdict
+from ollama_harness.recordings.recording import Request
+from ollama_harness.recordings.store import RecordingStore
 
 NEWEST = "0.32.15"
 
@@ -45,8 +45,8 @@ def test_jobs_survive_the_pipe() -> None:
     assert Job.from_json(one.to_json()) == one
 
 
-def test_every_canary_earns_its_verdict_and_nothing_else(runner: Runner, library: Library) -> None:
-    cells = [c for c in plan(library, scenario_names=["stream", "cut-after-record"]) if c.client.is_canary]
+def test_every_canary_earns_its_verdict_and_nothing_else(runner: Runner, store: RecordingStore) -> None:
+    cells = [c for c in plan(store, scenario_names=["stream", "cut-after-record"]) if c.client.is_canary]
     runs = run(runner, cells)
     assert len(runs) == len(cells) > 20
     for one in runs:
@@ -60,23 +60,23 @@ def test_every_verdict_that_a_client_can_earn_has_a_canary() -> None:
     assert earned == set(Verdict) - {Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED}
 
 
-def test_a_worker_is_used_again_and_replaced_when_it_died(library: Library) -> None:
+def test_a_worker_is_used_again_and_replaced_when_it_died(store: RecordingStore) -> None:
     with Runner(jobs=1) as runner:
         for _ in range(2):
-            assert run(runner, [cell(library, f"canary-perfect/stream/{NEWEST}/chat-stream")])
+            assert run(runner, [cell(store, f"canary-perfect/stream/{NEWEST}/chat-stream")])
         assert len(runner._all) == 1
         for _ in range(2):
-            (one,) = run(runner, [cell(library, f"canary-crashing/stream/{NEWEST}/chat-stream")])
+            (one,) = run(runner, [cell(store, f"canary-crashing/stream/{NEWEST}/chat-stream")])
             assert one.decisive.outcome.ending == Crashed(86)
             assert len(one.decisive.outcome.records) == len(one.decisive.reference.records), (
-                "what it handed out before is kept"
+                "what it yielded before is kept"
             )
 
 
 def test_a_client_that_never_connects_is_inconclusive(
-    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+    runner: Runner, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = cell(library, f"canary-perfect/stream/{NEWEST}/chat-stream")
+    one = cell(store, f"canary-perfect/stream/{NEWEST}/chat-stream")
     elsewhere = WorkerProcess(["canary-perfect"], clean_environment(Path()))
     real = elsewhere.exchange
 
@@ -93,18 +93,18 @@ def test_a_client_that_never_connects_is_inconclusive(
 
 
 def test_bytes_that_were_promised_and_not_sent_are_inconclusive(
-    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+    runner: Runner, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The journal is compared with the plan: a server that loses a segment must not cost the client its verdict."""
-    from harness import server as server_module
+    from ollama_harness.server import fake_ollama
 
-    real = server_module.play
+    real = fake_ollama.play
 
     def lossy(connection: Any, segments: Any, *args: Any, **kwargs: Any) -> bool:
         return real(connection, list(segments)[:-2], *args, **kwargs)
 
-    monkeypatch.setattr(server_module, "play", lossy)
-    got = runner.run_cell(cell(library, f"canary-perfect/cut-after-record/{NEWEST}/chat-stream"))
+    monkeypatch.setattr(fake_ollama, "play", lossy)
+    got = runner.run_cell(cell(store, f"canary-perfect/cut-after-record/{NEWEST}/chat-stream"))
     assert got.judgement.verdict is Verdict.INCONCLUSIVE
     assert "planned segments" in got.judgement.why
 
@@ -115,9 +115,9 @@ def test_a_library_that_is_not_installed_is_unsupported_with_the_line_to_run(tmp
         "import importlib.metadata as m, json, sys\n"
         "def missing(name): raise m.PackageNotFoundError(name)\n"
         "m.version = missing\n"
-        "from harness import worker\n"
-        "from harness.standins import World\n"
-        "worker.main(json.dumps(World().to_json()), 'httpx')\n"
+        "from ollama_harness.clients import worker\n"
+        "from ollama_harness.network.simulation import SimulatedMachine\n"
+        "worker.main(json.dumps(SimulatedMachine().to_json()), 'httpx')\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -144,8 +144,8 @@ def test_a_worker_that_cannot_start_is_the_harness_fault() -> None:
     worker.close()
 
 
-def test_a_hanging_client_is_killed_at_its_deadline(runner: Runner, library: Library) -> None:
-    one = runner.run_cell(cell(library, f"canary-hanging/stream/{NEWEST}/chat-stream"))
+def test_a_hanging_client_is_killed_at_its_deadline(runner: Runner, store: RecordingStore) -> None:
+    one = runner.run_cell(cell(store, f"canary-hanging/stream/{NEWEST}/chat-stream"))
     assert one.decisive.outcome.ending == Hung(0.5)
     assert len(one.decisive.outcome.records) == len(one.decisive.reference.records)
 
@@ -153,7 +153,13 @@ def test_a_hanging_client_is_killed_at_its_deadline(runner: Runner, library: Lib
 def test_what_a_worker_leaves_when_the_runner_is_gone(tmp_path: Path) -> None:
     """Its stdin ends, so it ends, even out of a client that hangs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.worker", json.dumps(World().to_json()), "canary-hanging"],
+        [
+            sys.executable,
+            "-m",
+            "ollama_harness.clients.worker",
+            json.dumps(SimulatedMachine().to_json()),
+            "canary-hanging",
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=clean_environment(tmp_path),
@@ -175,18 +181,16 @@ def test_a_clients_environment_is_built_from_nothing(tmp_path: Path, monkeypatch
     assert environment["HOME"] == str(tmp_path) != os.environ.get("HOME")
 
 
-def test_proxy_variables_of_the_machine_decide_nothing(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_variables_of_the_machine_decide_nothing(store: RecordingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with Runner(jobs=1) as runner:
         for name in ("requests", "httpx", "ollama"):
-            assert runner.run_cell(cell(library, f"{name}/stream/{NEWEST}/chat-stream")).judgement.verdict == "pass"
+            assert runner.run_cell(cell(store, f"{name}/stream/{NEWEST}/chat-stream")).judgement.verdict == "pass"
 
 
-def test_results_are_the_same_each_time(library: Library) -> None:
-    cells = plan(
-        library, client_names=["requests", "ollama"], scenario_names=["reset-after-record", "cut-inside-record"]
-    )
+def test_results_are_the_same_each_time(store: RecordingStore) -> None:
+    cells = plan(store, client_names=["requests", "ollama"], scenario_names=["reset-after-record", "cut-inside-record"])
     with Runner(jobs=4) as runner:
         first, second = ([result(one) for one in run(runner, cells)] for _ in range(2))
     assert sorted(first, key=lambda one: one.cell) == sorted(second, key=lambda one: one.cell)
@@ -202,18 +206,18 @@ def test_every_client_declares_a_contract_with_its_source(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_every_scenario_has_a_source_or_only_observes_and_uses_recordings(name: str, library: Library) -> None:
+def test_every_scenario_has_a_source_or_only_observes_and_uses_recordings(name: str, store: RecordingStore) -> None:
     one = SCENARIOS[name]
     assert one.source is not None or one.requirement == "OBSERVE"
     assert one.source is None or (one.source.url.startswith("https://") and one.source.says)
-    assert library.names(library.newest, one.recordings)
+    assert store.names(store.newest, one.recordings)
     assert name == name.lower()
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
-@pytest.mark.parametrize("version", Library().versions)
-def test_every_scenario_can_be_played_with_the_recordings_of_every_version(version: str, library: Library) -> None:
-    cells = plan(library, client_names=["canary-perfect"], versions=[version])
+@pytest.mark.parametrize("version", RecordingStore().versions)
+def test_every_scenario_can_be_played_with_the_recordings_of_every_version(version: str, store: RecordingStore) -> None:
+    cells = plan(store, client_names=["canary-perfect"], versions=[version])
     assert {one.scenario.name for one in cells} == {one.name for one in SCENARIOS.values() if one.by_default}
 
 
@@ -223,7 +227,7 @@ def test_a_session_that_cannot_be_made_is_not_the_one_before() -> None:
     import io
     import queue
 
-    from harness.worker import _Desk
+    from ollama_harness.clients.worker import _Desk
 
     made = iter(["first", OSError("no second")])
 
@@ -239,7 +243,10 @@ def test_a_session_that_cannot_be_made_is_not_the_one_before() -> None:
 
     reports, jobs = io.BytesIO(), queue.SimpleQueue[bytes]()
     desk = _Desk(
-        dataclasses.replace(client("canary-perfect"), session=session, exchange=exchange), reports, jobs, World()
+        dataclasses.replace(client("canary-perfect"), session=session, exchange=exchange),
+        reports,
+        jobs,
+        SimulatedMachine(),
     )
     for one in (job(), dataclasses.replace(job(), goes_on=True), dataclasses.replace(job(), continues=True)):
         desk.work(json.dumps(one.to_json()).encode())

@@ -9,16 +9,16 @@ from builders import DATE, DONE, HELLO, JSON, NDJSON, WORLD, cuts, line, plain, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.library import Library
-from harness.parts import Chunk, Head, LastChunk, Raw
-from harness.recording import Ended, Frame, Recording
-from harness.script import Ending, HowItEnds, Script, Send, http_date
+from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Raw
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment, http_date
 
-LIBRARY = Library()
+LIBRARY = RecordingStore()
 
 
 def times(script: Script) -> list[float]:
-    return [send.at_s for send in script.sends] + [script.ending.at_s]
+    return [send.at_s for send in script.segments] + [script.ending.at_s]
 
 
 def segments(script: Script) -> list[bytes]:
@@ -33,7 +33,7 @@ def recordings(draw: st.DrawFn) -> Recording:
     clock = sorted(draw(st.lists(st.floats(0, 1e3), min_size=len(pieces) + 2, max_size=len(pieces) + 2)))
     framing = draw(st.sampled_from([("Transfer-Encoding", "chunked"), ("Content-Length", str(len(body))), None]))
     headers = (("Content-Type", NDJSON), *([framing] if framing else ()))
-    one = recording(headers=headers, ended=draw(st.sampled_from(Ended)))
+    one = recording(headers=headers, ended=draw(st.sampled_from(RecordedEnd)))
     return replace(
         one,
         response=replace(one.response, head_at_s=clock[0]),
@@ -88,16 +88,16 @@ def test_head_and_first_frame_leave_together_if_they_arrived_together() -> None:
 def test_frames_that_arrived_at_one_time_stay_apart() -> None:
     one = recording(line(HELLO), line(WORLD), line(DONE))
     at_once = replace(one, frames=tuple(replace(frame, at_s=0.1) for frame in one.frames))
-    assert [len(send.parts) for send in Script.from_recording(at_once).sends] == [2, 1, 1, 1]
+    assert [len(send.parts) for send in Script.from_recording(at_once).segments] == [2, 1, 1, 1]
 
 
 def test_the_last_chunk_is_a_segment_of_its_own() -> None:
-    assert stream(HELLO, DONE).sends[-1].parts == (LastChunk(),)
+    assert stream(HELLO, DONE).segments[-1].parts == (LastChunk(),)
     assert segments(stream(HELLO, DONE))[-1] == b"0\r\n\r\n"
 
 
-@pytest.mark.parametrize("ended", [Ended.EOF, Ended.RESET, Ended.TIMEOUT])
-def test_a_stream_that_was_cut_has_no_last_chunk(ended: Ended) -> None:
+@pytest.mark.parametrize("ended", [RecordedEnd.EOF, RecordedEnd.RESET, RecordedEnd.TIMEOUT])
+def test_a_stream_that_was_cut_has_no_last_chunk(ended: RecordedEnd) -> None:
     assert not any(isinstance(part, LastChunk) for _, _, part in stream(HELLO, ended=ended).parts())
 
 
@@ -132,7 +132,7 @@ def test_a_real_body_is_played_as_it_was_recorded(id_: str) -> None:
 def test_times_are_as_recorded() -> None:
     one = LIBRARY.get(f"{LIBRARY.newest}/generate-stream")
     script = Script.from_recording(one)
-    assert script.sends[0].at_s == one.response.head_at_s
+    assert script.segments[0].at_s == one.response.head_at_s
     assert {frame.at_s for frame in one.frames} <= set(times(script))
     assert script.ending.at_s == one.ended_at_s
 
@@ -171,11 +171,13 @@ def test_a_script_whose_time_goes_backwards_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="must not go backwards"):
         Script(
             method="GET",
-            sends=(Send(0.2, (Raw(b"a"),)), Send(0.1, (Raw(b"b"),))),
-            ending=Ending(how=HowItEnds.CLOSE, at_s=0.3),
+            segments=(Segment(0.2, (Raw(b"a"),)), Segment(0.1, (Raw(b"b"),))),
+            ending=ScriptEnd(how=ConnectionEnd.CLOSE, at_s=0.3),
         )
     with pytest.raises(ValueError, match="must not go backwards"):
-        Script(method="GET", sends=(Send(0.2, (Raw(b"a"),)),), ending=Ending(how=HowItEnds.CLOSE, at_s=0.1))
+        Script(
+            method="GET", segments=(Segment(0.2, (Raw(b"a"),)),), ending=ScriptEnd(how=ConnectionEnd.CLOSE, at_s=0.1)
+        )
 
 
 # ---------------------------------------------------------------------------------------------------- ending
@@ -184,23 +186,23 @@ def test_a_script_whose_time_goes_backwards_cannot_be_made() -> None:
 @pytest.mark.parametrize(
     ("changes", "how"),
     [
-        ({}, HowItEnds.KEEP_OPEN),
-        ({"ended": Ended.EOF}, HowItEnds.CLOSE),
-        ({"ended": Ended.RESET}, HowItEnds.RESET),
-        ({"ended": Ended.TIMEOUT}, HowItEnds.HOLD),
-        ({"headers": (("Content-Length", "0"),)}, HowItEnds.KEEP_OPEN),
-        ({"headers": (("Content-Length", "0"), ("connection", "Close"))}, HowItEnds.CLOSE),
-        ({"headers": (("Content-Length", "0"), ("Connection", "keep-alive"))}, HowItEnds.KEEP_OPEN),
-        ({"headers": ()}, HowItEnds.CLOSE),  # delimited by the end of the connection
-        ({"headers": (), "method": "HEAD"}, HowItEnds.KEEP_OPEN),
-        ({"headers": (), "status": 204}, HowItEnds.KEEP_OPEN),
-        ({"headers": (), "status": 304}, HowItEnds.KEEP_OPEN),
-        ({"headers": (("Connection", "close"),), "method": "HEAD"}, HowItEnds.CLOSE),
+        ({}, ConnectionEnd.KEEP_OPEN),
+        ({"ended": RecordedEnd.EOF}, ConnectionEnd.CLOSE),
+        ({"ended": RecordedEnd.RESET}, ConnectionEnd.RESET),
+        ({"ended": RecordedEnd.TIMEOUT}, ConnectionEnd.HOLD),
+        ({"headers": (("Content-Length", "0"),)}, ConnectionEnd.KEEP_OPEN),
+        ({"headers": (("Content-Length", "0"), ("connection", "Close"))}, ConnectionEnd.CLOSE),
+        ({"headers": (("Content-Length", "0"), ("Connection", "keep-alive"))}, ConnectionEnd.KEEP_OPEN),
+        ({"headers": ()}, ConnectionEnd.CLOSE),  # delimited by the end of the connection
+        ({"headers": (), "method": "HEAD"}, ConnectionEnd.KEEP_OPEN),
+        ({"headers": (), "status": 204}, ConnectionEnd.KEEP_OPEN),
+        ({"headers": (), "status": 304}, ConnectionEnd.KEEP_OPEN),
+        ({"headers": (("Connection", "close"),), "method": "HEAD"}, ConnectionEnd.CLOSE),
     ],
 )
-def test_the_connection_ends_as_it_did(changes: dict[str, Any], how: HowItEnds) -> None:
+def test_the_connection_ends_as_it_did(changes: dict[str, Any], how: ConnectionEnd) -> None:
     one = recording(**changes)
-    assert Script.from_recording(one).ending == Ending(how=how, at_s=one.ended_at_s)
+    assert Script.from_recording(one).ending == ScriptEnd(how=how, at_s=one.ended_at_s)
 
 
 def test_an_answer_to_head_has_no_body_and_no_last_chunk() -> None:
@@ -221,7 +223,9 @@ def test_splitting_keeps_body_and_records_at_every_offset(one: Recording, data: 
     assert (split.body, split.record_ends()) == (script.body, script.record_ends())
     assert split.ending == script.ending
     assert times(split) == sorted(times(split))
-    before = b"".join(part.data for send in split.sends[:index] for part in send.parts if isinstance(part, Chunk | Raw))
+    before = b"".join(
+        part.data for send in split.segments[:index] for part in send.parts if isinstance(part, Chunk | Raw)
+    )
     assert before == one.body[:offset]
     assert split.split_at(offset) == (split, index), "there is a boundary now"
 
@@ -231,7 +235,7 @@ def test_splitting_inside_a_chunk_makes_two_chunks() -> None:
     rest = line(HELLO)[2:]
     assert segments(script)[1:3] == [b'2\r\n{"\r\n', b"%x\r\n%b\r\n" % (len(rest), rest)]
     assert index == 2
-    assert script.sends[1].at_s == script.sends[2].at_s
+    assert script.segments[1].at_s == script.segments[2].at_s
 
 
 def test_splitting_at_a_boundary_changes_nothing() -> None:
@@ -242,7 +246,7 @@ def test_splitting_at_a_boundary_changes_nothing() -> None:
 def test_splitting_at_the_end_comes_before_the_last_chunk() -> None:
     script = stream(HELLO, DONE)
     assert script.split_at(len(script.body)) == (script, 3)
-    assert script.sends[3].parts == (LastChunk(),)
+    assert script.segments[3].parts == (LastChunk(),)
 
 
 def test_splitting_head_and_body_that_leave_together() -> None:
@@ -265,21 +269,21 @@ def test_the_parts_of_a_body_are_those_of_its_framing() -> None:
     script = stream(HELLO, DONE)
     assert script.insert(0, Raw(b"garbage")).body == script.insert(4, Raw(b"garbage")).body == script.body
     assert script.insert(1, Raw(b"garbage")).body == b""
-    headless = replace(script, sends=script.sends[1:])
+    headless = replace(script, segments=script.segments[1:])
     assert (headless.head, headless.body_parts(), headless.record_ends()) == (None, [], [])
 
 
 def test_cut_ends_at_the_time_of_what_was_sent_last() -> None:
-    script = stream(HELLO, DONE).cut(2, HowItEnds.RESET)
-    assert len(script.sends) == 2
-    assert script.ending == Ending(how=HowItEnds.RESET, at_s=0.2)
-    assert stream(HELLO).cut(0, HowItEnds.CLOSE).ending.at_s == 0.0
+    script = stream(HELLO, DONE).cut(2, ConnectionEnd.RESET)
+    assert len(script.segments) == 2
+    assert script.ending == ScriptEnd(how=ConnectionEnd.RESET, at_s=0.2)
+    assert stream(HELLO).cut(0, ConnectionEnd.CLOSE).ending.at_s == 0.0
 
 
 def test_insert_sends_at_the_time_of_the_segment_before() -> None:
     script = stream(HELLO, DONE)
-    assert script.insert(2, Raw(b"x")).sends[2] == Send(0.2, (Raw(b"x"),))
-    assert script.insert(0, Raw(b"x")).sends[0] == Send(0.0, (Raw(b"x"),))
+    assert script.insert(2, Raw(b"x")).segments[2] == Segment(0.2, (Raw(b"x"),))
+    assert script.insert(0, Raw(b"x")).segments[0] == Segment(0.0, (Raw(b"x"),))
 
 
 def test_a_chunk_may_say_something_else_than_it_is() -> None:
@@ -296,13 +300,13 @@ def test_trailers_follow_the_last_chunk() -> None:
 def test_any_part_can_be_split_anywhere_and_again(one: Recording, data: st.DataObject) -> None:
     script = Script.from_recording(one)
     for _ in range(3):
-        i = data.draw(st.integers(0, len(script.sends) - 1))
-        j = data.draw(st.integers(0, len(script.sends[i].parts) - 1))
-        offset = data.draw(st.integers(0, len(script.sends[i].parts[j].wire(DATE))))
+        i = data.draw(st.integers(0, len(script.segments) - 1))
+        j = data.draw(st.integers(0, len(script.segments[i].parts) - 1))
+        offset = data.draw(st.integers(0, len(script.segments[i].parts[j].wire(DATE))))
         split, index = script.split_part(i, j, offset)
         before = b"".join(segments(split)[:index])
         assert b"".join(segments(split)) == b"".join(segments(script))
-        inside = [part.wire(DATE) for part in script.sends[i].parts[: j + 1]]
+        inside = [part.wire(DATE) for part in script.segments[i].parts[: j + 1]]
         assert before == b"".join([*segments(script)[:i], *inside[:-1], inside[-1][:offset]])
         script = split
 

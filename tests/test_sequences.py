@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from harness.library import Library
-from harness.matrix import cell
-from harness.probe import NO_RESETS, resets_are_real
-from harness.runner import CellRun, Runner
-from harness.verdict import Ended, Stopped, Verdict
+from ollama_harness.matrix.cells import cell
+from ollama_harness.matrix.raw_socket import NO_RESETS, resets_are_real
+from ollama_harness.matrix.runner import CellRun, Runner
+from ollama_harness.oracle.verdict import Finished, Stopped, Verdict
+from ollama_harness.recordings.store import RecordingStore
 
 NEWEST = "0.32.15"
 
 
-def run(runner: Runner, library: Library, id_: str) -> CellRun:
-    return runner.run_cell(cell(library, id_))
+def run(runner: Runner, store: RecordingStore, id_: str) -> CellRun:
+    return runner.run_cell(cell(store, id_))
 
 
 def connections(one: CellRun) -> list[list[tuple[int, int]]]:
@@ -22,29 +22,31 @@ def connections(one: CellRun) -> list[list[tuple[int, int]]]:
 
 
 @pytest.mark.parametrize("client", ["requests", "httpx", "httpx-async", "ollama", "ollama-async"])
-def test_one_session_uses_one_connection(client: str, runner: Runner, library: Library) -> None:
-    one = run(runner, library, f"{client}/reuse/{NEWEST}/generate-cold")
+def test_one_session_uses_one_connection(client: str, runner: Runner, store: RecordingStore) -> None:
+    one = run(runner, store, f"{client}/reuse/{NEWEST}/generate-cold")
     assert connections(one) == [[(1, 1)], [(1, 2)], [(1, 3)], [(1, 4)]]
 
 
-def test_each_cell_has_a_session_of_its_own(library: Library) -> None:
+def test_each_cell_has_a_session_of_its_own(store: RecordingStore) -> None:
     with Runner(jobs=1) as runner:
         for _ in range(2):
-            one = run(runner, library, f"ollama/reuse/{NEWEST}/generate-cold")
+            one = run(runner, store, f"ollama/reuse/{NEWEST}/generate-cold")
             assert one.judgement.verdict is Verdict.PASS
         assert len(runner._all) == 1
 
 
 @pytest.mark.skipif(not resets_are_real(), reason=NO_RESETS)
-def test_the_verdict_of_a_cell_is_that_of_its_worst_exchange(runner: Runner, library: Library) -> None:
-    one = run(runner, library, f"ollama/fail-twice-then-succeed/{NEWEST}/generate-cold")
-    assert [exchange.judgement.verdict for exchange in one.exchanges] == ["lenient", "lenient", "pass"]
+def test_the_verdict_of_a_cell_is_that_of_its_worst_exchange(runner: Runner, store: RecordingStore) -> None:
+    one = run(runner, store, f"ollama/fail-twice-then-succeed/{NEWEST}/generate-cold")
+    assert [exchange.judgement.verdict for exchange in one.exchanges] == ["undocumented", "undocumented", "pass"]
     assert one.decisive is one.exchanges[0]
 
 
 @pytest.mark.parametrize("client", ["requests", "httpx-async", "ollama", "canary-perfect"])
-def test_a_second_exchange_is_made_in_the_middle_of_the_first(client: str, runner: Runner, library: Library) -> None:
-    one = run(runner, library, f"{client}/meanwhile/{NEWEST}/chat-stream")
+def test_a_second_exchange_is_made_in_the_middle_of_the_first(
+    client: str, runner: Runner, store: RecordingStore
+) -> None:
+    one = run(runner, store, f"{client}/meanwhile/{NEWEST}/chat-stream")
     outer, inner = one.exchanges
     assert one.judgement.verdict is Verdict.PASS
     ((first,), (second,)) = outer.entries, inner.entries
@@ -53,33 +55,33 @@ def test_a_second_exchange_is_made_in_the_middle_of_the_first(client: str, runne
     assert told_s[3] > second.arrived_s + second.sent[-1][0], "the fourth segment of the first waits for the second"
 
 
-def test_a_user_who_stops_is_seen_to_leave(runner: Runner, library: Library) -> None:
-    one = run(runner, library, f"httpx-async/early-break/{NEWEST}/chat-stream")
+def test_a_user_who_stops_is_seen_to_leave(runner: Runner, store: RecordingStore) -> None:
+    one = run(runner, store, f"httpx-async/early-break/{NEWEST}/chat-stream")
     stopped, after = one.exchanges
-    assert (stopped.outcome.ending, after.outcome.ending) == (Stopped(), Ended())
+    assert (stopped.outcome.ending, after.outcome.ending) == (Stopped(), Finished())
     assert len(stopped.outcome.records) == 3
     assert stopped.entries[0].client_left_s is not None
 
 
-def test_a_request_that_is_sent_twice_is_counted(runner: Runner, library: Library) -> None:
-    one = run(runner, library, f"canary-insistent/cut-before-head/{NEWEST}/chat-stream")
-    assert one.judgement.verdict is Verdict.OVERREACH
+def test_a_request_that_is_sent_twice_is_counted(runner: Runner, store: RecordingStore) -> None:
+    one = run(runner, store, f"canary-insistent/cut-before-head/{NEWEST}/chat-stream")
+    assert one.judgement.verdict is Verdict.UNSAFE_RETRY
     assert one.judgement.why == "sent 2 times what it was asked to send once, and is not idempotent"
     assert one.decisive.outcome.requests == 2
 
 
 def test_an_answer_that_is_not_let_go_is_a_leak(
-    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+    runner: Runner, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.exchange._LEAVE_S", 0.2)  # it never leaves
-    one = run(runner, library, f"canary-leaking/early-break/{NEWEST}/chat-stream")
+    monkeypatch.setattr("ollama_harness.matrix.exchange._LEAVE_S", 0.2)  # it never leaves
+    one = run(runner, store, f"canary-leaking/early-break/{NEWEST}/chat-stream")
     assert one.judgement.verdict is Verdict.LEAK
     assert one.exchanges[0].outcome.leaked
 
 
 def test_in_lock_step_a_record_that_is_kept_back_is_named(
-    runner: Runner, library: Library, monkeypatch: pytest.MonkeyPatch
+    runner: Runner, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.player.LOCK_STEP_LIMIT_S", 0.2)  # it hands nothing out before the end
-    one = run(runner, library, f"canary-hoarder/lock-step/{NEWEST}/generate-cold")
-    assert one.judgement.why == "handed out record 1 only when later bytes had come"
+    monkeypatch.setattr("ollama_harness.server.playback.LOCK_STEP_LIMIT_S", 0.2)  # it hands nothing out before the end
+    one = run(runner, store, f"canary-hoarder/lock-step/{NEWEST}/generate-cold")
+    assert one.judgement.why == "yielded record 1 only when later bytes had come"

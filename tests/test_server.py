@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug import Response
 
-from harness.errors import FaultDoesNotApply, PortInUse, UnknownName
-from harness.faults import (
+from ollama_harness.errors import FaultDoesNotApply, PortInUse, UnknownName
+from ollama_harness.faults import (
     Fault,
     after_record,
     close_at,
@@ -29,11 +29,11 @@ from harness.faults import (
     replace_with_error,
     stall_at,
 )
-from harness.journal import EndedBy
-from harness.parts import Raw
-from harness.probe import connect, leave_and_read, read_exactly, read_to_end, request
-from harness.script import Ending, HowItEnds, Script, Send
-from harness.server import FakeOllama
+from ollama_harness.matrix.raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
+from ollama_harness.script.message_parts import Raw
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
+from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.journal import EndedBy
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def ask(server: FakeOllama, method: str, path: str, body: Any = None) -> tuple[i
 def test_the_chosen_versions_recordings_answer(version: str, method: str, path: str, body: Any, recording: str) -> None:
     with FakeOllama(version=version, speed=0) as server:
         status, _, content = ask(server, method, path, body)
-        expected = server.library.get(f"{version}/{recording}")
+        expected = server.store.get(f"{version}/{recording}")
         assert (status, content) == (expected.response.status, expected.body)
         assert server.journal.entries[-1].answered_by == expected.id
 
@@ -93,18 +93,18 @@ def test_what_nothing_matches_gets_ollamas_404_and_the_journal_names_the_nearest
     assert 'model: recorded "smollm2:135m", asked "llama3"' in entry.why
 
 
-def test_an_unknown_route_gets_the_404_that_was_recorded(server: FakeOllama, library: Any) -> None:
+def test_an_unknown_route_gets_the_404_that_was_recorded(server: FakeOllama, store: Any) -> None:
     status, headers, body = ask(server, "GET", "/no/such/route")
-    recorded = library.get("0.32.15/error-unknown-route")
+    recorded = store.get("0.32.15/error-unknown-route")
     assert (status, headers["Content-Type"], body) == (404, "text/plain", recorded.body)
     assert "no recording has the path" in server.journal.entries[-1].why
 
 
-def test_the_last_play_wins_whatever_the_body_says(server: FakeOllama, library: Any) -> None:
+def test_the_last_play_wins_whatever_the_body_says(server: FakeOllama, store: Any) -> None:
     server.play("generate-stream")
     server.play("generate-raw")
     _, _, body = ask(server, "POST", "/api/generate", {"model": "anything", "prompt": "x"})
-    assert body == library.get("0.32.15/generate-raw").body
+    assert body == store.get("0.32.15/generate-raw").body
 
 
 def test_expectations_of_pytest_httpserver_come_first(server: FakeOllama) -> None:
@@ -237,7 +237,7 @@ def test_a_port_out_of_range_is_one_clear_sentence() -> None:
         FakeOllama(port=70000).start()
 
 
-def test_many_streams_at_once_do_not_mix(server: FakeOllama, library: Any) -> None:
+def test_many_streams_at_once_do_not_mix(server: FakeOllama, store: Any) -> None:
     bodies: list[bytes] = []
     threads = [
         threading.Thread(target=lambda: bodies.append(ask(server, "POST", "/api/chat", {"model": "x"})[2]))
@@ -248,7 +248,7 @@ def test_many_streams_at_once_do_not_mix(server: FakeOllama, library: Any) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(bodies) == {library.get("0.32.15/chat-stream").body}
+    assert set(bodies) == {store.get("0.32.15/chat-stream").body}
     assert len(bodies) == 20
 
 
@@ -355,9 +355,11 @@ def scripts(draw: st.DrawFn) -> Script:
     """Any bytes in any segments at any (short) times, with any ending that a socket can see."""
     data = draw(st.lists(st.binary(min_size=1, max_size=2000), max_size=8))
     clock = sorted(draw(st.lists(st.floats(0, 0.02), min_size=len(data) + 1, max_size=len(data) + 1)))
-    how = draw(st.sampled_from([HowItEnds.KEEP_OPEN, HowItEnds.CLOSE, HowItEnds.HALF_CLOSE, HowItEnds.HOLD]))
-    sends = tuple(Send(at_s, (Raw(piece),)) for at_s, piece in zip(clock, data, strict=False))
-    return Script(method="GET", sends=sends, ending=Ending(how=how, at_s=clock[-1]))
+    how = draw(
+        st.sampled_from([ConnectionEnd.KEEP_OPEN, ConnectionEnd.CLOSE, ConnectionEnd.HALF_CLOSE, ConnectionEnd.HOLD])
+    )
+    segments = tuple(Segment(at_s, (Raw(piece),)) for at_s, piece in zip(clock, data, strict=False))
+    return Script(method="GET", segments=segments, ending=ScriptEnd(how=how, at_s=clock[-1]))
 
 
 @settings(max_examples=40)
@@ -430,7 +432,9 @@ def test_faults_before_any_request_strike_every_connection_of_a_server(fault: Fa
 
 def test_stop_does_not_wait_for_a_client_that_does_not_read() -> None:
     whole = Script(
-        method="GET", sends=(Send(0.0, (Raw(b"x" * 50_000_000),)),), ending=Ending(how=HowItEnds.CLOSE, at_s=0.0)
+        method="GET",
+        segments=(Segment(0.0, (Raw(b"x" * 50_000_000),)),),
+        ending=ScriptEnd(how=ConnectionEnd.CLOSE, at_s=0.0),
     )
     server = FakeOllama()
     server.start()
@@ -450,7 +454,7 @@ def test_in_lock_step_a_client_that_leaves_is_noticed(server: FakeOllama) -> Non
         assert server.journal.wait_for(lambda entries: bool(entries and entries[0].awaited), timeout_s=10)
     assert server.journal.wait_until_settled(timeout_s=2)
     (entry,) = server.journal.entries
-    assert (entry.ended_by, entry.withheld) == (EndedBy.CLIENT, None)
+    assert (entry.ended_by, entry.buffered) == (EndedBy.CLIENT, None)
 
 
 def test_of_two_plays_the_last_decides_even_before_a_request(server: FakeOllama) -> None:

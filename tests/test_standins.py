@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from harness.environments import clean_environment
-from harness.routing.settings import Mac, Registry, Settings, System
-from harness.standins import World
+from ollama_harness.network.environments import clean_environment
+from ollama_harness.network.settings import Mac, Registry, Settings, System
+from ollama_harness.network.simulation import SimulatedMachine
 
 EXCLUDED = Registry(enable=1, server="127.0.0.1:7890", override="localhost;127.*;<local>")
 
 
-def run(tmp_path: Path, world: World, code: str, **variables: str) -> Any:
+def run(tmp_path: Path, world: SimulatedMachine, code: str, **variables: str) -> Any:
     """What an expression is in a process of that world, as JSON."""
     lines = [
         "import json, sys",
-        "from harness.standins import World, imported, install, tried",
-        "world = World.from_json(json.loads(sys.argv[1]))",
+        "from ollama_harness.network.simulation import SimulatedMachine, imported, install, tried",
+        "world = SimulatedMachine.from_json(json.loads(sys.argv[1]))",
         "install(world)",
         "import os, socket, urllib.request, requests, requests.utils",
         "imported('requests', world)",
@@ -39,20 +39,20 @@ def run(tmp_path: Path, world: World, code: str, **variables: str) -> Any:
     return json.loads(done.stdout)
 
 
-def windows(registry: Registry, **variables: str) -> World:
-    return World(settings=Settings(system=System.WINDOWS, registry=registry, variables=variables))
+def windows(registry: Registry, **variables: str) -> SimulatedMachine:
+    return SimulatedMachine(settings=Settings(system=System.WINDOWS, registry=registry, variables=variables))
 
 
 def test_worlds_survive_the_command_line() -> None:
     mac = Mac(http="127.0.0.1:1", exceptions=("*.local", "169.254/16"))
-    world = World(
+    world = SimulatedMachine(
         settings=Settings(system=System.MACOS, mac=mac, variables={"NO_PROXY": "bücher"}),
         names={"localhost": ["::1"]},
         ports={11434: 5},
         later={"HTTP_PROXY": "http://x"},
     )
-    assert World.from_json(json.loads(json.dumps(world.to_json()))) == world
-    assert World.from_json(json.loads(json.dumps(World().to_json()))) == World(
+    assert SimulatedMachine.from_json(json.loads(json.dumps(world.to_json()))) == world
+    assert SimulatedMachine.from_json(json.loads(json.dumps(SimulatedMachine().to_json()))) == SimulatedMachine(
         names={"localhost": ["127.0.0.1", "::1"]}
     )
 
@@ -89,7 +89,7 @@ def test_what_the_stand_in_does_not_know_is_an_error_and_no_guess(tmp_path: Path
 
 def test_macos_code_reads_the_settings_that_it_is_given(tmp_path: Path) -> None:
     mac = Mac(http="127.0.0.1:7890", exceptions=("localhost", "127/8"), exclude_simple=False)
-    world = World(settings=Settings(system=System.MACOS, mac=mac))
+    world = SimulatedMachine(settings=Settings(system=System.MACOS, mac=mac))
     hosts = ("localhost", "127.0.0.1", "example.com")
     code = f"[urllib.request.getproxies(), *(bool(urllib.request.proxy_bypass(host)) for host in {hosts})]"
     got = run(tmp_path, world, code)
@@ -97,7 +97,7 @@ def test_macos_code_reads_the_settings_that_it_is_given(tmp_path: Path) -> None:
 
 
 def test_names_are_looked_up_in_the_table_and_nowhere_else(tmp_path: Path) -> None:
-    world = World(names={"localhost": ("::1", "127.0.0.1"), "ollama.test": ("127.0.0.1",)})
+    world = SimulatedMachine(names={"localhost": ("::1", "127.0.0.1"), "ollama.test": ("127.0.0.1",)})
     code = (
         "[[a[4][0] for a in socket.getaddrinfo(h, 1, type=socket.SOCK_STREAM)] for h in ('localhost', 'ollama.test')]"
     )
@@ -111,7 +111,7 @@ def test_names_are_looked_up_in_the_table_and_nowhere_else(tmp_path: Path) -> No
 def test_nothing_leaves_this_machine(tmp_path: Path, address: str) -> None:
     family = "AF_INET6" if ":" in address else "AF_INET"
     with pytest.raises(AssertionError, match="lets nothing go to"):
-        run(tmp_path, World(), f"socket.socket(socket.{family}).connect(('{address}', 80))")
+        run(tmp_path, SimulatedMachine(), f"socket.socket(socket.{family}).connect(('{address}', 80))")
 
 
 def test_a_port_is_led_elsewhere_and_what_was_tried_is_told(tmp_path: Path) -> None:
@@ -119,4 +119,4 @@ def test_a_port_is_led_elsewhere_and_what_was_tried_is_told(tmp_path: Path) -> N
         "[listener.bind(('127.0.0.1', 0)), listener.listen(), world.ports.update({11434: listener.getsockname()[1]})]"
     )
     code = f"[(listener := socket.socket()), {code[1:-1]}, socket.create_connection(('127.0.0.1', 11434)), tried][-1]"
-    assert run(tmp_path, World(), code) == [["127.0.0.1", 11434]]
+    assert run(tmp_path, SimulatedMachine(), code) == [["127.0.0.1", 11434]]

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.reference import Cause, End, EndKind, Layer, Reference
-from harness.verdict import (
+from ollama_harness.oracle.reference import Cause, ExpectedEnd, ExpectedEndKind, Layer, Reference
+from ollama_harness.oracle.verdict import (
+    ClientEnd,
     Crashed,
-    Ended,
-    Ending,
     Failed,
+    Finished,
     Hung,
     Outcome,
     Raised,
@@ -23,21 +23,21 @@ from harness.verdict import (
     judge,
 )
 
-COMPLETE = End(EndKind.COMPLETE, Cause.WHOLE)
-CUT = End(EndKind.TRUNCATED, Cause.FIN)
-RESET = End(EndKind.ERROR, Cause.RST)
+COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)
+CUT = ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.FIN)
+RESET = ExpectedEnd(ExpectedEndKind.ERROR, Cause.RST)
 RECORDS = tuple({"response": text, "done": text == "c"} for text in "abc")
 DOCUMENTED = frozenset({"lib.Error"})
 GOOD = Raised(("lib.ReadError", "lib.Error", "builtins.Exception"), "cut")
 VAGUE = Raised(("builtins.KeyError", "builtins.Exception"), "?")
 
 
-def seen(end: End, records: tuple[Any, ...] = RECORDS, due: int | None = None) -> Reference:
+def seen(end: ExpectedEnd, records: tuple[Any, ...] = RECORDS, due: int | None = None) -> Reference:
     count = len(records) if due is None else due
     return Reference(records=records, ends=dict.fromkeys(Layer, end), due=dict.fromkeys(Layer, count))
 
 
-def verdict(reference: Reference, records: tuple[Any, ...], ending: Ending, **seen_by_server: Any) -> Verdict:
+def verdict(reference: Reference, records: tuple[Any, ...], ending: ClientEnd, **seen_by_server: Any) -> Verdict:
     outcome = Outcome(records=records, ending=ending, **seen_by_server)
     return judge(reference, outcome, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict
 
@@ -49,86 +49,88 @@ def verdict(reference: Reference, records: tuple[Any, ...], ending: Ending, **se
         (Verdict.UNSUPPORTED, COMPLETE, (), Unsupported("no such call")),
         (Verdict.CRASH, COMPLETE, RECORDS, Crashed(-11)),
         (Verdict.HANG, COMPLETE, RECORDS, Hung(10.0)),
-        (Verdict.SILENT_LOSS, CUT, RECORDS, Ended()),
-        (Verdict.SILENT_LOSS, COMPLETE, RECORDS[:2], Ended()),
-        (Verdict.CORRUPT, COMPLETE, ({**RECORDS[0], "x": 1}, *RECORDS[1:]), Ended()),
-        (Verdict.CORRUPT, COMPLETE, (*RECORDS, RECORDS[2]), Ended()),
+        (Verdict.SILENT_LOSS, CUT, RECORDS, Finished()),
+        (Verdict.SILENT_LOSS, COMPLETE, RECORDS[:2], Finished()),
+        (Verdict.CORRUPT, COMPLETE, ({**RECORDS[0], "x": 1}, *RECORDS[1:]), Finished()),
+        (Verdict.CORRUPT, COMPLETE, (*RECORDS, RECORDS[2]), Finished()),
         (Verdict.CORRUPT, CUT, (RECORDS[1],), GOOD),
         (Verdict.FALSE_ALARM, COMPLETE, RECORDS, GOOD),
         (Verdict.FALSE_ALARM, COMPLETE, RECORDS[:1], VAGUE),
-        (Verdict.WITHHELD, CUT, RECORDS[:2], GOOD),
-        (Verdict.WITHHELD, CUT, RECORDS[:2], VAGUE),
-        (Verdict.LENIENT, CUT, RECORDS, VAGUE),
+        (Verdict.BUFFERED, CUT, RECORDS[:2], GOOD),
+        (Verdict.BUFFERED, CUT, RECORDS[:2], VAGUE),
+        (Verdict.UNDOCUMENTED, CUT, RECORDS, VAGUE),
         (Verdict.PASS, CUT, RECORDS, GOOD),
-        (Verdict.PASS, COMPLETE, RECORDS, Ended()),
+        (Verdict.PASS, COMPLETE, RECORDS, Finished()),
     ],
 )
-def test_each_row_of_the_table_fires(expected: Verdict, end: End, records: tuple[Any, ...], ending: Ending) -> None:
+def test_each_row_of_the_table_fires(
+    expected: Verdict, end: ExpectedEnd, records: tuple[Any, ...], ending: ClientEnd
+) -> None:
     assert verdict(seen(end), records, ending) is expected
 
 
 def test_misrouted_comes_before_what_the_client_made_of_it() -> None:
-    assert verdict(seen(COMPLETE), RECORDS, Ended(), misrouted=True) is Verdict.MISROUTED
+    assert verdict(seen(COMPLETE), RECORDS, Finished(), misrouted=True) is Verdict.MISROUTED
     assert verdict(seen(COMPLETE), (), Crashed(1), misrouted=True) is Verdict.MISROUTED
     assert verdict(seen(COMPLETE), (), Failed("?"), misrouted=True) is Verdict.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("ending", [Ended(), GOOD, VAGUE])
-def test_what_the_server_saw_comes_after_loss_and_before_the_rest(ending: Ending) -> None:
-    end = COMPLETE if ending == Ended() else CUT
-    assert verdict(seen(end), RECORDS, ending, overreach="sent it twice") is Verdict.OVERREACH
+@pytest.mark.parametrize("ending", [Finished(), GOOD, VAGUE])
+def test_what_the_server_saw_comes_after_loss_and_before_the_rest(ending: ClientEnd) -> None:
+    end = COMPLETE if ending == Finished() else CUT
+    assert verdict(seen(end), RECORDS, ending, unsafe_retry="sent it twice") is Verdict.UNSAFE_RETRY
     assert verdict(seen(end), RECORDS, ending, leaked=True) is Verdict.LEAK
-    assert verdict(seen(end), ({"response": "x"},), ending, overreach="sent it twice") in (
+    assert verdict(seen(end), ({"response": "x"},), ending, unsafe_retry="sent it twice") in (
         Verdict.SILENT_LOSS,
         Verdict.CORRUPT,
     )
 
 
 def test_a_record_that_came_only_with_later_bytes_was_kept_back() -> None:
-    assert verdict(seen(COMPLETE), RECORDS, Ended(), withheld=2) is Verdict.WITHHELD
-    assert verdict(seen(CUT), RECORDS, GOOD, withheld=2) is Verdict.WITHHELD
-    assert verdict(seen(CUT), RECORDS, VAGUE, withheld=2) is Verdict.LENIENT
+    assert verdict(seen(COMPLETE), RECORDS, Finished(), buffered=2) is Verdict.BUFFERED
+    assert verdict(seen(CUT), RECORDS, GOOD, buffered=2) is Verdict.BUFFERED
+    assert verdict(seen(CUT), RECORDS, VAGUE, buffered=2) is Verdict.UNDOCUMENTED
 
 
 def test_who_takes_no_more_than_was_asked_for_passes() -> None:
-    held = End(EndKind.OPEN, Cause.SILENCE)
+    held = ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)
     assert verdict(seen(held), RECORDS, Stopped()) is Verdict.PASS
     assert verdict(seen(held), RECORDS, Stopped(), leaked=True) is Verdict.LEAK
     assert verdict(seen(held), (RECORDS[1],), Stopped()) is Verdict.CORRUPT
 
 
-@pytest.mark.parametrize("kind", EndKind)
-def test_an_end_that_may_be_taken_either_way_is_right_both_ways(kind: EndKind) -> None:
-    either = End(kind, Cause.AFTER_TERMINAL_RECORD, either=True)
-    assert verdict(seen(either, due=2), RECORDS[:2], Ended()) is Verdict.PASS
+@pytest.mark.parametrize("kind", ExpectedEndKind)
+def test_an_end_that_may_be_taken_either_way_is_right_both_ways(kind: ExpectedEndKind) -> None:
+    either = ExpectedEnd(kind, Cause.AFTER_TERMINAL_RECORD, either=True)
+    assert verdict(seen(either, due=2), RECORDS[:2], Finished()) is Verdict.PASS
     assert verdict(seen(either, due=2), RECORDS[:2], GOOD) is Verdict.PASS
-    assert verdict(seen(either, due=2), RECORDS[:2], VAGUE) is Verdict.LENIENT
-    assert verdict(seen(either, due=2), RECORDS[:1], Ended()) is Verdict.SILENT_LOSS
-    if kind is not EndKind.COMPLETE:
-        assert verdict(seen(either, due=2), RECORDS, Ended()) is Verdict.SILENT_LOSS, "it handed out what is not due"
+    assert verdict(seen(either, due=2), RECORDS[:2], VAGUE) is Verdict.UNDOCUMENTED
+    assert verdict(seen(either, due=2), RECORDS[:1], Finished()) is Verdict.SILENT_LOSS
+    if kind is not ExpectedEndKind.COMPLETE:
+        assert verdict(seen(either, due=2), RECORDS, Finished()) is Verdict.SILENT_LOSS, "it yielded what is not due"
 
 
 @pytest.mark.parametrize("count", range(4))
 def test_after_a_reset_it_does_not_matter_how_many_records_the_system_let_through(count: int) -> None:
     assert verdict(seen(RESET), RECORDS[:count], GOOD) is Verdict.PASS
-    assert verdict(seen(RESET), RECORDS[:count], VAGUE) is Verdict.LENIENT
+    assert verdict(seen(RESET), RECORDS[:count], VAGUE) is Verdict.UNDOCUMENTED
 
 
 def test_records_beyond_those_due_may_be_handed_out_if_they_were_sent() -> None:
     """An error line is a record to an HTTP library, and none that is due to an Ollama client."""
-    in_band = End(EndKind.ERROR, Cause.IN_BAND, "boom")
+    in_band = ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, "boom")
     assert verdict(seen(in_band, due=2), RECORDS, GOOD) is Verdict.PASS
     assert verdict(seen(in_band, due=2), RECORDS[:2], GOOD) is Verdict.PASS
-    assert verdict(seen(in_band, due=2), RECORDS[:1], GOOD) is Verdict.WITHHELD
+    assert verdict(seen(in_band, due=2), RECORDS[:1], GOOD) is Verdict.BUFFERED
 
 
 def test_the_layer_decides_which_end_counts() -> None:
     reference = Reference(
         records=RECORDS,
-        ends={Layer.HTTP: COMPLETE, Layer.OLLAMA: End(EndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD)},
+        ends={Layer.HTTP: COMPLETE, Layer.OLLAMA: ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD)},
         due=dict.fromkeys(Layer, 3),
     )
-    outcome = Outcome(records=RECORDS, ending=Ended())
+    outcome = Outcome(records=RECORDS, ending=Finished())
     assert judge(reference, outcome, layer=Layer.HTTP, documented=DOCUMENTED).verdict is Verdict.PASS
     assert judge(reference, outcome, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict is Verdict.SILENT_LOSS
 
@@ -139,9 +141,9 @@ json_values = st.recursive(
     max_leaves=5,
 )
 records = st.lists(json_values, max_size=4).map(tuple)
-ends = st.builds(End, st.sampled_from(EndKind), st.sampled_from(Cause), either=st.booleans())
+ends = st.builds(ExpectedEnd, st.sampled_from(ExpectedEndKind), st.sampled_from(Cause), either=st.booleans())
 endings = st.one_of(
-    st.just(Ended()),
+    st.just(Finished()),
     st.just(Stopped()),
     st.builds(Raised, st.lists(st.text(max_size=5), min_size=1, max_size=3).map(tuple), st.text(max_size=5)),
     st.builds(Hung, st.floats(0, 100)),
@@ -156,14 +158,14 @@ outcomes = st.builds(
     records=records,
     ending=endings,
     misrouted=st.booleans(),
-    overreach=st.sampled_from(["", "sent it twice"]),
+    unsafe_retry=st.sampled_from(["", "sent it twice"]),
     leaked=st.booleans(),
-    withheld=st.none() | st.integers(1, 4),
+    buffered=st.none() | st.integers(1, 4),
 )
 
 
 @given(end=ends, sent=records, outcome=outcomes)
-def test_every_outcome_has_a_verdict_with_a_reason(end: End, sent: tuple[Any, ...], outcome: Outcome) -> None:
+def test_every_outcome_has_a_verdict_with_a_reason(end: ExpectedEnd, sent: tuple[Any, ...], outcome: Outcome) -> None:
     judgement = judge(seen(end, sent), outcome, layer=Layer.HTTP, documented=DOCUMENTED)
     assert judgement.verdict in Verdict
     assert judgement.why or isinstance(outcome.ending, Failed | Unsupported)
@@ -173,7 +175,7 @@ def test_every_outcome_has_a_verdict_with_a_reason(end: End, sent: tuple[Any, ..
 
 @given(sent=records)
 def test_a_client_that_hands_out_what_was_sent_passes(sent: tuple[Any, ...]) -> None:
-    assert verdict(seen(COMPLETE, sent), sent, Ended()) is Verdict.PASS
+    assert verdict(seen(COMPLETE, sent), sent, Finished()) is Verdict.PASS
     assert verdict(seen(CUT, sent), sent, GOOD) is Verdict.PASS
 
 
@@ -194,8 +196,8 @@ odd_records = st.fixed_dictionaries(
 )
 
 
-@given(sent=odd_records, handed=odd_records)
-def test_records_that_no_ollama_would_send_have_a_verdict_too(sent: Any, handed: Any) -> None:
+@given(sent=odd_records, reported=odd_records)
+def test_records_that_no_ollama_would_send_have_a_verdict_too(sent: Any, reported: Any) -> None:
     """What is essential is looked for in records of any shape: a fault, or a proxy, may have made them."""
-    assert verdict(seen(COMPLETE, (sent,)), (sent,), Ended()) is Verdict.PASS
-    assert verdict(seen(COMPLETE, (sent,)), (handed,), Ended()) in (Verdict.PASS, Verdict.CORRUPT)
+    assert verdict(seen(COMPLETE, (sent,)), (sent,), Finished()) is Verdict.PASS
+    assert verdict(seen(COMPLETE, (sent,)), (reported,), Finished()) in (Verdict.PASS, Verdict.CORRUPT)

@@ -17,10 +17,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import windows_registry
-from harness.errors import RegistryError
-from harness.routing.settings import Registry
-from harness.windows_registry import NAMES, REG_DWORD, REG_SZ, Keeper, Key, Value, dump, parse, registry_of, values_of
+from ollama_harness.errors import RegistryError
+from ollama_harness.network import windows_registry
+from ollama_harness.network.settings import Registry
+from ollama_harness.network.windows_registry import (
+    NAMES,
+    REG_DWORD,
+    REG_SZ,
+    RegistryKeeper,
+    RegistryKey,
+    RegistryValue,
+    dump,
+    parse,
+    registry_of,
+    values_of,
+)
 
 REG_EXPAND_SZ, REG_BINARY, REG_MULTI_SZ = 2, 3, 7
 
@@ -31,10 +42,10 @@ BEFORE = {
     "nothing": dict.fromkeys(NAMES),
     "a proxy switched off": values_of(Registry(enable=0, server="proxy.example:3128", override="<local>")),
     "odd types": {
-        "ProxyEnable": Value(type=REG_SZ, data="1"),
-        "ProxyServer": Value(type=REG_EXPAND_SZ, data="%COMPUTERNAME%:8080"),
-        "ProxyOverride": Value(type=REG_MULTI_SZ, data=["localhost", "127.*"]),
-        "AutoConfigURL": Value(type=REG_BINARY, data=b"\x00\xff"),
+        "ProxyEnable": RegistryValue(type=REG_SZ, data="1"),
+        "ProxyServer": RegistryValue(type=REG_EXPAND_SZ, data="%COMPUTERNAME%:8080"),
+        "ProxyOverride": RegistryValue(type=REG_MULTI_SZ, data=["localhost", "127.*"]),
+        "AutoConfigURL": RegistryValue(type=REG_BINARY, data=b"\x00\xff"),
     },
 }
 
@@ -45,27 +56,27 @@ class FileKey:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
 
-    def get(self, name: str) -> Value | None:
+    def get(self, name: str) -> RegistryValue | None:
         return self._all()[name]
 
-    def set(self, name: str, value: Value | None) -> None:
+    def set(self, name: str, value: RegistryValue | None) -> None:
         self._path.write_text(dump({**self._all(), name: value}), encoding="utf-8")
 
     def flush(self) -> None:
         pass
 
-    def _all(self) -> dict[str, Value | None]:
+    def _all(self) -> dict[str, RegistryValue | None]:
         return parse(self._path.read_text("utf-8")) if self._path.exists() else dict.fromkeys(NAMES)
 
 
 class StubbornKey(FileKey):
     """One that cannot be written."""
 
-    def set(self, name: str, value: Value | None) -> None:
+    def set(self, name: str, value: RegistryValue | None) -> None:
         raise PermissionError(13, "Permission denied")
 
 
-def the_key(kind: str, where: str) -> Key:
+def the_key(kind: str, where: str) -> RegistryKey:
     if sys.platform == "win32" and kind == "registry":
         return windows_registry.WindowsKey(where)
     return FileKey(where)
@@ -88,7 +99,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str,
 
 
 @pytest.fixture(params=list(BEFORE.values()), ids=list(BEFORE))
-def key(request: pytest.FixtureRequest, place: tuple[str, str]) -> Key:
+def key(request: pytest.FixtureRequest, place: tuple[str, str]) -> RegistryKey:
     """A key that holds what a user may have."""
     key = the_key(*place)
     for name, value in request.param.items():
@@ -97,15 +108,15 @@ def key(request: pytest.FixtureRequest, place: tuple[str, str]) -> Key:
 
 
 @pytest.fixture
-def keeper(key: Key, tmp_path: Path) -> Keeper:
-    return Keeper(key, tmp_path / "state")
+def keeper(key: RegistryKey, tmp_path: Path) -> RegistryKeeper:
+    return RegistryKeeper(key, tmp_path / "state")
 
 
-def content(key: Key) -> dict[str, Value | None]:
+def content(key: RegistryKey) -> dict[str, RegistryValue | None]:
     return {name: key.get(name) for name in NAMES}
 
 
-def test_the_settings_hold_meanwhile_and_come_back_with_their_types(key: Key, keeper: Keeper) -> None:
+def test_the_settings_hold_meanwhile_and_come_back_with_their_types(key: RegistryKey, keeper: RegistryKeeper) -> None:
     before, said = content(key), keeper.read()
     with keeper.changed(PROXY):
         assert keeper.read() == PROXY
@@ -116,7 +127,7 @@ def test_the_settings_hold_meanwhile_and_come_back_with_their_types(key: Key, ke
     assert keeper.left_behind() is None
 
 
-def test_they_come_back_after_an_exception(key: Key, keeper: Keeper) -> None:
+def test_they_come_back_after_an_exception(key: RegistryKey, keeper: RegistryKeeper) -> None:
     before = content(key)
     with pytest.raises(KeyboardInterrupt), keeper.changed(PROXY):
         raise KeyboardInterrupt
@@ -124,7 +135,7 @@ def test_they_come_back_after_an_exception(key: Key, keeper: Keeper) -> None:
     assert keeper.left_behind() is None
 
 
-def test_one_change_follows_another(key: Key, keeper: Keeper) -> None:
+def test_one_change_follows_another(key: RegistryKey, keeper: RegistryKeeper) -> None:
     before = content(key)
     for registry in (
         PROXY,
@@ -139,15 +150,18 @@ def test_one_change_follows_another(key: Key, keeper: Keeper) -> None:
 CHANGES_AND = """
 import os, pathlib, sys
 sys.path.insert(0, {tests!r})
-from harness.routing.settings import Registry
-from harness.windows_registry import Keeper
+from ollama_harness.network.settings import Registry
+from ollama_harness.network.windows_registry import RegistryKeeper
 from {module} import {kind}
-with Keeper({kind}({where!r}), pathlib.Path({state!r})).changed({registry!r}):
+with RegistryKeeper({kind}({where!r}), pathlib.Path({state!r})).changed({registry!r}):
     print("changed", flush=True)
     {and_then}
 """
 #: Who makes a key of this kind; only what is needed is imported, as processes are slow to start.
-MAKERS = {"file": ("test_windows_registry", "FileKey"), "registry": ("harness.windows_registry", "WindowsKey")}
+MAKERS = {
+    "file": ("test_windows_registry", "FileKey"),
+    "registry": ("ollama_harness.network.windows_registry", "WindowsKey"),
+}
 WAITS = "sys.stdin.read()"
 
 from_odd_types = pytest.mark.parametrize("key", [BEFORE["odd types"]], ids=["odd types"], indirect=True)
@@ -165,7 +179,7 @@ def change_and(and_then: str, place: tuple[str, str], state: Path) -> subprocess
         registry=PROXY,
         and_then=and_then,
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "harness")}
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
@@ -183,8 +197,8 @@ def change_and(and_then: str, place: tuple[str, str], state: Path) -> subprocess
 def test_what_a_dead_process_left_is_mended(
     and_then: str,
     end: Callable[[subprocess.Popen[str]], object],
-    key: Key,
-    keeper: Keeper,
+    key: RegistryKey,
+    keeper: RegistryKeeper,
     place: tuple[str, str],
     tmp_path: Path,
 ) -> None:
@@ -201,7 +215,9 @@ def test_what_a_dead_process_left_is_mended(
 
 
 @from_odd_types
-def test_the_next_change_mends_first(key: Key, keeper: Keeper, place: tuple[str, str], tmp_path: Path) -> None:
+def test_the_next_change_mends_first(
+    key: RegistryKey, keeper: RegistryKeeper, place: tuple[str, str], tmp_path: Path
+) -> None:
     before = content(key)
     with change_and("os._exit(1)", place, tmp_path / "state"):
         pass
@@ -212,7 +228,7 @@ def test_the_next_change_mends_first(key: Key, keeper: Keeper, place: tuple[str,
 
 @from_odd_types
 def test_a_living_process_keeps_others_out_and_has_left_nothing_behind(
-    key: Key, keeper: Keeper, place: tuple[str, str], tmp_path: Path
+    key: RegistryKey, keeper: RegistryKeeper, place: tuple[str, str], tmp_path: Path
 ) -> None:
     before = content(key)
     with change_and(WAITS, place, tmp_path / "state") as process:
@@ -226,7 +242,7 @@ def test_a_living_process_keeps_others_out_and_has_left_nothing_behind(
 
 
 def test_threads_take_turns(tmp_path: Path) -> None:
-    keeper = Keeper(FileKey(str(tmp_path / "key.json")), tmp_path / "state")
+    keeper = RegistryKeeper(FileKey(str(tmp_path / "key.json")), tmp_path / "state")
     seen: list[bool] = []
 
     def change(number: int) -> None:
@@ -244,14 +260,14 @@ def test_threads_take_turns(tmp_path: Path) -> None:
 
 def test_nothing_is_changed_where_nothing_can_be_kept(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file, where a directory should be")
-    keeper = Keeper(FileKey(str(tmp_path / "key.json")), tmp_path / "state")
+    keeper = RegistryKeeper(FileKey(str(tmp_path / "key.json")), tmp_path / "state")
     with pytest.raises(RegistryError, match="cannot be written"), keeper.changed(PROXY):
         pytest.fail("entered")
     assert keeper.read() == Registry()
 
 
 def test_what_cannot_be_put_back_is_named_and_kept(tmp_path: Path) -> None:
-    keeper = Keeper(StubbornKey(str(tmp_path / "key.json")), tmp_path / "state")
+    keeper = RegistryKeeper(StubbornKey(str(tmp_path / "key.json")), tmp_path / "state")
     with pytest.raises(RegistryError, match=r"proxy-settings\.json"), keeper.changed(PROXY):
         pytest.fail("entered")
     assert keeper.left_behind() == Registry()
@@ -259,7 +275,7 @@ def test_what_cannot_be_put_back_is_named_and_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"ProxyEnable": 1}', '{"ProxyEnable": {"type": 4}}', "\N{SNOWMAN}"])
 def test_a_file_that_cannot_be_used_is_never_written_over(text: str, tmp_path: Path) -> None:
-    keeper = Keeper(FileKey(str(tmp_path / "key.json")), tmp_path / "state")
+    keeper = RegistryKeeper(FileKey(str(tmp_path / "key.json")), tmp_path / "state")
     saved = tmp_path / "state" / "proxy-settings.json"
     saved.parent.mkdir()
     saved.write_text(text, encoding="utf-8")
@@ -278,10 +294,10 @@ registries = st.builds(
     pac_url=st.none() | st.text(),
 )
 datas = (
-    st.integers(0, 2**64 - 1).map(lambda data: Value(type=11, data=data))
-    | st.text().map(lambda data: Value(type=REG_EXPAND_SZ, data=data))
-    | st.lists(st.text()).map(lambda data: Value(type=REG_MULTI_SZ, data=data))
-    | (st.none() | st.binary()).map(lambda data: Value(type=REG_BINARY, data=data))
+    st.integers(0, 2**64 - 1).map(lambda data: RegistryValue(type=11, data=data))
+    | st.text().map(lambda data: RegistryValue(type=REG_EXPAND_SZ, data=data))
+    | st.lists(st.text()).map(lambda data: RegistryValue(type=REG_MULTI_SZ, data=data))
+    | (st.none() | st.binary()).map(lambda data: RegistryValue(type=REG_BINARY, data=data))
 )
 
 
@@ -291,7 +307,7 @@ def test_values_say_what_the_registry_says(registry: Registry) -> None:
 
 
 @given(st.fixed_dictionaries({name: st.none() | datas for name in NAMES}))
-def test_what_is_kept_is_read_back_as_it_was(values: dict[str, Value | None]) -> None:
+def test_what_is_kept_is_read_back_as_it_was(values: dict[str, RegistryValue | None]) -> None:
     assert parse(dump(values)) == values
     assert dump(values).isascii()  # half a surrogate pair, which the registry allows, is no UTF-8
 
@@ -306,8 +322,8 @@ def test_the_kept_file_can_be_read_by_people() -> None:
 
 
 def test_a_number_is_a_dword_and_a_text_is_a_string() -> None:
-    assert values_of(Registry(enable=1))["ProxyEnable"] == Value(type=REG_DWORD, data=1)
-    assert values_of(Registry(enable="0"))["ProxyEnable"] == Value(type=REG_SZ, data="0")
+    assert values_of(Registry(enable=1))["ProxyEnable"] == RegistryValue(type=REG_DWORD, data=1)
+    assert values_of(Registry(enable="0"))["ProxyEnable"] == RegistryValue(type=REG_SZ, data="0")
 
 
 @pytest.mark.parametrize(

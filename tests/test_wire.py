@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.faults import after_record, close_at, delay_first_byte, slow_records
-from harness.library import Library
-from harness.probe import connect, leave_and_read, read_exactly, read_to_end, request
-from harness.recording import Ended
-from harness.script import HowItEnds, Script
-from harness.server import FakeOllama
+from ollama_harness.faults import after_record, close_at, delay_first_byte, slow_records
+from ollama_harness.matrix.raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
+from ollama_harness.recordings.recording import RecordedEnd
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.script import ConnectionEnd, Script
+from ollama_harness.server.fake_ollama import FakeOllama
 
-NEWEST = Library().newest
+NEWEST = RecordingStore().newest
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,10 @@ def planned(script: Script, server: FakeOllama) -> bytes:
     return script.render(date=server.journal.entries[-1].date).wire
 
 
-def test_the_head_is_ollamas_and_the_body_is_the_recordings(server: FakeOllama, library: Library) -> None:
+def test_the_head_is_ollamas_and_the_body_is_the_recordings(server: FakeOllama, store: RecordingStore) -> None:
     """Literally, once: so that renderer and test cannot be wrong in the same way."""
     server.play("generate-one-token")
-    first, last = library.get(f"{NEWEST}/generate-one-token").body.splitlines(keepends=True)
+    first, last = store.get(f"{NEWEST}/generate-one-token").body.splitlines(keepends=True)
     with connect(server.port) as sock:
         sock.sendall(request("POST", "/api/generate", {"model": "any"}, "Connection: close"))
         seen = read_to_end(sock)
@@ -48,7 +48,7 @@ def test_the_head_is_ollamas_and_the_body_is_the_recordings(server: FakeOllama, 
 
 
 @pytest.mark.parametrize("n", [1, 2, 17])
-def test_a_cut_comes_after_exactly_so_many_records(n: int, server: FakeOllama, library: Library) -> None:
+def test_a_cut_comes_after_exactly_so_many_records(n: int, server: FakeOllama, store: RecordingStore) -> None:
     server.play("generate-stream", close_at(after_record(n)))
     with connect(server.port) as sock:
         sock.sendall(request("POST", "/api/generate", {}))
@@ -58,11 +58,11 @@ def test_a_cut_comes_after_exactly_so_many_records(n: int, server: FakeOllama, l
     assert seen.end == "fin"
 
 
-def test_half_close_leaves_the_servers_ear_open(server: FakeOllama, library: Library) -> None:
+def test_half_close_leaves_the_servers_ear_open(server: FakeOllama, store: RecordingStore) -> None:
     from dataclasses import replace
 
-    whole = Script.from_recording(library.get(f"{NEWEST}/generate-one-token"), speed=0)
-    script = replace(whole, ending=replace(whole.ending, how=HowItEnds.HALF_CLOSE))
+    whole = Script.from_recording(store.get(f"{NEWEST}/generate-one-token"), speed=0)
+    script = replace(whole, ending=replace(whole.ending, how=ConnectionEnd.HALF_CLOSE))
     server.play(script, path="/half")
     with connect(server.port) as sock:
         sock.sendall(request("POST", "/half", {}))
@@ -71,9 +71,9 @@ def test_half_close_leaves_the_servers_ear_open(server: FakeOllama, library: Lib
         assert leave_and_read(sock).end == "fin"
 
 
-def test_a_recorded_eof_is_played_as_a_fin(server: FakeOllama, library: Library) -> None:
-    recording = library.get(f"{NEWEST}/fault-server-killed-chat")
-    assert recording.ended is Ended.EOF
+def test_a_recorded_eof_is_played_as_a_fin(server: FakeOllama, store: RecordingStore) -> None:
+    recording = store.get(f"{NEWEST}/fault-server-killed-chat")
+    assert recording.ended is RecordedEnd.EOF
     script = server.play(recording)
     with connect(server.port) as sock:
         sock.sendall(request("POST", "/api/chat", {}))

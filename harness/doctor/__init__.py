@@ -1,1 +1,0 @@
-"""The doctor: which way would each client go from this machine, does it arrive, and what mends it if not."""

@@ -1,0 +1,49 @@
+"""`ollama-harness check`: validate recordings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ollama_harness.errors import RecordingError
+from ollama_harness.recordings import files
+from ollama_harness.recordings.recording import META_SUFFIX
+from ollama_harness.recordings.redaction import secrets_in
+
+__all__ = ["check"]
+
+
+@click.command(epilog="Example: ollama-harness check my-recordings/")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|DIR…")
+def check(paths: tuple[Path, ...]) -> None:
+    """Validate recordings: each FILE, and all under each DIR. Every defect is named with file, field and fix.
+
+    What looks like a secret is a defect: recordings are made to be shared.
+    """
+    defects, good = [], 0
+    for path in paths:
+        found = [stem for stem in files.find(path) if stem.name != "README"]
+        if not found:
+            defects.append(f"{path}: holds no recording; give a directory with .meta.json files in it")
+        for stem in found:
+            try:
+                recording = files.load(stem, id=stem.as_posix())
+            except RecordingError as error:
+                defects.append(str(error))
+                continue
+            secrets = [str(_secret(stem, field, kind)) for field, kind in secrets_in(recording)]
+            defects += secrets
+            good += not secrets
+    for defect in defects:
+        click.echo(f"error: {defect}", err=True)
+    click.echo(f"{good} recordings are good, {len(defects)} defects found")
+    sys.exit(2 if defects else 0)
+
+
+def _secret(stem: Path, field: str, kind: str) -> RecordingError:
+    mend = "put * in the place of each of its characters (ollama-harness record does so by itself)"
+    return RecordingError(
+        stem.with_name(stem.name + META_SUFFIX), field, f"holds what looks like a secret: {kind}", mend
+    )

@@ -1,0 +1,145 @@
+"""`ollama-harness gate`: what an upgrade of Ollama changes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ollama_harness.cli.output import console
+from ollama_harness.cli.record import record_with_progress
+from ollama_harness.cli.reports.gate_decision import explained, markdown, render
+from ollama_harness.cli.run import run_with_progress
+from ollama_harness.errors import GateError
+from ollama_harness.gate import accepted, gate_file
+from ollama_harness.gate.decision import Decision
+from ollama_harness.gate.gate_run import gate, planned
+from ollama_harness.gate.rules import Level
+from ollama_harness.gate.shapes import VersionShapes
+from ollama_harness.matrix.results import FILE, Results
+from ollama_harness.recorder import default_probes
+from pages.wire_history_command import history
+
+__all__ = ["gate_"]
+
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command("gate", epilog="Example: ollama-harness gate --baseline rec/0.24.0 --candidate rec/0.32.15")
+@click.option("--baseline", type=_DIRECTORY, help="Recordings of the version in use.")
+@click.option("--again", type=_DIRECTORY, multiple=True, help="Another take of it: what differs is noise (repeatable).")
+@click.option("--candidate", type=_DIRECTORY, help="Recordings of the version to go to.")
+@click.option("--live", nargs=2, metavar="OLD_URL NEW_URL", help="Record both servers first, the old one twice.")
+@click.option("--model", metavar="NAME", help="For --live: the model to ask; the first that a server lists otherwise.")
+@click.option("--only", multiple=True, metavar="PATTERN", help="For --live: only these probes; '!pull-*' takes away.")
+@click.option("--results", type=(Path, Path), metavar="OLD NEW", help="Earlier results of both, instead of a run.")
+@click.option("--wire-only", is_flag=True, help="Compare what is sent, and leave out what clients make of it.")
+@click.option("--client", "clients", multiple=True, metavar="NAME", help="Only this client (repeatable).")
+@click.option(
+    "--fail-on",
+    type=click.Choice([str(Level.NOTABLE), str(Level.BREAKING)]),
+    default=str(Level.BREAKING),
+    show_default=True,
+    help="The lowest level that fails.",
+)
+@click.option("--accept", type=click.Path(path_type=Path, dir_okay=False), help="Findings to live with: accepted.toml.")
+@click.option("--out", type=_DIRECTORY, default=Path("ollama-harness-gate"), show_default=True, help="For the reports.")
+@click.option("--history", "history_", is_flag=True, help="All recorded versions, each against the next, as a page.")
+@click.option("--recordings", type=_DIRECTORY, help="For --history: a folder that holds one folder a version.")
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path),
+    default=Path("docs/wire-history.md"),
+    show_default=True,
+    help="For --history.",
+)
+@click.option("--check", is_flag=True, help="For --history: exit 1 if the page is not current, and write nothing.")
+@click.option("--explain", metavar="FINGERPRINT", help="Say all about one finding of the last gate (in --out).")
+def gate_(
+    *,
+    baseline: Path | None,
+    again: tuple[Path, ...],
+    candidate: Path | None,
+    live: tuple[str, str] | None,
+    model: str | None,
+    only: tuple[str, ...],
+    results: tuple[Path, Path] | None,
+    wire_only: bool,
+    clients: tuple[str, ...],
+    fail_on: str,
+    accept: Path | None,
+    out: Path,
+    history_: bool,
+    recordings: Path | None,
+    page: Path,
+    check: bool,
+    explain: str | None,
+) -> None:
+    """Hold recordings of two versions of Ollama against each other, and what clients make of them.
+
+    Exit code 0: nothing that matters has changed. 1: something has. 3: nothing can be said.
+    """
+    if explain is not None:
+        click.echo(explained(gate_file.explain(gate_file.load(out), explain)))
+        return
+    if history_:
+        sys.exit(history(recordings, page, wire_only=wire_only, check=check, out=out))
+    if wire_only and (results or clients):
+        raise click.UsageError("--wire-only asks no clients; leave out --results and --client")
+    acceptances = accepted.load(accept) if accept else ()
+    if live is not None:
+        if baseline or again or candidate or results:
+            raise click.UsageError(
+                "--live records what it compares; leave out --baseline, --again, --candidate, --results"
+            )
+        baseline, second, candidate = _record(*live, out / "recordings", model, only)
+        again = (second,)
+    if baseline is None or candidate is None:
+        raise click.UsageError("give --baseline and --candidate, or --live, or --history")
+    takes, new = [VersionShapes.read(one) for one in (baseline, *again)], VersionShapes.read(candidate)
+    outcomes = None
+    if not wire_only:
+        outcomes = _load(results) if results else _run(baseline, candidate, clients, out)
+    report(gate(takes, new, results=outcomes, acceptances=acceptances, fail_on=Level[fail_on.upper()]), out)
+
+
+def report(decision: Decision, out: Path) -> None:
+    """Print a decision, write its reports, and exit with its code."""
+    screen = console()
+    screen.print(render(decision))
+    path = gate_file.save(decision, out)
+    path.with_suffix(".md").write_text(markdown(decision), encoding="utf-8", newline="\n")
+    click.echo(
+        f"\nreports: {path}, {path.with_suffix('.md')}; more about one: ollama-harness gate --explain FINGERPRINT"
+    )
+    click.echo(decision.last_line)
+    sys.exit(decision.exit_code)
+
+
+def _record(old: str, new: str, out: Path, model: str | None, only: Sequence[str]) -> tuple[Path, Path, Path]:
+    """Record the old server twice and the new one once; returns the directories."""
+    probes = default_probes().only(tuple(only))
+    takes = (("baseline", old), ("again", old), ("candidate", new))
+    for name, _ in takes:
+        if (out / name).exists():
+            raise GateError(f"{out / name} is there from an earlier gate; take it away, or give another --out")
+    first, second, third = (record_with_progress(url, probes, out / name, model=model).folder for name, url in takes)
+    return first, second, third
+
+
+def _load(paths: tuple[Path, Path]) -> tuple[Results, Results]:
+    old, new = (Results.load(path / FILE if path.is_dir() else path) for path in paths)
+    return old, new
+
+
+def _run(baseline: Path, candidate: Path, clients: Sequence[str], out: Path) -> tuple[Results, Results]:
+    """Run the matrix on both versions' recordings."""
+    cells = [planned(directory, clients) for directory in (baseline, candidate)]
+    if out.exists() and not out.is_dir():
+        raise GateError(f"{out} is no directory; give another --out")
+    old, new = (
+        run_with_progress(each, out / name) for each, name in zip(cells, ("baseline", "candidate"), strict=True)
+    )
+    return old, new

@@ -1,0 +1,176 @@
+"""`ollama-harness list`: what there is."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import click
+
+from ollama_harness.cli.output import json_option, table
+from ollama_harness.clients import clients
+from ollama_harness.faults import FAULTS, PLACES
+from ollama_harness.gate.rules import RULES
+from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
+from ollama_harness.matrix.scenarios import SCENARIOS
+from ollama_harness.network.environments import ENVIRONMENTS
+from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.store import RecordingStore
+
+__all__ = ["list_"]
+
+
+@click.group("list", epilog="Example: ollama-harness list scenarios --json")
+def list_() -> None:
+    """Show the clients, scenarios, faults or recordings there are."""
+
+
+@list_.command("clients", epilog="Example: ollama-harness list clients --wire")
+@click.option("--wire", is_flag=True, help="Ask a server with each library that is installed, and show what it sends.")
+@json_option
+def list_clients(*, wire: bool, as_json: bool) -> None:
+    """The client libraries under test, and the canaries."""
+    if wire:
+        table([_wire(one, in_full=as_json) for one in measure()], as_json=as_json)
+        return
+    rows: list[dict[str, object]] = [
+        {
+            "client": one.name,
+            "version": _version(one.distribution),
+            "layer": str(one.layer),
+            "documented_exceptions": sorted(one.contract.exceptions | one.contract.timeouts),
+            "read_timeout": one.contract.read_timeout,
+            "source": one.contract.source,
+        }
+        for one in clients().values()
+    ]
+    table(rows, as_json=as_json)
+
+
+@list_.command("scenarios", epilog="Example: ollama-harness list scenarios")
+@json_option
+def list_scenarios(*, as_json: bool) -> None:
+    """What can be played to a client, and what is asked of it."""
+    store = RecordingStore()
+    rows = [
+        {
+            "scenario": one.name,
+            "asks": str(one.requirement),
+            "layer": str(one.layer),
+            "faults": [str(fault) for faults in (one.faults, *one.then) for fault in faults],
+            "recordings": store.names(store.newest, one.recordings),
+            "summary": one.summary,
+            "source": one.source.url if one.source else None,
+        }
+        for one in SCENARIOS.values()
+    ]
+    table(rows, as_json=as_json)
+
+
+@list_.command("environments", epilog="Example: ollama-harness list environments")
+@json_option
+def list_environments(*, as_json: bool) -> None:
+    """The network settings that clients are tried in."""
+    rows = [
+        {
+            "environment": one.name,
+            "system": str(one.system or "any"),
+            "summary": one.summary,
+            "hosts": list(one.hosts),
+            "proxy": one.proxy,
+        }
+        for one in ENVIRONMENTS.values()
+    ]
+    table(rows, as_json=as_json)
+
+
+@list_.command("faults", epilog="Example: ollama-harness list faults")
+@json_option
+def list_faults(*, as_json: bool) -> None:
+    """What can be done to an answer, and the places where."""
+    rows = [
+        {"fault": f"{one.name}({one.parameters})", "group": one.group, "summary": one.summary}
+        for kinds in (FAULTS, PLACES)
+        for one in kinds.values()
+    ]
+    table(rows, as_json=as_json)
+
+
+@list_.command("rules", epilog="Example: ollama-harness list rules")
+@json_option
+def list_rules(*, as_json: bool) -> None:
+    """What the gate looks for, and how much each kind of change matters."""
+    rows = [
+        {
+            "rule": one.id,
+            "level": str(one.level),
+            "about": one.about,
+            "why": " ".join(one.why.split()),
+            "source": one.source,
+        }
+        for one in RULES.values()
+    ]
+    table(rows, as_json=as_json)
+
+
+@list_.command("recordings", epilog="Example: ollama-harness list recordings --ollama-version 0.5.7")
+@click.option("--ollama-version", multiple=True, help="Only these versions (repeatable); otherwise all.")
+@json_option
+def list_recordings(*, ollama_version: tuple[str, ...], as_json: bool) -> None:
+    """The recorded exchanges with real Ollama servers."""
+    store = RecordingStore()
+    versions = [store.version(name) for name in ollama_version] or store.versions
+    table([_row(one) for version in versions for one in store.of_version(version)], as_json=as_json)
+
+
+def _row(one: Recording) -> dict[str, object]:
+    return {
+        "recording": one.id,
+        "request": f"{one.request.method} {one.request.path}",
+        "status": one.response.status,
+        "frames": len(one.frames),
+        "bytes": one.size_bytes,
+        "seconds": round(one.ended_at_s, 3),
+        "end": str(one.ended),
+        "note": one.note,
+    }
+
+
+def _wire(one: RequestProfile, *, in_full: bool) -> dict[str, object]:
+    """What a client sends: a POST that asks for a stream in a table, all requests in full."""
+    if in_full:
+        requests = {"plain": one.plain, "again": one.again, "stream": one.stream, "get": one.get}
+        return {
+            "client": one.client,
+            "version": one.version,
+            "reuses_connection": one.reuses,
+            "changes_with_stream": list(one.changes),
+            "requests": {name: _sent(sent) for name, sent in requests.items()},
+        }
+    sent, names = one.stream, ("Connection", "Accept", "Accept-Encoding", "User-Agent", "Expect")
+    return {
+        "client": one.client,
+        "http": sent.head.version,
+        **{name: sent.value(name) for name in names},
+        "body": sent.framing,
+        "writes": list(sent.writes),
+        "second request": "same connection" if one.reuses else "new connection",
+        "with a stream": list(one.changes) or "no change",
+    }
+
+
+def _sent(sent: SentRequest) -> dict[str, object]:
+    head = sent.head
+    return {
+        "request_line": f"{head.method} {head.target} {head.version}",
+        "headers": [list(field) for field in head.headers],
+        "writes": list(sent.writes),
+    }
+
+
+def _version(distribution: str) -> str:
+    if not distribution:
+        return "built in"
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return f"not installed: python -m pip install {distribution}"

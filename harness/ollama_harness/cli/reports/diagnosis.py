@@ -1,0 +1,187 @@
+"""The doctor's diagnosis for a terminal: what is set, who answers, which way each client goes, and what fixes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from ollama_harness.doctor.diagnosis import Diagnosis, RouteForecast
+from ollama_harness.doctor.fixes import Fix
+from ollama_harness.network.prediction_base import hidden
+from ollama_harness.network.route import Route
+from ollama_harness.network.settings import System
+
+__all__ = ["render", "to_json"]
+
+#: How many characters of a setting are shown.
+_LONGEST = 70
+
+#: Longer values are shown whole among the settings only.
+_LONG = re.compile(r"\(([^()]{24})[^()]{24,}\)")
+
+_SHELLS = {
+    System.WINDOWS: ("cmd", "PowerShell", "Python"),
+    System.POSIX: ("sh", "Python"),
+    System.MACOS: ("sh", "Python"),
+}
+
+
+def render(diagnosis: Diagnosis) -> RenderableType:
+    """The whole diagnosis, as a person reads it: the verdict first."""
+    parts: list[RenderableType] = [_verdict(diagnosis), Text("\nSETTINGS", style="dim"), *_settings(diagnosis)]
+    parts += [Text("\nTHE SERVER", style="dim"), *_server(diagnosis)]
+    parts += [Text("\nWHICH WAY EACH CLIENT GOES", style="dim"), *_clients(diagnosis)]
+    parts += [Text("\nWHAT THAT MEANS", style="dim")]
+    parts += [Text(f"- {one.text}", style="yellow" if one.bad else "") for one in diagnosis.findings]
+    if diagnosis.fixes:
+        parts += [Text("\nWHAT MENDS IT", style="dim")]
+        parts += [_mend(one, diagnosis) for one in diagnosis.fixes]
+    return Group(*parts)
+
+
+def _verdict(diagnosis: Diagnosis) -> Text:
+    found = diagnosis.prognoses
+    lost = [one.client for one in found if one.arrives is False]
+    astray = [one.client for one in found if one.arrives is None and one.misrouted]
+    unknown = [one.client for one in found if one.arrives is None and not one.misrouted]
+    said = [
+        (lost, "{} do not reach it", "bold red"),
+        (astray, "{} ask the proxy, although the settings exclude this host", "bold red"),
+        (unknown, "of {} nobody can tell", "bold yellow"),
+    ]
+    parts = [(sentence.format(", ".join(names)), style) for names, sentence, style in said if names]
+    text = Text(f"{diagnosis.url}: ", style="bold")
+    for number, part in enumerate(parts or [("all clients reach it", "bold green")]):
+        text.append("; " if number else "").append(*part)
+    return text
+
+
+def _settings(diagnosis: Diagnosis) -> Iterator[Text]:
+    settings = diagnosis.settings
+    rows = [(name, value) for name, value in sorted(settings.variables.items())]
+    if settings.registry is not None:
+        held = settings.registry
+        rows += [
+            (f"registry {name}", str(value))
+            for name, value in (
+                ("ProxyEnable", held.enable),
+                ("ProxyServer", held.server),
+                ("ProxyOverride", held.override),
+                ("AutoConfigURL", held.pac_url),
+            )
+            if value is not None
+        ]
+    if settings.mac is not None:
+        mac = settings.mac
+        proxies = (("http", mac.http), ("https", mac.https), ("socks", mac.socks))
+        rows += [(f"macOS {name} proxy", proxy) for name, proxy in proxies if proxy]
+        rows += [("macOS exceptions", ", ".join(mac.exceptions))] if mac.exceptions else []
+    if not rows:
+        yield Text("no proxy variable, no system proxy, and OLLAMA_HOST is not set")
+    for name, value in rows:
+        yield Text(f"{name} = {_cut(hidden(value))}")
+    if settings.variable("OLLAMA_HOST") is not None and diagnosis.by_ollama_host:
+        yield Text(f"so clients ask {diagnosis.url}, and a server listens on {diagnosis.server_listens_on}")
+
+
+def _cut(value: str) -> str:
+    """A long list of hosts with its middle left out; --json has it whole."""
+    return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 21]}…{value[-20:]}"
+
+
+def _server(diagnosis: Diagnosis) -> Iterator[Text]:
+    yield Text(f"{diagnosis.url} is {', '.join(diagnosis.addresses) or 'nowhere'}, asked in this order")
+    for answer in (*diagnosis.answers, *diagnosis.beside):
+        style = "green" if answer.kind == "ollama" else ""
+        yield Text(f"  {answer.place}  {answer.kind}  {answer.says}", style=style)
+
+
+def _clients(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    """Clients that go the same way for the same reason together."""
+    together: dict[tuple[str, ...], list[RouteForecast]] = {}
+    for one in diagnosis.prognoses:
+        because = _LONG.sub(r"(\1…)", one.prediction.because)
+        for client in ("httpx.AsyncClient", "ollama.AsyncClient", "ollama.Client"):
+            because = because.replace(f"Making {client} ", "Making httpx.Client ")
+        together.setdefault((_route(one), because, one.why, one.prediction.rule), []).append(one)
+    for (route, because, why, rule), several in together.items():
+        style = {True: "green", False: "red", None: "yellow"}[several[0].arrives]
+        names = ", ".join(f"{one.client} {one.version}".rstrip() for one in several)
+        yield Text.assemble((names, "bold"), ": ", (route, style))
+        yield _indented(Text(f"{because} {why[0].upper()}{why[1:]}."))
+        yield _indented(Text(rule, style="dim"))
+
+
+def _route(one: RouteForecast) -> str:
+    if one.prediction.route is Route.DIRECT or one.prediction.route is Route.NOWHERE:
+        return {Route.DIRECT: "direct", Route.NOWHERE: "cannot be used"}[one.prediction.route]
+    return f"to {one.prediction.proxy}"
+
+
+def _mend(mend: Fix, diagnosis: Diagnosis) -> RenderableType:
+    wanted = _SHELLS[diagnosis.settings.system]
+    everybody = {one.client for one in diagnosis.prognoses}
+    who = "all clients" if everybody == set(mend.helps) else ", ".join(mend.helps)
+    lines = [
+        Text.assemble(f"    {'' if number else shell:<12}", (each, "bold"), no_wrap=True, overflow="ignore")
+        for shell, line in mend.lines.items()
+        if shell in wanted
+        for number, each in enumerate(line.split("\n"))
+    ]
+    return Group(
+        Text.assemble("- ", (mend.title, "bold"), f": then {who} go direct"),
+        *lines,
+        _indented(Text(f"What else it changes: {mend.changes}.", style="dim")),
+    )
+
+
+def _indented(text: Text) -> Padding:
+    return Padding(text, (0, 0, 0, 4))
+
+
+def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The same for tools."""
+    return {
+        "url": diagnosis.url,
+        "exit_code": diagnosis.exit_code,
+        "settings": {
+            **{name: hidden(value) for name, value in sorted(diagnosis.settings.variables.items())},
+            "system": diagnosis.settings.system,
+            "registry": _hidden(diagnosis.settings.to_json()["registry"]),
+            "mac": _hidden(diagnosis.settings.to_json()["mac"]),
+        },
+        "ollama_host": {"clients": diagnosis.url, "server": diagnosis.server_listens_on},
+        "answers": [_answer(one) for one in (*diagnosis.answers, *diagnosis.beside)],
+        "required": {"route": diagnosis.required.route, "because": diagnosis.required.because},
+        "clients": [
+            {
+                "client": one.client,
+                "version": one.version,
+                "route": one.prediction.route,
+                "proxy": one.prediction.proxy,
+                "rule": one.prediction.rule,
+                "because": one.prediction.because,
+                "arrives": one.arrives,
+                "why": one.why,
+            }
+            for one in diagnosis.prognoses
+        ],
+        "findings": [{"code": one.code, "bad": one.bad, "text": one.text} for one in diagnosis.findings],
+        "fixes": [
+            {"title": one.title, "lines": dict(one.lines), "helps": list(one.helps), "changes": one.changes}
+            for one in diagnosis.fixes
+        ],
+    }
+
+
+def _answer(answer: Any) -> dict[str, Any]:
+    return {"place": answer.place, "kind": answer.kind, "says": answer.says, "status": answer.status}
+
+
+def _hidden(values: dict[str, Any] | None) -> dict[str, Any] | None:
+    return values and {name: hidden(value) if isinstance(value, str) else value for name, value in values.items()}

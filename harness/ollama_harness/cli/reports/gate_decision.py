@@ -1,0 +1,109 @@
+"""The report of a gate: in the terminal, and as a page in Markdown for a pull request or a job's summary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from ollama_harness.gate.decision import Decision
+from ollama_harness.gate.findings import Evidence, Finding
+from ollama_harness.gate.rules import RULES, Level
+
+__all__ = ["explained", "markdown", "render"]
+
+_STYLES = {Level.BREAKING: "bold red", Level.NOTABLE: "yellow", Level.NOISE: "dim"}
+
+#: How many pieces of evidence `--explain` shows in full.
+_SHOWN = 5
+
+
+def render(decision: Decision) -> RenderableType:
+    """The decision for a terminal; its last line stands apart, so that it can be printed as it is."""
+    parts: list[RenderableType] = []
+    for level in (Level.BREAKING, Level.NOTABLE):
+        if found := [one for one in decision.findings if one.level is level]:
+            parts.append(Text(f"\n{level}".upper(), _STYLES[level]))
+            parts += [_entry(one, decision.accepted.get(one.fingerprint)) for one in found]
+    parts += [Text(f"\n{line}", "dim") for line in _quiet(decision)]
+    parts += [Text(f"accepted.toml: {line}", "bold red") for line in decision.stale]
+    parts += [Text(f"cannot tell: {line}", "bold red") for line in decision.problems]
+    return Group(*parts)
+
+
+def _entry(one: Finding, reason: str | None) -> RenderableType:
+    first = Text.assemble(
+        (one.fingerprint, "cyan"),
+        f"  {one.subject}  ",
+        (one.rule, "bold"),
+        (f"  in {_counted(one)}", "dim"),
+        (f"  accepted: {reason}" if reason else "", "green"),
+    )
+    return Group(first, Padding(Text(f"{one.where}: {one.was} -> {one.now}"), (0, 0, 0, 14)))
+
+
+def _counted(one: Finding) -> str:
+    return one.evidence[0].recording if len(one.evidence) == 1 else f"{len(one.evidence)} recordings"
+
+
+def _quiet(decision: Decision) -> Iterator[str]:
+    """What is said in a line each."""
+    noise = Counter(one.rule for one in decision.findings if one.level is Level.NOISE)
+    if noise:
+        yield "noise: " + ", ".join(f"{rule} {count}" for rule, count in sorted(noise.items()))
+    if decision.unstable:
+        said = "; ".join(f"{one} ({one.rule})" for one in decision.unstable)
+        yield f"differs between two takes of {decision.baseline}, so nobody can depend on it: {said}"
+    if decision.only_new:
+        yield f"recorded with {decision.candidate} alone: {', '.join(decision.only_new)}"
+
+
+def explained(one: Finding) -> str:
+    """Everything about one finding."""
+    rule = RULES[one.rule]
+    lines = [
+        f"{one.fingerprint}  {one.rule} ({one.level})" + ("  unstable: two takes differ as well" * one.unstable),
+        f"{one.subject}: {one.where}",
+        f"  was  {one.was}",
+        f"  now  {one.now}",
+        "",
+        f"why it matters: {' '.join(rule.why.split())}",
+        f"source: {rule.source}",
+        "",
+        f"seen in {len(one.evidence)}:",
+    ]
+    for evidence in one.evidence[:_SHOWN]:
+        lines += [evidence.recording, f"  old{_line(evidence.old_line, evidence)}: {evidence.old}"]
+        lines += [f"  new{_line(evidence.new_line, evidence)}: {evidence.new}"]
+    lines += [f"… {', '.join(each.recording for each in one.evidence[_SHOWN:])}"] * (len(one.evidence) > _SHOWN)
+    lines += ["", "to accept it:", "[[accepted]]", f'fingerprint = "{one.fingerprint}"', 'reason = "…"']
+    return "\n".join([*lines, 'versions = ">=…,<…"', "expires = YYYY-MM-DD"])
+
+
+def _line(number: int, evidence: Evidence) -> str:
+    return f" record {number}" if evidence.old_line or evidence.new_line else ""
+
+
+def markdown(decision: Decision) -> str:
+    """The decision as a page."""
+    lines = [f"# Ollama {decision.baseline} -> {decision.candidate}", "", f"`{decision.last_line}`", ""]
+    lines += [f"- **cannot tell**: {line}" for line in decision.problems]
+    lines += [f"- **accepted.toml**: {line}" for line in decision.stale]
+    for level in (Level.BREAKING, Level.NOTABLE):
+        if found := [one for one in decision.findings if one.level is level]:
+            lines += ["", f"## {str(level).capitalize()}", "", *table(found, decision.accepted)]
+    lines += [f"\n{line}" for line in _quiet(decision)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def table(findings: Sequence[Finding], accepted: dict[str, str]) -> Iterator[str]:
+    """Findings as the rows of a table in Markdown."""
+    yield "| what | rule | was | now | seen in | fingerprint |"
+    yield "|---|---|---|---|---|---|"
+    for one in findings:
+        note = f" accepted: {accepted[one.fingerprint]}" if one.fingerprint in accepted else ""
+        cells = (f"{one.subject}: {one.where}", one.rule, one.was, one.now, _counted(one), f"`{one.fingerprint}`{note}")
+        yield "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"

@@ -1,0 +1,171 @@
+"""The terminal report: the grid client × scenario, the canaries, and each cell that is not as expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ollama_harness.cli.reports import routes
+from ollama_harness.clients import clients
+from ollama_harness.matrix.known_issues import Assessment, ExpectationReport
+from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS
+from ollama_harness.oracle.verdict import Verdict
+
+__all__ = ["Symbols", "render"]
+
+_LETTERS = {
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.MISROUTED: "M",
+    Verdict.CRASH: "X",
+    Verdict.HANG: "H",
+    Verdict.SILENT_LOSS: "S",
+    Verdict.CORRUPT: "C",
+    Verdict.FALSE_ALARM: "F",
+    Verdict.BUFFERED: "W",
+    Verdict.UNDOCUMENTED: "L",
+    Verdict.UNSAFE_RETRY: "O",
+    Verdict.LEAK: "K",
+}
+
+
+class Symbols:
+    """What stands for pass and unsupported: ✓ and · where the terminal can show them, else ASCII."""
+
+    def __init__(self, encoding: str) -> None:
+        try:
+            "✓·".encode(encoding)
+            self.passed, self.unsupported = "✓", "·"
+        except (UnicodeEncodeError, LookupError):
+            self.passed, self.unsupported = "+", "."
+
+    def of(self, verdict: Verdict) -> str:
+        return {Verdict.PASS: self.passed, Verdict.UNSUPPORTED: self.unsupported}.get(verdict) or _LETTERS[verdict]
+
+
+def render(report: ExpectationReport, console: Console) -> RenderableType:
+    """The whole report of a run."""
+    symbols = Symbols(console.encoding)
+    parts: list[RenderableType] = []
+    real = [one for one in report.assessments if not _is_canary(one)]
+    if answers := [one for one in real if not one.result.host]:
+        parts += [_grid(answers, symbols), _legend(answers, symbols)]
+    if journeys := [one for one in real if one.result.host]:
+        parts += [Text(), routes.table(journeys), routes.legend(journeys)]
+    parts += [Text("canaries, and in how many cells each showed what it must:", style="dim")]
+    parts += [_canaries(report.assessments), *_absent(report.assessments)]
+    parts += [_unexpected(one) for one in report.unexpected]
+    parts += [Text(f"\nknown issues: {line}", style="red") for line in report.stale]
+    parts.append(_summary(report))
+    return Group(*parts)
+
+
+def _grid(real: Sequence[Assessment], symbols: Symbols) -> Table:
+    columns = sorted({one.result.client for one in real})
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("scenario")
+    for name in columns:
+        table.add_column(name, justify="center")
+    by_scenario: dict[str, list[Assessment]] = {}
+    for one in real:
+        by_scenario.setdefault(one.result.scenario, []).append(one)
+    for title, scenarios in GROUPS.items():
+        present = [one.name for one in scenarios if one.name in by_scenario]
+        if present and len(by_scenario) > len(present):
+            table.add_row(Text(title.partition(":")[0].upper(), style="dim"))
+        for name in present:
+            here = by_scenario[name]
+            table.add_row(name, *(_square([one for one in here if one.result.client == c], symbols) for c in columns))
+    return table
+
+
+def _square(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
+    """One square of the grid: the worst verdict, how often, and whether it is known, observed only, or unexpected."""
+    if not assessments:
+        return Text("")
+    able = [one for one in assessments if one.result.verdict is not Verdict.UNSUPPORTED] or list(assessments)
+    worst = max(able, key=lambda one: (not one.met, one.result.verdict.severity))
+    verdict = worst.result.verdict
+    letter = symbols.of(verdict)
+    if verdict is Verdict.UNSUPPORTED:
+        return Text(letter, style="dim")
+    count = sum(one.result.verdict is verdict for one in able)
+    text = letter if count == len(able) else f"{letter} {count}/{len(able)}"
+    if len(able) < len(assessments):
+        text += symbols.unsupported  # the rest, this client cannot do
+    if not worst.met:
+        return Text(f"{text}!", style="bold red")
+    if verdict is Verdict.PASS:
+        return Text(text, style="green" if worst.result.gating else "dim green")
+    return Text(text, style="yellow") if worst.issue else Text(f"({text})", style="dim")
+
+
+def _legend(assessments: Iterable[Assessment], symbols: Symbols) -> Text:
+    seen = {one.result.verdict for one in assessments}
+    order = sorted(seen, key=lambda verdict: verdict.severity)
+    meanings = [f"{symbols.of(verdict)} {verdict}" for verdict in order]
+    meanings.append("( ) observed, not required")
+    if any(not one.met for one in assessments):
+        meanings.append("! not as expected")
+    return Text("\n" + "   ".join(meanings), style="dim")
+
+
+def _canaries(assessments: Iterable[Assessment]) -> Table:
+    """Which canary earned what; the harness can be trusted only if all earned what they must."""
+    canaries = sorted((one for one in assessments if _is_canary(one)), key=lambda one: one.result.client)
+    table = Table.grid(padding=(0, 3))
+    shown = []
+    for name, group in groupby(canaries, key=lambda one: one.result.client):
+        mine = list(group)
+        wrong = [one for one in mine if not one.met]
+        verdicts = sorted({str(one.result.verdict) for one in wrong or mine}, key=lambda v: (v == "pass", v))
+        text = f"{name} {'/'.join(verdicts)} {len(mine) - len(wrong)}/{len(mine)}"
+        shown.append(Text(text, style="bold red" if wrong else "dim"))
+    for start in range(0, len(shown), 3):
+        table.add_row(*shown[start : start + 3])
+    return table
+
+
+def _absent(assessments: Iterable[Assessment]) -> Iterator[Text]:
+    """A line for each client that could do nothing at all: its library is not installed."""
+    by_client: dict[str, list[Assessment]] = {}
+    for one in assessments:
+        by_client.setdefault(one.result.client, []).append(one)
+    for mine in by_client.values():
+        if len(mine) > 1 and {one.result.verdict for one in mine} == {Verdict.UNSUPPORTED}:
+            yield Text(mine[0].result.why, style="yellow")
+
+
+def _summary(report: ExpectationReport) -> Text:
+    known = sum(one.issue is not None and one.met for one in report.assessments)
+    counts = f"{len(report.assessments)} cells, {len(report.unexpected)} not as expected, {known} known issues seen"
+    return Text(f"\n{counts}")
+
+
+def _unexpected(one: Assessment) -> Text:
+    result = one.result
+    lines = [
+        ("\n" + result.cell, "bold"),
+        (f"\n  {result.requirement} at the {result.layer} layer: {SCENARIOS[result.scenario].summary}", ""),
+        (f"\n  source    {_source(result.scenario)}", ""),
+        (f"\n  expected  {one.expected}", ""),
+        (f"\n  actual    {result.verdict}: {result.why}", "red"),
+    ]
+    if result.message:
+        lines.append((f"\n            {result.message}", "dim"))
+    lines.append((f"\n  repeat    ollama-harness show {result.cell}", ""))
+    if one.advice:
+        lines.append((f"\n  then      {one.advice}", ""))
+    return Text.assemble(*lines)
+
+
+def _source(scenario: str) -> str:
+    source = SCENARIOS[scenario].source
+    return f"{source.says} {source.url}" if source else "none"
+
+
+def _is_canary(one: Assessment) -> bool:
+    return clients()[one.result.client].is_canary

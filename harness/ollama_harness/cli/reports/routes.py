@@ -1,0 +1,83 @@
+"""The routes: environment x client, one letter for each form of URL, and what each letter is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from ollama_harness.matrix.known_issues import Assessment
+from ollama_harness.network.environments import GROUPS, HOSTS
+from ollama_harness.network.route import Route
+from ollama_harness.oracle.verdict import Verdict
+
+__all__ = ["LETTERS", "legend", "letters", "table"]
+
+LETTERS = {
+    Route.DIRECT: "D",
+    Route.PROXIED: "P",
+    Route.TUNNEL: "T",
+    Route.TLS: "L",
+    Route.SOCKS: "S",
+    Route.NOWHERE: "-",
+}
+
+
+def table(assessments: Sequence[Assessment]) -> Table:
+    """The grid of routes, environments in the order of their table."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    grid.add_column("environment")
+    columns = sorted({one.result.client for one in assessments})
+    for name in columns:
+        grid.add_column(name, justify="center")
+    for title, environments in GROUPS.items():
+        rows = [one.name for one in environments if any(one.name == each.result.scenario for each in assessments)]
+        if rows:
+            grid.add_row(Text(title.partition(":")[0].partition(",")[0].upper(), style="dim"))
+        for name in rows:
+            here = [one for one in assessments if one.result.scenario == name]
+            grid.add_row(name, *(letters([one for one in here if one.result.client == client]) for client in columns))
+    return grid
+
+
+def letters(assessments: Sequence[Assessment]) -> Text:
+    """A letter for each form of URL, in their order; `!` after what is not as expected."""
+    text = Text()
+    for one in sorted(assessments, key=lambda each: _order(each.result.host)):
+        letter = "?" if one.result.route is None else LETTERS[Route(one.result.route)]
+        text.append(letter, _style(one))
+        if not one.met:
+            text.append("!", "bold red")
+    return text
+
+
+def legend(assessments: Sequence[Assessment]) -> Text:
+    """What the letters that occur mean."""
+    seen = {one.result.route for one in assessments}
+    meanings = [f"{LETTERS[route]} {_MEANINGS[route]}" for route in Route if str(route) in seen]
+    if None in seen:
+        meanings.append("? not tried here")
+    return Text(f"\none letter each for {', '.join(HOSTS)}:  " + "   ".join(meanings), style="dim")
+
+
+_MEANINGS = {
+    Route.DIRECT: "direct",
+    Route.PROXIED: "through the proxy",
+    Route.TUNNEL: "CONNECT",
+    Route.TLS: "TLS to the proxy",
+    Route.SOCKS: "SOCKS",
+    Route.NOWHERE: "raised before it connected",
+}
+
+
+def _order(host: str) -> int:
+    return HOSTS.index(host) if host in HOSTS else len(HOSTS)
+
+
+def _style(one: Assessment) -> str:
+    if not one.met:
+        return "bold red"
+    if not one.result.gating:
+        return "dim"
+    return "green" if one.result.verdict is Verdict.PASS else "yellow"

@@ -1,0 +1,102 @@
+"""`ollama-harness run`: the matrix."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ollama_harness.cli.output import progress_bar
+from ollama_harness.cli.report import known_issues_option, print_report
+from ollama_harness.matrix import known_issues as expectations
+from ollama_harness.matrix.cells import Cell, plan
+from ollama_harness.matrix.results import FILE, PARTIAL_FILE, Results
+from ollama_harness.matrix.run import JOBS, run_cells
+from ollama_harness.matrix.runner import CellRun
+from ollama_harness.matrix.scenarios import scenario
+from ollama_harness.network import windows_registry
+from ollama_harness.network.settings import System
+from ollama_harness.recordings.store import RecordingStore, fixtures
+
+__all__ = ["run", "run_with_progress"]
+
+
+@click.command(epilog="Example: ollama-harness run --client requests --client ollama --scenario cut-after-record")
+@click.option("--client", "clients", multiple=True, metavar="NAME", help="Only this client (repeatable).")
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this scenario (repeatable).")
+@click.option("--recording", "recordings", multiple=True, metavar="NAME", help="Only this recording (repeatable).")
+@click.option(
+    "--ollama-version", "versions", multiple=True, metavar="V", help="Recordings of this version (repeatable)."
+)
+@click.option("--jobs", type=click.IntRange(1, 64), default=JOBS, show_default=True, help="Cells at a time.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("ollama-harness-results"),
+    show_default=True,
+    help="Where results.ndjson goes.",
+)
+@click.option("--environments", is_flag=True, help="Every environment instead: which way does each client go?")
+@click.option(
+    "--touch-registry", is_flag=True, help="Set the real Windows registry for it, and put it back (not a stand-in)."
+)
+@known_issues_option
+def run(
+    *,
+    clients: tuple[str, ...],
+    scenarios: tuple[str, ...],
+    recordings: tuple[str, ...],
+    versions: tuple[str, ...],
+    jobs: int,
+    out: Path,
+    environments: bool,
+    touch_registry: bool,
+    known_issues: Path | None,
+) -> None:
+    """Play every scenario to every client, judge each, and print the grid.
+
+    The canaries run along: clients that are wrong on purpose and must be found out.
+    Exit code 0: all as expected. 1: something is not. 3: nothing can be said (inconclusive, or a canary got away).
+    """
+    issues = expectations.load(known_issues or fixtures() / expectations.FILE)
+    store = RecordingStore()
+    cells = plan(
+        store,
+        client_names=clients,
+        scenario_names=scenarios,
+        recording_names=recordings,
+        versions=versions,
+        environments=environments,
+    )
+    if touch_registry and System.here() is not System.WINDOWS:
+        raise click.UsageError("--touch-registry: this system has no registry; without it, a stand-in takes its place")
+    if environments and scenarios:
+        raise click.UsageError("--environments runs all of them; give it, or --scenario")
+    touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
+    results = run_with_progress(cells, out, jobs=jobs, touch_registry=touch)
+    full = not (clients or recordings or versions)
+    exit_code = print_report(results, issues, full=full)
+    for name in scenarios if len(scenarios) == 1 else ():
+        if (environment := scenario(name).environment) is not None and environment.explains:
+            click.echo(environment.explains)
+    click.echo(f"results: {out / FILE}")
+    sys.exit(exit_code)
+
+
+def run_with_progress(cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, touch_registry: bool = False) -> Results:
+    """Run cells, with a bar for a person at a terminal. Ctrl-C says where the part that was run is, and exits."""
+    bar = progress_bar()
+    with bar:
+        task = bar.add_task("", total=len(cells))
+
+        def done(one: CellRun) -> None:
+            bar.update(task, advance=1, description=f"{one.cell.client.name}/{one.cell.scenario.name}")
+
+        try:
+            return run_cells(cells, out, done=done, jobs=jobs, touch_registry=touch_registry)
+        except KeyboardInterrupt:
+            partial = out / PARTIAL_FILE
+            click.echo(f"interrupted; what was run so far is in {partial}, and is no whole result", err=True)
+            sys.exit(3)

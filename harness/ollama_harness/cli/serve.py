@@ -1,0 +1,120 @@
+"""`ollama-harness serve`: the server for clients in any language, until Ctrl-C."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from ollama_harness.errors import BadFault, FaultDoesNotApply
+from ollama_harness.faults import Fault
+from ollama_harness.faults.notation import parse_fault
+from ollama_harness.matrix.scenarios import scenario
+from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.script import Script, http_date
+from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.journal import Entry
+
+__all__ = ["serve"]
+
+
+class _Finite(click.FloatRange):
+    """A number from 0 on; `nan` and `inf` pass a FloatRange."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number of this kind; give 0 or more", param, ctx)
+        return number
+
+
+@click.command(epilog='Example: ollama-harness serve --port 11435 --fault "close_at(after_record(3))"')
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=int, default=11434, show_default=True, help="Port to listen on; 0 takes any free one.")
+@click.option("--ollama-version", metavar="V", help="Answer as this version did; the newest recorded otherwise.")
+@click.option("--scenario", "scenario_name", metavar="NAME", help="Put this scenario's faults into every answer.")
+@click.option(
+    "--fault", "fault_texts", multiple=True, metavar="CALL", help="Put a fault into every answer (repeatable)."
+)
+@click.option("--speed", type=_Finite(min=0), default=1.0, show_default=True, help="1 as recorded, 0 at once.")
+@click.option("--gap", "gap_s", type=_Finite(min=0), help="Seconds between any two segments, instead.")
+@click.option("--any-model", is_flag=True, help="Answer whatever model is asked for.")
+def serve(
+    *,
+    host: str,
+    port: int,
+    ollama_version: str | None,
+    scenario_name: str | None,
+    fault_texts: tuple[str, ...],
+    speed: float,
+    gap_s: float | None,
+    any_model: bool,
+) -> None:
+    """Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints a line for each request answered."""
+    store = RecordingStore()
+    version = ollama_version or store.newest
+    faults = (*(scenario(scenario_name).faults if scenario_name else ()), *map(parse_fault, fault_texts))
+    if scenario_name and scenario(scenario_name).then:
+        raise click.UsageError(
+            f"{scenario_name} is a sequence of exchanges; serve puts the same --fault into every answer"
+        )
+    server = FakeOllama(
+        host,
+        port,
+        version=version,
+        store=store,
+        speed=speed,
+        gap_s=gap_s,
+        faults=faults,
+        any_model=any_model,
+    )
+    server.load()
+    for fault in faults:
+        _refuse_useless(fault, store.of_version(store.version(version)))
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with server:
+        click.echo(f"Ollama {version}, as recorded, on {server.url}")
+        click.echo(f"  sh          export OLLAMA_HOST={server.url}")
+        click.echo(f"  cmd         set OLLAMA_HOST={server.url}")
+        click.echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        if faults:
+            click.echo(f"faults in every answer that they apply to: {', '.join(map(str, faults))}")
+        click.echo("Ctrl-C stops it.")
+        while not stop.is_set():
+            for entry in server.journal.take_settled(
+                timeout_s=0.2
+            ):  # a signal cannot wake it, so it looks now and then
+                click.echo(_line(entry))
+    for entry in server.journal.take_settled(timeout_s=0):
+        click.echo(_line(entry))
+    click.echo("stopped")
+
+
+def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:
+    """A fault that strikes none of the recordings would leave every answer whole.
+
+    Raises: BadFault.
+    """
+    why = ""
+    for recording in sorted(recordings, key=lambda one: not one.name.endswith("-stream")):
+        try:
+            fault(Script.from_recording(recording)).render(date=http_date())
+        except FaultDoesNotApply as error:
+            why = why or str(error)
+        else:
+            return
+    raise BadFault(f"{fault} strikes no recording: {why}")
+
+
+def _line(entry: Entry) -> str:
+    clock = entry.arrived_at.astimezone().strftime("%H:%M:%S")
+    last_s = entry.sent[-1][0] if entry.sent else 0.0
+    sent = f"{len(entry.sent)} sent in {last_s:.3f} s, {entry.ended} by {entry.ended_by}"
+    return f"{clock}  {entry.connection}.{entry.index}  {entry.request_line}  {entry.answered_by} ({entry.why})  {sent}"

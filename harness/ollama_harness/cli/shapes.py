@@ -1,0 +1,36 @@
+"""`ollama-harness shapes`: what a client can depend on, of all that was recorded of a version."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ollama_harness.gate.shapes import VersionShapes
+from ollama_harness.gate.shapes.toml_text import FILE, dump, write
+
+__all__ = ["shapes"]
+
+
+@click.command(epilog="Example: ollama-harness shapes my-recordings/0.32.15")
+@click.argument(
+    "directories",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR…",
+)
+@click.option("--check", is_flag=True, help=f"Write nothing; exit 1 if a {FILE} is not what it should be.")
+def shapes(*, directories: tuple[Path, ...], check: bool) -> None:
+    """Reduce the recordings of a version, in each DIR, to what a client can depend on; shapes.toml beside them."""
+    outdated = 0
+    for directory in directories:
+        version = VersionShapes.read(directory)
+        path = directory / FILE
+        if not check:
+            click.echo(f"{write(version, directory)}: {len(version.shapes)} exchanges of Ollama {version.name}")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != dump(version):
+            outdated += 1
+            click.echo(f"{path} is not what the recordings say; run: ollama-harness shapes {directory}")
+    sys.exit(1 if outdated else 0)

@@ -1,0 +1,140 @@
+"""`ollama-harness show`: one cell in full, what was sent beside what the client yielded."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date
+
+import click
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ollama_harness.cli.output import console
+from ollama_harness.matrix import known_issues
+from ollama_harness.matrix.cells import cell
+from ollama_harness.matrix.exchange import Exchange
+from ollama_harness.matrix.results import result
+from ollama_harness.matrix.runner import CellRun, Runner
+from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Finished, Hung, Raised, Stopped, Unsupported
+from ollama_harness.recordings.store import RecordingStore, fixtures
+from ollama_harness.script.script import ConnectionEnd
+from ollama_harness.server.journal import EndedBy, Entry, Protocol
+
+__all__ = ["show"]
+
+
+@click.command(epilog="Example: ollama-harness show ollama/cut-after-record/0.32.15/chat-stream")
+@click.argument("cell_id", metavar="CELL")
+@click.option("--width", type=click.IntRange(20), default=70, show_default=True, help="Characters of each line shown.")
+def show(*, cell_id: str, width: int) -> None:
+    """Run one CELL and print what was sent beside what the client yielded.
+
+    CELL is CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING.
+    """
+    one = cell(RecordingStore(), cell_id)
+    with Runner(jobs=1) as runner:
+        cell_run = runner.run_cell(one)
+    parts: list[RenderableType] = [_head(cell_run)]
+    for number, exchange in enumerate(cell_run.exchanges, 1):
+        title = f"exchange {number}" if len(cell_run.exchanges) > 1 else ""
+        parts += [_expected(cell_run, exchange, title), _exchange(exchange, width), _foot(exchange)]
+    if len(cell_run.exchanges) > 1:
+        parts.append(Text.assemble("\nall in all ", (str(cell_run.judgement.verdict), "bold")))
+    console().print(Group(*parts))
+    issues = known_issues.load(fixtures() / known_issues.FILE)
+    sys.exit(known_issues.assess([result(cell_run)], issues, full=False, today=date.today()).exit_code)
+
+
+def _head(run: CellRun) -> Text:
+    scenario = run.cell.scenario
+    text = Text.assemble(
+        (run.cell.id, "bold"), f"\n{scenario.summary}\n{run.cell.requirement} at the {run.cell.layer} layer"
+    )
+    if scenario.environment is not None:
+        settings, required = scenario.environment.settings(), run.cell.required
+        text.append(f"\nsettings: {settings.variables or 'no variable'}, {settings.registry or settings.mac or ''}")
+        text.append(f"\nrequired: {required.route or 'no way'}, for {required.because}")
+        text.append(f"\nwent: {run.decisive.route}; the doctor says: {run.decisive.predicted}")
+    return text
+
+
+def _expected(run: CellRun, exchange: Exchange, title: str) -> Text:
+    scenario, index = run.cell.scenario, run.exchanges.index(exchange)
+    faults = ", ".join(map(str, (scenario.faults, *scenario.then)[index])) or "none"
+    end, due = exchange.reference.ends[run.cell.layer], exchange.reference.due[run.cell.layer]
+    either = ", or the other way" if end.either else ""
+    return Text.assemble(
+        (f"\n{title}\n" if title else "", "bold"),
+        f"faults: {faults}\na perfect client sees {due} records, then {end.kind} ({end.cause}){either} {end.detail}\n",
+    )
+
+
+def _exchange(exchange: Exchange, width: int) -> Table:
+    """Two columns: segments, in seconds from the request's arrival, and records, in seconds from the client's start."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("s", "the server sent", "s", "the client yielded"):
+        table.add_column(name, no_wrap=True)
+    sent: list[tuple[float, str]] = []
+    for entry in exchange.entries:
+        at = "connection" if entry.protocol is Protocol.HTTP else f"{entry.protocol} to the proxy, connection"
+        sent.append((0.0, f"[{at} {entry.connection}, request {entry.index}: {entry.request_line}]"))
+        sent += [(at_s, _escaped(data, width)) for at_s, data in entry.sent]
+        if entry.buffered:
+            sent.append((entry.sent[-1][0], f"[record {entry.buffered} was kept back, so the rest was sent]"))
+        sent.append((entry.sent[-1][0] if entry.sent else 0.0, f"[{_end(entry)}]"))
+    got = [(at_s, _cut(json.dumps(record, ensure_ascii=False), width)) for at_s, record in exchange.reported.records]
+    for index in range(max(len(sent), len(got) + 1)):
+        left = _cells(sent, index)
+        right = _cells(got, index) if index != len(got) else ("", f"[{_ending(exchange.reported.ending)}]")
+        table.add_row(*map(Text, (*left, *right)))  # Text: a bracket is no markup
+    return table
+
+
+def _end(entry: Entry) -> str:
+    """How the exchange ended, as the server saw it."""
+    match entry.ended_by, entry.ended:
+        case None, _:
+            return "unfinished"
+        case EndedBy.SERVER, ConnectionEnd.KEEP_OPEN:
+            return "the connection is kept open"
+        case EndedBy.SERVER, ConnectionEnd.HOLD:
+            return "nothing more, until the client left"
+        case by, how:
+            return f"{how} by the {by}"
+
+
+def _foot(exchange: Exchange) -> Text:
+    verdict, why = exchange.judgement.verdict, exchange.judgement.why
+    reported = exchange.reported.ending
+    message = f"\n{reported.message}" if isinstance(reported, Raised) and reported.message else ""
+    return Text.assemble(f"\n{message.lstrip()}\n" if message else "\n", (str(verdict), "bold"), f": {why}")
+
+
+def _cells(rows: list[tuple[float, str]], index: int) -> tuple[str, str]:
+    return (f"{rows[index][0]:.3f}", rows[index][1]) if index < len(rows) else ("", "")
+
+
+def _escaped(data: bytes, width: int) -> str:
+    return _cut(repr(data)[2:-1], width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width // 2]} … {text[-(width // 2) + 3 :]}"
+
+
+def _ending(ending: ClientEnd) -> str:
+    match ending:
+        case Finished():
+            return "ended normally"
+        case Stopped():
+            return "the user took no more"
+        case Raised(types, _):
+            return f"raised {types[0]}"
+        case Hung(deadline_s):
+            return f"no end after {deadline_s:g} s, killed"
+        case Crashed(exit_code):
+            return f"process died with {exit_code}"
+        case Unsupported(reason) | Failed(reason):
+            return reason

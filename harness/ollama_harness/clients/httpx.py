@@ -1,0 +1,79 @@
+"""httpx, with threads and with asyncio: https://www.python-httpx.org/quickstart/#streaming-responses"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any
+
+from ollama_harness.clients.adapter import Client, Contract, Job
+from ollama_harness.oracle.reference import Layer
+
+
+def session(job: Job) -> AbstractContextManager[Any]:
+    import httpx
+
+    return httpx.Client(timeout=job.read_timeout_s, trust_env=job.trust_env)
+
+
+def session_async(job: Job) -> AbstractAsyncContextManager[Any]:
+    import httpx
+
+    return httpx.AsyncClient(timeout=job.read_timeout_s, trust_env=job.trust_env)
+
+
+def exchange(job: Job, client: Any) -> Iterator[Any]:
+    if job.request.streams:
+        with client.stream(**_arguments(job)) as response:
+            response.raise_for_status()
+            for line in response.iter_lines():
+                yield json.loads(line)
+    else:
+        yield from _answer(client.request(**_arguments(job)))
+
+
+async def exchange_async(job: Job, client: Any) -> AsyncIterator[Any]:
+    if job.request.streams:
+        async with client.stream(**_arguments(job)) as response:
+            response.raise_for_status()
+            async for line in response.aiter_lines():
+                yield json.loads(line)
+    else:
+        for record in _answer(await client.request(**_arguments(job))):
+            yield record
+
+
+def _arguments(job: Job) -> dict[str, Any]:
+    request = job.request
+    body = {"json": request.json} if request.json is not None else {"content": request.body}
+    return {"method": request.method, "url": job.target, "headers": job.headers, **body}
+
+
+def _answer(response: Any) -> Iterator[Any]:
+    response.raise_for_status()
+    if response.content and "json" in response.headers.get("Content-Type", ""):
+        yield response.json()
+
+
+_CONTRACT = Contract(
+    # json.loads is called by the user's code, and names the last two.
+    exceptions=frozenset({"httpx.HTTPError", "json.decoder.JSONDecodeError", "builtins.UnicodeDecodeError"}),
+    source="https://www.python-httpx.org/exceptions/",
+    read_timeout="timeout= of the client or of the call",
+    timeouts=frozenset({"httpx.TimeoutException"}),
+)
+
+CLIENTS = [
+    Client(
+        name="httpx", distribution="httpx", layer=Layer.HTTP, contract=_CONTRACT, exchange=exchange, session=session
+    ),
+    Client(
+        name="httpx-async",
+        distribution="httpx",
+        layer=Layer.HTTP,
+        contract=_CONTRACT,
+        exchange=exchange_async,
+        session=session_async,
+    ),
+]

@@ -1,0 +1,122 @@
+"""ollama, the official library, with threads and with asyncio: https://github.com/ollama/ollama-python"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any
+
+from ollama_harness.clients.adapter import Client, Contract, Job
+from ollama_harness.oracle.reference import Layer
+from ollama_harness.recordings.recording import Request
+
+#: Which function of the library makes which request.
+_CALLS = {
+    ("POST", "/api/generate"): "generate",
+    ("POST", "/api/chat"): "chat",
+    ("POST", "/api/embed"): "embed",
+    ("POST", "/api/embeddings"): "embeddings",
+    ("POST", "/api/pull"): "pull",
+    ("POST", "/api/show"): "show",
+    ("GET", "/api/tags"): "list",
+    ("GET", "/api/ps"): "ps",
+}
+
+
+def session(job: Job) -> AbstractContextManager[Any]:
+    import ollama
+
+    return ollama.Client(host=job.url or None, timeout=job.read_timeout_s, trust_env=job.trust_env)
+
+
+def session_async(job: Job) -> AbstractAsyncContextManager[Any]:
+    import ollama
+
+    return ollama.AsyncClient(host=job.url or None, timeout=job.read_timeout_s, trust_env=job.trust_env)
+
+
+def exchange(job: Job, client: Any) -> Iterator[Any]:
+    answer = getattr(client, _CALLS[job.request.method, job.request.path])(**_arguments(job.request))
+    if job.request.streams:
+        for part in answer:
+            yield _plain(part)
+    else:
+        yield _plain(answer)
+
+
+async def exchange_async(job: Job, client: Any) -> AsyncIterator[Any]:
+    answer = await getattr(client, _CALLS[job.request.method, job.request.path])(**_arguments(job.request))
+    if job.request.streams:
+        async for part in answer:
+            yield _plain(part)
+    else:
+        yield _plain(answer)
+
+
+def unsupported(request: Request) -> str | None:
+    """Why the library has no call that makes this request, or None if it has one."""
+    import inspect
+
+    import ollama
+
+    name = _CALLS.get((request.method, request.path))
+    if name is None:
+        return f"it has no call for {request.method} {request.path}"
+    if request.headers:
+        return "its calls take no headers"
+    if request.body is not None or (request.method == "POST" and request.json is None):
+        return "its calls send only JSON objects"
+    arguments = _arguments(request)
+    unknown = arguments.keys() - inspect.signature(getattr(ollama.Client, name)).parameters.keys()
+    if unknown:
+        return f"{name}() does not take {', '.join(sorted(unknown))}"
+    if not isinstance(arguments.get("stream", True), bool):
+        return f"{name}() takes stream=True or False only"
+    if arguments and not arguments.get("model"):
+        return f"{name}() refuses an empty model before it sends anything"
+    try:
+        ollama.Options.model_validate(arguments.get("options") or {})
+    except ValueError:
+        return "its Options do not take values of such types"
+    return None
+
+
+def _arguments(request: Request) -> dict[str, Any]:
+    arguments = dict(request.json or {})
+    if request.streams:
+        arguments["stream"] = True  # the library does not stream by default, the server does
+    return arguments
+
+
+def _plain(part: Any) -> Any:
+    """A typed answer as the JSON that it stands for: only what it holds, under the names of the wire."""
+    return part.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+_CONTRACT = Contract(
+    # The public name is ollama.ResponseError; classes are known by the module that defines them.
+    exceptions=frozenset({"ollama._types.ResponseError", "builtins.ConnectionError"}),
+    source="https://github.com/ollama/ollama-python#errors",
+    read_timeout="timeout= of the client, which hands it to httpx",
+)
+
+CLIENTS = [
+    Client(
+        name="ollama",
+        distribution="ollama",
+        layer=Layer.OLLAMA,
+        contract=_CONTRACT,
+        exchange=exchange,
+        session=session,
+        unsupported=unsupported,
+    ),
+    Client(
+        name="ollama-async",
+        distribution="ollama",
+        layer=Layer.OLLAMA,
+        contract=_CONTRACT,
+        exchange=exchange_async,
+        session=session_async,
+        unsupported=unsupported,
+    ),
+]

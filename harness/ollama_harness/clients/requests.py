@@ -1,0 +1,59 @@
+"""requests: https://requests.readthedocs.io/en/latest/user/advanced/#streaming-requests"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ollama_harness.clients.adapter import Client, Contract, Job
+from ollama_harness.oracle.reference import Layer
+
+
+def session(job: Job) -> AbstractContextManager[Any]:
+    import requests
+
+    session = requests.Session()
+    session.trust_env = job.trust_env
+    return session
+
+
+def exchange(job: Job, session: Any) -> Iterator[Any]:
+    request = job.request
+    with session.request(
+        request.method,
+        job.target,
+        json=request.json,
+        data=request.body,
+        headers=job.headers,
+        stream=request.streams,
+        timeout=job.read_timeout_s,
+    ) as response:
+        response.raise_for_status()
+        if request.streams:
+            for line in response.iter_lines():
+                if line:  # filter out keep-alive new lines, as the documentation says
+                    yield json.loads(line)
+        elif response.content and "json" in response.headers.get("Content-Type", ""):
+            yield response.json()
+
+
+CLIENTS = [
+    Client(
+        name="requests",
+        distribution="requests",
+        layer=Layer.HTTP,
+        contract=Contract(
+            # json.loads is called by the user's code, as in the documentation's example, and names the last two.
+            exceptions=frozenset(
+                {"requests.exceptions.RequestException", "json.decoder.JSONDecodeError", "builtins.UnicodeDecodeError"}
+            ),
+            source="https://requests.readthedocs.io/en/latest/user/quickstart/#errors-and-exceptions",
+            read_timeout="timeout= of every call",
+            timeouts=frozenset({"requests.exceptions.Timeout"}),
+        ),
+        exchange=exchange,
+        session=session,
+    )
+]

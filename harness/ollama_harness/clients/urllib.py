@@ -1,0 +1,54 @@
+"""urllib.request of the standard library: https://docs.python.org/3/library/urllib.request.html#examples"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from ollama_harness.clients.adapter import Client, Contract, Job
+from ollama_harness.oracle.reference import Layer
+
+
+def session(job: Job) -> AbstractContextManager[Any]:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return nullcontext(urllib.request.urlopen if job.trust_env else direct.open)
+
+
+def exchange(job: Job, urlopen: Any) -> Iterator[Any]:
+    request = urllib.request.Request(job.target, job.request.content, job.headers, method=job.request.method)
+    if job.request.json is not None:
+        request.add_header("Content-Type", "application/json")
+    with urlopen(request, timeout=job.read_timeout_s) as response:
+        if job.request.streams:
+            for line in response:
+                yield json.loads(line)
+        elif job.request.method != "HEAD" and "json" in response.headers.get_content_type():
+            yield json.load(response)
+
+
+CLIENTS = [
+    Client(
+        name="urllib",
+        distribution="",
+        layer=Layer.HTTP,
+        contract=Contract(
+            # URLError is an OSError, and so are the socket's own; the response is one of http.client.
+            exceptions=frozenset(
+                {
+                    "builtins.OSError",
+                    "http.client.HTTPException",
+                    "json.decoder.JSONDecodeError",
+                    "builtins.UnicodeDecodeError",
+                }
+            ),
+            source="https://docs.python.org/3/library/urllib.request.html#urllib.request.urlopen",
+            read_timeout="timeout= of every call",
+            timeouts=frozenset({"builtins.TimeoutError", "urllib.error.URLError"}),
+        ),
+        exchange=exchange,
+        session=session,
+    )
+]

@@ -1,0 +1,168 @@
+"""Who is there: one GET for /api/version by a plain socket, or no more than a connection that is opened and closed."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from ollama_harness.errors import ProtocolError
+from ollama_harness.script.http1 import read_body, read_response_head
+
+__all__ = ["ServerAnswer", "ServerKind", "addresses", "ask", "ask_through", "knock"]
+
+#: How long to wait for a connection, and then for each piece of the answer.
+PATIENCE_S = 3.0
+
+#: How long the whole answer may take.
+_WHOLE_S = 10.0
+
+_MAX_BYTES = 256 * 1024
+_PORTS = {"http": 80, "https": 443}
+
+
+class ServerKind(StrEnum):
+    """What came back."""
+
+    OLLAMA = "ollama"  # a version of Ollama
+    OTHER = "other"  # HTTP, but no Ollama
+    NO_HTTP = "no-http"  # bytes that are no HTTP, or a connection that was closed without any
+    SILENT = "silent"  # connected, and nothing more
+    OPEN = "open"  # connected, and nothing was asked
+    REFUSED = "refused"  # nobody listens
+    UNREACHABLE = "unreachable"  # no way there, or no such name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerAnswer:
+    """What an address answered; `says` is Ollama's version, the status line, or the system's error."""
+
+    address: str
+    port: int
+    kind: ServerKind
+    says: str = ""
+    status: int | None = None
+
+    @property
+    def place(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def accepts(self) -> bool:
+        """Whether somebody listens there: a client goes on to the host's next address only where nobody does."""
+        return self.kind not in (ServerKind.REFUSED, ServerKind.UNREACHABLE)
+
+
+def addresses(url: str) -> tuple[str, ...]:
+    """The addresses of a URL's host in the order in which clients try them; none if it has no address."""
+    parts = urlsplit(url)
+    try:
+        found = socket.getaddrinfo(parts.hostname, port_of(url), type=socket.SOCK_STREAM)
+    except (OSError, ValueError):  # a label of the name that is too long is a UnicodeError
+        return ()
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def port_of(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or _PORTS.get(parts.scheme, 11434)
+
+
+def ask(url: str, address: str) -> ServerAnswer:
+    """Ask one address of a URL's host for Ollama's version."""
+    parts = urlsplit(url)
+    context = ssl.create_default_context() if parts.scheme == "https" else None
+    target = parts.path.rstrip("/") + "/api/version"
+    return _ask(address, port_of(url), target=target, host=parts.netloc, context=context, name=parts.hostname or "")
+
+
+def ask_through(proxy: str, url: str) -> ServerAnswer:
+    """Ask an http proxy for the same, in absolute form."""
+    parts = urlsplit(url)
+    target = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/api/version"
+    try:
+        address, port = urlsplit(proxy).hostname or "", port_of(proxy)
+    except ValueError as error:
+        return _no_address(proxy, error)
+    return _ask(address, port, target=target, host=parts.netloc)
+
+
+def knock(proxy: str) -> ServerAnswer:
+    """Whether anybody listens at a proxy's address. Nothing is sent."""
+    try:
+        address, port = urlsplit(proxy).hostname or "", port_of(proxy)
+    except ValueError as error:
+        return _no_address(proxy, error)
+    try:
+        socket.create_connection((address, port), PATIENCE_S).close()
+    except (OSError, UnicodeError) as error:
+        return _unreached(address, port, error)
+    return ServerAnswer(address=address, port=port, kind=ServerKind.OPEN)
+
+
+def _ask(
+    address: str, port: int, *, target: str, host: str, context: ssl.SSLContext | None = None, name: str = ""
+) -> ServerAnswer:
+    request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
+    try:
+        sock = socket.create_connection((address, port), PATIENCE_S)
+    except (OSError, UnicodeError) as error:
+        return _unreached(address, port, error)
+    data = b""
+    with sock:
+        try:
+            stream = sock if context is None else context.wrap_socket(sock, server_hostname=name)
+            stream.sendall(request.encode())
+            give_up_s = time.monotonic() + _WHOLE_S
+            while len(data) < _MAX_BYTES and time.monotonic() < give_up_s and (piece := stream.recv(65536)):
+                data += piece
+        except TimeoutError:
+            if not data:
+                return ServerAnswer(
+                    address=address, port=port, kind=ServerKind.SILENT, says=f"nothing in {PATIENCE_S:g} s"
+                )
+        except OSError as error:
+            if not data:
+                return ServerAnswer(address=address, port=port, kind=ServerKind.NO_HTTP, says=str(error))
+    return _understood(data, address, port)
+
+
+def _understood(data: bytes, address: str, port: int) -> ServerAnswer:
+    try:
+        head = read_response_head(data)
+        if head is None:
+            says = "closed without an answer" if not data else f"no HTTP: {data[:20]!r}"
+            return ServerAnswer(address=address, port=port, kind=ServerKind.NO_HTTP, says=says)
+        body = read_body(data[head.size :], head, method="GET").data
+    except ProtocolError as error:
+        return ServerAnswer(address=address, port=port, kind=ServerKind.NO_HTTP, says=str(error))
+    try:
+        version = json.loads(body)["version"]
+        if not isinstance(version, str):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        server = head.header("server")
+        says = f"{head.status} {head.reason}".strip() + (f", by {server}" if server else "")
+        return ServerAnswer(address=address, port=port, kind=ServerKind.OTHER, says=says, status=head.status)
+    return ServerAnswer(address=address, port=port, kind=ServerKind.OLLAMA, says=version, status=head.status)
+
+
+def _no_address(proxy: str, error: ValueError) -> ServerAnswer:
+    return ServerAnswer(
+        address=proxy.rpartition("@")[2], port=0, kind=ServerKind.UNREACHABLE, says=f"no address: {error}"
+    )
+
+
+def _unreached(address: str, port: int, error: OSError | UnicodeError) -> ServerAnswer:
+    if isinstance(error, ConnectionRefusedError):
+        return ServerAnswer(address=address, port=port, kind=ServerKind.REFUSED, says="nobody listens")
+    if isinstance(error, TimeoutError):
+        return ServerAnswer(
+            address=address, port=port, kind=ServerKind.UNREACHABLE, says=f"no connection in {PATIENCE_S:g} s"
+        )
+    says = getattr(error, "strerror", None) or str(error)
+    return ServerAnswer(address=address, port=port, kind=ServerKind.UNREACHABLE, says=says)

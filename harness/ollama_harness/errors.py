@@ -1,0 +1,99 @@
+"""Every error that the harness raises on purpose.
+
+HarnessError                  what the user asked for cannot be done; the message says how to fix it
+├── RecordingError            a recording on disk is not usable: names file and field
+│   └── ProbeError            a file of probes is not usable: names file and field
+├── RecorderError             a server cannot be recorded: no Ollama, no model, no whole head of HTTP
+│   └── ServerUnreachable     nothing accepts connections there
+├── FaultDoesNotApply         a fault has no place to strike in this script
+├── BadFault                  a text is no fault
+├── UnknownName               no client, scenario, recording or version of that name: offers the nearest
+├── PortInUse                 the server's address is taken or not allowed
+├── ResultsError              a results file is incomplete, corrupt or of another schema
+├── GateError                 accepted.toml or a report of the gate says something that cannot be meant
+├── RegistryError             Windows' proxy settings of the user cannot be read, changed or put back
+└── ExpectationError          known_issues.toml says something that cannot be meant
+ProtocolError                 bytes on a socket are no HTTP/1.1 message (RFC 9112); never the user's doing
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class HarnessError(Exception):
+    """Base of all errors that the command line reports in one sentence, with exit code 2."""
+
+
+class RecordingError(HarnessError):
+    """A recording cannot be used.
+
+    Attributes: `path` (the file at fault), `field` (dotted, or "" for the file itself), `problem`, `fix`.
+    """
+
+    def __init__(self, path: Path, field: str, problem: str, mend: str) -> None:
+        self.path, self.field, self.problem, self.mend = path, field, problem, mend
+        place = f"{path}: {field}" if field else str(path)
+        super().__init__(f"{place}: {problem}; {mend}")
+
+
+class ProbeError(RecordingError):
+    """A file of probes cannot be used."""
+
+
+class RecorderError(HarnessError):
+    """A server cannot be recorded: it does not answer, is no Ollama, or lacks what a probe needs."""
+
+
+class ServerUnreachable(RecorderError):
+    """Nothing accepts connections at the address that was given."""
+
+
+class FaultDoesNotApply(HarnessError):
+    """A fault has no place to strike in this script. It never silently does nothing."""
+
+
+class BadFault(HarnessError):
+    """A text that should name a fault does not."""
+
+
+class UnknownName(HarnessError):
+    """No `kind` (client, scenario, ...) is called `name`; the message offers the nearest of `known`."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(known[:12])}"
+        if not nearest and len(known) > 12:
+            hint += f" … ({len(known)} in all)"
+        super().__init__(f"there is no {kind} called {name!r}; {hint}")
+
+
+class PortInUse(HarnessError):
+    """The address cannot be listened on: another program holds it, or the system does not allow it."""
+
+
+class ResultsError(HarnessError):
+    """A results file is incomplete, corrupt or of another schema, so nothing may be concluded from it."""
+
+
+class GateError(HarnessError):
+    """The gate cannot read what it was given: accepted.toml, or the report of an earlier gate."""
+
+
+class RegistryError(HarnessError):
+    """The proxy settings of this machine's user cannot be read, changed or put back."""
+
+
+class ExpectationError(HarnessError):
+    """An entry of known_issues.toml cannot be meant: unknown name, missing reason, too wide, no verdict."""
+
+
+class ProtocolError(Exception):
+    """Bytes that are no HTTP/1.1 message. `rule` names the section of RFC 9112 that they break."""
+
+    def __init__(self, problem: str, rule: str) -> None:
+        self.problem, self.rule = problem, rule
+        super().__init__(f"{problem} ({rule})")

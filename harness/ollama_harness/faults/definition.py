@@ -1,0 +1,153 @@
+"""What faults and places are, and the lists of all of them.
+
+A fault is a pure function from script to script; a place finds where in a script a fault strikes. Decorating such a
+function turns it into a maker: `close_at(after_record(3))` is a value that can be applied, compared and printed.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.script.script import Script
+
+__all__ = ["FAULTS", "PLACES", "Fault", "FaultKind", "Place", "apply", "fault", "place"]
+
+P = ParamSpec("P")
+Made = TypeVar("Made", "Fault", "Place")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultKind(Generic[Made]):
+    """One entry of a list. `example` holds arguments with which it applies to a plain stream, or to `plays`.
+
+    `group` is the module that it lives in; `parameters` what it takes, as it is written in Python.
+    """
+
+    name: str
+    group: str
+    summary: str
+    parameters: str
+    example: tuple[Any, ...]
+    plays: str
+    make: Callable[..., Made]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Something made with its arguments; prints as the call that makes it, defaults left out."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    text: str = field(compare=False)
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Place(_Call):
+    """A place in a script. `split(script)` is the script with a segment boundary there, and the send that follows.
+
+    Raises: FaultDoesNotApply, if the script has no such place.
+    """
+
+    split: Callable[[Script], tuple[Script, int]] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Fault(_Call):
+    """A fault with its arguments, ready to strike."""
+
+    strike: Callable[[Script], Script] = field(compare=False)
+
+    def __call__(self, script: Script) -> Script:
+        """The script with the fault in it.
+
+        Raises: FaultDoesNotApply, if it has no place to strike, or would change nothing.
+        """
+        struck = self.strike(script)
+        if struck == script:
+            raise FaultDoesNotApply(f"{self} changes nothing in this script")
+        return struck
+
+
+FAULTS: dict[str, FaultKind[Fault]] = {}
+PLACES: dict[str, FaultKind[Place]] = {}
+
+
+def fault(*example: Any, plays: str = "") -> Callable[[Callable[Concatenate[Script, P], Script]], Callable[P, Fault]]:
+    """Register a function `(script, *arguments) -> script` as a fault.
+
+    `example` are arguments with which it strikes a plain stream; where it takes another recording, `plays` names it.
+    """
+    return lambda function: _register(FAULTS, Fault, function, example, plays)
+
+
+def place(
+    *example: Any, plays: str = ""
+) -> Callable[[Callable[Concatenate[Script, P], tuple[Script, int]]], Callable[P, Place]]:
+    """Register a function `(script, *arguments) -> (script, index)` as a place."""
+    return lambda function: _register(PLACES, Place, function, example, plays)
+
+
+def apply(script: Script, faults: Iterable[Fault]) -> Script:
+    """The script with all the faults in it, applied in order.
+
+    Raises: FaultDoesNotApply.
+    """
+    for one in faults:
+        if not isinstance(one, Fault):
+            raise TypeError(f"{one!r} is no fault; give one like close_at(after_record(3))")
+        script = one(script)
+    return script
+
+
+def _register(
+    kinds: dict[str, FaultKind[Made]],
+    made: Callable[..., Made],
+    function: Callable[Concatenate[Script, P], Any],
+    example: tuple[Any, ...],
+    plays: str,
+) -> Callable[P, Made]:
+    signature = inspect.signature(function)
+    own = signature.replace(parameters=list(signature.parameters.values())[1:])
+    bare = [one.replace(annotation=inspect.Parameter.empty) for one in own.parameters.values()]
+
+    @functools.wraps(function)
+    def make(*args: P.args, **kwargs: P.kwargs) -> Made:
+        bound = own.bind(*args, **kwargs)
+        bound.apply_defaults()
+        text = _written(function.__name__, own, bound.arguments)
+        return made(function.__name__, bound.arguments, text, lambda script: function(script, *args, **kwargs))
+
+    make.__signature__ = own  # type: ignore[attr-defined]
+    kinds[function.__name__] = FaultKind(
+        name=function.__name__,
+        group=function.__module__.rpartition(".")[2],
+        summary=" ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split()),
+        parameters=str(own.replace(parameters=bare, return_annotation=inspect.Signature.empty))[1:-1],
+        example=example,
+        plays=plays,
+        make=make,
+    )
+    return make
+
+
+def _written(name: str, signature: inspect.Signature, arguments: Mapping[str, Any]) -> str:
+    """The call in Python: what has no default by position, the rest by name and only where it differs."""
+    parts = []
+    for key, value in arguments.items():
+        default = signature.parameters[key].default
+        if default is inspect.Parameter.empty:
+            parts.append(repr(value))
+        elif value != default:
+            parts.append(f"{key}={value!r}")
+    return f"{name}({', '.join(parts)})"

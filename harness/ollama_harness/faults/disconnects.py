@@ -1,0 +1,89 @@
+"""Faults of the connection: there is none, or it ends where it should not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.faults.definition import Place, fault
+from ollama_harness.faults.places import after_record, before_head
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd
+
+__all__ = [
+    "close_after_answer",
+    "close_at",
+    "close_on_accept",
+    "half_close_at",
+    "never_read",
+    "refuse",
+    "reset_after_answer",
+    "reset_at",
+    "reset_on_accept",
+]
+
+
+@fault()
+def refuse(script: Script) -> Script:
+    """Refuse the connection: nothing listens on the port."""
+    return _without_request(script, ConnectionEnd.REFUSE)
+
+
+@fault()
+def close_on_accept(script: Script) -> Script:
+    """Accept the connection and close it (FIN) before anything is read."""
+    return _without_request(script, ConnectionEnd.CLOSE)
+
+
+@fault()
+def reset_on_accept(script: Script) -> Script:
+    """Accept the connection and reset it (RST) when something is sent, before anything is read."""
+    return _without_request(script, ConnectionEnd.RESET)
+
+
+@fault()
+def never_read(script: Script) -> Script:
+    """Accept the connection, and neither read nor say anything: a process that is suspended."""
+    return _without_request(script, ConnectionEnd.IGNORE)
+
+
+@fault(after_record(3))
+def close_at(script: Script, place: Place) -> Script:
+    """Close the connection (FIN) at a place."""
+    script, index = place.split(script)
+    return script.cut(index, ConnectionEnd.CLOSE)
+
+
+@fault(after_record(3))
+def reset_at(script: Script, place: Place) -> Script:
+    """Reset the connection (RST) at a place, once the system has delivered all bytes before it."""
+    script, index = place.split(script)
+    return script.cut(index, ConnectionEnd.RESET)
+
+
+@fault(before_head())
+def half_close_at(script: Script, place: Place) -> Script:
+    """Close only the server's side (FIN) at a place, and go on reading until the client leaves."""
+    script, index = place.split(script)
+    return script.cut(index, ConnectionEnd.HALF_CLOSE)
+
+
+@fault()
+def close_after_answer(script: Script) -> Script:
+    """Close the connection (FIN) after a whole answer that did not say so, as a server does with an idle connection."""
+    return _after_answer(script, ConnectionEnd.CLOSE)
+
+
+@fault()
+def reset_after_answer(script: Script) -> Script:
+    """Reset the connection (RST) after a whole answer that did not say so."""
+    return _after_answer(script, ConnectionEnd.RESET)
+
+
+def _without_request(script: Script, how: ConnectionEnd) -> Script:
+    return replace(script, segments=(), ending=ScriptEnd(how=how, at_s=0.0), awaits_request=False)
+
+
+def _after_answer(script: Script, how: ConnectionEnd) -> Script:
+    if script.ending.how is not ConnectionEnd.KEEP_OPEN:
+        raise FaultDoesNotApply(f"this script does not keep the connection open: it ends with {script.ending.how}")
+    return replace(script, ending=replace(script.ending, how=how))

@@ -1,0 +1,48 @@
+"""Faults of demands: the answer is given only to a request whose head suits a picky server; else there is a refusal.
+
+The refusal is one of ANSWERS. Which of the two was played, and why, is told by the request that came and the journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.faults.definition import fault
+from ollama_harness.faults.head import replace_with
+from ollama_harness.script.head_predicates import First, HeadPredicate, Holds, Lacks, Spelt
+from ollama_harness.script.script import HeadCondition, Script
+
+__all__ = ["demand_first", "demand_header", "demand_spelling", "forbid_header"]
+
+
+@fault("Transfer-Encoding", "chunked", "nginx-411")
+def forbid_header(script: Script, name: str, word: str, answer: str) -> Script:
+    """Refuse a request that has a header with this word in it."""
+    return _demanding(script, Lacks(name, word), answer)
+
+
+@fault("User-Agent", "github-403")
+def demand_header(script: Script, name: str, answer: str, *, members: str = "", or_absent: bool = False) -> Script:
+    """Refuse a request without a header, or one that lists none of these members; or let it pass where it is absent."""
+    wanted = tuple(part.strip() for part in members.split(",") if part.strip())
+    if or_absent and not wanted:
+        raise FaultDoesNotApply("a header that may be absent and may say anything is no demand: give members")
+    return _demanding(script, Holds(name, wanted, or_absent), answer)
+
+
+@fault("Content-Type", "manticore-400")
+def demand_spelling(script: Script, name: str, answer: str) -> Script:
+    """Refuse a request without a header whose name is spelt exactly so, upper and lower case."""
+    return _demanding(script, Spelt(name), answer)
+
+
+@fault("Host", "cloudflare-challenge")
+def demand_first(script: Script, name: str, answer: str) -> Script:
+    """Refuse a request whose first header is another."""
+    return _demanding(script, First(name), answer)
+
+
+def _demanding(script: Script, rule: HeadPredicate, answer: str) -> Script:
+    refusal = replace_with(answer)(replace(script, conditions=()))
+    return replace(script, conditions=(*script.conditions, HeadCondition(rule, refusal)))

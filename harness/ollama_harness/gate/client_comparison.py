@@ -1,0 +1,109 @@
+"""What clients make of one version's answers compared with what they make of another's: two runs of the matrix."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ollama_harness.clients import clients
+from ollama_harness.gate.findings import Evidence, Finding, gathered
+from ollama_harness.gate.rules import Rule, rules_about
+from ollama_harness.matrix.known_issues import expected_verdict
+from ollama_harness.matrix.results import Result, Results
+from ollama_harness.oracle.verdict import Verdict
+
+__all__ = ["ClientComparison", "compare"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientComparison:
+    """The differences in the matrix. `compared` counts cells; `problems` says why they cannot be relied on."""
+
+    findings: tuple[Finding, ...]
+    compared: int
+    problems: tuple[str, ...]
+
+
+def compare(
+    old: Results, new: Results, *, old_hashes: Mapping[str, str], new_hashes: Mapping[str, str]
+) -> ClientComparison:
+    """Hold the cells of a candidate's run against those of the baseline's; the same client, scenario and recording.
+
+    `old_hashes` and `new_hashes` are the fingerprints of the recordings that should have been played, by name.
+    """
+    problems = [*_unequal(old, new)]
+    for which, results, hashes in (("baseline", old, old_hashes), ("candidate", new, new_hashes)):
+        problems += [f"{which}: {problem}" for problem in (*_unhealthy(results), *_others_played(results, hashes))]
+    olds, news = _tried(old), _tried(new)
+    findings: list[Finding] = []
+    for key, was in olds.items():
+        for rule in rules_about("clients"):
+            findings += _findings(rule, was, news.get(key))
+    return ClientComparison(
+        findings=gathered(findings), compared=len(olds.keys() & news.keys()), problems=tuple(problems)
+    )
+
+
+def _tried(results: Results) -> dict[tuple[str, str, str, str], Result]:
+    """The cells of real clients, without the version."""
+    return {
+        (one.client, one.scenario, one.recording.rpartition("/")[2], one.host): one
+        for one in results.cells
+        if not clients()[one.client].is_canary
+    }
+
+
+def _findings(rule: Rule[Result | None], was: Result, now: Result | None) -> Iterator[Finding]:
+    for change in rule(was, now):
+        yield Finding(
+            rule=rule.id,
+            level=rule.level,
+            subject=was.client,
+            where=change.where,
+            was=change.was,
+            now=change.now,
+            evidence=(Evidence(recording=was.cell, old=_said(was), new="" if now is None else _said(now)),),
+        )
+
+
+def _said(one: Result) -> str:
+    return f"{one.verdict}: {one.why}" + (f" ({one.raised}: {one.message})" if one.raised else "")
+
+
+def _unequal(old: Results, new: Results) -> Iterator[str]:
+    """What else was different between the two runs."""
+    for name in ("harness", "os", "python"):
+        was, now = getattr(old.header, name), getattr(new.header, name)
+        if was != now:
+            yield f"unequal conditions: the runs had {name} {was} and {now}; run both again, with the same"
+    for client in sorted(old.header.clients.keys() | new.header.clients.keys()):
+        versions = [results.header.clients.get(client, "none") for results in (old, new)]
+        if versions[0] != versions[1]:
+            yield f"unequal conditions: {client} was {versions[0]} and {versions[1]}; run both again, with the same"
+
+
+def _unhealthy(results: Results) -> Iterator[str]:
+    """Why a run says nothing: nothing tried, cells that failed for the harness, canaries that got away."""
+    counts = Counter(one.verdict for one in results.cells)
+    if counts[Verdict.INCONCLUSIVE]:
+        yield f"{counts[Verdict.INCONCLUSIVE]} cells are inconclusive; run it again on a machine that is less busy"
+    away = [
+        one.cell
+        for one in results.cells
+        if clients()[one.client].is_canary and expected_verdict(one, ())[0] not in (None, one.verdict)
+    ]
+    if away:
+        yield f"{len(away)} canaries got away, {away[0]} among them: the verdicts cannot be relied on"
+    if not _tried(results):
+        yield "no cell of a client was run"
+
+
+def _others_played(results: Results, hashes: Mapping[str, str]) -> Iterator[str]:
+    """Whether a run played other recordings than those that are compared on the wire."""
+    played = {id_.rpartition("/")[2]: fingerprint for id_, fingerprint in results.header.recordings.items()}
+    others = sorted(name for name, fingerprint in played.items() if hashes.get(name) != fingerprint)
+    if others:
+        yield f"the results are of other recordings ({others[0]} and {len(others) - 1} more); run the matrix again"
+    if not played:
+        yield "the results do not say which recordings were played; run the matrix again"

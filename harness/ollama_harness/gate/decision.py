@@ -1,0 +1,105 @@
+"""The decision of a gate: one value, from which the exit code and every report are made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from ollama_harness.gate import accepted
+from ollama_harness.gate.accepted import Acceptance
+from ollama_harness.gate.client_comparison import ClientComparison
+from ollama_harness.gate.findings import Finding
+from ollama_harness.gate.rules import Level
+from ollama_harness.gate.wire_comparison import WireComparison
+
+__all__ = ["Decision", "decide"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a gate has found, and what follows.
+
+    `findings` are all of them, the gravest first; `accepted` says why some (by fingerprint) are no reason to fail.
+    `stale` says what is wrong with the list of those. `unstable` is what differs between two takes of the baseline.
+    `problems` say why nothing can be concluded. `recordings` and `cells` count what was compared; `cells` is None when
+    no client was asked. `only_new` names the recordings that the candidate alone has.
+    """
+
+    baseline: str
+    candidate: str
+    fail_on: Level
+    findings: tuple[Finding, ...]
+    accepted: dict[str, str]
+    stale: tuple[str, ...]
+    unstable: tuple[Finding, ...]
+    problems: tuple[str, ...]
+    recordings: int
+    only_new: tuple[str, ...]
+    cells: int | None
+
+    @property
+    def red(self) -> tuple[Finding, ...]:
+        """The findings that are a reason to fail."""
+        return tuple(one for one in self.findings if one.level >= self.fail_on and one.fingerprint not in self.accepted)
+
+    @property
+    def exit_code(self) -> int:
+        """0: nothing that matters changed. 1: something did, or the list of what is accepted errs. 3: cannot tell."""
+        if self.problems:
+            return 3
+        return 1 if self.red or self.stale else 0
+
+    @property
+    def last_line(self) -> str:
+        """One line in a fixed form, for logs and for programs that read them."""
+        counts = Counter(one.level for one in self.findings if one.fingerprint not in self.accepted)
+        found = ", ".join(f"{counts[level]} {level}" for level in sorted(Level, reverse=True))
+        said = {0: "pass", 1: "fail", 3: "cannot tell"}[self.exit_code]
+        cells = "no clients" if self.cells is None else f"{self.cells} cells"
+        return (
+            f"gate: {said}: {self.baseline} -> {self.candidate}: {found}, {len(self.accepted)} accepted; "
+            f"{self.recordings} recordings, {cells}; exit {self.exit_code}"
+        )
+
+
+def decide(
+    *,
+    baseline: str,
+    candidate: str,
+    wire: WireComparison,
+    clients: ClientComparison | None,
+    acceptances: Sequence[Acceptance] = (),
+    fail_on: Level = Level.BREAKING,
+    problems: Sequence[str] = (),
+    today: date,
+) -> Decision:
+    """What follows from the differences. Without `clients` nothing is said of acceptances that no finding needs.
+
+    Raises: GateError.
+    """
+    findings = tuple(sorted((*wire.findings, *(clients.findings if clients else ())), key=lambda one: -one.level))
+    fingerprints = frozenset(one.fingerprint for one in findings if one.level is not Level.NOISE)
+    holding = [one for one in acceptances if one.holds_for(candidate)]
+    problems = [*problems, *(clients.problems if clients else ())]
+    if not wire.compared:
+        problems.append("nothing was compared: baseline and candidate have no recording of the same request")
+    problems += [f"unequal conditions: {one}; record both again, with the same probes" for one in wire.incomparable]
+    if clients is not None and not clients.compared:
+        problems.append("no cell was compared")
+    return Decision(
+        baseline=baseline,
+        candidate=candidate,
+        fail_on=fail_on,
+        findings=findings,
+        accepted={
+            one.fingerprint: one.reason for one in holding if one.fingerprint in fingerprints and one.expires >= today
+        },
+        stale=accepted.stale(holding, fingerprints if clients else None, today=today),
+        unstable=wire.unstable,
+        problems=tuple(problems),
+        recordings=wire.compared,
+        only_new=wire.only_new,
+        cells=clients.compared if clients else None,
+    )

@@ -1,0 +1,72 @@
+"""Findings: what has changed, once for each place, with all that shows it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ollama_harness.gate.rules import Level
+
+__all__ = ["Evidence", "Finding", "gathered"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Where a change shows: on the wire a recording and the number of a record (0: the head) in the old and the new
+    version; in the matrix a cell. `old` and `new` are what stands there, cut to a line.
+    """
+
+    recording: str
+    old_line: int = 0
+    new_line: int = 0
+    old: str = ""
+    new: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One change on one route (or of one client): the rule that sees it, where, what it was and is.
+
+    `unstable` says that two takes of the old version differ in the same way: nobody can depend on it, so it is noise.
+    """
+
+    rule: str
+    level: Level
+    subject: str
+    where: str
+    was: str
+    now: str
+    evidence: tuple[Evidence, ...]
+    unstable: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits that stay the same as long as the same thing changes in the same way."""
+        said = "\n".join((self.rule, self.subject, self.where, self.was, self.now))
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.where}: {self.was} -> {self.now}"
+
+
+def gathered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings that say the same made one, with the evidence of all; the gravest first."""
+    groups: dict[tuple[str, bool], list[Finding]] = {}
+    for one in findings:
+        groups.setdefault((one.fingerprint, one.unstable), []).append(one)
+    whole = (
+        Finding(
+            rule=first.rule,
+            level=first.level,
+            subject=first.subject,
+            where=first.where,
+            was=first.was,
+            now=first.now,
+            evidence=tuple(evidence for one in group for evidence in one.evidence),
+            unstable=first.unstable,
+        )
+        for group in groups.values()
+        for first in group[:1]
+    )
+    return tuple(sorted(whole, key=lambda one: (-one.level, one.subject, one.rule, one.where, one.was, one.now)))

@@ -1,0 +1,84 @@
+"""Rules about clients: what one makes of the new version's answers, compared with what it made of the old one's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ollama_harness.gate.rules.rule import Change, Level, client_rule, quoted
+from ollama_harness.matrix.results import Result
+from ollama_harness.oracle.verdict import Verdict
+
+__all__: list[str] = []
+
+_DESIGN = "docs/design.md, section The oracle and the verdict"
+
+
+def _harm(one: Result) -> int:
+    return one.verdict.harm or 0
+
+
+def _by_chance(old: Result, new: Result) -> bool:
+    """Whether both were reset (then the results count no records), or both held bytes back."""
+    return old.got is new.got is None or old.verdict is new.verdict is Verdict.BUFFERED
+
+
+def _change(old: Result, new: Result) -> Change:
+    return Change(where=old.scenario, was=old.verdict, now=new.verdict)
+
+
+@client_rule(Level.BREAKING, _DESIGN, when=lambda _, new: new is None)
+def cell_missing(old: Result, _: None) -> Iterator[Change]:
+    """What was tried with the old version cannot be tried with the new one, so nothing is known of it."""
+    yield Change(where=old.scenario, was=old.verdict, now="not tried")
+
+
+@client_rule(Level.BREAKING, _DESIGN)
+def more_harm(old: Result, new: Result) -> Iterator[Change]:
+    """With the new version's answers the client does its user more harm, where a document says what it must do."""
+    if new.gating and _harm(new) > _harm(old):
+        yield _change(old, new)
+
+
+@client_rule(Level.NOTABLE, _DESIGN)
+def more_harm_observed(old: Result, new: Result) -> Iterator[Change]:
+    """The client does its user more harm, in a case that no document decides."""
+    if not new.gating and _harm(new) > _harm(old):
+        yield _change(old, new)
+
+
+@client_rule(Level.NOTABLE, _DESIGN)
+def other_verdict(old: Result, new: Result) -> Iterator[Change]:
+    """The client errs in another way, or can be tried no more."""
+    untried = Verdict.UNSUPPORTED in (old.verdict, new.verdict)
+    if old.verdict is not new.verdict and (untried or _harm(new) == _harm(old)):
+        yield _change(old, new)
+
+
+@client_rule(Level.NOTABLE, "https://docs.python.org/3/tutorial/errors.html#handling-exceptions")
+def other_exception(old: Result, new: Result) -> Iterator[Change]:
+    """The user's `except` catches another type than before, or none."""
+    if old.raised != new.raised and not _by_chance(old, new):
+        yield Change(where=old.scenario, was=old.raised or "no exception", now=new.raised or "no exception")
+
+
+@client_rule(Level.NOISE, "https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4")
+def other_exception_by_chance(old: Result, new: Result) -> Iterator[Change]:
+    """After an RST the system decides what a client still reads, and so what it raises; and one that holds bytes back
+    raises what the next of them make it raise, be it a line feed in what is compressed.
+    """
+    if old.raised != new.raised and _by_chance(old, new):
+        yield Change(where=old.scenario, was=old.raised or "no exception", now=new.raised or "no exception")
+
+
+@client_rule(Level.NOISE, _DESIGN)
+def less_harm(old: Result, new: Result) -> Iterator[Change]:
+    """The client does better with the new version's answers."""
+    if _harm(new) < _harm(old):
+        yield _change(old, new)
+
+
+@client_rule(Level.NOISE, "https://docs.python.org/3/library/exceptions.html#BaseException.args")
+def other_message(old: Result, new: Result) -> Iterator[Change]:
+    """The text of an exception is for people."""
+    if old.raised == new.raised and old.message != new.message:
+        yield Change(where=old.scenario, was=quoted(old.message), now=quoted(new.message))

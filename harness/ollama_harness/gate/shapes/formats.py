@@ -1,0 +1,66 @@
+"""What a string says by its form: times, ids, words of a short list, and how its characters are escaped."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["WORDS", "anonymous", "escapes", "format_of", "normal_route", "status_kind"]
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?P<fraction>\.\d+)?(?P<zone>Z|[+-]\d\d:?\d\d)?")
+_ID = re.compile(r"(?P<prefix>(?:[a-z]+[-_])*)(?P<rest>[0-9A-Za-z]+)")
+_DIGEST = re.compile(r"(?:sha256[:-])?\b[0-9a-f]{12,64}\b")
+
+#: Fields that hold one of a few words, by their last key. Ollama's own documentation lists the words.
+#: Source: https://docs.ollama.com/api/generate and https://platform.openai.com/docs/api-reference/chat/streaming
+WORDS = frozenset({"done_reason", "finish_reason", "stop_reason", "role", "object", "type", "source", "capabilities[]"})
+
+
+def format_of(key: str, text: str) -> str:
+    """The form of a string that is a time or an id, "" for any other. `key` is the last key of its path."""
+    if match := _TIME.fullmatch(text):
+        zone = match["zone"]
+        return f"time {'without zone' if zone is None else 'Z' if zone == 'Z' else '+hh:mm'}"
+    if (key == "id" or key.endswith("_id")) and (match := _ID.fullmatch(text)):
+        digits = match["rest"].isdigit() and len(match["rest"]) < 8
+        return f"id {match['prefix']}{'<digits>' if digits else '<letters and digits>'}"
+    return ""
+
+
+def status_kind(status: str) -> str:
+    """The kind of a progress record: its status, without digests."""
+    return "status " + _DIGEST.sub("<digest>", status)
+
+
+def anonymous(text: str) -> str:
+    """A text without what differs from take to take: digests, ports, counts."""
+    return re.sub(r"\d{4,}", "<number>", _DIGEST.sub("<digest>", re.sub(r"(?<=[\w\].]):\d{2,5}\b", ":<port>", text)))
+
+
+def normal_route(method: str, path: str) -> str:
+    """`POST /api/chat`, with what stands for any model or digest in the place of one."""
+    path = re.sub(r"/blobs/[^/]+", "/blobs/:digest", path.partition("?")[0])
+    return f"{method} {re.sub('/v1/models/.+', '/v1/models/:model', path)}"
+
+
+#: Classes of characters, each with what shows it raw and what shows it escaped in JSON text.
+#: Source: https://pkg.go.dev/encoding/json#Marshal (which escapes the first two, and no other letters)
+_CLASSES = {
+    "< > &": (re.compile(rb"[<>&]"), re.compile(rb"\\u00(?:3[cCeE]|26)")),
+    "U+2028 U+2029": (re.compile(rb"\xe2\x80[\xa8\xa9]"), re.compile(rb"\\u202[89]")),
+    "other than ASCII": (
+        re.compile(rb"(?!\xe2\x80[\xa8\xa9])[\xc2-\xf4][\x80-\xbf]+"),
+        re.compile(rb"\\u(?!202[89]|00[0-7]|[fF]{3}[dD])[0-9a-fA-F]{4}"),
+    ),
+    "/": (re.compile(rb"(?<!\\)/"), re.compile(rb"\\/")),
+}
+
+
+def escapes(json_text: bytes) -> dict[str, frozenset[str]]:
+    """Whether characters of each class that occurs stand `raw` or `escaped` in JSON text."""
+    text = json_text.replace(rb"\\", b"")  # an escaped backslash before a u is no escape of a character
+    found = {}
+    for name, patterns in _CLASSES.items():
+        ways = zip(("raw", "escaped"), patterns, strict=True)
+        if seen := frozenset(route for route, pattern in ways if pattern.search(text)):
+            found[name] = seen
+    return found

@@ -1,0 +1,230 @@
+"""From a recording to its shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ollama_harness.gate.shapes.formats import WORDS, anonymous, escapes, format_of, normal_route, status_kind
+from ollama_harness.gate.shapes.shape import Chunking, FieldShape, Newline, RecordKind, RecordShape, Shape
+from ollama_harness.recordings.recording import Headers, Recording
+from ollama_harness.recordings.records import DONE, STREAMS, event_record, is_terminal, parse_json, record_ends
+
+__all__ = ["shape"]
+
+#: What a model writes, not Ollama: nobody can depend on its fields.
+_OPAQUE = ("arguments",)
+
+_NOT_JSON = object()
+
+
+def shape(recording: Recording) -> Shape:
+    """What a client can depend on in this exchange."""
+    response, media_type, body = recording.response, recording.response.media_type, recording.body
+    stream, ends = media_type in STREAMS, record_ends(media_type, body) if body else []
+    pieces = [body[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    records = [_record(media_type, piece) for piece in pieces]
+    kinds = [_kind(record, index, stream=stream) for index, record in enumerate(records)]
+    if response.status >= 400 and kinds == [RecordKind.ONLY]:
+        kinds = [RecordKind.ERROR]
+    drafts: dict[str, _Draft] = {}
+    for line, (kind, record) in enumerate(zip(kinds, records, strict=True), 1):
+        drafts.setdefault(kind, _Draft(line)).add(record, line)
+    terminal = next((index for index, record in enumerate(records, 1) if stream and is_terminal(record)), len(records))
+    return Shape(
+        name=recording.name,
+        route=normal_route(recording.request.method, recording.request.path),
+        status=response.status,
+        reason=response.reason,
+        headers=_lasting(response.headers),
+        framing=next((name for name in ("chunked", "length") if _framed(response.headers, name)), "none"),
+        ended=str(recording.ended),
+        stream=stream,
+        records={kind: draft.shape(kind) for kind, draft in drafts.items()},
+        ends_with=kinds[-1] if kinds else "",
+        after_done=len(records) - terminal,
+        newlines=_newlines(media_type, pieces),
+        chunking=_chunking(recording, ends) if stream else None,
+        escapes=escapes(body) if _NOT_JSON not in records else {},
+        error=next((text for record in records if (text := _error_text(record)) is not None), None),
+        recording=recording,
+    )
+
+
+def _record(media_type: str, piece: bytes) -> Any:
+    try:
+        return event_record(piece) if media_type == "text/event-stream" else parse_json(piece)
+    except ValueError:
+        return _NOT_JSON
+
+
+def _kind(record: Any, index: int, *, stream: bool) -> str:
+    match record:
+        case _ if record is _NOT_JSON:
+            return RecordKind.NO_JSON
+        case _ if record == DONE:
+            return RecordKind.DONE
+        case {"error": _} if stream and "type" not in record:
+            return RecordKind.ERROR
+        case _ if not stream:
+            return RecordKind.ONLY
+        case {"done": True}:
+            return RecordKind.LAST
+        case {"type": str(name)}:
+            return name
+        case {"status": str(status)}:
+            return status_kind(status)
+        case {"choices": []}:
+            return RecordKind.USAGE
+        case {"choices": [{"finish_reason": str()}, *_]}:
+            return RecordKind.FINISH
+        case _:
+            return RecordKind.MIDDLE if index else RecordKind.FIRST
+
+
+def _lasting(headers: Headers) -> Headers:
+    """Without the values that change each time."""
+    changing = ("date", "content-length")
+    return tuple((name, "" if name.lower() in changing else value) for name, value in headers)
+
+
+def _framed(headers: Headers, how: str) -> bool:
+    names = {name.lower() for name, _ in headers}
+    return ("transfer-encoding" if how == "chunked" else "content-length") in names
+
+
+def _newlines(media_type: str, pieces: list[bytes]) -> frozenset[Newline]:
+    """What follows each record; for events the blank line has no name of its own."""
+    if media_type not in (*STREAMS, "application/json"):
+        return frozenset()
+    return frozenset(
+        Newline.CRLF if piece.endswith(b"\r\n") else Newline.LF if piece.endswith(b"\n") else Newline.NONE
+        for piece in pieces
+    )
+
+
+def _chunking(recording: Recording, ends: list[int]) -> Chunking:
+    edges, offset = {0}, 0
+    for frame in recording.frames:
+        offset += len(frame.data)
+        edges.add(offset)
+    if edges - {0, *ends}:
+        return Chunking.SPLIT
+    return Chunking.ONE if len(edges) > len(ends) else Chunking.SEVERAL
+
+
+def _error_text(record: Any) -> str | None:
+    """The words of an error; an error that is an object has a `message`."""
+    error = record.get("error") if isinstance(record, Mapping) else None
+    if isinstance(error, Mapping):
+        error = error.get("message", json.dumps(error))
+    return anonymous(error) if isinstance(error, str) else None
+
+
+# ------------------------------------------------------------------------------------------------------- fields
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What has been seen of one field."""
+
+    parent: str
+    line: int
+    count: int = 0
+    types: set[str] = field(default_factory=set)
+    formats: set[str] = field(default_factory=set)
+    values: set[str] = field(default_factory=set)
+    lengths: set[int] = field(default_factory=set)
+
+
+class _Draft:
+    """The shape of all records of one kind, while they are read."""
+
+    def __init__(self, line: int) -> None:
+        self._line = line
+        self._fields: dict[str, _Seen] = {}
+        self._objects: dict[str, int] = {}
+        self._orders: dict[str, list[str] | None] = {}
+
+    def add(self, record: Any, line: int) -> None:
+        if record is not _NOT_JSON:
+            self._walk("", "", record, line)
+
+    def _walk(self, path: str, key: str, value: Any, line: int) -> None:
+        """Note what stands at and below a path."""
+        if isinstance(value, Mapping) and key not in _OPAQUE:
+            self._objects[path] = self._objects.get(path, 0) + 1
+            before = self._orders.get(path, [])
+            self._orders[path] = None if before is None else _merged(before, list(value))
+            for inner_key, inner in value.items():
+                self._see(f"{path}.{inner_key}", path, inner_key, inner, line)
+        elif isinstance(value, list):
+            for inner in value:
+                self._see(f"{path}[]", path, f"{key}[]", inner, line)
+
+    def _see(self, path: str, parent: str, key: str, value: Any, line: int) -> None:
+        if (seen := self._fields.get(path)) is None:
+            seen = self._fields[path] = _Seen(parent, line)
+        seen.count += 1
+        seen.types.add(_type(value))
+        if isinstance(value, str):
+            if form := format_of(key, value):
+                seen.formats.add(form)
+            elif key in WORDS:
+                seen.values.add(value)
+        else:
+            if isinstance(value, list) and any(isinstance(one, float) for one in value):
+                seen.lengths.add(len(value))
+            self._walk(path, key, value, line)
+
+    def shape(self, kind: str) -> RecordShape:
+        fields = {
+            path: FieldShape(
+                path=path,
+                parent=seen.parent,
+                types=frozenset(seen.types - {"integer"} if "number" in seen.types else seen.types),
+                always=path.endswith("[]") or seen.count == self._objects[seen.parent],
+                formats=frozenset(seen.formats),
+                values=frozenset(seen.values),
+                lengths=frozenset(seen.lengths),
+                line=seen.line,
+            )
+            for path, seen in self._fields.items()
+        }
+        orders = {path: tuple(keys) for path, keys in self._orders.items() if keys is not None}
+        return RecordShape(kind=kind, fields=fields, orders=orders, line=self._line)
+
+
+def _type(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+def _merged(keys: list[str], more: list[str]) -> list[str] | None:
+    """Both rows of keys in one, None if they contradict each other."""
+    common, known = [key for key in more if key in keys], set(more)
+    if common != [key for key in keys if key in known]:
+        return None
+    merged, place = list(keys), 0
+    for key in more:
+        if key in keys:
+            place = merged.index(key) + 1
+        else:
+            merged.insert(place, key)
+            place += 1
+    return merged

@@ -1,0 +1,104 @@
+"""What one version of Ollama sends compared with another: every rule, over every exchange that both recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ollama_harness.gate.findings import Evidence, Finding, gathered
+from ollama_harness.gate.rules import Change, Level, Rule, VersionExchange, rules_about
+from ollama_harness.gate.shapes import Shape, VersionShapes
+from ollama_harness.recordings.records import record_ends
+
+__all__ = ["WireComparison", "compare"]
+
+#: What a line of evidence shows of a record.
+_SHOWN_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireComparison:
+    """The differences on the wire. `compared` counts recordings, `only_new` names those of the candidate alone;
+    `incomparable` says why others could not be compared.
+
+    `unstable` is what differs between two takes of the baseline (but for noise): no client should depend on it.
+    """
+
+    findings: tuple[Finding, ...]
+    unstable: tuple[Finding, ...]
+    compared: int
+    only_new: tuple[str, ...]
+    incomparable: tuple[str, ...]
+
+
+def compare(takes: Sequence[VersionShapes], candidate: VersionShapes) -> WireComparison:
+    """Hold a candidate against one or more takes of the baseline.
+
+    A change counts when it shows against every take. One that shows against some only is noise.
+    """
+    findings: list[Finding] = []
+    incomparable, only_new, compared = list[str](), list[str](), 0
+    for name in sorted({name for take in takes for name in take.shapes} | candidate.shapes.keys()):
+        olds = [VersionExchange(take.shapes[name], take) for take in takes if name in take.shapes]
+        if name not in candidate.shapes:
+            incomparable.append(f"{name} is missing in the candidate")
+        elif not olds:
+            only_new.append(name)
+        elif any(old.shape.recording.request != candidate.shapes[name].recording.request for old in olds):
+            incomparable.append(f"{name} is the answer to another request")
+        else:
+            compared += 1
+            findings += _changes(olds, VersionExchange(candidate.shapes[name], candidate))
+    unstable = () if len(takes) < 2 else compare(takes[:1], takes[1]).findings
+    return WireComparison(
+        findings=gathered(findings),
+        unstable=tuple(one for one in unstable if one.level is not Level.NOISE),
+        compared=compared,
+        only_new=tuple(only_new),
+        incomparable=tuple(incomparable),
+    )
+
+
+def _changes(olds: Sequence[VersionExchange], new: VersionExchange) -> Iterator[Finding]:
+    """The findings of one recording."""
+    for rule in rules_about("wire"):
+        seen: dict[str, list[tuple[VersionExchange, Change]]] = {}
+        for old in olds:
+            for change in rule(old, new):
+                seen.setdefault(change.where, []).append((old, change))
+        for found in seen.values():
+            yield _finding(rule, *found[0], new, unstable=len(found) < len(olds))
+
+
+def _finding(
+    rule: Rule[VersionExchange], old: VersionExchange, change: Change, new: VersionExchange, *, unstable: bool
+) -> Finding:
+    evidence = Evidence(
+        recording=new.shape.name,
+        old_line=change.old_line,
+        new_line=change.new_line,
+        old=_line(old.shape, change.old_line),
+        new=_line(new.shape, change.new_line),
+    )
+    return Finding(
+        rule=rule.id,
+        level=Level.NOISE if unstable else rule.level,
+        subject=new.shape.route,
+        where=change.where,
+        was=change.was,
+        now=change.now,
+        evidence=(evidence,),
+        unstable=unstable and rule.level is not Level.NOISE,
+    )
+
+
+def _line(shape: Shape, number: int) -> str:
+    """What stands at a record of a body, or in the head for 0."""
+    recording = shape.recording
+    if number == 0:
+        return f"{shape.status} {shape.reason}, " + ", ".join(f"{name}: {value}" for name, value in shape.headers)
+    ends = record_ends(recording.response.media_type, recording.body)
+    if number > len(ends):
+        return ""
+    line = recording.body[([0, *ends])[number - 1] : ends[number - 1]].strip()
+    return line[:_SHOWN_BYTES].decode("utf-8", "replace") + ("…" if len(line) > _SHOWN_BYTES else "")

@@ -1,0 +1,180 @@
+"""The matrix: clients × scenarios × recordings, and what each cell is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ollama_harness.clients import Client, client, clients
+from ollama_harness.errors import FaultDoesNotApply, HarnessError, UnknownName
+from ollama_harness.faults import apply
+from ollama_harness.matrix.scenarios import SCENARIOS, Requirement, Scenario, scenario
+from ollama_harness.network.environments import OLLAMA_HOST
+from ollama_harness.network.required import RequiredRoute, required
+from ollama_harness.network.route import Route
+from ollama_harness.oracle.reference import Layer, Reference, redirected, reference
+from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.script import Script
+
+__all__ = ["ELSEWHERE", "Cell", "cell", "plan"]
+
+#: Where a redirect leads: there the recording answers as it is.
+ELSEWHERE = "/elsewhere"
+
+#: From the last sign of life that a read timeout allows to the verdict "hang".
+_GRACE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One client in one scenario on one recording; in an environment, with one form of URL."""
+
+    client: Client
+    scenario: Scenario
+    recording: Recording
+    host: str = ""
+
+    @property
+    def id(self) -> str:
+        """`<client>/<scenario>/<ollama version>/<recording>`, and `@<host>` in an environment."""
+        at = f"@{self.host}" if self.host else ""
+        return f"{self.client.name}/{self.scenario.name}/{self.recording.id}{at}"
+
+    @property
+    def layer(self) -> Layer:
+        """Where it is judged: an Ollama client promises Ollama always, an HTTP client where the scenario asks it."""
+        return Layer.OLLAMA if Layer.OLLAMA in (self.client.layer, self.scenario.layer) else Layer.HTTP
+
+    @property
+    def requirement(self) -> Requirement:
+        """The scenario's; but OBSERVE where it asks Ollama's protocol of an HTTP library, or the settings no way."""
+        if self.scenario.environment is not None and self.required.route is None:
+            return Requirement.OBSERVE
+        above = self.scenario.layer is Layer.OLLAMA and self.client.layer is Layer.HTTP
+        return Requirement.OBSERVE if above else self.scenario.requirement
+
+    @property
+    def required(self) -> RequiredRoute:
+        """Which way the settings of the environment ask the request to go."""
+        environment = self.scenario.environment
+        assert environment is not None
+        if environment.disputed:
+            return RequiredRoute(None, environment.disputed, "")
+        return required(environment.settings(), environment.url(self.host) or "http://127.0.0.1:11434")
+
+    @property
+    def gating(self) -> bool:
+        """Whether anything but a pass (or a known issue) is red."""
+        return self.requirement is not Requirement.OBSERVE
+
+    @property
+    def deadline_s(self) -> float:
+        """When the client counts as hanging."""
+        longest_s = max(script.ending.at_s for script in self.scripts())
+        return self.client.deadline_s or longest_s + 2 * self.scenario.read_timeout_s + _GRACE_S
+
+    def plain(self) -> Script:
+        """The recording, without any fault."""
+        return Script.from_recording(self.recording, speed=self.scenario.speed)
+
+    def scripts(self) -> list[Script]:
+        """What will be played, one script for each exchange.
+
+        Raises: FaultDoesNotApply.
+        """
+        return [apply(self.plain(), faults) for faults in (self.scenario.faults, *self.scenario.then)]
+
+    def reference(self, script: Script) -> Reference:
+        """What a perfect client sees of one of the scripts."""
+        if script.head is not None and script.head.header("location") == ELSEWHERE:
+            return redirected(self.reference(self.plain()))
+        return reference(
+            script,
+            media_type=self.recording.response.media_type,
+            read_timeout_s=self.scenario.read_timeout_s,
+        )
+
+
+def plan(
+    store: RecordingStore,
+    *,
+    client_names: Sequence[str] = (),
+    scenario_names: Sequence[str] = (),
+    recording_names: Sequence[str] = (),
+    versions: Sequence[str] = (),
+    environments: bool = False,
+    applicable: bool = False,
+) -> list[Cell]:
+    """The cells of a run, sorted by id. Nothing named means all that run by default (of versions: the newest), or all
+    `environments`. Canaries always run. With `applicable`, a scenario leaves out the recordings in which its faults
+    find no place, instead of raising.
+
+    Raises: UnknownName, FaultDoesNotApply, HarnessError (nothing is left).
+    """
+    chosen_versions = [store.version(name) for name in versions] or [store.newest]
+    chosen_clients = [client(name) for name in client_names] or [c for c in clients().values() if not c.is_canary]
+    canaries = [c for c in clients().values() if c.is_canary and c not in chosen_clients]
+    chosen_scenarios = [scenario(name) for name in scenario_names] or [
+        one for one in SCENARIOS.values() if (one.environment is not None if environments else one.by_default)
+    ]
+    names = {name for v in chosen_versions for name in store.names(v, ["*"])}
+    for name in recording_names:
+        if name not in names:
+            raise UnknownName("recording", name, names)
+    cells = [
+        Cell(one, each, store.get(f"{version}/{name}"), host)
+        for version in chosen_versions
+        for each in chosen_scenarios
+        for name in store.names(version, each.recordings)
+        if not recording_names or name in recording_names
+        for one in (*chosen_clients, *canaries)
+        if one.earns is None or None in one.earns or each.name in one.earns
+        for host in (each.environment.hosts if each.environment else ("",))
+        if host != OLLAMA_HOST or (one.layer is Layer.OLLAMA and not one.is_canary)
+    ]
+    cells = [
+        one
+        for one in cells
+        if not (one.client.is_canary and one.scenario.environment and one.required.route is Route.PROXIED)
+    ]
+    if not any(one.client in chosen_clients for one in cells):
+        raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
+    inapplicable = set[tuple[str, str]]()
+    for key, one in {(one.scenario.name, one.recording.id): one for one in cells}.items():
+        try:
+            one.scripts()  # a fault that does not apply must show before anything is run
+        except FaultDoesNotApply:
+            if not applicable:
+                raise
+            inapplicable.add(key)
+    return sorted(
+        (one for one in cells if (one.scenario.name, one.recording.id) not in inapplicable), key=lambda one: one.id
+    )
+
+
+def cell(store: RecordingStore, id_: str) -> Cell:
+    """One cell by its id; without a recording, on the first that the scenario names of the newest version.
+
+    Raises: UnknownName, HarnessError.
+    """
+    id_, _, host = id_.partition("@")
+    match id_.split("/", 2):
+        case [client_name, scenario_name]:
+            first = store.names(store.newest, scenario(scenario_name).recordings)[0]
+            return cell(store, f"{client_name}/{scenario_name}/{store.newest}/{first}@{host}")
+        case [client_name, scenario_name, recording_id]:
+            one = Cell(client(client_name), scenario(scenario_name), store.get(recording_id))
+            if one.scenario.environment is not None:
+                hosts = one.scenario.environment.hosts
+                one = replace(one, host=host or hosts[0])
+                if one.host not in hosts:
+                    raise UnknownName(f"host in {scenario_name}", host, hosts)
+        case _:
+            raise HarnessError(
+                f"{id_!r} names no cell; write CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING[@HOST]"
+            )
+    names = store.names(recording_id.rpartition("/")[0], one.scenario.recordings)
+    if one.recording.name not in names:
+        raise UnknownName(f"recording in scenario {scenario_name}", one.recording.name, names)
+    return one

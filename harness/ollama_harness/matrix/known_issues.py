@@ -1,0 +1,242 @@
+"""What a run is expected to show: passes, the canaries' verdicts, and the known issues of known_issues.toml.
+
+One entry is one defect: it expects one verdict of each client that it names, in each scenario that it names. Better,
+worse, different, expired or (on full runs) a pair that matches nothing is red, so that the list never lies.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from ollama_harness.clients import clients
+from ollama_harness.errors import ExpectationError, UnknownName
+from ollama_harness.matrix.results import Result
+from ollama_harness.matrix.scenarios import SCENARIOS
+from ollama_harness.oracle.verdict import Verdict
+
+__all__ = ["Assessment", "ExpectationReport", "KnownIssue", "assess", "expected_verdict", "load"]
+
+FILE = "known_issues.toml"
+_NEVER_EXPECTED = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownIssue:
+    """One entry; `place` is where it stands: file and line.
+
+    In environments, `hosts` narrows it to these forms of URL. `since_python` holds the first release of each line of
+    Python that has the defect; later lines have it too.
+    """
+
+    clients: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    verdict: Verdict
+    reason: str
+    link: str
+    review: date
+    place: str
+    hosts: tuple[str, ...] = ()
+    since_python: tuple[tuple[int, ...], ...] = ()
+
+    def holds_in(self, python: tuple[int, ...]) -> bool:
+        """Whether this version of Python has the defect."""
+        firsts = {first[:2]: first for first in self.since_python}
+        return not firsts or python >= firsts.get(python[:2], max(firsts))
+
+    def covers(self, client: str, scenario: str, host: str = "", *, gating: bool) -> bool:
+        """Whether the entry speaks of such a cell. It never speaks of one that does not gate, or of a canary."""
+        named = client in self.clients and scenario in self.scenarios and (not self.hosts or host in self.hosts)
+        return named and gating and not clients()[client].is_canary
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """One cell compared with what was expected (None: anything goes). `advice` says what to change if it is not met."""
+
+    result: Result
+    expected: Verdict | None
+    issue: KnownIssue | None
+    advice: str
+
+    @property
+    def met(self) -> bool:
+        """Whether it is as expected, and went the way that the doctor predicts."""
+        return self.expected in (None, self.result.verdict) and self.result.predicted in (None, self.result.route)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationReport:
+    """All cells assessed, and what is wrong with the entries themselves."""
+
+    assessments: tuple[Assessment, ...]
+    stale: tuple[str, ...]
+
+    @property
+    def unexpected(self) -> list[Assessment]:
+        return [one for one in self.assessments if not one.met]
+
+    @property
+    def exit_code(self) -> int:
+        """0 as expected; 1 something is not; 3 nothing can be said: nothing ran, a canary failed, inconclusive."""
+        tried = [one.result for one in self.assessments if not clients()[one.result.client].is_canary]
+        none_tried = all(one.verdict is Verdict.UNSUPPORTED for one in tried) and bool(tried or not self.assessments)
+        if none_tried or any(clients()[one.result.client].is_canary for one in self.unexpected):
+            return 3
+        verdicts = {one.result.verdict for one in self.unexpected}
+        if self.stale or verdicts - {Verdict.INCONCLUSIVE}:
+            return 1
+        return 3 if verdicts else 0
+
+
+def load(path: Path, *, python: tuple[int, ...] = sys.version_info[:3]) -> tuple[KnownIssue, ...]:
+    """Read the entries of a file that hold in this version of Python.
+
+    Raises: ExpectationError, UnknownName.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        top = tomllib.loads(text)
+    except OSError as error:
+        raise ExpectationError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ExpectationError(f"{path} is no TOML: {error}") from None
+    lines, entries = _header_lines(text), top.get("issue", [])
+    if top.keys() - {"issue"} or not isinstance(entries, list) or len(entries) != len(lines):
+        raise ExpectationError(f"{path} holds something else than entries; begin each with a line [[issue]]")
+    issues = (_issue(entry, f"{path}:{line}") for entry, line in zip(entries, lines, strict=True))
+    return tuple(issue for issue in issues if issue.holds_in(python))
+
+
+def _header_lines(text: str) -> list[int]:
+    """The lines at which entries begin: those [[issue]] before which all is whole TOML, so not inside a string."""
+    lines = text.split("\n")
+    found = []
+    for number, line in enumerate(lines, 1):
+        if re.match(r"\s*\[\[\s*issue\s*\]\]", line):
+            try:
+                tomllib.loads("\n".join(lines[: number - 1]))
+            except tomllib.TOMLDecodeError:
+                continue
+            found.append(number)
+    return found
+
+
+def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verdict | None, KnownIssue | None]:
+    """What a cell must show, and the entry that says so, if one does."""
+    earns = clients()[result.client].earns
+    if earns is not None:
+        return earns.get(result.scenario, earns.get(None)), None
+    if result.verdict is Verdict.UNSUPPORTED or (not result.gating and result.verdict is not Verdict.INCONCLUSIVE):
+        return None, None
+    covering = (one for one in issues if one.covers(result.client, result.scenario, result.host, gating=result.gating))
+    issue = next(covering, None)
+    return (issue.verdict, issue) if issue else (Verdict.PASS, None)
+
+
+def assess(results: Sequence[Result], issues: Sequence[KnownIssue], *, full: bool, today: date) -> ExpectationReport:
+    """Hold a run against what is expected.
+
+    On a `full` run, of all clients and recordings, every pair of an entry whose scenario was run must match something.
+    """
+    ran = {one.scenario for one in results}
+    assessments, matched, untried = [], set[tuple[str, str, str]](), set[tuple[str, str]]()
+    for one in results:
+        expected, issue = expected_verdict(one, issues)
+        if issue is not None:
+            matched.add((issue.place, one.client, one.scenario))
+        elif one.verdict is Verdict.UNSUPPORTED:  # nothing can be said of it here
+            untried.add((one.client, one.scenario))
+        assessments.append(Assessment(one, expected, issue, _advice(one, expected, issue)))
+    stale = [
+        f"{one.place}: the review date {one.review} has passed; look again" for one in issues if one.review < today
+    ]
+    if full:
+        stale += [
+            f"{one.place}: {client} in {scenario} matches no cell; take it out"
+            for one in issues
+            for client, scenario in product(one.clients, one.scenarios)
+            if scenario in ran and (one.place, client, scenario) not in matched and (client, scenario) not in untried
+        ]
+    return ExpectationReport(tuple(assessments), tuple(stale))
+
+
+def _advice(result: Result, expected: Verdict | None, issue: KnownIssue | None) -> str:
+    if result.predicted not in (None, result.route):
+        return f"it went {result.route}, the doctor says {result.predicted}: harness/ollama_harness/network/ errs"
+    if expected in (None, result.verdict) or clients()[result.client].is_canary:
+        return ""
+    if issue is None:
+        return (
+            f'if this is a defect of the client, add to {FILE}: [[issue]] clients = ["{result.client}"], '
+            f'scenarios = ["{result.scenario}"], verdict = "{result.verdict}", with reason, link and review date'
+        )
+    if result.verdict is Verdict.PASS:
+        return f'{issue.place}: verdict = "{expected}" no longer holds; take {result.scenario} out of the entry'
+    return f'{issue.place}: verdict = "{expected}" no longer holds; look again, it is now "{result.verdict}"'
+
+
+def _issue(entry: dict[str, Any], place: str) -> KnownIssue:
+    fields = {"clients": list, "scenarios": list, "verdict": str, "reason": str, "link": str, "review": date}
+    for name, kind in fields.items():
+        if type(entry.get(name)) is not kind or not entry[name]:
+            raise ExpectationError(f"{place}: {name} is missing or no {kind.__name__}")
+    optional = ("hosts", "since_python")
+    for name in entry.keys() - fields.keys() - set(optional):
+        known_fields = ", ".join((*fields, *optional))
+        raise ExpectationError(f"{place}: {name} is no field of an entry; known are {known_fields}")
+    for kind_name, known in (("client", clients()), ("scenario", SCENARIOS)):
+        for name in entry[f"{kind_name}s"]:
+            if name not in known:
+                raise UnknownName(f"{kind_name} (named in {place})", str(name), known)
+    expectable = [verdict for verdict in Verdict if verdict not in _NEVER_EXPECTED]
+    if entry["verdict"] not in expectable:
+        raise ExpectationError(
+            f"{place}: verdict {entry['verdict']!r} cannot be expected; one of {', '.join(expectable)}"
+        )
+    return KnownIssue(
+        clients=tuple(entry["clients"]),
+        scenarios=tuple(entry["scenarios"]),
+        verdict=Verdict(entry["verdict"]),
+        reason=entry["reason"],
+        link=entry["link"],
+        review=entry["review"],
+        place=place,
+        hosts=_hosts(entry, place),
+        since_python=_versions(entry, place),
+    )
+
+
+def _versions(entry: dict[str, Any], place: str) -> tuple[tuple[int, ...], ...]:
+    """The releases of Python that an entry names.
+
+    Raises: ExpectationError.
+    """
+    named = entry.get("since_python", [])
+    if not isinstance(named, list) or not all(re.fullmatch(r"3\.\d+\.\d+", str(one)) for one in named):
+        raise ExpectationError(f'{place}: since_python is no list of releases; write ["3.11.9", "3.12.3"]')
+    return tuple(tuple(map(int, one.split("."))) for one in named)
+
+
+def _hosts(entry: dict[str, Any], place: str) -> tuple[str, ...]:
+    """The forms of URL that an entry is about.
+
+    Raises: ExpectationError.
+    """
+    hosts = entry.get("hosts", [])
+    known = {host for name in entry["scenarios"] for host in _hosts_of(name)}
+    if not isinstance(hosts, list) or not known.issuperset(hosts):
+        raise ExpectationError(f"{place}: hosts is no list of hosts of these scenarios: {', '.join(sorted(known))}")
+    return tuple(hosts)
+
+
+def _hosts_of(name: str) -> tuple[str, ...]:
+    environment = SCENARIOS[name].environment
+    return () if environment is None else environment.hosts

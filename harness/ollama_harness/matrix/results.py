@@ -1,0 +1,210 @@
+"""results.ndjson, the only interface between a run and everything that reads it.
+
+A header (schema, versions, hashes of the recordings, how many cells were planned), one line a cell, sorted, and a
+footer with their count. A file without footer, or with another count, says nothing: it is refused.
+Two runs of the same cells give the same file but for `started_at`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ollama_harness import __version__
+from ollama_harness.errors import ResultsError
+from ollama_harness.matrix.runner import CellRun
+from ollama_harness.oracle.reference import Cause
+from ollama_harness.oracle.verdict import Raised, Verdict
+from ollama_harness.recordings.records import escape_surrogates, ndjson_lines, parse_json
+
+__all__ = ["SCHEMA", "Result", "Results", "ResultsHeader", "Writer", "result"]
+
+SCHEMA = 1
+FILE, PARTIAL_FILE = "results.ndjson", "results.partial.ndjson"
+
+#: What differs from run to run in a message, and what stands for it.
+_NOISE = (
+    (re.compile(r"((?:127\.0\.0\.1|localhost|\[::1\]|ollama\.test)[:/]|port=)\d+"), r"\1PORT"),
+    (re.compile(r"(integer value as \W*)\d+"), r"\1PORT"),
+    (re.compile(r"\b0x[0-9a-fA-F]{6,}"), "0x…"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsHeader:
+    """What was run, with what, and where."""
+
+    schema: int
+    harness: str
+    os: str
+    python: str
+    clients: dict[str, str]
+    recordings: dict[str, str]
+    planned: int
+    started_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One cell. `end` is what a perfect client sees, `due` and `got` count records (`got` is None after an RST).
+
+    `requests` and `connections` count what reached the server in all exchanges of the cell. In an environment, `host`
+    is the host of the URL, `route` which way the request went, and `predicted` which way the doctor says that it goes.
+    """
+
+    client: str
+    scenario: str
+    recording: str
+    requirement: str
+    layer: str
+    verdict: Verdict
+    why: str
+    end: str
+    due: int
+    got: int | None
+    requests: int = 0
+    connections: int = 0
+    raised: str | None = None
+    message: str | None = None
+    host: str = ""
+    route: str | None = None
+    predicted: str | None = None
+
+    @property
+    def cell(self) -> str:
+        return f"{self.client}/{self.scenario}/{self.recording}" + (f"@{self.host}" if self.host else "")
+
+    @property
+    def gating(self) -> bool:
+        return self.requirement != "OBSERVE"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A whole file of results."""
+
+    header: ResultsHeader
+    cells: tuple[Result, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        """Read a file of results.
+
+        Raises: ResultsError, if it is not whole.
+        """
+        try:
+            lines = list(ndjson_lines(path.read_bytes()))
+        except OSError as error:
+            raise ResultsError(f"{path} cannot be read: {error.strerror}; give a file that `run` has written") from None
+        try:
+            values = [parse_json(line) for line in lines]
+        except ValueError:
+            raise ResultsError(f"{path} is corrupt or only half written; run again") from None
+        if not values or not isinstance(values[0], dict) or values[0].get("schema") != SCHEMA:
+            raise ResultsError(f"{path} has no header of schema {SCHEMA}; run again with this version")
+        if len(values) < 2 or values[-1] != {"cells": len(values) - 2}:
+            raise ResultsError(f"{path} has no footer, or another count: the run did not end; run again")
+        try:
+            header = ResultsHeader(**values[0])
+            cells = tuple(Result(**{**value, "verdict": Verdict(value["verdict"])}) for value in values[1:-1])
+        except (TypeError, ValueError, KeyError) as error:
+            raise ResultsError(f"{path} has a line that this version cannot read: {error}; run again") from None
+        if header.planned != len(cells):
+            raise ResultsError(f"{path} holds {len(cells)} of {header.planned} planned cells; run again")
+        return cls(header, cells)
+
+
+class Writer:
+    """Writes a run's results into a directory: cells as they come to `results.partial.ndjson`, the whole, sorted,
+    to `results.ndjson` in one move at the end. A run that is killed leaves the partial file only.
+    """
+
+    def __init__(self, directory: Path, *, planned: int, recordings: dict[str, str]) -> None:
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._planned, self._recordings = planned, recordings
+        self._cells: list[Result] = []
+        self.path, self.partial = directory / FILE, directory / PARTIAL_FILE
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._file = self.partial.open("w", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise ResultsError(f"{directory} cannot be written to: {error.strerror}; give another --out") from None
+
+    def add(self, one: Result) -> None:
+        self._cells.append(one)
+        self._file.write(_line(asdict(one)))
+        self._file.flush()
+
+    def finish(self, *, clients: dict[str, str]) -> Results:
+        """Write the whole file and take the partial one away."""
+        header = ResultsHeader(
+            schema=SCHEMA,
+            harness=__version__,
+            os=f"{platform.system()} {platform.machine()}",
+            python=platform.python_version(),
+            clients=dict(sorted(clients.items())),
+            recordings=dict(sorted(self._recordings.items())),
+            planned=self._planned,
+            started_at=self._started_at,
+        )
+        cells = tuple(sorted(self._cells, key=lambda one: one.cell))
+        lines: Iterable[Any] = (asdict(header), *map(asdict, cells), {"cells": len(cells)})
+        temporary = self.path.with_name(FILE + ".tmp")
+        temporary.write_text("".join(map(_line, lines)), encoding="utf-8", newline="\n")
+        self.abandon()
+        os.replace(temporary, self.path)  # noqa: PTH105
+        self.partial.unlink()
+        return Results(header, cells)
+
+    def abandon(self) -> None:
+        """Close the partial file and leave it where it is."""
+        self._file.close()
+
+
+def result(run: CellRun) -> Result:
+    """The line that a cell's run leaves in the results: facts that are the same each time."""
+    cell, decisive = run.cell, run.decisive
+    ending, end = decisive.outcome.ending, decisive.reference.ends[cell.layer]
+    raised = ending if isinstance(ending, Raised) else None
+    return Result(
+        client=cell.client.name,
+        scenario=cell.scenario.name,
+        recording=cell.recording.id,
+        requirement=str(cell.requirement),
+        layer=str(cell.layer),
+        verdict=run.judgement.verdict,
+        why=_quiet(run.judgement.why),
+        end=f"{end.kind} ({end.cause})",
+        due=decisive.reference.due[cell.layer],
+        got=None if end.cause is Cause.RST else len(decisive.outcome.records),
+        requests=sum(one.outcome.requests for one in run.exchanges),
+        connections=len({entry.connection for one in run.exchanges for entry in one.entries}),
+        raised=raised.types[0] if raised else None,
+        message=_quiet(raised.message) if raised else None,
+        host=cell.host,
+        route=decisive.route,
+        predicted=decisive.predicted if decisive.route else None,
+    )
+
+
+def fingerprint(body: bytes) -> str:
+    """The hash by which two runs know that they played the same recording."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def _quiet(text: str) -> str:
+    for pattern, replacement in _NOISE:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _line(value: Any) -> str:
+    return escape_surrogates(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + "\n"

@@ -1,0 +1,45 @@
+"""A run of the matrix: cells in, a whole file of results out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ollama_harness.matrix.cells import Cell
+from ollama_harness.matrix.results import Results, Writer, fingerprint, result
+from ollama_harness.matrix.runner import CellRun, Runner
+
+__all__ = ["JOBS", "run_cells"]
+
+#: Cells wait more than they compute; six a core keep the cores busy.
+JOBS = min(16, 6 * (os.cpu_count() or 2))
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    out: Path,
+    *,
+    done: Callable[[CellRun], None] = lambda _: None,
+    jobs: int = JOBS,
+    touch_registry: bool = False,
+) -> Results:
+    """Run cells and write their results into a directory; `done` is called as each ends.
+
+    A run that is interrupted leaves what was run so far in `results.partial.ndjson`.
+
+    Raises: ResultsError.
+    """
+    recordings = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
+    writer = Writer(out, planned=len(cells), recordings=recordings)
+
+    def note(run: CellRun) -> None:
+        writer.add(result(run))
+        done(run)
+
+    try:
+        with Runner(jobs=jobs, touch_registry=touch_registry) as runner:
+            runner.run(cells, note)
+            return writer.finish(clients=runner.versions)
+    finally:
+        writer.abandon()

@@ -1,0 +1,40 @@
+"""The table of scenarios, one list for each group. Names, ids, docs and report rows derive from it."""
+
+from __future__ import annotations
+
+from ollama_harness.errors import UnknownName
+from ollama_harness.matrix.scenarios import (
+    content,
+    disconnects,
+    ends,
+    framing,
+    head,
+    networks,
+    picky,
+    presets,
+    recorded,
+    sequences,
+    timing,
+)
+from ollama_harness.matrix.scenarios.scenario import Requirement, Scenario, Source
+
+__all__ = ["GROUPS", "SCENARIOS", "Requirement", "Scenario", "Source", "scenario"]
+
+#: The groups in the order of the reports, each with its module's first line.
+GROUPS: dict[str, list[Scenario]] = {
+    (module.__doc__ or "").strip(): module.SCENARIOS
+    for module in (recorded, disconnects, head, picky, ends, content, framing, timing, sequences, presets, networks)
+}
+
+#: All scenarios by name, in the same order.
+SCENARIOS: dict[str, Scenario] = {one.name: one for group in GROUPS.values() for one in group}
+
+
+def scenario(name: str) -> Scenario:
+    """One scenario.
+
+    Raises: UnknownName.
+    """
+    if name not in SCENARIOS:
+        raise UnknownName("scenario", name, SCENARIOS)
+    return SCENARIOS[name]

@@ -1,0 +1,319 @@
+"""The content: the message is whole HTTP, but its lines are not what Ollama promises, or stretch what JSON allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ollama_harness.faults import (
+    add_field,
+    begin_with,
+    drop_last_line_feed,
+    drop_record,
+    duplicate_record,
+    error_line_after_record,
+    insert_line,
+    lengthen_record,
+    nest_record,
+    put_into_text,
+    separate_lines_with,
+    set_field,
+    swap_records,
+)
+from ollama_harness.matrix.scenarios.scenario import (
+    ERRORS_IN_STREAM,
+    JSON_TEXT,
+    NDJSON,
+    SHORT,
+    STREAMING,
+    STREAMS,
+    Layer,
+    Requirement,
+    Scenario,
+    Source,
+)
+
+_STRINGS = Source(
+    "https://www.rfc-editor.org/rfc/rfc8259#section-7",
+    "All characters may stand in a string unescaped but for the quotation mark, the backslash and controls to U+001F.",
+)
+_LAST = Source(
+    "https://github.com/ollama/ollama/blob/main/docs/api.md",
+    "The final response object includes statistics: nothing comes after it.",
+)
+_FIELDS = Source(
+    "https://www.rfc-editor.org/rfc/rfc8259#section-4",
+    "Names within an object SHOULD be unique; what software does otherwise is unpredictable.",
+)
+
+
+def _in_band(name: str, summary: str, error: Any, **more: Any) -> Scenario:
+    return Scenario(
+        name=f"error-line{name}",
+        summary=summary,
+        recordings=STREAMS if not name else SHORT,
+        faults=(error_line_after_record(3, error, **more),),
+        layer=Layer.OLLAMA,
+        source=ERRORS_IN_STREAM,
+    )
+
+
+def _raw(name: str, summary: str, data: bytes, requirement: Requirement = Requirement.MUST) -> Scenario:
+    """Bytes as they are inside a string."""
+    return Scenario(
+        name=f"raw-{name}",
+        summary=f"{summary} inside a string, as it is",
+        recordings=SHORT,
+        faults=(put_into_text(3, data),),
+        requirement=requirement,
+        source=_STRINGS,
+    )
+
+
+def _line(name: str, summary: str, line: str, after: int, layer: Layer, source: Source, **more: Any) -> Scenario:
+    return Scenario(
+        name=name,
+        summary=summary,
+        recordings=SHORT,
+        faults=(insert_line(after, line),),
+        layer=layer,
+        source=source,
+        **more,
+    )
+
+
+SCENARIOS = [
+    # ------------------------------------------------------------------ error lines
+    _in_band("", "an error line after some records, as when the runner dies", "unexpected EOF"),
+    _in_band("-object", "an error line whose error is an object", {"message": "unexpected EOF", "code": 500}),
+    _in_band("-number", "an error line whose error is a number", 500),
+    _in_band("-empty", "an error line whose error is an empty string", ""),
+    _in_band("-without-line-feed", "an error line without its line feed", "unexpected EOF", line_feed=False),
+    _in_band("-goes-on", "an error line, and the stream goes on as if nothing had been", "EOF", goes_on=True),
+    Scenario(
+        name="error-line-after-done",
+        summary="an error line after the terminal record",
+        recordings=SHORT,
+        faults=(error_line_after_record(-1, "unexpected EOF"),),
+        requirement=Requirement.OBSERVE,
+        layer=Layer.OLLAMA,
+        source=ERRORS_IN_STREAM,
+    ),
+    # ------------------------------------------------------------------ records
+    _line(
+        "record-after-done",
+        "a record after the terminal record",
+        '{"model":"m","response":"more","done":false}',
+        -1,
+        Layer.OLLAMA,
+        _LAST,
+        requirement=Requirement.OBSERVE,
+    ),
+    Scenario(
+        name="two-terminal-records",
+        summary="the terminal record twice",
+        recordings=SHORT,
+        faults=(duplicate_record(-1),),
+        requirement=Requirement.OBSERVE,
+        layer=Layer.OLLAMA,
+        source=_LAST,
+    ),
+    Scenario(
+        name="record-twice",
+        summary="a record twice: nothing numbers them, so both are yielded",
+        recordings=SHORT,
+        faults=(duplicate_record(3),),
+        source=STREAMING,
+    ),
+    Scenario(
+        name="record-dropped",
+        summary="a record left out: nothing numbers them, so the rest is yielded",
+        recordings=SHORT,
+        faults=(drop_record(3),),
+        source=STREAMING,
+    ),
+    Scenario(
+        name="records-swapped",
+        summary="two records in the wrong order: they are yielded as they come",
+        recordings=SHORT,
+        faults=(swap_records(3),),
+        source=STREAMING,
+    ),
+    _line(
+        "null-line",
+        "null where an object should be",
+        "null",
+        3,
+        Layer.OLLAMA,
+        STREAMING,
+        requirement=Requirement.SHOULD,
+    ),
+    _line(
+        "list-line",
+        "a list where an object should be",
+        "[1]",
+        3,
+        Layer.OLLAMA,
+        STREAMING,
+        requirement=Requirement.SHOULD,
+    ),
+    _line(
+        "string-line",
+        "a string where an object should be",
+        '"a bare string"',
+        3,
+        Layer.OLLAMA,
+        STREAMING,
+        requirement=Requirement.SHOULD,
+    ),
+    _line(
+        "html-line",
+        "HTML after some records, as a gateway appends its page",
+        "<html><body><h1>504 Gateway Time-out</h1></body></html>",
+        3,
+        Layer.HTTP,
+        Source(
+            "https://github.com/BerriAI/litellm/pull/22085",
+            "Every line of a gateway's HTML page failed to parse, in silence, and the caller got an empty answer.",
+        ),
+        requirement=Requirement.SHOULD,
+    ),
+    # ------------------------------------------------------------------ lines
+    _line("blank-line", "a blank line between two records", "", 3, Layer.HTTP, NDJSON, requirement=Requirement.OBSERVE),
+    Scenario(
+        name="crlf",
+        summary="lines that end with CRLF",
+        recordings=SHORT,
+        faults=(separate_lines_with(b"\r\n"),),
+        source=NDJSON,
+    ),
+    Scenario(
+        name="bare-cr",
+        summary="lines that end with CR only: that is one line, and no JSON",
+        recordings=SHORT,
+        faults=(separate_lines_with(b"\r"),),
+        requirement=Requirement.OBSERVE,
+        source=NDJSON,
+    ),
+    Scenario(
+        name="no-last-line-feed",
+        summary="no line feed at the very end",
+        recordings=SHORT,
+        faults=(drop_last_line_feed(),),
+        requirement=Requirement.SHOULD,
+        source=Source(
+            "https://github.com/coleam00/Archon/pull/1158",
+            "What is left over at the end is never parsed: a last line without line feed is lost.",
+        ),
+    ),
+    Scenario(
+        name="byte-order-mark",
+        summary="a byte order mark before the first record",
+        recordings=SHORT,
+        faults=(begin_with(b"\xef\xbb\xbf"),),
+        source=Source(
+            "https://www.rfc-editor.org/rfc/rfc8259#section-8.1",
+            "A sender MUST NOT add a byte order mark; a parser MAY ignore it.",
+        ),
+    ),
+    # ------------------------------------------------------------------ characters
+    _raw("u0085", "U+0085 (NEXT LINE)", "\u0085".encode()),
+    _raw("u2028", "U+2028 (LINE SEPARATOR)", "\u2028".encode()),
+    _raw("u2029", "U+2029 (PARAGRAPH SEPARATOR)", "\u2029".encode()),
+    _raw("vt", "VT, which must be escaped,", b"\x0b", Requirement.SHOULD),
+    _raw("ff", "FF, which must be escaped,", b"\x0c", Requirement.SHOULD),
+    _raw("fs", "FS, which must be escaped,", b"\x1c", Requirement.SHOULD),
+    _raw("nul", "NUL, which must be escaped,", b"\x00", Requirement.SHOULD),
+    _raw("invalid-utf-8", "bytes that are no UTF-8", b"\xff\xc3\x28"),
+    Scenario(
+        name="lone-surrogate",
+        summary="half a surrogate pair, escaped",
+        recordings=SHORT,
+        faults=(put_into_text(3, rb"\ud83d"),),
+        requirement=Requirement.OBSERVE,
+        source=Source(
+            "https://www.rfc-editor.org/rfc/rfc8259#section-8.2",
+            "An escaped lone surrogate is within the grammar, and what software does with it is unpredictable.",
+        ),
+    ),
+    # ------------------------------------------------------------------ sizes
+    Scenario(
+        name="line-of-200-kib",
+        summary="a record of 200 KiB",
+        recordings=SHORT,
+        faults=(lengthen_record(3, 200 * 1024),),
+        source=Source(
+            "https://github.com/ndjson/ndjson-spec",
+            "A line is one JSON text; nothing limits its length.",
+        ),
+    ),
+    Scenario(
+        name="line-of-1-mib",
+        summary="a record of 1 MiB",
+        recordings=SHORT,
+        faults=(lengthen_record(3, 1024 * 1024),),
+        requirement=Requirement.SHOULD,
+        source=Source(
+            "https://github.com/ollama/ollama/issues/16243",
+            "A stream failed with bufio.Scanner: token too long.",
+        ),
+    ),
+    Scenario(
+        name="deep-nesting",
+        summary="a field of arrays in arrays, 200 deep",
+        recordings=SHORT,
+        faults=(nest_record(3, 200),),
+        requirement=Requirement.SHOULD,
+        source=Source(
+            "https://www.rfc-editor.org/rfc/rfc8259#section-9",
+            "A parser may set limits on the depth of nesting; 200 is far from any.",
+        ),
+    ),
+    Scenario(
+        name="huge-number",
+        summary="an integer of 30 digits in a field that counts nanoseconds",
+        recordings=SHORT,
+        faults=(set_field(-1, "total_duration", "9" * 30),),
+        requirement=Requirement.OBSERVE,
+        source=Source(
+            "https://www.rfc-editor.org/rfc/rfc8259#section-6",
+            "Software may set limits on the range and precision of numbers.",
+        ),
+    ),
+    # ------------------------------------------------------------------ fields
+    Scenario(
+        name="unknown-field",
+        summary="a field that no version has sent yet",
+        recordings=STREAMS,
+        faults=(add_field(3, "confidence", "0.5"),),
+        requirement=Requirement.SHOULD,
+        source=Source(
+            "https://github.com/ollama/ollama/blob/main/docs/api.md",
+            "Fields come with new versions: thinking, logprobs and others have.",
+        ),
+    ),
+    Scenario(
+        name="wrong-type",
+        summary="a string where a number should be",
+        recordings=SHORT,
+        faults=(set_field(-1, "total_duration", '"long"'),),
+        requirement=Requirement.OBSERVE,
+        source=JSON_TEXT,
+    ),
+    Scenario(
+        name="done-as-string",
+        summary='done: "true"',
+        recordings=SHORT,
+        faults=(set_field(-1, "done", '"true"'),),
+        requirement=Requirement.OBSERVE,
+        layer=Layer.OLLAMA,
+        source=JSON_TEXT,
+    ),
+    Scenario(
+        name="duplicate-key",
+        summary="a field twice, with two values",
+        recordings=SHORT,
+        faults=(add_field(3, "model", '"another"'),),
+        requirement=Requirement.OBSERVE,
+        source=_FIELDS,
+    ),
+]

@@ -1,0 +1,138 @@
+"""Recordings as they are: what Ollama really sends, its own errors and deaths included."""
+
+from __future__ import annotations
+
+from ollama_harness.matrix.scenarios.scenario import (
+    ERRORS,
+    ERRORS_IN_STREAM,
+    STREAMING,
+    STREAMS,
+    Layer,
+    Scenario,
+    Source,
+)
+
+SCENARIOS = [
+    Scenario(
+        name="stream",
+        summary="a streamed answer, whole",
+        recordings=STREAMS,
+        source=STREAMING,
+    ),
+    Scenario(
+        name="stream-variants",
+        summary="cold, long, one token, raw, stopped by a sequence, with a system prompt, with a history",
+        recordings=(
+            "generate-cold",
+            "generate-long",
+            "generate-one-token",
+            "generate-raw",
+            "generate-stop-sequence",
+            "generate-system",
+            "chat-history",
+        ),
+        source=STREAMING,
+    ),
+    Scenario(
+        name="single-answer",
+        summary="an answer in one piece: stream: false, load and unload",
+        recordings=(
+            "generate-nonstream",
+            "generate-long-nonstream",
+            "chat-nonstream",
+            "generate-*load",
+            "chat-*load",
+        ),
+        source=STREAMING,
+    ),
+    Scenario(
+        name="unicode",
+        summary="many scripts, emoji, and everything that JSON escapes",
+        recordings=("generate-unicode", "chat-unicode", "generate-escapes"),
+        source=Source("https://www.rfc-editor.org/rfc/rfc8259#section-8.1", "JSON between systems is UTF-8."),
+    ),
+    Scenario(
+        name="next-line",
+        summary="U+0085 raw inside a string: Go does not escape it, and it ends no line",
+        recordings=("generate-nel",),
+        source=Source(
+            "https://github.com/ndjson/ndjson-spec",
+            "Records end with LF; U+0085 is legal inside a JSON string and ends nothing.",
+        ),
+    ),
+    Scenario(
+        name="tools",
+        summary="tool calls, streamed and not, and a tool that is not called",
+        recordings=("chat-tools-*", "!chat-tools-unsupported"),
+        source=Source("https://docs.ollama.com/capabilities/tool-calling", "Tool calls are part of the message."),
+    ),
+    Scenario(
+        name="thinking",
+        summary="thinking before the answer, streamed and not",
+        recordings=("chat-think-*", "!chat-think-unsupported"),
+        source=Source("https://docs.ollama.com/capabilities/thinking", "Thinking has a field of its own."),
+    ),
+    Scenario(
+        name="format",
+        summary="answers in JSON, free and by schema",
+        recordings=("generate-format-*", "chat-format-*"),
+        source=Source("https://docs.ollama.com/capabilities/structured-outputs", "format takes json or a schema."),
+    ),
+    Scenario(
+        name="logprobs",
+        summary="log probabilities beside the text",
+        recordings=("generate-logprobs", "chat-logprobs"),
+        source=STREAMING,
+    ),
+    Scenario(
+        name="progress",
+        summary="a pull, streamed and not, of a new model and of one that is there",
+        recordings=("pull-stream", "pull-again", "pull-nonstream"),
+        source=Source(
+            "https://github.com/ollama/ollama/blob/main/docs/api.md#pull-a-model",
+            "A stream of status objects; the last says success, none says done.",
+        ),
+    ),
+    Scenario(
+        name="embed",
+        summary="embeddings of one text, of many, of none, and the older route",
+        recordings=("embed-*", "embeddings-legacy", "!embed-unsupported", "!embed-too-long"),
+        source=Source(
+            "https://github.com/ollama/ollama/blob/main/docs/api.md#generate-embeddings",
+            "Input is one text or a list of texts; the answer is one object, no stream.",
+        ),
+    ),
+    Scenario(
+        name="models",
+        summary="what is there: tags, ps, show, version",
+        recordings=("tags", "ps-*", "show", "version"),
+        source=Source(
+            "https://github.com/ollama/ollama/blob/main/docs/api.md#list-local-models",
+            "One object with the list of models.",
+        ),
+    ),
+    Scenario(
+        name="error-status",
+        summary="every request that Ollama refuses with a status",
+        recordings=(
+            "error-*",
+            "*-unsupported",
+            "show-missing",
+            "embed-too-long",
+            "pull-missing-nonstream",
+            "generate-suffix",
+            "fault-runner-killed-*-nonstream",
+            "!error-double-slash",  # redirects are no refusal
+            "!error-trailing-slash*",
+            "!error-*-context-overflow",  # answered, the prompt cut short
+        ),
+        source=ERRORS,
+    ),
+    Scenario(
+        name="error-in-stream",
+        summary="errors that real servers gave in the stream of a pull",
+        recordings=("pull-missing", "pull-missing-layer", "pull-refused", "pull-insecure-forbidden"),
+        layer=Layer.OLLAMA,
+        source=ERRORS_IN_STREAM,
+    ),
+]

@@ -1,0 +1,68 @@
+"""What an environment is: the network settings that a client's process is born into, and what lies around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ollama_harness.network.settings import Mac, Registry, Settings, System
+
+__all__ = ["HOSTS", "OLLAMA_HOST", "Environment"]
+
+#: The three ways in which people write this machine into a URL.
+HOSTS = ("localhost", "127.0.0.1", "[::1]")
+
+#: In place of a host: the URL is what the client takes from OLLAMA_HOST.
+OLLAMA_HOST = "OLLAMA_HOST"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Settings, and the world that they meet. In every text `{proxy}` stands for the proxy's host:port and `{port}` for
+    the server's port.
+
+    `system` is whose rules hold (None: this machine's). `later` are variables that change once a client has been made.
+    `proxy` is what the proxy does: a name in `server.proxy.MODES`, or "gone". `names` are host names with their
+    addresses, in order; `beside` is a program of another kind that listens on [::1] instead of the server, and `ipv6`
+    whether anything does. `hosts` are the URL forms tried. Without `trust_env` clients are told to ignore it all.
+    `disputed` says why no way is required whatever the settings say. With `story` the default run has it too, and
+    `explains` is what it shows, for people who run it alone.
+    """
+
+    name: str
+    summary: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    registry: Registry | None = None
+    mac: Mac | None = None
+    system: System | None = None
+    later: Mapping[str, str] = field(default_factory=dict)
+    proxy: str = "refuses"
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"localhost": ("127.0.0.1", "::1")})
+    beside: bool = False
+    ipv6: bool = True
+    hosts: tuple[str, ...] = HOSTS
+    trust_env: bool = True
+    story: bool = False
+    disputed: str = ""
+    explains: str = ""
+
+    def settings(self, *, proxy: str = "127.0.0.1:7890", port: int = 11434) -> Settings:
+        """The settings, with the places filled in; made up unless they are given."""
+
+        def filled(text: str | None) -> str | None:
+            return text and text.replace("{proxy}", proxy).replace("{port}", str(port))
+
+        system = self.system or System.here()
+        registry, mac = self.registry or Registry(), self.mac or Mac()
+        return Settings(
+            system=system,
+            variables={name: filled(value) or "" for name, value in self.variables.items()},
+            registry=replace(registry, server=filled(registry.server)) if system is System.WINDOWS else None,
+            mac=replace(mac, http=filled(mac.http), https=filled(mac.https), socks=filled(mac.socks))
+            if system is System.MACOS
+            else None,
+        )
+
+    def url(self, host: str, *, port: int = 11434) -> str:
+        """The URL of the server in this form; empty if the client is to take it from OLLAMA_HOST."""
+        return "" if host == OLLAMA_HOST else f"http://{host}:{port}"

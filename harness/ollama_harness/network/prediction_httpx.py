@@ -1,0 +1,183 @@
+"""`httpx.Client().request`, `httpx.AsyncClient`, and Ollama's clients, which are httpx underneath.
+
+1. All is read once, when a client is made, and all that cannot be read raises there, whether it is needed or not.
+2. The proxies are those of `getproxies`, so the registry's and macOS's too: `http`, `https` and `all`. Without a scheme
+   they are `http://`; `http`, `https`, `socks5` and `socks5h` are known, and the last two need the package socksio.
+3. The exclusions are those of NO_PROXY alone. ProxyOverride on Windows and the exceptions on macOS are never read.
+   A `*` anywhere in NO_PROXY means no proxy at all. Each other entry becomes a pattern for URLs:
+   - an IPv4 or IPv6 address, or `localhost`: `all://127.0.0.1`, `all://[::1]`, `all://localhost`;
+   - anything with `://` in it: itself, so that `http://` excludes all of http;
+   - anything else: `all://*entry`, which is that name, or any that ends in a dot and that name. What begins with a dot
+     becomes `*.name`: only what stands below the name, and not `localhost` for `.localhost`.
+   A network (`127.0.0.0/8`) becomes the URL of its first address with a path, and covers that one address.
+4. Proxies and exclusions are sorted together, patterns with ports first, then longest hosts, then longest schemes,
+   and the first that matches decides.
+
+Sources, as of httpx 0.28: `get_environment_proxies` and `URLPattern` in
+https://github.com/encode/httpx/blob/0.28.1/httpx/_utils.py, `Client.__init__` in
+https://github.com/encode/httpx/blob/0.28.1/httpx/_client.py, `Proxy` in
+https://github.com/encode/httpx/blob/0.28.1/httpx/_config.py, https://www.python-httpx.org/environment_variables/,
+`BaseClient` in https://github.com/ollama/ollama-python/blob/main/ollama/_client.py.
+Here too it is httpx that parses URLs.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+import httpx
+
+from ollama_harness.network.prediction_base import excluded, hidden, no_proxy_found, nowhere, through
+from ollama_harness.network.route import PredictedRoute, Route
+from ollama_harness.network.settings import Mac, Registry, Settings, System
+from ollama_harness.network.stdlib_proxies import FoundProxy, getproxies, getproxies_environment
+
+__all__ = ["httpx_route"]
+
+READ = "httpx.get_environment_proxies:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """What holds for the URLs of a pattern: a proxy, or None for none."""
+
+    found: FoundProxy
+    proxy: str | None
+
+
+def httpx_route(settings: Settings, url: str, *, client: str, installed: frozenset[str]) -> PredictedRoute:
+    mounts = _environment_mounts(getproxies(settings))
+    if isinstance(mounts, FoundProxy):
+        return excluded(httpx.URL(url).host, mounts, rule=f"{READ} no proxies, for")
+    if (failure := _failure(mounts, client, installed)) is not None:
+        return failure
+    target = httpx.URL(url)
+    for pattern, mount in sorted(mounts.items(), key=lambda item: _priority(httpx.URL(item[0]))):
+        if not _matches(httpx.URL(pattern), target):
+            continue
+        if mount.proxy is None:
+            return excluded(target.host, mount.found, rule=f"httpx.URLPattern: {hidden(pattern)!r} for")
+        return _connected(settings, client, target, mount.proxy, mount.found)
+    return no_proxy_found(settings, target.scheme, rule=f"{READ} no proxy of this scheme, and no `all`")
+
+
+def _environment_mounts(proxies: dict[str, FoundProxy]) -> dict[str, Mount] | FoundProxy:
+    """Proxies and exclusions by pattern; or the entry `*` of NO_PROXY, which makes all of it void."""
+    mounts = {}
+    for scheme in ("http", "https", "all"):
+        found = proxies.get(scheme)
+        if found is not None and found.value:
+            proxy = found.value if "://" in found.value else f"http://{found.value}"
+            mounts[f"{scheme}://"] = Mount(found=found, proxy=proxy)
+    no_proxy = proxies.get("no")
+    for entry in no_proxy.value.split(",") if no_proxy else ():
+        assert no_proxy is not None
+        found = FoundProxy(name=no_proxy.name, value=entry.strip(), written=no_proxy.written)
+        if found.value == "*":
+            return found
+        if found.value:
+            mounts[_pattern(found.value)] = Mount(found=found, proxy=None)
+    return mounts
+
+
+def _pattern(entry: str) -> str:
+    if "://" in entry:
+        return entry
+    if _is_address(ipaddress.IPv4Address, entry) or entry.lower() == "localhost":
+        return f"all://{entry}"
+    if _is_address(ipaddress.IPv6Address, entry):
+        return f"all://[{entry}]"
+    return f"all://*{entry}"
+
+
+def _failure(mounts: dict[str, Mount], client: str, installed: frozenset[str]) -> PredictedRoute | None:
+    """What making the client raises: for any proxy first, then for any pattern, or SOCKS without socksio."""
+    made = MADE[client]
+    for mount in mounts.values():
+        if mount.proxy is None:
+            continue
+        try:
+            scheme = httpx.URL(mount.proxy).scheme
+        except httpx.InvalidURL:
+            return nowhere("httpx.InvalidURL", made, mount.found, "which is no URL", rule="httpx.Proxy: refuses")
+        if scheme not in ("http", "https", "socks5", "socks5h"):
+            what = f"and {scheme}:// is no kind of proxy that httpx knows"
+            return nowhere("ValueError", made, mount.found, what, rule="httpx.Proxy: refuses")
+    for pattern, mount in mounts.items():
+        try:
+            httpx.URL(pattern)
+        except httpx.InvalidURL:
+            what = f"and httpx cannot read its entry {hidden(mount.found.value)!r}"
+            return nowhere("httpx.InvalidURL", made, mount.found, what, rule="httpx.URLPattern: refuses")
+        if mount.proxy is not None and httpx.URL(mount.proxy).scheme.startswith("socks") and "socksio" not in installed:
+            what = "which needs the package socksio"
+            return nowhere("ImportError", made, mount.found, what, rule="httpx.HTTPTransport: refuses")
+    return None
+
+
+def _priority(pattern: httpx.URL) -> tuple[int, int, int]:
+    return (0 if pattern.port is not None else 1, -len(_host(pattern)), -len(_scheme(pattern)))
+
+
+def _matches(pattern: httpx.URL, url: httpx.URL) -> bool:
+    if _scheme(pattern) not in ("", url.scheme) or pattern.port not in (None, url.port):
+        return False
+    host = _host(pattern)
+    if host.startswith("*."):
+        return re.match(rf"^.+\.{re.escape(host[2:])}$", url.host) is not None
+    if host.startswith("*"):
+        return re.match(rf"^(.+\.)?{re.escape(host[1:])}$", url.host) is not None
+    return not host or re.match(f"^{re.escape(host)}$", url.host) is not None
+
+
+def _scheme(pattern: httpx.URL) -> str:
+    return "" if pattern.scheme == "all" else pattern.scheme
+
+
+def _host(pattern: httpx.URL) -> str:
+    return "" if pattern.host == "*" else pattern.host
+
+
+def _connected(settings: Settings, client: str, target: httpx.URL, proxy: str, found: FoundProxy) -> PredictedRoute:
+    url = httpx.URL(proxy)
+    if not url.host:
+        called = MADE[client].replace("Making", "A request of")
+        return nowhere("httpx.ConnectError", called, found, "which names no host", rule=f"{READ} takes")
+    if url.scheme.startswith("socks"):
+        route = Route.SOCKS
+    elif url.scheme == "https":
+        route = Route.TLS
+    else:
+        route = Route.TUNNEL if target.scheme == "https" else Route.PROXIED
+    unread, but = _unread_exclusions(settings)
+    return through(route, found, proxy=str(url), rule=f"{READ}{unread} takes", but=but)
+
+
+def _unread_exclusions(settings: Settings) -> tuple[str, str]:
+    """The system's own list of exclusions, where the proxy is the system's too: for the rule, and for people."""
+    if getproxies_environment(settings):
+        return "", ""
+    registry, mac = settings.registry or Registry(), settings.mac or Mac()
+    if settings.system is System.WINDOWS and registry.override:
+        return " never reads ProxyOverride,", f", and httpx does not read ProxyOverride ({hidden(registry.override)})"
+    if settings.system is System.MACOS and (mac.exceptions or mac.exclude_simple):
+        return " never reads macOS's exceptions,", ", and httpx does not read the exceptions beside it"
+    return "", ""
+
+
+def _is_address(kind: type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address], entry: str) -> bool:
+    try:
+        kind(entry.split("/")[0])
+    except ValueError:
+        return False
+    return True
+
+
+MADE = {
+    "httpx": "Making httpx.Client",
+    "httpx-async": "Making httpx.AsyncClient",
+    "ollama": "Making ollama.Client",
+    "ollama-async": "Making ollama.AsyncClient",
+}

@@ -1,0 +1,144 @@
+"""`urllib.request.urlopen`: its opener asks a ProxyHandler first, and that one sends requests round again.
+
+1. The proxies are those of `getproxies`, read at a process's first `urlopen` and kept; NO_PROXY is read at every call.
+   There is no `all`: ALL_PROXY is not used. A proxy of the kind `default`, from DEFAULT_PROXY, is used for every URL.
+2. The proxy's URL is read before any list of exclusions: one without an authority raises even where it is not needed.
+3. `proxy_bypass` gets the host *with its port*: `localhost:11434`, NO_PROXY's rules take it apart, macOS's do not.
+4. A proxy of the request's own scheme is simply connected to. Of another scheme: the request takes that scheme and
+   starts over. So a `https://` proxy of a `http://` URL is asked over TLS, or through HTTPS_PROXY if there is one;
+   and a `socks5://` proxy is an unknown kind of URL.
+5. A `https://` URL is always tunnelled, and always by a plain connection to the proxy, whatever the proxy's scheme.
+
+Sources: `ProxyHandler`, `OpenerDirector` and `_parse_proxy` in
+https://github.com/python/cpython/blob/v3.13.0/Lib/urllib/request.py; the same in 3.11 to 3.14.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from ollama_harness.network.prediction_base import excluded, no_proxy_found, nowhere, through
+from ollama_harness.network.route import PredictedRoute, Route
+from ollama_harness.network.settings import Settings
+from ollama_harness.network.stdlib_bypass import NameResolution, proxy_bypass
+from ollama_harness.network.stdlib_proxies import FoundProxy, getproxies
+
+__all__ = ["urllib_route"]
+
+CALL = "urllib.request.urlopen"
+OPEN = "urllib.request.ProxyHandler:"
+
+
+def urllib_route(settings: Settings, url: str, *, python: tuple[int, ...], names: NameResolution) -> PredictedRoute:
+    proxies = getproxies(settings)
+    kind, rest = _splittype(url)
+    target, kind = unquote(re.match("(?://)?([^/#?]*)", rest)[1]), kind or ""  # type: ignore[index]
+    scheme, host = kind, target
+    tunnelled, via, covered = False, None, None
+    seen: set[tuple[str, str]] = set()
+    while (kind, host) not in seen:
+        seen.add((kind, host))
+        if via is not None and not host and kind in ("http", "https"):
+            return _connected(settings, scheme, target, kind, host, via, covered, tunnelled=tunnelled)
+        for first in (True, False):
+            chain = "default" if first else kind
+            found = proxies.get(chain)
+            if found is None:
+                continue
+            try:
+                proxy_kind, authority = _parse_proxy(found.value)
+            except ValueError:
+                return nowhere("ValueError", CALL, found, "a URL that names no host after //", rule=f"{OPEN} refuses")
+            try:
+                covered = proxy_bypass(host, settings, python=python, names=names)
+            except re.error as error:
+                return _bad_override(settings, error)
+            if covered is not None:
+                continue
+            asked, via, host = kind, found, unquote(authority)
+            proxy_kind = proxy_kind or kind
+            if kind == "https" and not tunnelled:
+                tunnelled = True
+            else:
+                kind = proxy_kind
+            if asked not in (proxy_kind, "https"):
+                break  # start over as a request of the proxy's kind
+        else:
+            return _connected(settings, scheme, target, chain, host, via, covered, tunnelled=tunnelled)
+    assert via is not None
+    return nowhere(
+        "RecursionError", CALL, via, "and its own kind of URL has a proxy again", rule=f"{OPEN} turns in circles on"
+    )
+
+
+def _connected(
+    settings: Settings,
+    scheme: str,
+    target: str,
+    kind: str,
+    host: str,
+    via: FoundProxy | None,
+    covered: FoundProxy | None,
+    *,
+    tunnelled: bool,
+) -> PredictedRoute:
+    """What the handler of the last `kind` does with the last `host`."""
+    if via is None:
+        if covered is not None:
+            return excluded(target, covered, rule="urllib.request.proxy_bypass:")
+        return no_proxy_found(settings, scheme, rule="urllib.request.getproxies: no proxy of this scheme")
+    if kind not in ("http", "https"):
+        what = f"and urllib knows no proxies of the kind {kind}://"
+        error = "ValueError" if kind == "data" else "urllib.error.URLError"
+        return nowhere(error, CALL, via, what, rule=f"{OPEN} takes for a URL to open")
+    if problem := _unconnectable(host):
+        error, what = problem
+        return nowhere(error, CALL, via, what, rule=f"{OPEN} takes")
+    route = Route.TUNNEL if tunnelled else Route.TLS if kind == "https" else Route.PROXIED
+    proxy = via.value if "://" in via.value else f"{kind}://{via.value}"
+    return through(route, via, proxy=proxy, rule=f"{OPEN} takes")
+
+
+def _unconnectable(host: str) -> tuple[str, str] | None:
+    """What http.client says to a host that it cannot take apart."""
+    if not host:
+        return "urllib.error.URLError", "which names no host"
+    name, colon, port = host.rpartition(":")
+    if colon and "]" not in port:
+        try:
+            if port:
+                int(port)
+        except ValueError:
+            return "http.client.InvalidURL", "whose port is no number"
+    else:
+        name = host
+    if not name:
+        return "urllib.error.URLError", "which names no host"
+    if re.search("[\x00-\x20\x7f]", name):
+        return "http.client.InvalidURL", "which has a blank in it"
+    return None
+
+
+def _bad_override(settings: Settings, error: re.error) -> PredictedRoute:
+    override = settings.registry.override if settings.registry else None
+    found = FoundProxy(name="ProxyOverride", value="", written=override or "")
+    return nowhere(
+        "re.error", CALL, found, f"which is no pattern ({error})", rule="urllib.request.proxy_bypass_registry:"
+    )
+
+
+def _parse_proxy(proxy: str) -> tuple[str | None, str]:
+    """Scheme and `host:port`. `proxy:8080` has no scheme, since no / follows its first colon."""
+    scheme, rest = _splittype(proxy)
+    if not rest.startswith("/"):
+        return None, proxy.rpartition("@")[2]
+    if not rest.startswith("//"):
+        raise ValueError(proxy)
+    end = rest.find("/", max(rest.find("@"), 2))
+    return scheme, rest[2 : end if end != -1 else None].rpartition("@")[2]
+
+
+def _splittype(url: str) -> tuple[str | None, str]:
+    found = re.match("([^/:]+):(.*)", url, re.DOTALL)
+    return (found[1].lower(), found[2]) if found else (None, url)

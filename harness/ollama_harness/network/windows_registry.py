@@ -1,0 +1,331 @@
+r"""The proxy settings of this machine's user, changed for a while and put back, whatever happens.
+
+They belong to every program that the user runs, so what was there is on disk before the first change: after a crash,
+even one that leaves no time for anything, the next start puts it back. Nothing is announced: programs that ask the
+registry see the change, a browser that is already running need not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from ollama_harness.errors import RegistryError
+from ollama_harness.network.settings import Registry
+
+__all__ = ["RegistryKeeper", "RegistryKey", "RegistryValue", "changed", "left_behind", "may_touch", "read", "restore"]
+
+INTERNET_SETTINGS = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
+
+# Types of values, as in winnt.h; winreg has them on Windows only.
+REG_SZ = 1
+REG_DWORD = 4
+
+#: How long another run may hold the settings: longer than any environment's cells take.
+PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryValue:
+    """A value as the registry holds it: its type, and its data as `winreg` gives them."""
+
+    type: int
+    data: int | str | bytes | list[str] | None
+
+
+#: What a key holds under the names that matter here; None is a value that is absent.
+RegistryValues = Mapping[str, RegistryValue | None]
+
+
+class RegistryKey(Protocol):
+    """What is done to a registry key; OSError where it cannot be done."""
+
+    def get(self, name: str) -> RegistryValue | None: ...
+
+    def set(self, name: str, value: RegistryValue | None) -> None:
+        """Write a value, or delete it."""
+
+    def flush(self) -> None:
+        """Return once everything is on disk."""
+
+
+# The settings as Windows' own dialogue writes them.
+
+
+def values_of(registry: Registry) -> dict[str, RegistryValue | None]:
+    """The values that say `registry`."""
+    enable = registry.enable
+    texts = {"ProxyServer": registry.server, "ProxyOverride": registry.override, "AutoConfigURL": registry.pac_url}
+    return {
+        "ProxyEnable": None if enable is None else RegistryValue(type=_type_of(enable), data=enable),
+        **{name: None if text is None else RegistryValue(type=REG_SZ, data=text) for name, text in texts.items()},
+    }
+
+
+def registry_of(values: RegistryValues) -> Registry:
+    """What `values` say; data of a type that does not belong there as the text that urllib makes of it."""
+    enable = values["ProxyEnable"]
+    data = enable and enable.data
+    return Registry(
+        enable=data if data is None or isinstance(data, int | str) else str(data),
+        server=_text(values["ProxyServer"]),
+        override=_text(values["ProxyOverride"]),
+        pac_url=_text(values["AutoConfigURL"]),
+    )
+
+
+def _type_of(enable: int | str) -> int:
+    return REG_SZ if isinstance(enable, str) else REG_DWORD
+
+
+def _text(value: RegistryValue | None) -> str | None:
+    return None if value is None else str(value.data)
+
+
+NAMES = tuple(values_of(Registry()))
+
+
+# What was there, on disk.
+
+
+def dump(values: RegistryValues) -> str:
+    """`values` as JSON, types and all; bytes as hexadecimal digits."""
+
+    def plain(value: RegistryValue) -> dict[str, Any]:
+        if isinstance(value.data, bytes):
+            return {"type": value.type, "hex": value.data.hex()}
+        return asdict(value)
+
+    return json.dumps({name: value and plain(value) for name, value in values.items()}, indent=2)
+
+
+def parse(text: str) -> dict[str, RegistryValue | None]:
+    """The values that `dump` wrote.
+
+    Raises: ValueError, KeyError, TypeError or AttributeError for anything else.
+    """
+
+    def value(plain: Mapping[str, Any]) -> RegistryValue:
+        data = bytes.fromhex(plain["hex"]) if "hex" in plain else plain["data"]
+        return RegistryValue(type=int(plain["type"]), data=data)
+
+    saved = json.loads(text)
+    return {name: saved[name] and value(saved[name]) for name in NAMES}
+
+
+class RegistryKeeper:
+    """Changes a key and puts it back; `directory` is where it keeps what was there."""
+
+    def __init__(self, key: RegistryKey, directory: Path) -> None:
+        self._key = key
+        self._saved = directory / "proxy-settings.json"
+        self._lock = directory / "proxy-settings.lock"
+
+    def read(self) -> Registry:
+        """What the key says now."""
+        return registry_of(self._values())
+
+    @contextlib.contextmanager
+    def changed(self, registry: Registry, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
+        """Let the key say `registry` meanwhile. One at a time, in all processes.
+
+        Raises: RegistryError, if another run holds the key for longer than `patience_s`, or the key or the directory
+        cannot be written.
+        """
+        with self._alone(patience_s):
+            self._mend()  # or the settings of a run that crashed would be taken for the user's own
+            before = self._values()
+            self._save(before)
+            try:
+                self._write(values_of(registry))
+                yield
+            finally:
+                self._put_back(before)
+
+    def left_behind(self) -> Registry | None:
+        """What an earlier run that crashed ought to have put back; None while a run is still at it.
+
+        Raises: RegistryError, if what it kept cannot be used.
+        """
+        if not self._saved.exists():
+            return None
+        with self._locked(0.3) as alone:  # Windows may take a moment to free a dead run's lock
+            saved = self._load() if alone else None
+            return None if saved is None else registry_of(saved)
+
+    def restore(self) -> None:
+        """Put back what an earlier run left behind; without such a thing, do nothing."""
+        with self._alone(PATIENCE_S):
+            self._mend()
+
+    def _mend(self) -> None:
+        if (saved := self._load()) is not None:
+            self._put_back(saved)
+
+    def _values(self) -> dict[str, RegistryValue | None]:
+        try:
+            return {name: self._key.get(name) for name in NAMES}
+        except OSError as error:
+            raise RegistryError(f"the user's proxy settings cannot be read: {error}") from None
+
+    def _write(self, values: RegistryValues) -> None:
+        try:
+            for name, value in values.items():
+                self._key.set(name, value)
+            self._key.flush()
+        except OSError as error:
+            mend = f"what was there is in {self._saved}, and the next start tries again to put it back"
+            raise RegistryError(f"the user's proxy settings cannot be written: {error}; {mend}") from None
+
+    def _put_back(self, values: RegistryValues) -> None:
+        self._write(values)
+        try:
+            self._saved.unlink(missing_ok=True)
+        except OSError as error:
+            raise RegistryError(f"{self._saved} cannot be deleted, the settings are back: {error}") from None
+
+    def _save(self, values: RegistryValues) -> None:
+        temporary = self._saved.with_name(self._saved.name + ".tmp")
+        try:
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(dump(values))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._saved)
+        except OSError as error:
+            raise RegistryError(f"{self._saved} cannot be written, so nothing was changed: {error}") from None
+
+    def _load(self) -> dict[str, RegistryValue | None] | None:
+        try:
+            return parse(self._saved.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            mend = "look at the proxy in Windows' settings, then delete the file"
+            raise RegistryError(
+                f"{self._saved}, kept by a run that crashed, cannot be used ({error}); {mend}"
+            ) from None
+
+    @contextlib.contextmanager
+    def _alone(self, patience_s: float) -> Iterator[None]:
+        with self._locked(patience_s) as alone:
+            if not alone:
+                raise RegistryError(f"another run holds the user's proxy settings ({self._lock}); wait for its end")
+            yield
+
+    @contextlib.contextmanager
+    def _locked(self, patience_s: float) -> Iterator[bool]:
+        """Hold the lock, or say that another does. The system frees it when its holder dies: it outlives no run."""
+        try:
+            self._lock.parent.mkdir(parents=True, exist_ok=True)
+            file = self._lock.open("ab")
+        except OSError as error:
+            raise RegistryError(f"{self._lock} cannot be written: {error}") from None
+        with file:  # closing it unlocks it
+            give_up_at = time.monotonic() + patience_s
+            while not (alone := _try_to_lock(file)) and time.monotonic() < give_up_at:
+                time.sleep(0.05)
+            yield alone
+
+
+# This machine's own.
+
+if sys.platform == "win32":
+    import msvcrt
+    import winreg
+
+    class WindowsKey:
+        """A key of the current user, made if it is not there."""
+
+        def __init__(self, path: str = INTERNET_SETTINGS) -> None:
+            self._key = winreg.CreateKeyEx(winreg.HKEY_CURRENT_USER, path, access=winreg.KEY_READ | winreg.KEY_WRITE)
+
+        def get(self, name: str) -> RegistryValue | None:
+            try:
+                data, type_ = winreg.QueryValueEx(self._key, name)
+            except FileNotFoundError:
+                return None
+            return RegistryValue(type=type_, data=data)
+
+        def set(self, name: str, value: RegistryValue | None) -> None:
+            if value is not None:
+                winreg.SetValueEx(self._key, name, 0, value.type, value.data)
+                return
+            with contextlib.suppress(FileNotFoundError):
+                winreg.DeleteValue(self._key, name)
+
+        def flush(self) -> None:
+            winreg.FlushKey(self._key)
+
+    def _try_to_lock(file: IO[bytes]) -> bool:
+        file.seek(0)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    @functools.cache
+    def _here() -> RegistryKeeper:
+        local = os.environ.get("LOCALAPPDATA")
+        directory = Path(local) if local else Path.home() / "AppData" / "Local"
+        try:
+            return RegistryKeeper(WindowsKey(), directory / "ollama-harness")
+        except OSError as error:
+            raise RegistryError(f"the user's proxy settings cannot be opened: {error}") from None
+
+else:
+    import fcntl
+
+    def _try_to_lock(file: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _here() -> RegistryKeeper:
+        raise RegistryError("this system has no registry; the proxy settings that lie there are Windows' own")
+
+
+def changed(registry: Registry) -> contextlib.AbstractContextManager[None]:
+    """Let the user's proxy settings be `registry` meanwhile. One at a time, in all processes.
+
+    Raises: RegistryError, if another run holds them, they cannot be written, or this is not Windows.
+    """
+    return _here().changed(registry)
+
+
+def read() -> Registry:
+    """The user's proxy settings as they are now.
+
+    Raises: RegistryError, if they cannot be read, or this is not Windows.
+    """
+    return _here().read()
+
+
+def left_behind() -> Registry | None:
+    """What the settings were before a run that crashed, if they have not been put back since."""
+    return _here().left_behind() if sys.platform == "win32" else None
+
+
+def restore() -> None:
+    """Put back what `left_behind` tells.
+
+    Raises: RegistryError, if that cannot be done.
+    """
+    if sys.platform == "win32":
+        _here().restore()
+
+
+def may_touch(*, asked: bool) -> bool:
+    """Whether the user's settings may be changed: asked with --touch-registry, or the machine is marked disposable."""
+    return asked or os.environ.get("CI") == "true" or os.environ.get("OLLAMA_HARNESS_DISPOSABLE") == "1"

@@ -1,0 +1,254 @@
+"""The reference: what a perfect client must see, computed from the bytes that are played and never written down.
+
+It sees a script's bytes and how the connection ends, and no client. It shares no line splitting and no HTTP parser
+with any of them.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from codecs import BOM_UTF8
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+from ollama_harness.errors import ProtocolError
+from ollama_harness.recordings.records import (
+    STREAMS,
+    event_record,
+    in_band_error,
+    is_terminal,
+    ndjson_lines,
+    parse_json,
+    sse_events,
+)
+from ollama_harness.script.http1 import Body, ResponseHead, read_body, read_response_head
+from ollama_harness.script.script import ConnectionEnd, Script, http_date
+
+__all__ = ["Cause", "ExpectedEnd", "ExpectedEndKind", "Layer", "Reference", "decode", "redirected", "reference"]
+
+
+class Layer(StrEnum):
+    """What a client promises: HTTP, or Ollama's protocol on top of it."""
+
+    HTTP = "http"
+    OLLAMA = "ollama"
+
+
+class ExpectedEndKind(StrEnum):
+    """How an answer ends."""
+
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"  # it stops short
+    ERROR = "error"  # it says, or is, an error
+    OPEN = "open"  # it never ends
+
+
+class Cause(StrEnum):
+    """What makes an end what it is."""
+
+    WHOLE = "whole"
+    FIN = "fin"  # the connection closes inside the message
+    RST = "rst"
+    REFUSED = "refused"  # there is no connection
+    SILENCE = "silence"
+    NO_OBJECT = "no-object"  # Ollama's records are objects
+    NO_TERMINAL_RECORD = "no-terminal-record"
+    AFTER_TERMINAL_RECORD = "after-terminal-record"
+    STATUS = "status"
+    IN_BAND = "in-band"
+    BAD_JSON = "bad-json"
+    CODING = "coding"  # the content coding is broken, or a lie
+    FRAMING = "framing"
+    REDIRECT = "redirect"
+    OTHER_TYPE = "other-type"  # the right content under another Content-Type
+    TWO_LENGTHS = "two-lengths"  # Content-Length beside chunks
+    BYTE_ORDER_MARK = "byte-order-mark"
+
+    @property
+    def refusable(self) -> bool:
+        """Whether a client may turn the whole answer down, so that no record is due."""
+        return self in (Cause.REDIRECT, Cause.OTHER_TYPE, Cause.TWO_LENGTHS, Cause.BYTE_ORDER_MARK)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedEnd:
+    """The end of an answer, and what makes it so. `detail` is the status, the error's text or the broken rule.
+
+    `either`: a client may take it for a good end or for a bad one, and is right both times, as long as it yields
+    no more than what is due.
+    """
+
+    kind: ExpectedEndKind
+    cause: Cause
+    detail: str = ""
+    either: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What a perfect client sees.
+
+    `records` are all whole records of the body, whatever layer they belong to; `ends` says for each layer how the
+    answer ends, and `due` how many of the records a client of that layer must have yielded by then.
+    """
+
+    records: tuple[Any, ...]
+    ends: dict[Layer, ExpectedEnd]
+    due: dict[Layer, int]
+
+
+_COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)
+
+
+def reference(script: Script, *, media_type: str | None = None, read_timeout_s: float = math.inf) -> Reference:
+    """What a perfect client sees of a script that asked for `media_type` and bears no silence of `read_timeout_s`."""
+    if script.ending.how is ConnectionEnd.REFUSE:
+        return _both((), ExpectedEnd(ExpectedEndKind.ERROR, Cause.REFUSED))
+    times = [0.0, *(send.at_s for send in script.segments), script.ending.at_s]
+    too_long = (n for n, (before, after) in enumerate(pairwise(times)) if after - before > read_timeout_s)
+    if (silent := next(too_long, None)) is not None:
+        script = script.cut(silent, ConnectionEnd.HOLD)
+    wire = script.render(date=http_date(0)).wire
+    return decode(wire, script.ending.how, method=script.method, media_type=media_type)
+
+
+def redirected(target: Reference) -> Reference:
+    """What a perfect client sees of a redirect to `target`: it may follow or not (RFC 9110 section 15.4)."""
+    ends = {layer: replace(end, cause=Cause.REDIRECT, either=True) for layer, end in target.ends.items()}
+    return replace(target, ends=ends)
+
+
+def decode(wire: bytes, how: ConnectionEnd, *, method: str, media_type: str | None = None) -> Reference:
+    """What a perfect client sees of these bytes when the connection then ends so. The request's `method` matters.
+
+    Informational (1xx) answers are skipped. `media_type` is what the client asked for, whatever the head says.
+    """
+    try:
+        head = read_response_head(wire)
+        while head is not None and 100 <= head.status < 200:
+            wire = wire[head.size :]
+            head = read_response_head(wire)
+        if head is None:
+            return _both((), _cut_short(how))
+        body = read_body(wire[head.size :], head, method=method)
+    except ProtocolError as error:
+        return _both((), ExpectedEnd(ExpectedEndKind.ERROR, Cause.FRAMING, str(error)))
+    if head.status >= 300:
+        return _both((), ExpectedEnd(ExpectedEndKind.ERROR, Cause.STATUS, str(head.status)))
+    if body.absent:
+        return _both((), _COMPLETE)
+    http = _transport_end(body, how)
+    data, http = _decoded(head, body.data, http)
+    kind = head.media_type if media_type is None else media_type
+    if http == _COMPLETE and kind != head.media_type:
+        http = replace(http, cause=Cause.OTHER_TYPE, either=True)
+    if http == _COMPLETE and head.header("transfer-encoding") and head.header("content-length"):
+        http = replace(http, cause=Cause.TWO_LENGTHS, either=True)  # RFC 9112 section 6.3
+    if data.startswith(BOM_UTF8):  # RFC 8259 section 8.1: parsers MAY ignore it
+        data = data.removeprefix(BOM_UTF8)
+        http = replace(http, cause=Cause.BYTE_ORDER_MARK, either=True) if http == _COMPLETE else http
+    records, sure, bad_json = _records(kind, data, whole=http.kind is ExpectedEndKind.COMPLETE)
+    http = ExpectedEnd(ExpectedEndKind.ERROR, Cause.BAD_JSON, bad_json) if bad_json else http
+    end, due = _ollama_end(kind, records, http)
+    return Reference(
+        records=records,
+        ends={Layer.HTTP: http, Layer.OLLAMA: end},
+        due={Layer.HTTP: sure, Layer.OLLAMA: min(due, sure)},
+    )
+
+
+def _both(records: tuple[Any, ...], end: ExpectedEnd) -> Reference:
+    return Reference(records=records, ends=dict.fromkeys(Layer, end), due=dict.fromkeys(Layer, len(records)))
+
+
+def _transport_end(body: Body, how: ConnectionEnd) -> ExpectedEnd:
+    if body.error is not None:
+        return ExpectedEnd(ExpectedEndKind.ERROR, Cause.FRAMING, body.error)
+    closed = how in (ConnectionEnd.CLOSE, ConnectionEnd.HALF_CLOSE)
+    return _COMPLETE if body.whole or (body.until_close and closed) else _cut_short(how)
+
+
+def _cut_short(how: ConnectionEnd) -> ExpectedEnd:
+    """How a message ends that is not whole when the script is over."""
+    match how:
+        case ConnectionEnd.CLOSE | ConnectionEnd.HALF_CLOSE:
+            return ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.FIN)
+        case ConnectionEnd.RESET:
+            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.RST)
+        case ConnectionEnd.HOLD | ConnectionEnd.IGNORE | ConnectionEnd.KEEP_OPEN:
+            return ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)
+        case ConnectionEnd.REFUSE:
+            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.REFUSED)
+
+
+def _decoded(head: ResponseHead, data: bytes, end: ExpectedEnd) -> tuple[bytes, ExpectedEnd]:
+    """The data without its content coding, and the end: an error if it does not decode (RFC 9110 section 8.4)."""
+    coding = head.header("content-encoding").lower()
+    if coding in ("", "identity"):
+        return data, end
+    if coding != "gzip":
+        return b"", ExpectedEnd(ExpectedEndKind.ERROR, Cause.CODING, f"unknown content coding {coding}")
+    unpacker, unpacked = zlib.decompressobj(wbits=31), b""
+    try:
+        for start in range(0, len(data), 64):  # what comes before an error has come
+            unpacked += unpacker.decompress(data[start : start + 64])
+    except zlib.error as error:
+        return unpacked, ExpectedEnd(ExpectedEndKind.ERROR, Cause.CODING, str(error))
+    if end.kind is ExpectedEndKind.COMPLETE and not unpacker.eof:
+        end = ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.CODING, "the gzip stream is not whole")
+    return unpacked, end
+
+
+def _records(media_type: str, data: bytes, *, whole: bool) -> tuple[tuple[Any, ...], int, str]:
+    """The records of a body, how many of them are sure, and what is wrong with the first that cannot be read.
+
+    The last piece of a body that is cut short is no sure record yet; if it is JSON a client may hand it out or not, and
+    if it is none nothing is wrong with it.
+    """
+    records: list[Any] = []
+    parse: Callable[[bytes], Any] = parse_json
+    match media_type:
+        case "application/x-ndjson":
+            pieces, ending = list(ndjson_lines(data)), b"\n"
+        case "text/event-stream":
+            pieces, ending, parse = list(sse_events(data)), b"\n\n", event_record
+        case "application/json":
+            pieces, ending = [data] if whole else [], b""
+        case _:
+            return (), 0, ""
+    for piece in filter(bytes.strip, pieces):
+        sure = whole or piece.endswith(ending)
+        try:
+            record = parse(piece)
+        except (ValueError, RecursionError) as error:
+            return tuple(records), len(records), str(error) if sure else ""
+        if not sure:
+            whole_line = media_type == "application/x-ndjson" and isinstance(record, dict)
+            return (*records, record) if whole_line else tuple(records), len(records), ""
+        if record is not None or media_type != "text/event-stream":  # there, it is a mere comment
+            records.append(record)
+    return tuple(records), len(records), ""
+
+
+def _ollama_end(media_type: str, records: tuple[Any, ...], http: ExpectedEnd) -> tuple[ExpectedEnd, int]:
+    """The end and the number of records due at Ollama's layer, given the end at HTTP's."""
+    for index, record in enumerate(records):
+        if media_type == "application/x-ndjson" and not isinstance(record, dict):
+            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.NO_OBJECT, repr(record)), index
+        if in_band_error(record) is not None:
+            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, str(in_band_error(record))), index
+        if is_terminal(record) and index + 1 < len(records):
+            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.AFTER_TERMINAL_RECORD, either=True), index + 1
+    if http.kind is not ExpectedEndKind.COMPLETE:
+        # With the terminal record all of the answer is there; what HTTP still lacks is not Ollama's.
+        lacks_only_http = bool(records) and is_terminal(records[-1]) and http.cause is not Cause.BAD_JSON
+        return replace(http, either=lacks_only_http), len(records)
+    stream = media_type in STREAMS
+    unfinished = any(isinstance(record, dict) and record.get("done") is False for record in records[-1:])
+    if (stream and not any(map(is_terminal, records))) or (not stream and unfinished):
+        return ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD), len(records)
+    return http, len(records)

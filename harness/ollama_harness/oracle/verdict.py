@@ -1,0 +1,225 @@
+"""The verdict: what a client made of an answer, compared with what a perfect client would have seen.
+
+`judge` is pure and total. The first row of the table that matches wins:
+
+    inconclusive  the harness itself failed                                                             harm –
+    unsupported   the adapter says that this client has no such operation                               harm –
+    misrouted     the request went through a proxy that the settings exclude, or past one that they
+                  require                                                                               harm 5
+    crash         the client's process died, or the client cannot be imported or made because of a
+                  setting that does not concern the request                                             harm 4
+    hang          no end by the deadline                                                                harm 4
+    silent-loss   ended normally although the answer was not complete, or records are missing           harm 5
+    corrupt       yielded something that is not a prefix of the reference's records                  harm 6
+    unsafe-retry     sent what it must not: a request that is not idempotent twice, or one too many on a
+                  connection that was to be closed                                                      harm 3
+    leak          left an answer that nobody reads any more open, so that Ollama goes on generating     harm 3
+    false-alarm   raised although the answer was complete                                               harm 2
+    buffered      ended as it should, but kept back records that had arrived, or needed later bytes to
+                  hand one out                                                                          harm 2
+    undocumented       raised as it should, but not an exception that its documentation names                harm 1
+    pass          everything else                                                                       harm 0
+
+After an RST the verdict does not depend on how many delivered records the system let the client read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, assert_never
+
+from ollama_harness.oracle.record_comparison import agrees
+from ollama_harness.oracle.reference import Cause, ExpectedEndKind, Layer, Reference
+
+__all__ = [
+    "ClientEnd",
+    "Crashed",
+    "Failed",
+    "Finished",
+    "Hung",
+    "Judgement",
+    "Outcome",
+    "Raised",
+    "Stopped",
+    "Unsupported",
+    "Verdict",
+    "judge",
+]
+
+
+class Verdict(StrEnum):
+    INCONCLUSIVE = "inconclusive"
+    UNSUPPORTED = "unsupported"
+    MISROUTED = "misrouted"
+    CRASH = "crash"
+    HANG = "hang"
+    SILENT_LOSS = "silent-loss"
+    CORRUPT = "corrupt"
+    UNSAFE_RETRY = "unsafe-retry"
+    LEAK = "leak"
+    FALSE_ALARM = "false-alarm"
+    BUFFERED = "buffered"
+    UNDOCUMENTED = "undocumented"
+    PASS = "pass"
+
+    @property
+    def harm(self) -> int | None:
+        """How bad it is for the client's user, 0 to 6; None where nothing was judged."""
+        return _HARM.get(self)
+
+    @property
+    def severity(self) -> int:
+        """Which of two verdicts to show: nothing is as bad as not knowing, and nothing as good as nothing tried."""
+        return {Verdict.INCONCLUSIVE: 7, Verdict.UNSUPPORTED: -1}.get(self, self.harm or 0)
+
+
+_HARM = {
+    Verdict.MISROUTED: 5,
+    Verdict.CRASH: 4,
+    Verdict.HANG: 4,
+    Verdict.SILENT_LOSS: 5,
+    Verdict.CORRUPT: 6,
+    Verdict.UNSAFE_RETRY: 3,
+    Verdict.LEAK: 3,
+    Verdict.FALSE_ALARM: 2,
+    Verdict.BUFFERED: 2,
+    Verdict.UNDOCUMENTED: 1,
+    Verdict.PASS: 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The client ended normally."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The client's user took no more records, as was asked for, and let the answer go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The client raised. `types` are the qualified names of the exception's classes, most derived first.
+
+    `made`: it had been imported and constructed by then.
+    """
+
+    types: tuple[str, ...]
+    message: str
+    made: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """No end by the deadline; the process was killed."""
+
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The process died of itself, with this exit code."""
+
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """The client has no such operation, or is not installed; nothing was tried."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The harness itself failed: nothing is known of the client."""
+
+    reason: str
+
+
+ClientEnd = Finished | Stopped | Raised | Hung | Crashed | Unsupported | Failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The facts of one exchange: the records that the client yielded, how it ended, and what the server saw.
+
+    `requests` and `connections` count what reached the server. `unsafe-retry` says what the client sent though it must
+    not. `leaked`: the connection of an answer that nobody reads any more stayed open. `buffered` is the record that was
+    yielded only after later bytes (None: there was none). `misrouted` says which way the request went though it
+    must not; `stillborn`: the client could not be imported or made, for a setting that does not concern the request.
+    """
+
+    records: tuple[Any, ...]
+    ending: ClientEnd
+    requests: int = 0
+    connections: int = 0
+    misrouted: str = ""
+    stillborn: bool = False
+    unsafe_retry: str = ""
+    leaked: bool = False
+    buffered: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and, in one sentence, why."""
+
+    verdict: Verdict
+    why: str
+
+
+def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: frozenset[str]) -> Judgement:
+    """Judge an outcome at a layer. `documented`: exceptions that the client's documentation names for this end."""
+    end, due = reference.ends[layer], reference.due[layer]
+    match outcome.ending:
+        case Failed(reason):
+            return Judgement(Verdict.INCONCLUSIVE, reason)
+        case Unsupported(reason):
+            return Judgement(Verdict.UNSUPPORTED, reason)
+        case _ if outcome.misrouted:
+            return Judgement(Verdict.MISROUTED, outcome.misrouted)
+        case Raised(types) if outcome.stillborn:
+            return Judgement(
+                Verdict.CRASH, f"raised {types[0]} when it was made, for what does not concern the request"
+            )
+        case Crashed(exit_code):
+            return Judgement(Verdict.CRASH, f"the client's process died with exit code {exit_code}")
+        case Hung(deadline_s):
+            return Judgement(Verdict.HANG, f"no end after {deadline_s:g} s")
+        case Finished() | Stopped() | Raised() as ending:
+            pass
+        case _:
+            assert_never(outcome.ending)
+    got = len(outcome.records)
+    if isinstance(ending, Finished) and end.kind is not ExpectedEndKind.COMPLETE and not (end.either and got <= due):
+        return Judgement(Verdict.SILENT_LOSS, f"ended normally, but the answer is {end.kind} ({end.cause})")
+    if isinstance(ending, Finished) and got < due:
+        return Judgement(Verdict.SILENT_LOSS, f"ended normally with {got} of {due} records")
+    for number, record in enumerate(outcome.records, 1):
+        if number > len(reference.records):
+            return Judgement(Verdict.CORRUPT, f"yielded {got} records, there are {len(reference.records)}")
+        problem = agrees(record, reference.records[number - 1])
+        if problem is not None:
+            return Judgement(Verdict.CORRUPT, f"record {number}: {problem}")
+    if outcome.unsafe_retry:
+        return Judgement(Verdict.UNSAFE_RETRY, outcome.unsafe_retry)
+    if outcome.leaked:
+        return Judgement(Verdict.LEAK, "let the answer go, but the connection stayed open")
+    if isinstance(ending, Raised):
+        name = ending.types[0]
+        if end.kind is ExpectedEndKind.COMPLETE and not end.either:
+            return Judgement(Verdict.FALSE_ALARM, f"raised {name} although the answer is complete")
+        if got < due and end.cause is not Cause.RST and not end.cause.refusable:
+            return Judgement(Verdict.BUFFERED, f"raised {name}, but yielded {got} of the {due} records before it")
+        if documented.isdisjoint(ending.types):
+            return Judgement(Verdict.UNDOCUMENTED, f"raised {name}, which its documentation does not name")
+    if outcome.buffered is not None:
+        return Judgement(Verdict.BUFFERED, f"yielded record {outcome.buffered} only when later bytes had come")
+    if isinstance(ending, Raised):
+        return Judgement(Verdict.PASS, f"raised {ending.types[0]}: the answer is {end.kind} ({end.cause})")
+    if isinstance(ending, Stopped):
+        return Judgement(Verdict.PASS, f"stopped after {got} records, and the server saw it leave")
+    return Judgement(Verdict.PASS, f"yielded all {due} records")

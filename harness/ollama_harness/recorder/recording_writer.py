@@ -1,0 +1,95 @@
+"""One exchange on its way from the wire to the disk, with its secrets blanked before."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ollama_harness.recorder.address import Address
+from ollama_harness.recorder.live_request import exchange
+from ollama_harness.recorder.probes import Probe
+from ollama_harness.recorder.spool import FrameSpool
+from ollama_harness.recordings.draft import RecordingDraft
+from ollama_harness.recordings.recording import Recording, Response
+from ollama_harness.recordings.redaction import Redactor, SecretPattern, redact, redact_headers, redact_request
+
+__all__ = ["record_one"]
+
+
+def record_one(
+    address: Address,
+    probe: Probe,
+    directory: Path,
+    *,
+    version: str,
+    patterns: Sequence[SecretPattern],
+    timeout_s: float,
+    on_bytes: Callable[[int, int], None],
+) -> Path:
+    """Ask one probe and write what comes into `directory`; returns the stem of the recording.
+
+    `on_bytes` is called as the body comes, with the frames and the bytes of it so far.
+
+    Raises: ServerUnreachable; RecorderError, if there was no answer of HTTP (then nothing is written);
+        RecordingError, if it cannot be written.
+    """
+    recorded_at = datetime.now(UTC).isoformat(timespec="seconds")
+    with contextlib.ExitStack() as stack:
+        taken = _Taken(stack, directory, probe.name, patterns, on_bytes)
+        end = exchange(address, probe.request, taken, timeout_s=timeout_s)
+        recording = Recording(
+            id=f"{version}/{probe.name}",
+            ollama_version=version,
+            recorded_at=recorded_at,
+            platform=f"{platform.system().lower()}/{platform.machine().lower()}",
+            request=redact_request(probe.request, patterns),
+            response=taken.response,
+            frames=(),  # they are in the spool
+            ended=end.how,
+            ended_at_s=end.at_s,
+            note=None if probe.note is None else redact(probe.note.encode(), patterns).decode(),
+        )
+        return taken.finish(recording)
+
+
+class _Taken:
+    """A sink that writes: it opens its files with the head, so that no answer leaves no file."""
+
+    def __init__(
+        self,
+        stack: contextlib.ExitStack,
+        directory: Path,
+        name: str,
+        patterns: Sequence[SecretPattern],
+        on_bytes: Callable[[int, int], None],
+    ) -> None:
+        self._stack, self._directory, self._name = stack, directory, name
+        self._patterns, self._redactor, self._on_bytes = patterns, Redactor(patterns), on_bytes
+        self._size = 0
+
+    def head(self, response: Response) -> None:
+        self.response = replace(
+            response,
+            reason=redact(response.reason.encode("latin-1"), self._patterns).decode("latin-1"),
+            headers=redact_headers(response.headers, self._patterns),
+        )
+        self._draft = self._stack.enter_context(RecordingDraft(self._directory, self._name))
+        with self._draft.explained():
+            self._frames = self._stack.enter_context(FrameSpool(self._directory))
+
+    def body(self, data: bytes) -> None:
+        self._draft.write(self._redactor.feed(data))
+        self._size += len(data)
+
+    def frame(self, at_s: float, size: int) -> None:
+        with self._draft.explained():
+            self._frames.add(at_s, size)
+        self._on_bytes(self._frames.count, self._size)
+
+    def finish(self, recording: Recording) -> Path:
+        self._draft.write(self._redactor.finish())
+        return self._draft.finish(recording, self._frames)

@@ -1,0 +1,103 @@
+"""A recording on its way to disk: temporary files, moved into place once both halves are whole.
+
+Nothing is ever held in memory, so that a stream of any length can be written as it comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from ollama_harness.errors import RecordingError
+from ollama_harness.recordings import meta
+from ollama_harness.recordings.recording import BODY_SUFFIXES, META_SUFFIX, Recording
+
+__all__ = ["RecordingDraft"]
+
+_TEMPORARY = ".tmp"
+
+
+class RecordingDraft:
+    """Both files of one recording, being written; a context manager that leaves nothing behind unless it is finished.
+
+    Raises: RecordingError, from any method, where the files cannot be written (a full disk, no permission).
+    """
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._stem = directory / name
+        self._body_path, self._meta_path = self._temporary(".body"), self._temporary(META_SUFFIX)
+        self._body: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with self.explained():
+            self._stem.parent.mkdir(parents=True, exist_ok=True)
+            self._body = _create(self._body_path)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):  # closing flushes, which a full disk refuses again
+            self._close()
+        for path in (self._body_path, self._meta_path):
+            path.unlink(missing_ok=True)
+
+    def write(self, data: bytes) -> None:
+        """Append to the body."""
+        assert self._body is not None, "a draft is written between its `with` and its `finish`"
+        with self.explained():
+            self._body.write(data)
+
+    def finish(self, recording: Recording, frames: Iterable[tuple[float, int]]) -> Path:
+        """Write the meta file (see `recording_meta.pieces`) and move both into place; returns the stem.
+
+        An older recording of this name is replaced, whatever kind of body it had.
+        """
+        with self.explained():
+            self._close()
+            with _create(self._meta_path) as file:
+                for piece in meta.pieces(recording, frames):
+                    file.write(piece.encode())
+            try:
+                self._move(recording.suffix)
+            except KeyboardInterrupt:
+                self._move(recording.suffix)  # both or neither; it takes no time
+                raise
+        return self._stem
+
+    def _move(self, suffix: str) -> None:
+        """Put both files in place, as far as that is not done, and take away the body of an older take."""
+        for temporary, final in ((self._body_path, self._final(suffix)), (self._meta_path, self._final(META_SUFFIX))):
+            if temporary.exists():
+                temporary.replace(final)
+        for other in BODY_SUFFIXES:
+            if other != suffix:
+                self._final(other).unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            body.close()
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Makes a RecordingError of what the system says where it cannot write."""
+        try:
+            yield
+        except OSError as error:
+            problem = f"cannot be written: {error.strerror or error}"
+            mend = "make room or give a folder that can be written; nothing was left half-written"
+            raise RecordingError(self._final(META_SUFFIX), "", problem, mend) from None
+
+    def _temporary(self, suffix: str) -> Path:
+        return self._final(suffix + _TEMPORARY)
+
+    def _final(self, suffix: str) -> Path:
+        return self._stem.with_name(self._stem.name + suffix)
+
+
+def _create(path: Path) -> IO[bytes]:
+    return path.open("wb")

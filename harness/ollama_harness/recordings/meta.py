@@ -1,0 +1,171 @@
+"""The meta file of a recording: its fields, what each may hold, and how they are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from ollama_harness.recordings.fields import Fields, is_head_text, is_seconds
+from ollama_harness.recordings.frames import BodyOnDisk, Frame, FramesOnDisk
+from ollama_harness.recordings.recording import FORMAT, RecordedEnd, Recording, Request, Response
+from ollama_harness.recordings.records import escape_surrogates
+from ollama_harness.recordings.timed_bytes import TimedBytes
+from ollama_harness.recordings.unkept import Remade
+
+__all__ = ["dump", "frames_of", "parse", "pieces"]
+
+
+def parse(meta: Fields, body: bytes | BodyOnDisk, *, id_: str) -> Recording:
+    """The recording that a meta file and a body make. The frames of a body on disk stay there.
+
+    Raises: RecordingError.
+    """
+    number = meta.take("format", lambda v: type(v) is int, "a whole number")
+    if number != FORMAT:
+        meta.fail("format", f"is {number}", f"this version of ollama-harness reads format {FORMAT} only")
+    recorded_at = meta.text("recorded_at")
+    try:
+        datetime.fromisoformat(recorded_at)
+    except ValueError:
+        meta.fail("recorded_at", f"is {recorded_at!r}", "write an ISO 8601 time such as 2026-11-22T19:20:02+00:00")
+    request, response = _request(meta.object("request")), _response(meta.object("response"))
+    timed = _timed(meta, body, response.head_at_s)
+    ended = meta.take("end", lambda v: v in list(RecordedEnd), f"one of {', '.join(RecordedEnd)}")
+    ended_at_s = meta.seconds("ended_at")
+    last_s = timed.times[-1] if timed else response.head_at_s
+    if ended_at_s < last_s:
+        meta.fail("ended_at", f"time goes backwards: {ended_at_s} after {last_s}", "the end comes last")
+    recording = Recording(
+        id=id_,
+        ollama_version=meta.text("ollama_version"),
+        recorded_at=recorded_at,
+        platform=meta.text("platform"),
+        request=request,
+        response=response,
+        frames=frames_of(timed),
+        ended=RecordedEnd(ended),
+        ended_at_s=ended_at_s,
+        note=meta.text("note", optional=True),
+    )
+    meta.no_more()
+    return recording
+
+
+def _request(fields: Fields) -> Request:
+    json_body = fields.take("json", lambda v: v is not None, "any JSON but null (or leave it out)", optional=True)
+    request = Request(
+        method=fields.take("method", lambda v: isinstance(v, str) and v.isalpha() and v.isupper(), "a method: GET"),
+        path=fields.take("path", lambda v: isinstance(v, str) and v.startswith("/"), "a path that starts with /"),
+        headers=fields.headers("headers", optional=True),
+        json=json_body,
+        body=fields.text("body", optional=True),
+    )
+    if request.json is not None and request.body is not None:
+        fields.fail("body", "stands beside json", "keep one of the two")
+    fields.no_more()
+    return request
+
+
+def _response(fields: Fields) -> Response:
+    response = Response(
+        status=fields.take("status", lambda v: type(v) is int and 100 <= v <= 999, "a status code: 200"),
+        reason=fields.take("reason", is_head_text, "one line of Latin-1"),
+        headers=fields.headers("headers"),
+        head_at_s=fields.seconds("head_at"),
+    )
+    fields.no_more()
+    return response
+
+
+def _timed(meta: Fields, body: bytes | BodyOnDisk, head_at_s: float) -> TimedBytes:
+    """The body's bytes with the times that the meta file gives them."""
+    pairs = meta.take("frames", lambda v: isinstance(v, list | Remade), "a list of [seconds, bytes] pairs")
+    timed, start, clock = TimedBytes(body), 0, head_at_s
+    for index, pair in enumerate(pairs):
+        match pair:
+            case [int() | float() as at_s, int(size)] if is_seconds(at_s) and type(size) is int and size > 0:
+                pass
+            case _:
+                meta.fail(f"frames[{index}]", f"is {json.dumps(pair)}", "write [seconds, bytes], bytes above 0")
+        if at_s < clock:
+            meta.fail(f"frames[{index}]", f"time goes backwards: {at_s} after {clock}", "order frames by arrival")
+        start, clock = start + size, at_s
+        timed.note(at_s, min(start, len(body)))
+    if start != len(body):
+        meta.fail("frames", f"sizes add up to {start} bytes, the body has {len(body)}", "the sizes add up to the body")
+    return timed
+
+
+def frames_of(timed: TimedBytes) -> Sequence[Frame]:
+    """Frames of bytes with times: a tuple, or left where they are if they are on disk."""
+    if isinstance(timed.source, BodyOnDisk):
+        return FramesOnDisk(timed)
+    return tuple(Frame(at_s=at_s, data=data) for at_s, data in timed)
+
+
+def dump(recording: Recording) -> str:
+    """The text of the meta file: fields in a fixed order, pairs on one line, so that two recordings can be diffed."""
+    return "".join(pieces(recording, ((frame.at_s, len(frame.data)) for frame in recording.frames)))
+
+
+def pieces(recording: Recording, frames: Iterable[tuple[float, int]]) -> Iterator[str]:
+    """The same text piece by piece, for a recording whose frames (seconds, bytes) come from elsewhere.
+
+    A stream may have more frames than memory should hold: they are asked for one at a time.
+    """
+    request: dict[str, Any] = {"method": recording.request.method, "path": recording.request.path}
+    if recording.request.headers:
+        request["headers"] = [list(pair) for pair in recording.request.headers]
+    if recording.request.json is not None:
+        request["json"] = recording.request.json
+    if recording.request.body is not None:
+        request["body"] = recording.request.body
+    meta: dict[str, Any] = {
+        "format": FORMAT,
+        "ollama_version": recording.ollama_version,
+        "recorded_at": recording.recorded_at,
+        "platform": recording.platform,
+        "request": request,
+        "response": {
+            "status": recording.response.status,
+            "reason": recording.response.reason,
+            "headers": [list(pair) for pair in recording.response.headers],
+            "head_at": recording.response.head_at_s,
+        },
+        "frames": frames,
+        "end": str(recording.ended),
+        "ended_at": recording.ended_at_s,
+    }
+    if recording.note is not None:
+        meta["note"] = recording.note
+    before = "{\n"
+    for name, value in meta.items():
+        yield f'{before} "{name}": '
+        before = ",\n"
+        if value is not frames:
+            yield escape_surrogates(_indented(value, 1))
+            continue
+        opening = "["
+        for at_s, size in frames:
+            yield f"{opening}\n  {json.dumps([at_s, size])}"
+            opening = ","
+        yield "[]" if opening == "[" else "\n ]"
+    yield "\n}\n"
+
+
+def _indented(value: Any, depth: int) -> str:
+    """JSON with one blank an indent, but each [name, value] and [seconds, bytes] pair on one line."""
+    pad = " " * (depth + 1)
+    match value:
+        case dict() if value:
+            items = [f"{pad}{json.dumps(k, ensure_ascii=False)}: {_indented(v, depth + 1)}" for k, v in value.items()]
+            return "{\n" + ",\n".join(items) + "\n" + " " * depth + "}"
+        case [str() | int() | float(), str() | int() | float()]:
+            return json.dumps(value, ensure_ascii=False)
+        case list() if value:
+            items = [pad + _indented(item, depth + 1) for item in value]
+            return "[\n" + ",\n".join(items) + "\n" + " " * depth + "]"
+        case _:
+            return json.dumps(value, ensure_ascii=False)

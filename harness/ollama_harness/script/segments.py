@@ -1,0 +1,111 @@
+"""What scripts are made of, sends and an ending; and those of a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from ollama_harness.recordings.recording import RecordedEnd, Recording
+from ollama_harness.recordings.unkept import Remade, Unkept
+from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw
+
+__all__ = ["HOLD_LIMIT_S", "ConnectionEnd", "RenderedSegment", "ScriptEnd", "Segment", "script_end_of", "segments_of"]
+
+#: How long a held connection stays silent before the server gives up on the client leaving.
+HOLD_LIMIT_S = 300.0
+
+
+class ConnectionEnd(StrEnum):
+    """What the server does with the connection once everything is sent."""
+
+    KEEP_OPEN = "keep-open"  # wait for the next request
+    HALF_CLOSE = "half-close"  # FIN, and go on reading until the client leaves
+    CLOSE = "close"  # FIN
+    RESET = "reset"  # RST
+    HOLD = "hold"  # say nothing until the client leaves
+    IGNORE = "ignore"  # neither say nor read anything any more
+    REFUSE = "refuse"  # there is no connection: nothing listens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptEnd:
+    """How the connection ends, and when (seconds from the request's arrival)."""
+
+    how: ConnectionEnd
+    at_s: float
+
+
+class RenderedSegment(NamedTuple):
+    """A send, rendered."""
+
+    at_s: float
+    data: bytes
+    awaits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment: its parts leave in one write, `at_s` seconds after the request arrived.
+
+    In lock-step it leaves only once the client's user has been handed `awaits` records (or a limit has passed).
+    """
+
+    at_s: float
+    parts: tuple[Part, ...]
+    awaits: int = 0
+
+    def rendered(self, date: str) -> RenderedSegment:
+        """The exact bytes, with `date` in the head."""
+        return RenderedSegment(self.at_s, b"".join(part.wire(date) for part in self.parts), self.awaits)
+
+
+def segments_of(recording: Recording) -> Sequence[Segment]:
+    """The sends that play a recording, at its times: a tuple, or remade by each walk where its frames are on disk."""
+    response, frames = recording.response, recording.frames
+    head = _head(recording)
+    part = Chunk if head.chunked else Raw
+    together = bool(frames) and frames[0].at_s == response.head_at_s  # what arrived in one read leaves in one write
+    ends_in_chunk = head.chunked and recording.ended is RecordedEnd.COMPLETE and not _bodiless(recording, head)
+
+    def made() -> Iterator[Segment]:
+        rest = iter(frames)
+        yield Segment(response.head_at_s, (head, part(next(rest).data)) if together else (head,))
+        for frame in rest:
+            yield Segment(frame.at_s, (part(frame.data),))
+        if ends_in_chunk:
+            yield Segment(recording.ended_at_s, (LastChunk(),))
+
+    if isinstance(frames, Unkept):
+        return Remade(made, 1 - together + len(frames) + ends_in_chunk)
+    return tuple(made())
+
+
+def script_end_of(recording: Recording) -> ScriptEnd:
+    """How the server ends a connection that ended so when it was recorded."""
+    return ScriptEnd(how=_how(recording, _head(recording)), at_s=recording.ended_at_s)
+
+
+def _head(recording: Recording) -> Head:
+    response = recording.response
+    return Head(response.status, response.reason, response.headers)
+
+
+def _how(recording: Recording, head: Head) -> ConnectionEnd:
+    match recording.ended:
+        case RecordedEnd.EOF:
+            return ConnectionEnd.CLOSE
+        case RecordedEnd.RESET:
+            return ConnectionEnd.RESET
+        case RecordedEnd.TIMEOUT:
+            return ConnectionEnd.HOLD
+        case RecordedEnd.COMPLETE:
+            delimited = head.chunked or head.header("content-length") is not None or _bodiless(recording, head)
+            closes = (head.header("connection") or "").lower() == "close"
+            return ConnectionEnd.CLOSE if closes or not delimited else ConnectionEnd.KEEP_OPEN
+
+
+def _bodiless(recording: Recording, head: Head) -> bool:
+    """Whether the answer ends with its head, whatever that says (RFC 9112 section 6.3, rule 1)."""
+    return recording.request.method == "HEAD" or head.status in (204, 304)

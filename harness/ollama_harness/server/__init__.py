@@ -1,0 +1,1 @@
+"""FakeOllama and FakeProxy: real sockets that play scripts, and a journal of what really happened."""

@@ -1,0 +1,360 @@
+"""FakeOllama: a pytest-httpserver that answers as a recorded Ollama does, byte for byte and on time.
+
+werkzeug's request handler will not do: it always says `Connection: close`, writes two segments a chunk, adds a
+`Server` header and loses pipelined requests. So the sockets are ours, and only expectations go through werkzeug.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pytest_httpserver import HTTPServer, HTTPServerError
+from werkzeug import Request as WerkzeugRequest
+from werkzeug import Response as WerkzeugResponse
+
+from ollama_harness.errors import FaultDoesNotApply, PortInUse, ProtocolError
+from ollama_harness.faults import Fault, apply
+from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.http1 import RequestHead
+from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
+from ollama_harness.server.connection import Connection, awaits_continue
+from ollama_harness.server.journal import Entry, Journal
+from ollama_harness.server.listener import Listener, has_ipv6
+from ollama_harness.server.matching import Match, Matcher, received
+from ollama_harness.server.playback import play
+from ollama_harness.server.unmatched import not_found, not_http
+from ollama_harness.server.wsgi import environ, segments
+
+__all__ = ["NEWEST", "FakeOllama", "pair"]
+
+NEWEST = "newest"
+
+#: Faults that strike before anything is asked, so that they strike every connection.
+_UNASKED = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
+_NOTHING = Script(method="GET", segments=(), ending=ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0))
+
+#: How often a port is sought that is free on 127.0.0.1 and on ::1.
+_TRIES = 20
+
+#: How many rendered scripts a server keeps.
+_MOST_RENDERED = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class _Play:
+    """What `play` arranged: requests for this method and path (None: any) get this script, `left` more times."""
+
+    method: str | None
+    path: str | None
+    script: Script
+    name: str
+    left: int | None
+
+    def answers(self, method: str, path: str) -> bool:
+        return self.method in (None, method) and self.path in (None, path)
+
+
+class FakeOllama(HTTPServer):
+    """A server on 127.0.0.1 that answers from recordings; a context manager that starts and stops it.
+
+    Who answers a request: an expectation of pytest-httpserver (`expect_request` and its like), else the last `play`
+    for its method and path, else the recording of `version` that matches (see `server.matching`), else 404 as
+    Ollama gives it. `journal` says what was received, what answered and why, and what was really sent.
+
+    `version` is an Ollama version in the library, "newest", or None for no recordings at all. `speed` is how fast
+    recordings are played (0: as fast as possible) or, instead, `gap_s` the seconds between any two of their segments.
+    `faults` are applied to each of them where they can be. Without `listens` the port is taken, but connections to it
+    are refused.
+    """
+
+    DEFAULT_LISTEN_HOST = "127.0.0.1"
+
+    def __init__(
+        self,
+        host: str = DEFAULT_LISTEN_HOST,
+        port: int = 0,
+        *,
+        version: str | None = NEWEST,
+        store: RecordingStore | None = None,
+        speed: float = 1.0,
+        gap_s: float | None = None,
+        faults: Sequence[Fault] = (),
+        any_model: bool = False,
+        listens: bool = True,
+    ) -> None:
+        super().__init__(host=host, port=port, threaded=True)
+        for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
+            if not 0 <= number < math.inf:
+                raise ValueError(f"{name} is {number}; give a number from 0 on")
+        self.journal = Journal()
+        self._speed, self._gap_s = speed, gap_s
+        self._faults, self._any_model = tuple(faults), any_model
+        unasked = [fault(_NOTHING) for fault in self._faults if fault.name in _UNASKED]
+        self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in unasked)
+        self._given = [_Play(method=None, path=None, script=script, name="faults", left=None) for script in unasked]
+        self._plays = list(self._given)
+        self._scripts: dict[str, tuple[Script, str]] = {}
+        self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
+        self._library = store
+        self._version = version
+        self._lock = threading.Lock()
+        if version not in (None, NEWEST):
+            self.store.version(str(version))
+
+    @functools.cached_property
+    def store(self) -> RecordingStore:
+        """The recordings that this server answers from."""
+        return self._library or _packaged()
+
+    @property
+    def url(self) -> str:
+        """The server's base URL, without a slash at the end: what `OLLAMA_HOST` and `ollama.Client` take."""
+        return f"http://{self.format_host(self.host)}:{self.port}"
+
+    def play(
+        self,
+        answer: Recording | Script | str,
+        *faults: Fault,
+        speed: float | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        times: int | None = None,
+    ) -> Script:
+        """From now on give this answer to requests for its method and path, whatever their body says.
+
+        `answer` is a recording, its name (`generate-stream`), its id (`0.5.7/generate-stream`), or a script; a script
+        without `method` and `path` answers all. With `times` it is given so many times only, and what was arranged
+        before comes after it: to fail twice and then succeed, play the success first. Returns the script that will be
+        played.
+
+        Raises: UnknownName, FaultDoesNotApply.
+        """
+        if times is not None and times < 1:
+            raise ValueError(f"times is {times}; give 1 or more, or nothing for always")
+        name = "script"
+        if isinstance(answer, str):
+            answer = self.store.get(answer if "/" in answer else f"{self._version_number()}/{answer}")
+        if isinstance(answer, Recording):
+            name, request = answer.id, answer.request
+            method, path = method or request.method, path or request.path
+            answer = self._paced(answer) if speed is None else Script.from_recording(answer, speed=speed)
+        script = apply(answer, faults)
+        if script.ending.how is ConnectionEnd.REFUSE and self._listens:
+            raise FaultDoesNotApply("this server listens, so it cannot refuse: make it with FakeOllama(listens=False)")
+        with self._lock:
+            self._plays.insert(0, _Play(method=method, path=path, script=script, name=name, left=times))
+        return script
+
+    def load(self) -> None:
+        """Read the recordings now, so that not even the first answer has to wait for them."""
+        _ = self._matcher
+
+    def clear(self) -> None:
+        """Forget expectations, plays and the journal; the recordings still answer."""
+        super().clear()
+        self._plays = list(self._given)
+        self.journal = Journal()
+
+    # ------------------------------------------------------------------------------------- starting and stopping
+
+    def start(self) -> None:
+        """Listen and accept in a thread of its own.
+
+        Raises: PortInUse, HTTPServerError (it is running already).
+        """
+        if self.is_running():
+            raise HTTPServerError("Server is already running")
+        listener = Listener(self.host, self.port, self._serve if self._listens else None)
+        self.port = listener.port
+        self.server = listener  # type: ignore[assignment]  # has all that HTTPServer asks of it
+        self.server_thread = threading.Thread(target=listener.serve_forever, daemon=True)
+        self.server_thread.start()
+
+    # ------------------------------------------------------------------------------------- one connection
+
+    def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
+        connection, journal = Connection(sock, stop), self.journal
+        number = journal.connected()
+        usable, index = True, 0
+        note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
+        try:
+            if (route := self._route_unasked()) is not None:
+                self._play_unasked(connection, route, number)
+                return
+            while usable:
+                index += 1
+                try:
+                    if (head := connection.read_head()) is None:
+                        note_left()
+                        return
+                    unread = awaits_continue(head) and self._refuses(head)
+                    body = b"" if unread else connection.read_rest(head)
+                except ProtocolError as error:
+                    self._refuse(connection, error, number, index)
+                    return
+                entry = Entry(connection=number, index=index, head=head, body=body)
+                usable = self._answer(connection, entry, head) and not unread and not head.wants_close
+                note_left = functools.partial(journal.left, entry)
+        finally:
+            connection.close()
+
+    def _play_unasked(self, connection: Connection, route: _Play, number: int) -> None:
+        entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=route.name)
+        if route.script.ending.how is ConnectionEnd.RESET:
+            connection.wait_for_bytes()  # an RST while the client still connects would be another fault
+        self._play(connection, route.script, entry)
+
+    def _answer(self, connection: Connection, entry: Entry, head: RequestHead) -> bool:
+        """Answer one request; whether the connection can be used again."""
+        response = self._expected(head, entry.body)
+        if response is None:
+            script = self._script(head, entry)
+            if unmet := script.unmet(head):
+                entry.unmet, entry.why = unmet, f"{entry.why}; refused, for {unmet}"
+            return self._play(connection, script.answer_to(head), entry)
+        entry.answered_by, entry.date = "expectation", http_date()
+        self.journal.add(entry)
+        body = segments(response, method=head.method, date=entry.date)
+        end = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
+        return play(connection, body, end, entry=entry, journal=self.journal)
+
+    def _script(self, head: RequestHead, entry: Entry) -> Script:
+        """The script that answers, noted in the entry with the reason."""
+        request = received(head, entry.body)
+        if (route := self._route(lambda one: one.answers(request.method, request.path))) is not None:
+            entry.answered_by, entry.why = route.name, "the last play for this method and path"
+            return route.script
+        found = self._matcher.match(request)
+        if not isinstance(found, Match):
+            entry.why = found.why
+            return not_found(request, known_path=found.recording is not None)
+        script, left_out = self._struck(found.recording)
+        entry.answered_by, entry.why = found.recording.id, found.why + left_out
+        return script
+
+    def _refuses(self, head: RequestHead) -> bool:
+        """Whether a play refuses the request whatever its body says. Who else answers is told by the body."""
+        if self.ordered_handlers or self.oneshot_handlers or self.handlers:
+            return False
+        request = received(head, b"")
+        answers = (one for one in self._plays if one.left != 0 and one.answers(request.method, request.path))
+        return any(one.script.unmet(head) for one in itertools.islice(answers, 1))
+
+    def _route(self, wanted: Callable[[_Play], bool]) -> _Play | None:
+        """The last play that is wanted, used once."""
+        with self._lock:
+            for route in self._plays:
+                if route.left != 0 and wanted(route):
+                    route.left = None if route.left is None else route.left - 1
+                    return route
+        return None
+
+    def _route_unasked(self) -> _Play | None:
+        """The last play, if it does not await a request."""
+        newest = next((route for route in self._plays if route.left != 0), None)
+        return None if newest is None or newest.script.awaits_request else self._route(lambda one: one is newest)
+
+    def _struck(self, recording: Recording) -> tuple[Script, str]:
+        """The script of a recording with the server's faults in it, and which of them had to be left out."""
+        if recording.id not in self._scripts:
+            script, left_out = self._paced(recording), ""
+            for fault in self._faults:
+                try:
+                    script = fault(script)
+                except FaultDoesNotApply as error:
+                    left_out += f"; {fault} was left out: {error}"
+            self._scripts[recording.id] = script, left_out
+        return self._scripts[recording.id]
+
+    def _paced(self, recording: Recording) -> Script:
+        return Script.from_recording(recording, speed=self._speed, gap_s=self._gap_s)
+
+    @functools.cached_property
+    def _matcher(self) -> Matcher:
+        recordings = [] if self._version is None else self.store.of_version(self._version_number())
+        return Matcher(recordings, any_model=self._any_model)
+
+    def _version_number(self) -> str:
+        return self.store.newest if self._version in (None, NEWEST) else str(self._version)
+
+    def _refuse(self, connection: Connection, error: ProtocolError, number: int, index: int) -> None:
+        """Answer what is no HTTP as Go's net/http does, and note it."""
+        entry = Entry(connection=number, index=index, head=None, body=b"", why=str(error))
+        self._play(connection, not_http(error), entry)
+
+    def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
+        rendered, entry.date = self._render(script)
+        self.journal.add(entry)
+        return play(connection, rendered.segments, rendered.ending, entry=entry, journal=self.journal)
+
+    def _render(self, script: Script) -> tuple[RenderedScript, str]:
+        """The script's bytes with the Date of now, made once a second at the most."""
+        date = http_date()
+        kept, kept_date, rendered = self._rendered.get(id(script), (None, "", None))
+        if kept is not script or kept_date != date or rendered is None:
+            rendered = script.render(date=date)
+            if len(self._rendered) > _MOST_RENDERED:
+                self._rendered.clear()
+            self._rendered[id(script)] = script, date, rendered
+        return rendered, date
+
+    # ------------------------------------------------------------------------------------- expectations
+
+    def respond_nohandler(self, request: WerkzeugRequest, extra_message: str = "") -> WerkzeugResponse:
+        """No expectation matches. That is no failure here, the recordings come next; unless an order was broken."""
+        return super().respond_nohandler(request, extra_message) if self.permanently_failed else _NoExpectation()
+
+    def _expected(self, head: RequestHead, body: bytes) -> WerkzeugResponse | None:
+        """The answer of the user's own expectations, or None."""
+        if not (self.ordered_handlers or self.oneshot_handlers or self.handlers):
+            return None
+        request = WerkzeugRequest(environ(head, body, host=self.host, port=self.port))
+        request.get_data()
+        with self._lock:  # its lists of handlers are not made for threads
+            try:
+                response = self.dispatch(request)
+            except Exception as error:  # noqa: BLE001 - whatever a user's handler raises; check() raises it again
+                if error not in (*self.handler_errors, *self.assertions):
+                    self.handler_errors.append(error)
+                response = WerkzeugResponse(f"{type(error).__name__} in a handler: {error}", 500)
+            if isinstance(response, _NoExpectation):
+                return None
+            self.log.append((request, response))
+        return response
+
+
+def pair(*, ipv6: bool = True, version: str | None = None) -> list[FakeOllama]:
+    """A running server on 127.0.0.1 and, with `ipv6` where this machine has it, another on the same port of ::1.
+
+    Raises: PortInUse, if no port is free on both.
+    """
+    for _ in range(_TRIES):
+        four = FakeOllama(version=version)
+        four.start()
+        if not ipv6 or not has_ipv6():
+            return [four]
+        six = FakeOllama("::1", four.port, version=version)
+        try:
+            six.start()
+        except PortInUse:
+            four.stop()
+            continue
+        return [four, six]
+    raise PortInUse("no port is free on both 127.0.0.1 and ::1; close some programs and try again")
+
+
+@functools.cache
+def _packaged() -> RecordingStore:
+    """One library for all servers of a process: reading a version's recordings takes a tenth of a second."""
+    return RecordingStore()
+
+
+class _NoExpectation(WerkzeugResponse):
+    """Says that no expectation matches."""

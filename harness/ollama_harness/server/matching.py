@@ -1,0 +1,168 @@
+"""Which recording answers a request, and why; or which came nearest, and what differs.
+
+Some fields of a request decide what kind of answer it gets (the model, whether it streams, tools, format, ...); a
+recording answers only requests that agree in all of them. Prompts, messages and options do not decide. Among the
+recordings left the first wins, in this order: made with the same Host or Origin; the fewest fields that differ; taken
+without doing anything to the server (no `note`); the longest (frames, then bytes); by name. An error is the answer to
+one particular request, so a recorded error answers only a request equal to its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ollama_harness.recordings.recording import Recording, Request
+from ollama_harness.script.http1 import RequestHead
+
+__all__ = ["Match", "Matcher", "Nearest", "received"]
+
+#: Fields whose value decides.
+_VALUES = ("model", "name", "format", "think", "raw", "logprobs", "dimensions", "source", "from", "truncate", "shift")
+#: What a field says that might as well be left out.
+_DEFAULTS = {"format": "", "think": False, "raw": False, "logprobs": False, "truncate": True, "shift": True}
+#: Fields of which only the presence of something decides.
+_PRESENCE = ("tools", "images", "suffix", "prompt", "messages", "input")
+#: Headers that decide where a recording was made with one of its own.
+_HEADERS = ("host", "origin")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The recording that answers, and why it was chosen before others."""
+
+    recording: Recording
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Nothing answers; `recording` came nearest (None if nothing has this path) and `why` says what differs."""
+
+    recording: Recording | None
+    why: str
+
+
+def received(head: RequestHead, body: bytes) -> Request:
+    """A request from the wire in the form that recordings have."""
+    try:
+        value = json.loads(body) if body else None
+    except (ValueError, RecursionError):  # no JSON, or JSON nested deeper than Python reads
+        value = None
+    text = body.decode("utf-8", "replace") if body and value is None else None
+    return Request(method=head.method, path=head.target.partition("?")[0], headers=head.headers, json=value, body=text)
+
+
+class Matcher:
+    """Chooses among recordings. With `any_model` the model does not decide."""
+
+    def __init__(self, recordings: Iterable[Recording], *, any_model: bool = False) -> None:
+        self._undecisive = {"model", "name"} if any_model else set[str]()
+        self._by_path: dict[str, list[_Candidate]] = {}
+        for recording in recordings:
+            candidate = _Candidate(recording, _Facts.of(recording.request))
+            self._by_path.setdefault(recording.request.path, []).append(candidate)
+
+    def match(self, request: Request) -> Match | Nearest:
+        """The recording that answers `request`, or the one that came nearest."""
+        candidates = self._by_path.get(request.path)
+        if not candidates:
+            return Nearest(None, f"no recording has the path {request.path}")
+        asked = _Facts.of(request)
+        able = [one for one in candidates if self._answers(asked, one)]
+        if not able:
+            differences = {one.recording.id: self._differences(asked, one) for one in candidates}
+            nearest = min(
+                candidates, key=lambda one: (one.is_error, len(differences[one.recording.id]), one.rank(asked))
+            )
+            id_ = nearest.recording.id
+            return Nearest(nearest.recording, f"nearest is {id_}; {'; '.join(differences[id_])}")
+        winner = min(able, key=lambda one: one.rank(asked))
+        free = winner.facts.free_differences(asked)
+        why = "the same request" if not free else f"differs only in {', '.join(free)}"
+        if len(able) > 1:
+            why += f"; chosen before {len(able) - 1} more"
+        return Match(winner.recording, why)
+
+    def _answers(self, asked: _Facts, candidate: _Candidate) -> bool:
+        """Whether there are no differences; the texts that explain them take long to make."""
+        ours = candidate.facts
+        return (
+            ours.headers <= asked.headers
+            and (not candidate.is_error or ours.content == asked.content)
+            and all(
+                ours.decisive.get(field) == asked.decisive.get(field)
+                for field in {*ours.decisive, *asked.decisive} - self._undecisive
+            )
+        )
+
+    def _differences(self, asked: _Facts, candidate: _Candidate) -> list[str]:
+        """What keeps a recording from answering: `field: recorded …, asked …`."""
+        ours, theirs = candidate.facts, asked
+        found = [
+            f"{field}: recorded {_short(ours.decisive.get(field))}, asked {_short(theirs.decisive.get(field))}"
+            for field in sorted({*ours.decisive, *theirs.decisive} - self._undecisive)
+            if ours.decisive.get(field) != theirs.decisive.get(field)
+        ]
+        found += [f"header {name}: recorded {value}" for name, value in sorted(ours.headers - theirs.headers)]
+        if not found and candidate.is_error and ours.content != theirs.content:
+            found.append(f"an error: only the very request {_short(ours.content)} gets it")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What of a request counts: what decides, what may differ, and the whole of its content."""
+
+    decisive: dict[str, Any]
+    free: dict[str, Any]
+    headers: frozenset[tuple[str, str]]
+    content: Any
+
+    @classmethod
+    def of(cls, request: Request) -> _Facts:
+        value = request.json
+        headers = frozenset((k.lower(), v) for k, v in request.headers if k.lower() in _HEADERS)
+        if not isinstance(value, Mapping):
+            content = request.body if value is None else value
+            return cls({"method": request.method, "body": content}, {}, headers, content)
+        decisive: dict[str, Any] = {
+            name: value[name] for name in _VALUES if value.get(name) not in (None, _DEFAULTS.get(name))
+        }
+        decisive |= {name: True for name in _PRESENCE if value.get(name)}
+        decisive |= {"method": request.method, "stream": request.streams}
+        if value.get("keep_alive") in (0, "0", "0s"):
+            decisive["keep_alive"] = 0
+        options = value.get("options")
+        nested = {f"options.{k}": v for k, v in options.items()} if isinstance(options, Mapping) else {}
+        free = {k: v for k, v in value.items() if k not in ("options", "stream")} | nested
+        return cls(decisive, free, headers, {**value, "stream": request.streams})
+
+    def free_differences(self, other: _Facts) -> list[str]:
+        """The names of the fields that may differ and do; options one by one."""
+        return sorted(k for k in {*self.free, *other.free} if self.free.get(k) != other.free.get(k))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A recording, with what of its request counts."""
+
+    recording: Recording
+    facts: _Facts
+
+    @property
+    def is_error(self) -> bool:
+        return self.recording.response.status >= 400
+
+    def rank(self, asked: _Facts) -> tuple[int, int, bool, int, int, str]:
+        """The smallest wins; the module's docstring says why."""
+        one = self.recording
+        differing = len(self.facts.free_differences(asked))
+        return -len(self.facts.headers), differing, one.note is not None, -len(one.frames), -one.size_bytes, one.id
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,8 @@
+"""A forward proxy with a journal: what stands between a client and Ollama on many machines."""
+
+from ollama_harness.server.proxy.fake_proxy import FakeProxy
+from ollama_harness.server.proxy.forwarding import Forward
+from ollama_harness.server.proxy.modes import MODES
+from ollama_harness.server.proxy.target import route
+
+__all__ = ["MODES", "FakeProxy", "Forward", "route"]

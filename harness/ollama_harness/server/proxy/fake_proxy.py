@@ -1,0 +1,95 @@
+"""FakeProxy: a forward proxy on 127.0.0.1 that notes who came which way, and answers itself or really forwards.
+
+It recognises what a proxy is asked in: absolute form, CONNECT, SOCKS 4, 4a and 5, and a TLS hello, by its first bytes.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+from ollama_harness.script.script import ConnectionEnd, Script
+from ollama_harness.server.journal import Journal
+from ollama_harness.server.listener import Listener
+from ollama_harness.server.proxy.forwarding import Forward
+from ollama_harness.server.proxy.proxy_connection import ProxyConnection
+from ollama_harness.server.proxy.target import Target
+
+__all__ = ["FakeProxy"]
+
+
+class FakeProxy:
+    """A proxy on 127.0.0.1 with a journal; a context manager that starts and stops it.
+
+    `does` a script: it is played to every request, in whatever form; SOCKS greetings are refused. `does` a `Forward`:
+    requests and tunnels go to their target if that is on this machine (else 403), or all to `upstream`, a host and a
+    port. A TLS hello gets a fatal alert either way. Without `listens` the port is taken, but connections to it are
+    refused: the proxy program is gone and its setting was left behind.
+
+    The journal's entries say in `protocol` how the proxy was asked and in `target` for what, as far as it was told.
+
+    Raises: ValueError, if `upstream` is not on this machine.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        does: Script | Forward,
+        upstream: tuple[str, int] | None = None,
+        listens: bool = True,
+    ) -> None:
+        self.host, self.port = host, port
+        self.journal = Journal()
+        self._does = does
+        self._upstream = None if upstream is None else Target(*upstream)
+        if self._upstream is not None and not self._upstream.is_loopback:
+            raise ValueError(f"upstream is {self._upstream}; give one on this machine, like 127.0.0.1")
+        self._listens = listens and not (isinstance(does, Script) and does.ending.how is ConnectionEnd.REFUSE)
+        self._running: tuple[Listener, threading.Thread] | None = None
+
+    @property
+    def address(self) -> str:
+        """host:port, as settings take it; the port is known once the proxy has started."""
+        return str(Target(self.host, self.port))
+
+    @property
+    def url(self) -> str:
+        """http://host:port, without a slash at the end."""
+        return f"http://{self.address}"
+
+    def start(self) -> None:
+        """Listen and accept in a thread of its own.
+
+        Raises: PortInUse, RuntimeError (it is running already).
+        """
+        if self._running is not None:
+            raise RuntimeError("this proxy is running already")
+        listener = Listener(self.host, self.port, self._serve if self._listens else None)
+        self.port = listener.port
+        thread = threading.Thread(target=listener.serve_forever, daemon=True)
+        thread.start()
+        self._running = listener, thread
+
+    def stop(self) -> None:
+        """End every connection and stop listening; returns when all threads have ended."""
+        if self._running is not None:
+            listener, thread = self._running
+            self._running = None
+            listener.shutdown()
+            thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
+        ProxyConnection(sock, stop, journal=self.journal, does=self._does, upstream=self._upstream).serve()

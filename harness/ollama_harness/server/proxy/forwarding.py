@@ -1,0 +1,167 @@
+"""Forwarding: a request goes on to the server, and its answer to the client, as faithfully as the proxy is told to.
+
+Requests are read whole before they go on; answers go on as they come, unless the proxy is told to hold them back.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ollama_harness.errors import ProtocolError
+from ollama_harness.script.http1 import RequestHead, ResponseHead
+from ollama_harness.script.message_parts import Chunk, Head, LastChunk
+from ollama_harness.script.script import ConnectionEnd, ScriptEnd
+from ollama_harness.server.connection import ClientLeft, Connection, WakeReason
+from ollama_harness.server.journal import Entry, Journal
+from ollama_harness.server.playback import ended_early, play
+from ollama_harness.server.proxy.hop_by_hop import accepts_gzip, compressed, request_onward, stripped
+from ollama_harness.server.proxy.relayed_body import RelayedBody
+from ollama_harness.server.proxy.upstream import Upstream, UpstreamFailed, WaitInterrupted
+
+__all__ = ["Forward", "forward"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """How a proxy forwards; as faithfully as it can, unless told otherwise.
+
+    `buffers`: the answer is held back until it is whole. `framing` is the body's towards the client: "keep" passes on
+    the very bytes, "chunked" makes chunks of its own, "length" holds the body back to count it, "close" ends it with
+    the connection; chunks are never sent to a client of HTTP/1.0 (RFC 9112 section 6.1), nor in a `version` of 1.0.
+    `idle_limit_s`: after such a silence of the server, in seconds, the client gets 504, or no more if the answer has
+    begun. `gzips` compresses bodies for clients that accept it (RFC 9110 section 12.5.3).
+    """
+
+    buffers: bool = False
+    framing: Literal["keep", "chunked", "length", "close"] = "keep"
+    idle_limit_s: float | None = None
+    version: Literal["HTTP/1.1", "HTTP/1.0"] = "HTTP/1.1"
+    gzips: bool = False
+
+
+def forward(
+    connection: Connection, upstream: socket.socket, head: RequestHead, *, entry: Entry, journal: Journal, does: Forward
+) -> bool:
+    """Send the request of this entry on and pass on what comes of it; whether the connection can be used again.
+
+    A client that closes its side has left, and the server sees that too. An answer that breaks off breaks off for the
+    client: with a FIN where its framing shows that something is missing, else, or after an RST, with an RST.
+
+    Raises: NoAnswer, if nothing of an answer has been sent to the client.
+    """
+    server = Upstream(upstream, connection, idle_limit_s=does.idle_limit_s)
+    answer = _UpstreamResponse(server, head, does)
+    try:
+        server.send(request_onward(head, entry.body, absolute=bool(entry.target)))
+        for piece in answer.pieces():
+            connection.send(piece)
+            entry.sent.append((time.monotonic() - entry.arrived_s, piece))
+        how = ConnectionEnd.CLOSE if answer.closes else ConnectionEnd.KEEP_OPEN
+    except UpstreamFailed as problem:
+        if not entry.sent:
+            raise
+        entry.why, how = str(problem), ConnectionEnd.RESET if answer.ends_by_closing else problem.how
+    except (ClientLeft, WaitInterrupted) as gone:
+        woken = gone.woken if isinstance(gone, WaitInterrupted) else WakeReason.LEFT
+        return not ended_early(connection, woken, entry=entry, journal=journal)
+    return play(connection, (), ScriptEnd(how=how, at_s=0.0), entry=entry, journal=journal)
+
+
+class _UpstreamResponse:
+    """The answer to a request as the client is to see it.
+
+    `closes` is whether the connection ends with it, `ends_by_closing` whether nothing else tells its end.
+    """
+
+    def __init__(self, server: Upstream, request: RequestHead, does: Forward) -> None:
+        self._server, self._request, self._does = server, request, does
+        self._old = "HTTP/1.0" in (request.version, does.version)
+        self.closes, self.ends_by_closing = request.wants_close or does.version == "HTTP/1.0", False
+
+    def pieces(self) -> Iterator[bytes]:
+        """The answer in the pieces in which it goes on.
+
+        Raises: NoAnswer, Gone.
+        """
+        while True:
+            try:
+                head, wire = self._server.read_head()
+                body = RelayedBody(head, method=self._request.method)
+            except ProtocolError as error:
+                raise UpstreamFailed(f"the server's answer is no HTTP: {error}") from None
+            if head.status >= 200:
+                break
+            if not self._old:  # RFC 9110 section 15.2
+                yield wire
+        yield from self._final(head, body)
+
+    def _final(self, head: ResponseHead, body: RelayedBody) -> Iterator[bytes]:
+        varies = self._does.gzips and body.framing != "none" and not compressed(head)
+        gzips = varies and accepts_gzip(self._request)
+        framing = self._framing(body, gzips=gzips)
+        keep = self._does.framing == "keep" and framing == body.framing and not gzips
+        self.ends_by_closing = framing == "close"
+        self.closes = self.closes or self.ends_by_closing
+        own = self._head(head, framing, gzips=gzips, varies=varies)
+        begun, counts = bool(self._server.rest), framing == "length" and not keep
+        anew = self._framed(body, chunked=framing == "chunked", gzips=gzips)
+        pieces = (wire for wire, _ in self._received(body)) if keep else anew
+        first = b"".join(pieces) if counts or self._does.buffers else next(pieces, b"") if begun else b""
+        if counts:
+            own = own.with_header("Content-Length", str(len(first)))
+        yield own.wire(head.header("date")) + first
+        yield from filter(None, pieces)
+
+    def _framing(self, body: RelayedBody, *, gzips: bool) -> str:
+        """How the client is told the end of the body: none, length, chunked or close."""
+        framing = body.framing if self._does.framing == "keep" or body.framing == "none" else self._does.framing
+        if gzips and self._does.framing == "keep" and framing == "length":
+            framing = "chunked"  # as nginx does: nobody knows the length yet
+        return "close" if framing == "chunked" and self._old else framing
+
+    def _head(self, upstream: ResponseHead, framing: str, *, gzips: bool, varies: bool) -> Head:
+        head = stripped(upstream, self._does.version)
+        if framing != "none":
+            head = head.with_header("Transfer-Encoding", "chunked" if framing == "chunked" else None)
+        if framing in ("chunked", "close"):
+            head = head.with_header("Content-Length", None)  # RFC 9112 section 6.3
+        if gzips:
+            head = head.with_header("Content-Encoding", "gzip")
+        if varies:
+            known = head.header("vary")
+            head = head.with_header("Vary", f"{known}, Accept-Encoding" if known else "Accept-Encoding")
+        head = Head(head.status, head.reason, (*head.headers, ("Via", "1.1 ollama-harness")), head.version)
+        return head.with_header("Connection", "close") if self.closes and head.version == "HTTP/1.1" else head
+
+    def _framed(self, body: RelayedBody, *, chunked: bool, gzips: bool) -> Iterator[bytes]:
+        """The body framed anew, a piece for each that comes from the server; some are empty."""
+        contents = (content for _, content in self._received(body))
+        for content in _compressed(contents) if gzips else contents:
+            yield Chunk(content).wire("") if content and chunked else content
+        if chunked:
+            yield LastChunk().wire("")
+
+    def _received(self, body: RelayedBody) -> Iterator[tuple[bytes, bytes]]:
+        """The body's bytes, and the content in them, as they come."""
+        while not body.whole:
+            data = self._server.receive()
+            if not data and body.framing == "close":
+                return
+            if not data:
+                raise UpstreamFailed("the server ended the connection before its answer was whole")
+            yield body.feed(data)
+            if body.error:
+                raise UpstreamFailed(body.error)
+
+
+def _compressed(contents: Iterator[bytes]) -> Iterator[bytes]:
+    """In the coding gzip, flushed after each piece, so that none waits for the next."""
+    gzip = zlib.compressobj(wbits=31)
+    for content in contents:
+        yield gzip.compress(content) + gzip.flush(zlib.Z_SYNC_FLUSH) if content else b""
+    yield gzip.flush()

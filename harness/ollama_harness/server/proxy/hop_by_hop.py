@@ -1,0 +1,67 @@
+"""Heads on their way through a proxy: what is meant for one hop only stays behind (RFC 9110 section 7.6)."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from ollama_harness.recordings.recording import Headers
+from ollama_harness.script.http1 import RequestHead, ResponseHead, members
+from ollama_harness.script.message_parts import Head
+
+__all__ = ["accepts_gzip", "compressed", "request_onward", "stripped"]
+
+#: RFC 9110 section 7.6.1, and the credentials that are the proxy's own (section 11.7.2).
+_HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+}
+
+
+def request_onward(head: RequestHead, body: bytes, *, absolute: bool) -> bytes:
+    """The request as the server gets it: in origin form, with the Host that was asked for, and a Content-Length.
+
+    An Expect has been answered already. Source: RFC 9112 section 3.2.2, RFC 9110 sections 7.6.1 and 7.6.3.
+    """
+    path, host = head.target, next(iter(members(head.headers, "host")), "")
+    if absolute:
+        url = urlsplit(head.target)
+        path = (url.path or ("*" if head.method == "OPTIONS" else "/")) + (f"?{url.query}" if url.query else "")
+        host = url.netloc.rpartition("@")[2]
+    framed = members(head.headers, "content-length") or members(head.headers, "transfer-encoding")
+    headers = [
+        ("Host", host),
+        *_without(head.headers, _HOP_BY_HOP | {"host", "expect", "content-length"}),
+        ("Via", f"{head.version.partition('/')[2]} ollama-harness"),
+        *([("Content-Length", str(len(body)))] if framed else []),
+    ]
+    lines = [f"{head.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+
+
+def stripped(head: ResponseHead, version: str) -> Head:
+    """The head of an answer as far as it is meant for the client; how the body is framed is left in."""
+    headers = _without(head.headers, _HOP_BY_HOP - {"transfer-encoding"})
+    return Head(head.status, head.reason, tuple(headers), version)
+
+
+def accepts_gzip(request: RequestHead) -> bool:
+    accepted = [member.lower().replace(" ", "") for member in members(request.headers, "accept-encoding")]
+    codings = [member.partition(";q=") for member in accepted]
+    return any(coding == "gzip" and not re.fullmatch(r"0(\.0*)?", weight) for coding, _, weight in codings)
+
+
+def compressed(head: ResponseHead) -> bool:
+    """Whether the body is compressed already, or must not be."""
+    return bool(head.header("content-encoding")) or "no-transform" in head.header("cache-control").lower()
+
+
+def _without(headers: Headers, names: set[str]) -> list[tuple[str, str]]:
+    """Without these headers, and without those that the Connection header names."""
+    dropped = names | {option.lower() for option in members(headers, "connection")}
+    return [(name, value) for name, value in headers if name.lower() not in dropped]

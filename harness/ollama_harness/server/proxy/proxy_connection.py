@@ -1,0 +1,153 @@
+"""One connection of a client to a proxy. Its first byte tells TLS and SOCKS from HTTP."""
+
+from __future__ import annotations
+
+import socket
+
+from ollama_harness.errors import ProtocolError
+from ollama_harness.script.http1 import RequestHead
+from ollama_harness.script.script import ConnectionEnd, Script, http_date
+from ollama_harness.server.connection import ClientLeft, Connection, WakeReason
+from ollama_harness.server.journal import Entry, Journal, Protocol
+from ollama_harness.server.playback import ended_early, play
+from ollama_harness.server.proxy.forwarding import Forward, forward
+from ollama_harness.server.proxy.modes import error_page, says
+from ollama_harness.server.proxy.socks import DONE, NOT_ALLOWED, REFUSED, Refused, handshake, reply
+from ollama_harness.server.proxy.target import Target, form, target_of
+from ollama_harness.server.proxy.tunnel import tunnel
+from ollama_harness.server.proxy.upstream import UpstreamFailed, connect
+from ollama_harness.server.unmatched import not_http
+
+__all__ = ["ProxyConnection"]
+
+_AS_A_SERVER = "this is a proxy, and it was asked as a server is"
+_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+#: A fatal alert, handshake_failure (RFC 8446 section 6), in a record of TLS 1.2.
+_NO_TLS = says(b"\x15\x03\x03\x00\x02\x02\x28")
+
+
+class ProxyConnection:
+    """A client of a proxy that does this; with `upstream` every target is taken for that one."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        stop: socket.socket,
+        *,
+        journal: Journal,
+        does: Script | Forward,
+        upstream: Target | None,
+    ) -> None:
+        self._connection, self._socket, self._stop = Connection(sock, stop), sock, stop
+        self._journal, self._number = journal, journal.connected()
+        self._does, self._upstream = does, upstream
+        self._last: Entry | None = None
+
+    def serve(self) -> None:
+        """Whatever this client wants, until its connection is over."""
+        try:
+            if isinstance(self._does, Script) and not self._does.awaits_request:
+                entry = self._noted(None)
+                if self._does.ending.how is ConnectionEnd.RESET:
+                    self._connection.wait_for_bytes()  # an RST while the client still connects would be another fault
+                self._play(self._does, entry, by="script")
+                return
+            match self._connection.peek(1)[:1]:
+                case b"\x16":
+                    entry = self._noted(None, self._connection.take(), protocol=Protocol.TLS)
+                    self._play(_NO_TLS, entry, why="a TLS hello, and this proxy speaks none")
+                case b"\x04":
+                    self._socks(Protocol.SOCKS4)
+                case b"\x05":
+                    self._socks(Protocol.SOCKS5)
+                case _:
+                    self._http()
+        finally:
+            self._connection.close()
+
+    def _noted(
+        self, head: RequestHead | None, body: bytes = b"", *, protocol: Protocol = Protocol.HTTP, target: str = ""
+    ) -> Entry:
+        index = 1 if self._last is None else self._last.index + 1
+        entry = Entry(connection=self._number, index=index, head=head, body=body, protocol=protocol, target=target)
+        self._journal.add(entry)
+        self._last = entry
+        return entry
+
+    def _play(self, script: Script, entry: Entry, *, by: str = "nothing", why: str = "") -> bool:
+        """Play a script; whether the connection can be used again."""
+        entry.answered_by, entry.why, entry.date = by, why, http_date()
+        rendered = script.render(date=entry.date)
+        return play(self._connection, rendered.segments, rendered.ending, entry=entry, journal=self._journal)
+
+    # ------------------------------------------------------------------------------------- HTTP
+
+    def _http(self) -> None:
+        usable = True
+        while usable:
+            try:
+                request = self._connection.read_request()
+            except ProtocolError as error:
+                self._play(not_http(error), self._noted(None), why=str(error))
+                return
+            if request is None:
+                if self._last is not None:
+                    self._journal.left(self._last)
+                return
+            head, body = request
+            usable = self._answer(head, body) and not head.wants_close
+
+    def _answer(self, head: RequestHead, body: bytes) -> bool:
+        """Answer one request; whether the connection can be used again."""
+        try:
+            target, problem = target_of(head), None
+        except ProtocolError as error:
+            target, problem = None, error
+        entry = self._noted(head, body, protocol=form(head), target=str(target or ""))
+        if isinstance(self._does, Script):
+            return self._play(self._does, entry, by="script")
+        server = self._upstream or target
+        if problem is not None or server is None:
+            problem = problem or ProtocolError(_AS_A_SERVER, "RFC 9112 section 3.2.2")
+            return self._play(not_http(problem), entry, why=str(problem))
+        try:
+            with connect(server) as upstream:
+                if entry.protocol is Protocol.CONNECT:
+                    self._tunnel(upstream, _ESTABLISHED, entry)
+                    return False
+                entry.answered_by = "upstream"
+                return forward(self._connection, upstream, head, entry=entry, journal=self._journal, does=self._does)
+        except UpstreamFailed as none:
+            return self._play(error_page(none.status, str(none)), entry, why=str(none))
+
+    # ------------------------------------------------------------------------------------- tunnels
+
+    def _socks(self, protocol: Protocol) -> None:
+        entry = self._noted(None, protocol=protocol)
+        try:
+            target = handshake(self._connection, entry, serves=isinstance(self._does, Forward))
+            upstream = connect(self._upstream or target)
+        except Refused as refused:
+            self._play(says(refused.reply), entry, why=str(refused))
+        except UpstreamFailed as none:
+            code = NOT_ALLOWED if none.status == 403 else REFUSED
+            self._play(says(reply(protocol, code)), entry, why=str(none))
+        except ClientLeft:
+            ended_early(self._connection, WakeReason.LEFT, entry=entry, journal=self._journal)
+        else:
+            self._tunnel(upstream, reply(protocol, DONE), entry)
+
+    def _tunnel(self, upstream: socket.socket, first: bytes, entry: Entry) -> None:
+        entry.answered_by = "upstream"
+        with upstream:
+            tunnel(
+                self._connection,
+                self._socket,
+                upstream,
+                self._stop,
+                first=first,
+                entry=entry,
+                journal=self._journal,
+                idle_limit_s=self._does.idle_limit_s if isinstance(self._does, Forward) else None,
+            )

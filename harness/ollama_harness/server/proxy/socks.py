@@ -1,0 +1,82 @@
+"""SOCKS 4, 4a and 5: what a proxy is asked before a tunnel, and how it agrees or refuses.
+
+Sources: "SOCKS: A protocol for TCP proxy across firewalls", openssh.com/txt/socks4.protocol; RFC 1928.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+
+from ollama_harness.server.connection import Connection
+from ollama_harness.server.journal import Entry, Protocol
+from ollama_harness.server.proxy.target import Target
+
+__all__ = ["DONE", "NOT_ALLOWED", "REFUSED", "Refused", "handshake", "reply"]
+
+#: RFC 1928 section 6. SOCKS 4 tells only DONE from all others.
+DONE, NOT_ALLOWED, REFUSED, _NO_COMMAND, _NO_ADDRESS_TYPE = 0, 2, 5, 7, 8
+_CONNECT = 1
+
+
+class Refused(Exception):
+    """The client gets `reply` and no more."""
+
+    def __init__(self, reply: bytes, why: str) -> None:
+        self.reply = reply
+        super().__init__(why)
+
+
+def reply(protocol: Protocol, code: int) -> bytes:
+    """The answer to a request; the address in it means nothing here."""
+    if protocol is Protocol.SOCKS5:
+        return b"\x05%c\x00\x01" % code + bytes(6)
+    return (b"\x00\x5b" if code else b"\x00\x5a") + bytes(6)
+
+
+def handshake(connection: Connection, entry: Entry, *, serves: bool) -> Target:
+    """What the client asks for; read into the entry. A proxy that does not serve refuses as soon as it can.
+
+    Raises: Refused, Left.
+    """
+
+    def read(size: int) -> bytes:
+        if len(connection.peek(size)) < size:
+            raise Refused(b"", "the SOCKS request broke off")
+        entry.body += (data := connection.take(size))
+        return data
+
+    def read_text() -> str:
+        text = b""
+        while (byte := read(1)) != b"\0":
+            text += byte
+        return text.decode("latin-1")
+
+    def refused(code: int, why: str) -> Refused:
+        return Refused(reply(entry.protocol, code), why)
+
+    if entry.protocol is Protocol.SOCKS4:
+        _, command, *_ = fixed = read(8)
+        read_text()  # the user
+        named = fixed[4:7] == bytes(3) and fixed[7]  # 4a
+        host, port = read_text() if named else str(ipaddress.IPv4Address(fixed[4:])), fixed[2:4]
+    else:
+        methods = read(read(2)[1])
+        if not serves or 0 not in methods:
+            raise Refused(b"\x05\xff", f"a SOCKS 5 greeting with the methods {list(methods)}: none is taken here")
+        connection.send(agreed := b"\x05\x00")  # no authentication
+        entry.sent.append((time.monotonic() - entry.arrived_s, agreed))
+        _, command, _, kind = read(4)
+    if command != _CONNECT:
+        raise refused(_NO_COMMAND, f"{entry.protocol} command {command}, and only CONNECT is known here")
+    if entry.protocol is Protocol.SOCKS5:
+        if kind not in (1, 3, 4):
+            raise refused(_NO_ADDRESS_TYPE, f"SOCKS 5 address type {kind} is not known")
+        named = kind == 3
+        host = read(read(1)[0]).decode("latin-1") if named else str(ipaddress.ip_address(read(4 if kind == 1 else 16)))
+        port = read(2)
+    target = Target(host, int.from_bytes(port, "big"))
+    entry.target = str(target)
+    if not serves:
+        raise refused(REFUSED, "a SOCKS request, and this proxy speaks HTTP only")
+    return target

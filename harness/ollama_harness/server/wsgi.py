@@ -1,0 +1,65 @@
+"""The bridge to pytest-httpserver's expectations: a request as WSGI, and a werkzeug response as segments."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from werkzeug import Response
+
+from ollama_harness.script.http1 import RequestHead
+from ollama_harness.script.message_parts import Chunk, Head, LastChunk
+from ollama_harness.script.script import RenderedSegment
+
+__all__ = ["environ", "segments"]
+
+
+def environ(head: RequestHead, body: bytes, *, host: str, port: int) -> dict[str, Any]:
+    """The WSGI environment (PEP 3333) of a request that was read from the wire."""
+    path, _, query = head.target.partition("?")
+    values: dict[str, Any] = {
+        "REQUEST_METHOD": head.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote(path, "latin-1"),
+        "REQUEST_URI": head.target,
+        "QUERY_STRING": query,
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": head.version,
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in head.headers:
+        key = name.upper().replace("-", "_")
+        match key:
+            case "CONTENT_TYPE":
+                values[key] = value
+            case "CONTENT_LENGTH" | "TRANSFER_ENCODING":
+                pass
+            case _:
+                values[f"HTTP_{key}"] = f"{values[f'HTTP_{key}']}, {value}" if f"HTTP_{key}" in values else value
+    return values
+
+
+def segments(response: Response, *, method: str, date: str) -> Iterator[RenderedSegment]:
+    """A werkzeug response as segments to send at once; a streamed one chunk by chunk, as its iterator yields."""
+    streamed = response.is_streamed
+    body = b"" if streamed else response.get_data()
+    framing = ("Transfer-Encoding", "chunked") if streamed else ("Content-Length", str(len(body)))
+    headers = tuple((k, v) for k, v in response.headers.items() if k.lower() not in ("content-length", "date"))
+    reason = response.status.partition(" ")[2]
+    head = Head(response.status_code, reason, (*headers, ("Date", date), framing))
+    yield RenderedSegment(0.0, head.wire(date) + (b"" if method == "HEAD" else body))
+    if streamed and method != "HEAD":
+        for piece in response.iter_encoded():
+            if piece:
+                yield RenderedSegment(0.0, Chunk(piece).wire(date))
+        yield RenderedSegment(0.0, LastChunk().wire(date))

@@ -1,0 +1,193 @@
+"""docs/clients.md: what each client library sends by itself, and which picky server refuses it, as measured.
+
+python -m pages.clients_page docs/clients.md
+
+What differs from one machine to the next is left out of the page: numbers of versions and ports, the system's name,
+and those content codings that a library offers only where a further package is installed.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ollama_harness.faults import apply
+from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
+from ollama_harness.matrix.scenarios import picky
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.script import Script
+
+__all__ = ["MEASURED", "normal", "page"]
+
+#: How the one line begins that is another on each machine.
+MEASURED = "Measured with "
+
+#: Codings that are offered if a decoder is installed (brotli, zstandard), or from Python 3.14 on (zstd).
+_OPTIONAL_CODINGS = ("br", "zstd")
+
+_INTRODUCTION = """\
+# Clients: what each sends by itself
+
+Four libraries that ask the same of Ollama send different heads, so a server or proxy that is picky refuses some of them
+and not others. Nothing here is written by hand: `python -m pages.clients_page docs/clients.md` asks FakeOllama
+with each of them and reads its journal; a test keeps this page current. `ollama-harness list clients --wire` says the
+same for the versions that you have, in full with `--json`.
+
+{measured}
+
+VERSION, PLATFORM, HOST and N stand for what differs from machine to machine. `br` and `zstd` are left out of
+Accept-Encoding: they are there if decoders for them are installed (zstd is part of Python 3.14).
+
+## At a glance
+
+*Writes* are counted in the client's process, and each leaves as a TCP segment of its own (Nagle's algorithm is off in
+all of them). A server's `recv` is no measure of them: it shows head and body together whenever it is called a little
+late. They matter to servers that expect a request in one piece, as [firmware of
+switches](https://github.com/logicog/RTLPlayground/pull/375) did. *Second request* is one more of the same session, and
+the last row is how a head changes when a stream is asked for (`"stream": true` in the body, `stream=True` of the
+library).
+"""
+
+_HEADS = """\
+## The heads, in order and as spelt
+
+Of a POST to /api/chat that asks for a stream. Only urllib was told its Content-Type: by itself it takes every body for
+a form's.
+"""
+
+_REFUSED = """\
+## Who is refused by whom
+
+Each row is a scenario: `ollama-harness run --scenario NAME` plays it, [faults.md](faults.md) has the sources. A cell
+says why a client is refused; those without a reason get their answer. To be refused is no defect, to hide it would be.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """Clients that send the same."""
+
+    names: tuple[str, ...]
+    profile: RequestProfile
+
+    @property
+    def title(self) -> str:
+        return ", ".join(self.names)
+
+
+def page(profiles: Sequence[RequestProfile]) -> str:
+    """The whole page, in Markdown."""
+    versions = sorted({f"{one.client.removesuffix('-async')} {one.version}" for one in profiles})
+    measured = f"{MEASURED}{', '.join(versions)} on {platform.python_implementation()} {platform.python_version()}."
+    columns = _columns(profiles)
+    parts = [_INTRODUCTION.format(measured=measured), *_glance(columns), *_heads(columns), *_refused(columns)]
+    return "\n".join(parts)
+
+
+def normal(sent: SentRequest) -> SentRequest:
+    """The same without what differs from machine to machine."""
+    headers = tuple((name, _normal(name.lower(), value)) for name, value in sent.head.headers)
+    return replace(sent, head=replace(sent.head, headers=headers, size=0))
+
+
+def _normal(name: str, value: str) -> str:
+    match name:
+        case "host":
+            return "HOST"
+        case "content-length":
+            return "N"
+        case "user-agent":
+            return re.sub(r"\([^)]*\)", "(PLATFORM)", re.sub(r"/[0-9][\w.+-]*", "/VERSION", value))
+        case "accept-encoding":
+            return ", ".join(part for part in value.split(", ") if part not in _OPTIONAL_CODINGS)
+        case _:
+            return value
+
+
+def _columns(profiles: Iterable[RequestProfile]) -> list[_Column]:
+    columns: list[_Column] = []
+    for one in profiles:
+        same = replace(
+            one,
+            client="",
+            version="",
+            plain=normal(one.plain),
+            again=normal(one.again),
+            stream=normal(one.stream),
+            get=normal(one.get),
+        )
+        known = next((index for index, column in enumerate(columns) if column.profile == same), None)
+        if known is None:
+            columns.append(_Column((one.client,), same))
+        else:
+            columns[known] = replace(columns[known], names=(*columns[known].names, one.client))
+    return columns
+
+
+def _glance(columns: Sequence[_Column]) -> Iterator[str]:
+    def row(title: str, values: Iterable[str]) -> tuple[str, ...]:
+        return (title, *values)
+
+    streams = [column.profile.stream for column in columns]
+    named = ("Connection", "Accept", "Accept-Encoding", "User-Agent", "Content-Type", "Expect")
+    yield from _table(
+        ("", *(column.title for column in columns)),
+        [
+            row("version", (sent.head.version for sent in streams)),
+            row("first header", (sent.head.headers[0][0] for sent in streams)),
+            *(row(name, (sent.value(name) for sent in streams)) for name in named),
+            row("body is framed by", (sent.framing for sent in streams)),
+            row("writes of a POST", (_writes(sent) for sent in streams)),
+            row("writes of a GET", (_writes(column.profile.get) for column in columns)),
+            row("second request", ("same connection" if one.profile.reuses else "new connection" for one in columns)),
+            row("with a stream", (", ".join(column.profile.changes) or "no change" for column in columns)),
+        ],
+    )
+
+
+def _writes(sent: SentRequest) -> str:
+    return f"{len(sent.writes)}: {', '.join(sent.writes)}"
+
+
+def _heads(columns: Sequence[_Column]) -> Iterator[str]:
+    yield _HEADS
+    for column in columns:
+        head = column.profile.stream.head
+        lines = [f"{head.method} {head.target} {head.version}", *(f"{name}: {value}" for name, value in head.headers)]
+        yield "\n".join([f"{column.title}:\n", "```http", *lines, "```", ""])
+
+
+def _refused(columns: Sequence[_Column]) -> Iterator[str]:
+    yield _REFUSED
+    heads = [column.profile.stream.head for column in columns]
+    rows: list[tuple[str, ...]] = []
+    for name, script in _scripts():
+        statuses = {str(demand.refusal.head.status) for demand in script.conditions if demand.refusal.head}
+        rows.append((name, ", ".join(sorted(statuses)), *map(script.unmet, heads)))
+    yield from _table(("scenario", "refuses with", *(column.title for column in columns)), rows)
+
+
+@functools.cache
+def _scripts() -> list[tuple[str, Script]]:
+    """The picky scenarios by name, with what each plays."""
+    store = RecordingStore()
+    return [
+        (one.name, apply(Script.from_recording(store.get(f"{store.newest}/{name}")), one.faults))
+        for one in picky.SCENARIOS
+        for name in store.names(store.newest, one.recordings)[:1]
+    ]
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    for row in (header, ("---",) * len(header), *rows):
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|').replace('*', chr(92) + '*') for cell in row)} |"
+    yield ""
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(measure()), encoding="utf-8", newline="\n")

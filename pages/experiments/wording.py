@@ -1,0 +1,118 @@
+"""What was found, in words: each sentence is put together from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from pages.experiments.conclusions import (
+    Effect,
+    ExplanationGrade,
+    FailurePattern,
+    Measured,
+    RemedyGrade,
+    TrialResult,
+    answer,
+    effects,
+    pattern,
+)
+from pages.experiments.experiment import ClaimKind, Experiment
+
+__all__ = ["alike", "appears", "conclusion", "ends", "names", "not_mended"]
+
+_PATTERNS = {
+    FailurePattern.REPORTED: "yes",
+    FailurePattern.NOBODY: "no",
+    FailurePattern.EVERYBODY: "no, everybody gets one",
+    FailurePattern.OTHER: "no, others get one",
+}
+
+
+def appears(seen: Sequence[TrialResult], *, given: bool) -> str:
+    """Where the 502 as reported is there, with what is claimed or without."""
+    texts = []
+    for where, group in groupby((one for one in seen if one.trial.given is given), key=lambda one: one.trial.where):
+        patterns = {_PATTERNS[pattern(one)] for one in group}
+        texts.append(f"{where}: {', '.join(sorted(patterns))}")
+    return "; ".join(texts)
+
+
+def not_mended(seen: Sequence[TrialResult]) -> str:
+    """Where a remedy does not fix all, and what comes instead; of several that were tried in a place, the weakest."""
+    weakest: dict[str, Effect] = {}
+    for one in effects(seen):
+        if one.where not in weakest or _reach(one) < _reach(weakest[one.where]):
+            weakest[one.where] = one
+    return "; ".join(f"{one.where}: {_left(one)}" for one in weakest.values() if one.grade is not RemedyGrade.ALL)
+
+
+def conclusion(one: Experiment, seen: Sequence[TrialResult]) -> str:
+    """What follows from the trials."""
+    return _of_explanation(seen) if one.kind is ClaimKind.EXPLANATION else _of_remedy(seen)
+
+
+def _of_explanation(seen: Sequence[TrialResult]) -> str:
+    found = answer(seen)
+    absent = [each for each in seen if each.trial.given and pattern(each) is not FailurePattern.REPORTED]
+    without = [each for each in seen if not each.trial.given and pattern(each) is FailurePattern.REPORTED]
+    texts = [f"**{found[0].upper()}{found[1:]}.**"]
+    if found in (ExplanationGrade.MAKES_IT, ExplanationGrade.MAKES_THE_DIFFERENCE):
+        left = "nobody gets one" if found is ExplanationGrade.MAKES_IT else "everybody gets one"
+        texts.append(f"The 502 as reported is there in every trial with it; without it, {left}.")
+    if without:
+        texts.append(f"The 502 as reported comes without it too ({_trials(without)}).")
+    if absent:
+        texts.append(f"It stays away with it ({_trials(absent)}).")
+    if found is ExplanationGrade.ANOTHER:
+        hit = {name for each in absent for name, got in each.last.items() if got.status == 502}
+        texts.append(f"What comes there is a 502 for {names(hit)}.")
+    return " ".join(texts)
+
+
+def _of_remedy(seen: Sequence[TrialResult]) -> str:
+    words = {RemedyGrade.ALL: "fixes it", RemedyGrade.SOME: "fixes it in part", RemedyGrade.NONE: "does not fix it"}
+    texts = []
+    for one in effects(seen):
+        who = f", for {names(one.mended)}" if one.grade is RemedyGrade.SOME else ""
+        left = f" ({_left(one)})" if one.left else ""
+        texts.append(f"**{one.where}, {one.what}:** {words[one.grade]}{who}{left}.")
+    return " ".join(texts)
+
+
+def _reach(effect: Effect) -> int:
+    return [RemedyGrade.NONE, RemedyGrade.SOME, RemedyGrade.ALL].index(effect.grade)
+
+
+def _left(effect: Effect) -> str:
+    """Who does not get the whole answer, and what instead."""
+    return ", ".join(
+        f"{names(name for name, other in effect.left.items() if other == end)}: {end}"
+        for end in sorted(set(effect.left.values()))
+    )
+
+
+def _trials(seen: Iterable[TrialResult]) -> str:
+    return "; ".join(f"{one.trial.where}, {one.trial.what}" for one in seen)
+
+
+def alike(measured: Iterable[Measured]) -> Iterator[tuple[str, Measured]]:
+    """Clients that went the same way to the same end: their names, and the first of them."""
+    groups: dict[tuple[str, str], list[Measured]] = {}
+    for one in measured:
+        groups.setdefault((one.route, one.end), []).append(one)
+    for group in groups.values():
+        yield names(one.client for one in group), group[0]
+
+
+def ends(seen: TrialResult, client: str) -> str:
+    """How all the requests of a client ended, in order."""
+    found = [one.end for one in seen.measured if one.client == client]
+    if len(found) == 1:
+        return found[0]
+    return f"{found[0]}, {len(found)} times" if len(set(found)) == 1 else ", then ".join(found)
+
+
+def names(clients: Iterable[str]) -> str:
+    """The names of clients; one that is there in both its halves is named once."""
+    found = set(clients)
+    return ", ".join(sorted(name for name in found if name.removesuffix("-async") == name or name[:-6] not in found))

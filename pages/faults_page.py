@@ -1,0 +1,101 @@
+"""docs/faults.md, the catalogue of faults, places and scenarios, made from the tables themselves.
+
+python -m pages.faults_page docs/faults.md
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ollama_harness.faults import FAULTS, INTERMEDIARIES, PLACES, FaultKind
+from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS, Scenario
+
+__all__ = ["catalogue"]
+
+_INTRODUCTION = """\
+# Faults
+
+Every way that a stream can go wrong here: {faults} faults, {places} places, {scenarios} scenarios. This page is made
+from the tables in `ollama_harness/faults/` and `ollama_harness/matrix/scenarios/`; a test keeps it current. Network
+settings are no faults: see [proxies.md](proxies.md).
+
+A **fault** is what happens; a **place** is where. They are written as calls, in Python and on the command line:
+
+```python
+from ollama_harness import FakeOllama
+from ollama_harness.faults import after_record, delay_first_byte, reset_at
+
+with FakeOllama() as server:
+    server.play("chat-stream", delay_first_byte(0.5), reset_at(after_record(3)))
+```
+
+```sh
+ollama-harness serve --fault "delay_first_byte(0.5)" --fault "reset_at(after_record(3))"
+ollama-harness run --scenario reset-after-record     # what each client makes of a scenario
+ollama-harness prove --scenario reset-after-record   # what a plain socket sees of it, on this machine
+```
+
+Faults compose: they strike one after the other. One that has no place to strike, or would change nothing, says so
+(`FaultDoesNotApply`); it never silently does nothing. Times are in seconds, sizes in bytes, records count from 1 (from
+the end: -1), and what is left to chance takes a seed. Change what a stream says first, then its framing, then where
+it ends.
+
+`replace_with` gives one of these answers: {answers}.
+"""
+
+
+def catalogue() -> str:
+    """The whole page, in Markdown."""
+    answers = ", ".join(f"`{name}`" for name in INTERMEDIARIES)
+    scenarios = sum(one.environment is None for one in SCENARIOS.values())
+    head = _INTRODUCTION.format(faults=len(FAULTS), places=len(PLACES), scenarios=scenarios, answers=answers)
+    return "\n".join([head, *_faults(), *_scenarios()])
+
+
+def _faults() -> Iterator[str]:
+    kinds: list[FaultKind[Any]] = [*PLACES.values(), *FAULTS.values()]
+    for group, members in groupby(kinds, key=lambda kind: kind.group):
+        title = "Places" if group == "places" else f"Faults: {group}"
+        yield f"## {title}\n"
+        yield from _table(
+            ("call", "what it does"), ((f"`{kind.name}({kind.parameters})`", kind.summary) for kind in members)
+        )
+
+
+def _scenarios() -> Iterator[str]:
+    yield "## Scenarios\n"
+    yield (
+        "*Asks* is how binding a scenario is, and at which layer: an HTTP library must meet HTTP's, an Ollama client "
+        "Ollama's as\nwell. OBSERVE is shown and never gates. Exchanges of one session are parted by `;`.\n"
+    )
+    for title, scenarios in GROUPS.items():
+        if any(one.environment is not None for one in scenarios):
+            continue  # they have a page of their own
+        yield f"### {title}\n"
+        rows = (
+            (one.name, one.summary, _written(one), f"{one.requirement} {one.layer}", _source(one)) for one in scenarios
+        )
+        yield from _table(("scenario", "what is played", "faults", "asks", "source"), rows)
+
+
+def _written(one: Scenario) -> str:
+    exchanges = [", ".join(f"`{fault}`" for fault in faults) or "none" for faults in (one.faults, *one.then)]
+    return "; ".join(exchanges) if one.then or one.faults else ""
+
+
+def _source(one: Scenario) -> str:
+    return "" if one.source is None else f"[{one.source.says.rstrip('.')}]({one.source.url})"
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    for row in (header, ("---",) * len(header), *rows):
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(catalogue(), encoding="utf-8", newline="\n")

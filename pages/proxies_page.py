@@ -1,0 +1,233 @@
+"""docs/proxies.md: what an error message means and what to set, and which way each client goes, as measured.
+
+python -m pages.proxies_page RESULTS docs/proxies.md           writes it from a run of all environments
+python -m pages.proxies_page RESULTS docs/proxies.md --check   1: it is not what would be written
+
+RESULTS is what `ollama-harness run --environments --out DIR` leaves in DIR. Some lists are read otherwise before Python
+3.11.9 and 3.12.3, so a page is compared only with results of the same system, libraries, minor version and
+side of that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+from ollama_harness.cli.reports.routes import LETTERS
+from ollama_harness.errors import ResultsError
+from ollama_harness.matrix.results import FILE, Result, Results, ResultsHeader
+from ollama_harness.network import prediction_httpx, prediction_requests, prediction_urllib, stdlib_proxies
+from ollama_harness.network.environments import GROUPS, HOSTS, OLLAMA_HOST, Environment
+from ollama_harness.network.prediction import predicted
+from ollama_harness.network.required import required
+from ollama_harness.network.route import Route
+from ollama_harness.network.settings import System
+from ollama_harness.oracle.verdict import Verdict
+from pages.issue_9549_page import settled, table
+from pages.proxy_messages import HEAD, LIMITS, MESSAGES, TABLE, ProxyMessage
+
+__all__ = ["made_with", "main", "page"]
+
+_RUN = "ollama-harness run --environments --out DIR"
+_CLIENTS = ("httpx", "ollama", "requests", "urllib")
+
+_RULES: dict[str, ModuleType] = {
+    "httpx, and so ollama": prediction_httpx,
+    "requests": prediction_requests,
+    "urllib": prediction_urllib,
+    "What they have in common": stdlib_proxies,
+}
+
+
+def page(results: Results) -> str:
+    """The whole page, in Markdown."""
+    cells = _plays(results)
+    letters = ", ".join(f"{letter} {_WAYS[route]}" for route, letter in LETTERS.items())
+    parts = [
+        HEAD.format(made_with=made_with(results.header)),
+        *(line for one in MESSAGES for line in _message(one, cells)),
+        "## How each library decides\n",
+        *(f"### {title}\n\n{_rules(module)}\n" for title, module in _RULES.items()),
+        TABLE.format(hosts=", ".join(f"`{host}`" for host in HOSTS), letters=letters),
+        *(line for title, group in GROUPS.items() for line in _group(title, group, results)),
+        *_other_pythons(results.header),
+        LIMITS,
+    ]
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _plays(results: Results) -> list[Result]:
+    """The cells of environments, without the canaries."""
+    return [one for one in results.cells if one.host and one.client.removesuffix("-async") in _CLIENTS]
+
+
+_WAYS = {
+    Route.DIRECT: "direct",
+    Route.PROXIED: "to the proxy",
+    Route.TUNNEL: "to the proxy with CONNECT",
+    Route.TLS: "to the proxy with TLS",
+    Route.SOCKS: "to the proxy with SOCKS",
+    Route.NOWHERE: "it raised before it connected",
+}
+
+
+def made_with(header: ResultsHeader) -> str:
+    """The system, Python and libraries that a page speaks of: without what makes no difference."""
+    libraries = ", ".join(f"{name} {header.clients[name]}" for name in _CLIENTS[:3] if name in header.clients)
+    numbers = _version(header.python)
+    change = "before" if _resolves(numbers) else "from"
+    side = f" ({change} 3.{numbers[1]}.{ {11: 9, 12: 3}[numbers[1]] })" if numbers[1] in (11, 12) else ""
+    return f"{header.os.partition(' ')[0]} with Python {numbers[0]}.{numbers[1]}{side}, {libraries}"
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def _resolves(numbers: tuple[int, ...]) -> bool:
+    """Whether this Python still resolves names for the system's lists."""
+    return numbers < (3, 11, 9) or (3, 12) <= numbers < (3, 12, 3)
+
+
+def _message(one: ProxyMessage, cells: Sequence[Result]) -> Iterator[str]:
+    found = [
+        each for each in cells if each.raised and re.search(one.pattern, f"{each.raised}: {each.message}", re.DOTALL)
+    ]
+    clients = sorted({each.client.removesuffix("-async") for each in found})
+    where = list(dict.fromkeys(name for name in _names() if any(each.scenario == name for each in found)))
+    means = textwrap.fill(one.means, 120, break_long_words=False, break_on_hyphens=False)
+    yield f"### {one.title}\n\n{means}\n\n```text\n{one.mend}```\n"
+    shown = ", ".join(f"`{name}`" for name in where[:6]) + (f" and {len(where) - 6} more" if len(where) > 6 else "")
+    yield f"Measured with {', '.join(clients)}: {shown}.\n" if found else "Not measured in this run.\n"
+
+
+def _names() -> Iterator[str]:
+    return (one.name for group in GROUPS.values() for one in group)
+
+
+def _rules(module: ModuleType) -> str:
+    """What a module's docstring says of its library, without its sources."""
+    text = inspect.cleandoc(module.__doc__ or "")
+    return re.sub(r"(\n\nThe same in Python [^\n]*)?\s+Sources\b.*", "", text, flags=re.DOTALL)
+
+
+def _group(title: str, group: Sequence[Environment], results: Results) -> Iterator[str]:
+    heading, _, rest = re.sub(r"[;,] https?://.*", "", title).partition(": ")
+    yield f"### {heading.rstrip('.')}\n"
+    if rest:
+        yield f"{rest[0].upper()}{rest[1:]}\n"
+    yield from table(
+        ("environment", "settings", "must", *_CLIENTS),
+        (
+            (f"`{one.name}`", _settings(one), _required(one), *(_went(one, client, results) for client in _CLIENTS))
+            for one in (replace(each, system=each.system or _system(results.header)) for each in group)
+        ),
+    )
+
+
+def _settings(one: Environment) -> str:
+    """An environment in words and as it would be typed."""
+    settings = one.settings()
+    written = [f"{name}={value}" for name, value in settings.variables.items()]
+    if (registry := settings.registry) is not None:
+        override = registry.override and _shortened(registry.override)
+        values = {"ProxyEnable": registry.enable, "ProxyServer": registry.server, "ProxyOverride": override}
+        values |= {"AutoConfigURL": registry.pac_url}
+        written += [f"{name}={value}" for name, value in values.items() if value is not None]
+    if (mac := settings.mac) is not None:
+        values = {"HTTP": mac.http, "HTTPS": mac.https, "SOCKS": mac.socks, "exceptions": ", ".join(mac.exceptions)}
+        written += [f"{name} {value}" for name, value in values.items() if value]
+        written += ["exclude simple host names"] if mac.exclude_simple else []
+    written += [f"later {name}={value.replace('{proxy}', '127.0.0.1:7890')}" for name, value in one.later.items()]
+    written += [] if one.trust_env else ["trust_env=False"]
+    summary = re.sub(r"([*<])", r"\\\1", one.summary)
+    return " ".join([summary, *(f"<br>`{text}`" for text in written)])
+
+
+def _shortened(entries: str) -> str:
+    """A list of exclusions without its many private networks."""
+    return re.sub(r"(;(10|172|192\.168)[\d.]*\*){3,}", ";…", entries)
+
+
+def _required(one: Environment) -> str:
+    if one.disputed:
+        return "." * len(one.hosts)
+    ways = (required(one.settings(), one.url(host) or "http://127.0.0.1:11434").route for host in one.hosts)
+    return "".join("." if route is None else LETTERS[route] for route in ways)
+
+
+def _went(one: Environment, client: str, results: Results) -> str:
+    """The letters of a library's two halves, once if they are the same."""
+    halves = (_letters(one, name, results) for name in (client, f"{client}-async"))
+    return " / ".join(dict.fromkeys(filter(None, halves)))
+
+
+def _letters(one: Environment, client: str, results: Results) -> str:
+    found = {each.host: each for each in results.cells if (each.client, each.scenario) == (client, one.name)}
+    return "".join(_letter(found[host]) for host in one.hosts if host in found)
+
+
+def _letter(one: Result) -> str:
+    missed = one.gating and one.verdict in (Verdict.MISROUTED, Verdict.CRASH)
+    return ("?" if one.route is None else LETTERS[Route(one.route)]) + "!" * missed
+
+
+def _other_pythons(header: ResultsHeader) -> Iterator[str]:
+    """What goes another way on the other side of Python 3.11.9 and 3.12.3, by the rules."""
+    here = _version(header.python)
+    there, side = ((3, 13, 0), "From") if _resolves(here) else ((3, 11, 0), "Before")
+    changes = []
+    for one in (each for group in GROUPS.values() for each in group if each.trust_env and not each.later):
+        settings = replace(one, system=one.system or _system(header)).settings()
+        for client in ("requests", "urllib"):
+            for host in (host for host in one.hosts if host != OLLAMA_HOST):
+                now, then = (
+                    predicted(client, settings, one.url(host), python=version).route for version in (here, there)
+                )
+                if now is not then:
+                    changes.append(f"- {client} in `{one.name}`, {host}: {then} (here: {now})")
+    yield "### Other versions of Python\n"
+    yield f"{side} Python 3.11.9 and 3.12.3, by the rules above, not measured in this run:\n"
+    yield "\n".join(changes or ["- nothing differs"]) + "\n"
+
+
+def _system(header: ResultsHeader) -> System:
+    return {"Windows": System.WINDOWS, "Darwin": System.MACOS}.get(header.os.partition(" ")[0], System.POSIX)
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m pages.proxies_page")
+    parser.add_argument("results", type=Path)
+    parser.add_argument("page", type=Path)
+    parser.add_argument("--check", action="store_true")
+    given = parser.parse_args(arguments)
+    try:
+        results = Results.load(given.results / FILE if given.results.is_dir() else given.results)
+    except ResultsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
+    absent = set(_names()) - {one.scenario for one in results.cells}
+    if absent:
+        sys.stderr.write(f"{given.results} has no {', '.join(sorted(absent))}; run again: {_RUN}\n")
+        return 3
+    there = given.page.read_text("utf-8") if given.page.exists() else ""
+    made = made_with(results.header)
+    if given.check and there and made not in there:
+        sys.stdout.write(f"{given.page} was not made on {made}, as these results were: not compared\n")
+        return 0
+    if given.check and any(one.verdict is Verdict.UNSUPPORTED for one in _plays(results)):
+        sys.stdout.write("some environments cannot be made on this machine: not compared\n")
+        return 0
+    command = f"python -m pages.proxies_page {given.results} {given.page}"
+    return settled(given.page, page(results), check=given.check, command=command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

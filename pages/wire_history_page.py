@@ -1,0 +1,132 @@
+"""docs/wire-history.md: what changed on Ollama's wire, when, and what shows it. Made from recordings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ollama_harness.gate.findings import Finding
+from ollama_harness.gate.rules import Level
+from pages.wire_claims import CLAIMS
+from pages.wire_history import HistoryStep, in_time, when
+
+__all__ = ["CLIENTS", "render"]
+
+#: Around what only a run of the whole matrix can say.
+CLIENTS = ("<!-- clients -->", "<!-- /clients -->")
+
+
+def render(steps: Sequence[HistoryStep], clients: Sequence[str]) -> str:
+    """The page: the differences of each step on the wire, and `clients`, the last lines of gates with all clients."""
+    upgrades = [one for one in steps if not one.pair.is_noise]
+    lines = [
+        "# What changed on Ollama's wire",
+        "",
+        "Made by `ollama-harness gate --history` from `fixtures/recordings/`: several versions of Ollama, asked the",
+        "same on the same machine, each compared with the next. Every row names the rule that sees the change",
+        "(`ollama-harness list rules` says why it matters) and where to look: the recording, and the number of the",
+        "record in the old and the new version (no number: the head). Any version between the two may have brought it.",
+        "",
+        "## The gates",
+        "",
+        "On the wire alone:",
+        "",
+        "```text",
+        *(one.decision.last_line for one in steps),
+        "```",
+        "",
+        "A second take of the same version differs in noise only; that is how the rules are kept honest.",
+        "With all clients, all scenarios and the faults in them:",
+        "",
+        CLIENTS[0],
+        "```text",
+        *clients,
+        "```",
+        CLIENTS[1],
+        "",
+        "## By route",
+        "",
+        *_plays(upgrades),
+    ]
+    for one in upgrades:
+        lines += ["", f"## {one.decision.baseline} -> {one.decision.candidate}", "", *_changes(one)]
+    lines += ["", "## Held against what the source says", "", *_claims(upgrades)]
+    return "\n".join(lines) + "\n"
+
+
+def _plays(steps: Sequence[HistoryStep]) -> Iterator[str]:
+    """How much changed on which route, and when."""
+    yield "Breaking and notable changes:"
+    yield ""
+    yield "| route | " + " | ".join(f"{one.decision.baseline} -> {one.decision.candidate}" for one in steps) + " |"
+    yield "|---|" + "---|" * len(steps)
+    counts = [
+        Counter((finding.subject, finding.level) for finding in one.decision.findings if finding.level) for one in steps
+    ]
+    for route in sorted({subject for each in counts for subject, _ in each}):
+        cells = (_count(each[route, Level.BREAKING], each[route, Level.NOTABLE]) for each in counts)
+        yield f"| {route} | " + " | ".join(cells) + " |"
+
+
+def _count(breaking: int, notable: int) -> str:
+    said = [f"**{breaking} breaking**"] * bool(breaking) + [f"{notable} notable"] * bool(notable)
+    return ", ".join(said)
+
+
+def _changes(one: HistoryStep) -> Iterator[str]:
+    """All changes of one step, by route; then noise in a line."""
+    yield "| route | what | was | now | rule | level | seen in |"
+    yield "|---|---|---|---|---|---|---|"
+    findings = [each for each in one.decision.findings if each.level]
+    for each in sorted(findings, key=lambda each: (each.subject.split()[::-1], -each.level, each.rule, each.where)):
+        cells = (each.subject, each.where, each.was, each.now, each.rule, str(each.level), _evidence(each))
+        yield "| " + " | ".join(map(_cell, cells)) + " |"
+    noise = Counter(each.rule for each in one.decision.findings if not each.level)
+    yield ""
+    yield "Noise: " + ", ".join(f"{rule} {count}" for rule, count in sorted(noise.items())) + "."
+    if one.decision.only_new:
+        yield ""
+        yield f"Recorded with {one.decision.candidate} alone: {', '.join(one.decision.only_new)}."
+
+
+def _evidence(finding: Finding) -> str:
+    first = finding.evidence[0]
+    lines = f":{first.old_line}/{first.new_line}" if first.old_line or first.new_line else ""
+    more = f" and {len(finding.evidence) - 1} more" if len(finding.evidence) > 1 else ""
+    return f"{first.recording}{lines}{more}"
+
+
+def _claims(steps: Sequence[HistoryStep]) -> Iterator[str]:
+    """What is known from Ollama's source, and what the recordings show of it; then what they alone show."""
+    yield "Section 6 of [ollama-wire.md](ollama-wire.md) lists changes with the first tag that has them."
+    yield "The recordings show them between these versions:"
+    yield ""
+    yield "| since | change | recordings |"
+    yield "|---|---|---|"
+    matched = set[str]()
+    for claim in sorted(CLAIMS, key=lambda claim: tuple(map(int, claim.since.split(".")))):
+        found = when(claim, steps)
+        if found is None:
+            said = f"cannot show it: {claim.unseen}" if claim.unseen else "**do not show it**"
+        else:
+            step, finding = found
+            matched.add(finding.fingerprint)
+            said = f"{step.decision.baseline} -> {step.decision.candidate}: {finding.rule}, {_evidence(finding)}"
+            said += "" if in_time(claim, step) else f". **Not as listed**: {claim.unlike}"
+        yield f"| {claim.since} | {_cell(claim.says)} | {_cell(said)} |"
+    yield ""
+    yield "Breaking changes that the recordings show and the list does not name:"
+    yield ""
+    for one in steps:
+        for each in one.decision.findings:
+            if each.level is Level.BREAKING and not any(_kin(each, other, matched) for other in one.decision.findings):
+                yield f"- {one.decision.candidate}: {_cell(str(each))} ({_evidence(each)})"
+
+
+def _kin(one: Finding, other: Finding, matched: set[str]) -> bool:
+    """Whether another finding, which the list names, is the same change elsewhere: the same rule, the same words."""
+    return other.fingerprint in matched and (other.rule, other.now) == (one.rule, one.now)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
