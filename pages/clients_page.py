@@ -1,6 +1,6 @@
 """docs/clients.md: what each client library sends by itself, and which picky server refuses it, as measured.
 
-python -m pages.clients_page docs/clients.md
+python -m pages clients
 
 What differs from one machine to the next is left out of the page: numbers of versions and ports, the system's name,
 and those content codings that a library offers only where a further package is installed.
@@ -11,16 +11,15 @@ from __future__ import annotations
 import functools
 import platform
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ollama_harness.faults import apply
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
 from ollama_harness.matrix.scenarios import picky
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import Script
+from pages.page import Page, Sources, table
 
 __all__ = ["MEASURED", "normal", "page"]
 
@@ -34,7 +33,7 @@ _INTRODUCTION = """\
 # Clients: what each sends by itself
 
 Four libraries that ask the same of Ollama send different heads, so a server or proxy that is picky refuses some of them
-and not others. Nothing here is written by hand: `python -m pages.clients_page docs/clients.md` asks FakeOllama
+and not others. Nothing here is written by hand: `python -m pages clients` asks FakeOllama
 with each of them and reads its journal; a test keeps this page current. `ollama-harness list clients --wire` says the
 same for the versions that you have, in full with `--json`.
 
@@ -135,7 +134,7 @@ def _glance(columns: Sequence[_Column]) -> Iterator[str]:
 
     streams = [column.profile.stream for column in columns]
     named = ("Connection", "Accept", "Accept-Encoding", "User-Agent", "Content-Type", "Expect")
-    yield from _table(
+    yield from table(
         ("", *(column.title for column in columns)),
         [
             row("version", (sent.head.version for sent in streams)),
@@ -147,6 +146,7 @@ def _glance(columns: Sequence[_Column]) -> Iterator[str]:
             row("second request", ("same connection" if one.profile.reuses else "new connection" for one in columns)),
             row("with a stream", (", ".join(column.profile.changes) or "no change" for column in columns)),
         ],
+        escaped="|*",
     )
 
 
@@ -169,7 +169,7 @@ def _refused(columns: Sequence[_Column]) -> Iterator[str]:
     for name, script in _scripts():
         statuses = {str(demand.refusal.head.status) for demand in script.conditions if demand.refusal.head}
         rows.append((name, ", ".join(sorted(statuses)), *map(script.unmet, heads)))
-    yield from _table(("scenario", "refuses with", *(column.title for column in columns)), rows)
+    yield from table(("scenario", "refuses with", *(column.title for column in columns)), rows, escaped="|*")
 
 
 @functools.cache
@@ -183,11 +183,13 @@ def _scripts() -> list[tuple[str, Script]]:
     ]
 
 
-def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    for row in (header, ("---",) * len(header), *rows):
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|').replace('*', chr(92) + '*') for cell in row)} |"
-    yield ""
+def _made(sources: Sources) -> str:
+    """The page; a check compares all but the line that says where it was measured, which is another on each machine."""
+    lines = page(measure()).splitlines(keepends=True)
+    there = [line for line in sources.there.splitlines(keepends=True) if line.startswith(MEASURED)]
+    if sources.checking and there:
+        lines = [there[0] if line.startswith(MEASURED) else line for line in lines]
+    return "".join(lines)
 
 
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(measure()), encoding="utf-8", newline="\n")
+PAGE = Page(name="clients", make=_made)

@@ -1,15 +1,13 @@
 """docs/doctor.md: what the doctor says of three set-ups that are broken, each made real for it.
 
-python -m pages.doctor_page docs/doctor.md
+python -m pages doctor
 """
 
 from __future__ import annotations
 
 import io
 import re
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from rich.console import Console
 
@@ -17,6 +15,7 @@ from ollama_harness.cli.reports.diagnosis import render
 from ollama_harness.doctor.demonstration import demonstrate
 from ollama_harness.network.environments import environment
 from ollama_harness.network.prediction import CLIENTS
+from pages.page import Page
 
 __all__ = ["page", "transcript"]
 
@@ -43,7 +42,7 @@ What it says of each client is not guessed: `ollama-harness run --environments` 
 really went, in every environment of the matrix, and any difference is red.
 
 Three set-ups, each made real with a server and a proxy of the harness (the ports are put in place of the real ones).
-This page is made by `python -m pages.doctor_page docs/doctor.md`; a test keeps it current.
+This page is made by `python -m pages doctor`; a test keeps it current.
 """
 
 _SHOWN = {
@@ -81,5 +80,4 @@ def transcript(name: str, host: str, clients: Mapping[str, str] = dict.fromkeys(
     return "\n".join(line.rstrip() for line in [command, *text.splitlines()]) + "\n"
 
 
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(), encoding="utf-8", newline="\n")
+PAGE = Page(name="doctor", make=lambda _: page())

@@ -1,18 +1,17 @@
 """docs/faults.md, the catalogue of faults, places and scenarios, made from the tables themselves.
 
-python -m pages.faults_page docs/faults.md
+python -m pages faults
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from ollama_harness.faults import FAULTS, INTERMEDIARIES, PLACES, FaultKind
 from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS, Scenario
+from pages.page import Page, table
 
 __all__ = ["catalogue"]
 
@@ -61,7 +60,7 @@ def _faults() -> Iterator[str]:
     for group, members in groupby(kinds, key=lambda kind: kind.group):
         title = "Places" if group == "places" else f"Faults: {group}"
         yield f"## {title}\n"
-        yield from _table(
+        yield from table(
             ("call", "what it does"), ((f"`{kind.name}({kind.parameters})`", kind.summary) for kind in members)
         )
 
@@ -79,7 +78,7 @@ def _scenarios() -> Iterator[str]:
         rows = (
             (one.name, one.summary, _written(one), f"{one.requirement} {one.layer}", _source(one)) for one in scenarios
         )
-        yield from _table(("scenario", "what is played", "faults", "asks", "source"), rows)
+        yield from table(("scenario", "what is played", "faults", "asks", "source"), rows)
 
 
 def _written(one: Scenario) -> str:
@@ -91,11 +90,4 @@ def _source(one: Scenario) -> str:
     return "" if one.source is None else f"[{one.source.says.rstrip('.')}]({one.source.url})"
 
 
-def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    for row in (header, ("---",) * len(header), *rows):
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
-    yield ""
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(catalogue(), encoding="utf-8", newline="\n")
+PAGE = Page(name="faults", make=lambda _: catalogue())

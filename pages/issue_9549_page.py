@@ -1,24 +1,20 @@
 """docs/issue-9549.md: the report taken apart, made from experiments that are run for it.
 
-python -m pages.issue_9549_page docs/issue-9549.md           writes it
-python -m pages.issue_9549_page docs/issue-9549.md --check   1: it is not what would be written; 3: cannot tell
+python -m pages issue-9549
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
-from ollama_harness.errors import HarnessError
 from pages.experiments import EXPERIMENTS, ClaimKind, Experiment
 from pages.experiments.conclusions import ExplanationGrade, RemedyGrade, TrialResult, answer, grade
 from pages.experiments.experiment import NO_PROXY
 from pages.experiments.trials import run
 from pages.experiments.wording import alike, appears, conclusion, ends, names, not_mended
+from pages.page import Page, table
 
-__all__ = ["page", "settled", "table"]
+__all__ = ["page"]
 
 _HEAD = """\
 # 502 Bad Gateway from ollama and httpx on Windows, while requests works
@@ -73,7 +69,7 @@ _REPRODUCE = """\
 ollama-harness run --scenario issue-9549             # every client in that environment, on any system
 ollama-harness doctor --environment issue-9549       # which way each client goes, by which rule, and what fixes it
 ollama-harness doctor                                # the same for your own machine
-python -m pages.issue_9549_page docs/issue-9549.md --check    # run all experiments again
+python -m pages --check issue-9549    # run all experiments again
 ```
 
 Not measured here: the machines of the report, real Windows sockets, proxy scripts (PAC), and programs that do not use
@@ -168,41 +164,4 @@ def _sources(experiments: Iterable[Experiment]) -> Iterator[str]:
         yield f"- <{url}>: {' '.join(f'{text.rstrip(chr(46))}.' for text in each)}"
 
 
-def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """A table in Markdown, line by line, with an empty line after it."""
-    for row in (header, ("---",) * len(header), *rows):
-        yield f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in row)} |"
-    yield ""
-
-
-def settled(path: Path, text: str, *, check: bool, command: str) -> int:
-    """Write the page, or hold the one that is there against it; the exit code."""
-    if not check:
-        path.write_text(text, encoding="utf-8", newline="\n")
-        return 0
-    there = path.read_text("utf-8").splitlines() if path.exists() else []
-    wanted = text.splitlines()
-    if there == wanted:
-        return 0
-    line = next((n for n, pair in enumerate(zip(there, wanted, strict=False), 1) if pair[0] != pair[1]), None)
-    at = line or min(len(there), len(wanted)) + 1
-    now = wanted[at - 1] if at <= len(wanted) else "(nothing)"
-    sys.stderr.write(f"{path} is not what would be written now, from line {at}; write it anew: {command}\nnow: {now}\n")
-    return 1
-
-
-def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pages.issue_9549_page")
-    parser.add_argument("page", type=Path)
-    parser.add_argument("--check", action="store_true")
-    given = parser.parse_args(arguments)
-    try:
-        text = page(run(EXPERIMENTS.values()))
-    except HarnessError as error:
-        sys.stderr.write(f"nothing can be said of {given.page}: {error}\n")
-        return 3
-    return settled(given.page, text, check=given.check, command=f"python -m pages.issue_9549_page {given.page}")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+PAGE = Page(name="issue-9549", make=lambda _: page(run(EXPERIMENTS.values())))

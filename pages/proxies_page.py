@@ -1,19 +1,17 @@
 """docs/proxies.md: what an error message means and what to set, and which way each client goes, as measured.
 
-python -m pages.proxies_page RESULTS docs/proxies.md           writes it from a run of all environments
-python -m pages.proxies_page RESULTS docs/proxies.md --check   1: it is not what would be written
+python -m pages proxies                  runs all environments for it
+python -m pages proxies --routes DIR     takes the results that `ollama-harness run --environments --out DIR` has left
 
-RESULTS is what `ollama-harness run --environments --out DIR` leaves in DIR. Some lists are read otherwise before Python
+Some lists are read otherwise before Python
 3.11.9 and 3.12.3, so a page is compared only with results of the same system, libraries, minor version and
 side of that.
 """
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import re
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +20,9 @@ from types import ModuleType
 
 from ollama_harness.cli.reports.routes import LETTERS
 from ollama_harness.errors import ResultsError
+from ollama_harness.matrix.cells import plan
 from ollama_harness.matrix.results import FILE, Result, Results, ResultsHeader
+from ollama_harness.matrix.run import run_cells
 from ollama_harness.network import prediction_httpx, prediction_requests, prediction_urllib, stdlib_proxies
 from ollama_harness.network.environments import GROUPS, HOSTS, OLLAMA_HOST, Environment
 from ollama_harness.network.prediction import predicted
@@ -30,10 +30,11 @@ from ollama_harness.network.required import required
 from ollama_harness.network.route import Route
 from ollama_harness.network.settings import System
 from ollama_harness.oracle.verdict import Verdict
-from pages.issue_9549_page import settled, table
+from ollama_harness.recordings.store import RecordingStore
+from pages.page import NotComparable, Page, Sources, table
 from pages.proxy_messages import HEAD, LIMITS, MESSAGES, TABLE, ProxyMessage
 
-__all__ = ["made_with", "main", "page"]
+__all__ = ["made_with", "page"]
 
 _RUN = "ollama-harness run --environments --out DIR"
 _CLIENTS = ("httpx", "ollama", "requests", "urllib")
@@ -48,7 +49,7 @@ _RULES: dict[str, ModuleType] = {
 
 def page(results: Results) -> str:
     """The whole page, in Markdown."""
-    cells = _plays(results)
+    cells = _routes(results)
     letters = ", ".join(f"{letter} {_WAYS[route]}" for route, letter in LETTERS.items())
     parts = [
         HEAD.format(made_with=made_with(results.header)),
@@ -63,7 +64,7 @@ def page(results: Results) -> str:
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def _plays(results: Results) -> list[Result]:
+def _routes(results: Results) -> list[Result]:
     """The cells of environments, without the canaries."""
     return [one for one in results.cells if one.host and one.client.removesuffix("-async") in _CLIENTS]
 
@@ -202,32 +203,24 @@ def _system(header: ResultsHeader) -> System:
     return {"Windows": System.WINDOWS, "Darwin": System.MACOS}.get(header.os.partition(" ")[0], System.POSIX)
 
 
-def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pages.proxies_page")
-    parser.add_argument("results", type=Path)
-    parser.add_argument("page", type=Path)
-    parser.add_argument("--check", action="store_true")
-    given = parser.parse_args(arguments)
-    try:
-        results = Results.load(given.results / FILE if given.results.is_dir() else given.results)
-    except ResultsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 3
+def _made(sources: Sources) -> str:
+    results = Results.load(_results_file(sources.routes)) if sources.routes else _measured(sources.scratch)
     absent = set(_names()) - {one.scenario for one in results.cells}
     if absent:
-        sys.stderr.write(f"{given.results} has no {', '.join(sorted(absent))}; run again: {_RUN}\n")
-        return 3
-    there = given.page.read_text("utf-8") if given.page.exists() else ""
-    made = made_with(results.header)
-    if given.check and there and made not in there:
-        sys.stdout.write(f"{given.page} was not made on {made}, as these results were: not compared\n")
-        return 0
-    if given.check and any(one.verdict is Verdict.UNSUPPORTED for one in _plays(results)):
-        sys.stdout.write("some environments cannot be made on this machine: not compared\n")
-        return 0
-    command = f"python -m pages.proxies_page {given.results} {given.page}"
-    return settled(given.page, page(results), check=given.check, command=command)
+        raise ResultsError(f"{sources.routes} has no {', '.join(sorted(absent))}; run again: {_RUN}")
+    if sources.checking and sources.there and (made := made_with(results.header)) not in sources.there:
+        raise NotComparable(f"the page was not made on {made}, as these results were")
+    if sources.checking and any(one.verdict is Verdict.UNSUPPORTED for one in _routes(results)):
+        raise NotComparable("some environments cannot be made on this machine")
+    return page(results)
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _results_file(path: Path) -> Path:
+    return path / FILE if path.is_dir() else path
+
+
+def _measured(out: Path) -> Results:
+    return run_cells(plan(RecordingStore(), environments=True), out)
+
+
+PAGE = Page(name="proxies", make=_made)

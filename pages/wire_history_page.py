@@ -4,16 +4,54 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from ollama_harness.errors import GateError
 from ollama_harness.gate.findings import Finding
+from ollama_harness.gate.gate_run import planned
 from ollama_harness.gate.rules import Level
+from ollama_harness.matrix.results import Results
+from ollama_harness.matrix.run import run_cells
+from ollama_harness.recordings.store import RecordingStore
+from pages.page import Page, Sources
 from pages.wire_claims import CLAIMS
-from pages.wire_history import HistoryStep, in_time, when
-
-__all__ = ["CLIENTS", "render"]
+from pages.wire_history import HistoryStep, in_time, pairs, step, when
 
 #: Around what only a run of the whole matrix can say.
 CLIENTS = ("<!-- clients -->", "<!-- /clients -->")
+
+
+def page(sources: Sources) -> str:
+    """The whole page; what clients make of the versions stays as the page says unless it is run again.
+
+    Raises: GateError.
+    """
+    store = RecordingStore()
+    steps = [step(store, pair) for pair in pairs(store)]
+    clients = _with_clients(store, steps, sources.scratch) if sources.with_clients else _clients_of(sources.there)
+    return render(steps, clients)
+
+
+def _with_clients(store: RecordingStore, steps: Sequence[HistoryStep], out: Path) -> list[str]:
+    """The last lines of the gates with all clients; the matrix is run once for each version."""
+    results: dict[str, Results] = {}
+    lines = []
+    for one in steps:
+        old, new = one.pair.takes[0], one.pair.candidate
+        for name in (old, new):
+            if name not in results:
+                results[name] = run_cells(planned(store.root / name), out / name)
+        lines.append(step(store, one.pair, (results[old], results[new])).decision.last_line)
+    return lines
+
+
+def _clients_of(there: str) -> list[str]:
+    """What the page says about clients."""
+    lines = there.split("\n")
+    try:
+        return lines[lines.index(CLIENTS[0]) + 2 : lines.index(CLIENTS[1]) - 1]
+    except ValueError:
+        raise GateError("docs/wire-history.md has no part about clients yet; give --with-clients once") from None
 
 
 def render(steps: Sequence[HistoryStep], clients: Sequence[str]) -> str:
@@ -22,7 +60,7 @@ def render(steps: Sequence[HistoryStep], clients: Sequence[str]) -> str:
     lines = [
         "# What changed on Ollama's wire",
         "",
-        "Made by `ollama-harness gate --history` from `fixtures/recordings/`: several versions of Ollama, asked the",
+        "Made by `python -m pages wire-history` from `fixtures/recordings/`: several versions of Ollama, asked the",
         "same on the same machine, each compared with the next. Every row names the rule that sees the change",
         "(`ollama-harness list rules` says why it matters) and where to look: the recording, and the number of the",
         "record in the old and the new version (no number: the head). Any version between the two may have brought it.",
@@ -46,15 +84,15 @@ def render(steps: Sequence[HistoryStep], clients: Sequence[str]) -> str:
         "",
         "## By route",
         "",
-        *_plays(upgrades),
+        *_routes(upgrades),
     ]
     for one in upgrades:
         lines += ["", f"## {one.decision.baseline} -> {one.decision.candidate}", "", *_changes(one)]
-    lines += ["", "## Held against what the source says", "", *_claims(upgrades)]
+    lines += ["", "## Compared with what the source says", "", *_claims(upgrades)]
     return "\n".join(lines) + "\n"
 
 
-def _plays(steps: Sequence[HistoryStep]) -> Iterator[str]:
+def _routes(steps: Sequence[HistoryStep]) -> Iterator[str]:
     """How much changed on which route, and when."""
     yield "Breaking and notable changes:"
     yield ""
@@ -109,10 +147,12 @@ def _claims(steps: Sequence[HistoryStep]) -> Iterator[str]:
         if found is None:
             said = f"cannot show it: {claim.unseen}" if claim.unseen else "**do not show it**"
         else:
-            step, finding = found
+            shown_by, finding = found
             matched.add(finding.fingerprint)
-            said = f"{step.decision.baseline} -> {step.decision.candidate}: {finding.rule}, {_evidence(finding)}"
-            said += "" if in_time(claim, step) else f". **Not as listed**: {claim.unlike}"
+            said = (
+                f"{shown_by.decision.baseline} -> {shown_by.decision.candidate}: {finding.rule}, {_evidence(finding)}"
+            )
+            said += "" if in_time(claim, shown_by) else f". **Not as listed**: {claim.unlike}"
         yield f"| {claim.since} | {_cell(claim.says)} | {_cell(said)} |"
     yield ""
     yield "Breaking changes that the recordings show and the list does not name:"
@@ -130,3 +170,6 @@ def _kin(one: Finding, other: Finding, matched: set[str]) -> bool:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+PAGE = Page(name="wire-history", make=page)

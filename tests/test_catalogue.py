@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_the_page_is_current() -> None:
-    message = "write it anew: python -m pages.faults_page docs/faults.md"
+    message = "write it again: python -m pages faults"
     assert (ROOT / "docs" / "faults.md").read_text("utf-8") == catalogue(), message
 
 

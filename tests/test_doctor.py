@@ -280,7 +280,7 @@ def test_the_machines_own_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_page_is_current() -> None:
     if not has_ipv6():
         pytest.skip("this machine has no ::1")
-    message = "write it anew: python -m pages.doctor_page docs/doctor.md"
+    message = "write it again: python -m pages doctor"
     assert (Path(__file__).parent.parent / "docs" / "doctor.md").read_text("utf-8") == page(), message
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -26,7 +25,6 @@ from pages.experiments.conclusions import (
 from pages.experiments.experiment import BUILT_ON_HTTPX, CLIENTS
 from pages.experiments.trials import cells, measured, run
 from pages.experiments.wording import conclusion, names, not_mended
-from pages.issue_9549_page import page, settled
 
 EXPLANATIONS = {
     "streaming",
@@ -189,17 +187,6 @@ def test_the_last_of_several_tries_counts() -> None:
 
 def test_both_halves_of_a_library_are_named_once() -> None:
     assert names(["httpx", "httpx-async", "ollama-async", "requests"]) == "httpx, ollama-async, requests"
-
-
-def test_a_page_that_says_something_else_is_red(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made_up = {one.name: seen(one, *(() for _ in one.trials)) for one in EXPERIMENTS.values()}
-    text, path = page(made_up), tmp_path / "page.md"
-    assert settled(path, text, check=True, command="make it") == 1
-    assert settled(path, text, check=False, command="make it") == 0
-    assert settled(path, text, check=True, command="make it") == 0
-    path.write_text(text.replace("not the cause", "the cause"), "utf-8")
-    assert settled(path, text, check=True, command="make it") == 1
-    assert "write it anew: make it" in capsys.readouterr().err
 
 
 def test_a_measurement_that_failed_concludes_nothing(store: RecordingStore) -> None:

@@ -324,11 +324,3 @@ def test_bad_input_is_one_clear_error_and_writes_nothing(
     assert done.exit_code == 2
     assert said in done.output + str(done.exception)
     assert [one.name for one in tmp_path.iterdir()] == ["empty"]
-
-
-def test_the_page_of_the_history_is_current_and_a_changed_one_is_not(tmp_path: Path) -> None:
-    page = ROOT / "docs" / "wire-history.md"
-    assert invoke("gate", "--history", "--check", "--page", page).exit_code == 0
-    changed = tmp_path / "page.md"
-    changed.write_text(page.read_text(encoding="utf-8").replace("notable", "nice"), encoding="utf-8")
-    assert invoke("gate", "--history", "--check", "--page", changed).exit_code == 1

@@ -48,7 +48,7 @@ def changed(one: RequestProfile, name: str, value: str) -> RequestProfile:
 
 
 def test_the_page_is_current(libraries: list[RequestProfile]) -> None:
-    message = "write it anew: python -m pages.clients_page docs/clients.md"
+    message = "write it again: python -m pages clients"
     assert body(PAGE.read_text("utf-8")) == body(page(libraries)), message
     assert len(body(page(libraries))) == len(page(libraries).splitlines()) - 1
 

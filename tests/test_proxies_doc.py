@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ollama_harness.errors import ResultsError
 from ollama_harness.matrix.results import FILE, Result, Results, ResultsHeader, Writer
 from ollama_harness.network.environments import ENVIRONMENTS
 from ollama_harness.oracle.verdict import Verdict
-from pages.proxies_page import made_with, main, page
+from pages.page import NotComparable, Sources
+from pages.proxies_page import PAGE, made_with, page
 from pages.proxy_messages import MESSAGES
 
 ROOT = Path(__file__).parent.parent
@@ -116,28 +118,27 @@ def test_the_patch_of_python_is_named_only_where_it_matters(python: str, said: s
     assert made_with(header) == f"Linux with {said}, httpx 1, ollama 2, requests 3"
 
 
-def test_the_check_compares_what_can_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    there = tmp_path / "proxies.md"
+def sources(routes: Path, *, there: str = "") -> Sources:
+    return Sources(scratch=routes, routes=routes, there=there, checking=True, with_clients=False)
+
+
+def test_the_check_compares_what_can_be_compared(tmp_path: Path) -> None:
     writer = Writer(tmp_path, planned=len(ENVIRONMENTS), recordings={})
     for name in ENVIRONMENTS:
         writer.add(result("httpx", name, "localhost", "direct"))
     results = writer.finish(clients={"httpx": "1"})
-    assert main([str(tmp_path), str(there)]) == 0
-    assert main([str(tmp_path), str(there), "--check"]) == 0
-    there.write_text(there.read_text("utf-8").replace("| DDD |", "| PPP |"), "utf-8")
-    assert main([str(tmp_path / FILE), str(there), "--check"]) == 1
-    assert "write it anew: python -m pages.proxies_page" in capsys.readouterr().err
-    there.write_text(there.read_text("utf-8").replace(made_with(results.header), "another machine"), "utf-8")
-    assert main([str(tmp_path), str(there), "--check"]) == 0
-    assert "not compared" in capsys.readouterr().out
+    text = PAGE.make(sources(tmp_path))
+    assert PAGE.make(sources(tmp_path / FILE, there=text)) == text == page(results)
+    with pytest.raises(NotComparable, match="not made on"):
+        PAGE.make(sources(tmp_path, there=text.replace(made_with(results.header), "another machine")))
 
 
-def test_results_without_all_environments_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_without_all_environments_say_so(tmp_path: Path) -> None:
     writer = Writer(tmp_path, planned=1, recordings={})
     writer.add(result("httpx", "issue-9549", "localhost", "direct"))
     writer.finish(clients={})
-    assert main([str(tmp_path), str(tmp_path / "proxies.md")]) == 3
-    assert "run again: ollama-harness run --environments" in capsys.readouterr().err
+    with pytest.raises(ResultsError, match="run again: ollama-harness run --environments"):
+        PAGE.make(sources(tmp_path))
 
 
 def test_the_page_has_every_environment() -> None:

@@ -20,7 +20,6 @@ from ollama_harness.gate.rules import Level
 from ollama_harness.gate.shapes import VersionShapes
 from ollama_harness.matrix.results import FILE, Results
 from ollama_harness.recorder import default_probes
-from pages.wire_history_command import history
 
 __all__ = ["gate_"]
 
@@ -46,16 +45,6 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--accept", type=click.Path(path_type=Path, dir_okay=False), help="Findings to live with: accepted.toml.")
 @click.option("--out", type=_DIRECTORY, default=Path("ollama-harness-gate"), show_default=True, help="For the reports.")
-@click.option("--history", "history_", is_flag=True, help="All recorded versions, each against the next, as a page.")
-@click.option("--recordings", type=_DIRECTORY, help="For --history: a folder that holds one folder a version.")
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path),
-    default=Path("docs/wire-history.md"),
-    show_default=True,
-    help="For --history.",
-)
-@click.option("--check", is_flag=True, help="For --history: exit 1 if the page is not current, and write nothing.")
 @click.option("--explain", metavar="FINGERPRINT", help="Say all about one finding of the last gate (in --out).")
 def gate_(
     *,
@@ -71,10 +60,6 @@ def gate_(
     fail_on: str,
     accept: Path | None,
     out: Path,
-    history_: bool,
-    recordings: Path | None,
-    page: Path,
-    check: bool,
     explain: str | None,
 ) -> None:
     """Hold recordings of two versions of Ollama against each other, and what clients make of them.
@@ -84,8 +69,6 @@ def gate_(
     if explain is not None:
         click.echo(explained(gate_file.explain(gate_file.load(out), explain)))
         return
-    if history_:
-        sys.exit(history(recordings, page, wire_only=wire_only, check=check, out=out))
     if wire_only and (results or clients):
         raise click.UsageError("--wire-only asks no clients; leave out --results and --client")
     acceptances = accepted.load(accept) if accept else ()
@@ -97,7 +80,7 @@ def gate_(
         baseline, second, candidate = _record(*live, out / "recordings", model, only)
         again = (second,)
     if baseline is None or candidate is None:
-        raise click.UsageError("give --baseline and --candidate, or --live, or --history")
+        raise click.UsageError("give --baseline and --candidate, or --live")
     takes, new = [VersionShapes.read(one) for one in (baseline, *again)], VersionShapes.read(candidate)
     outcomes = None
     if not wire_only:
