@@ -15,6 +15,7 @@ from rich.console import Console
 
 from ollama_harness.cli import main
 from ollama_harness.cli.reports.diagnosis import render, to_json
+from ollama_harness.clients.installed import installed
 from ollama_harness.doctor import machine
 from ollama_harness.doctor.demonstration import demonstrate
 from ollama_harness.doctor.diagnosis import Diagnosis, diagnose
@@ -274,7 +275,7 @@ def test_the_machines_own_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.system is System.here()
     assert found.variable("HTTP_PROXY") == "http://127.0.0.1:1"
     assert found.variable("PATH_TO_PROXY") == "no such thing"  # Python takes it for the proxy of a scheme "path_to"
-    assert set(machine.installed()) == set(CLIENTS)
+    assert set(installed()) == set(CLIENTS)
 
 
 def test_the_page_is_current() -> None:

@@ -36,7 +36,7 @@ from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segme
 from ollama_harness.server.connection import abort
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy, Entry, Protocol
-from ollama_harness.server.proxy import MODES, FakeProxy, Forward, route
+from ollama_harness.server.proxy import MODES, FakeProxy, Forward, route_of
 from ollama_harness.server.proxy.target import Target
 
 real_resets = pytest.mark.skipif("not resets_are_real()", reason=NO_RESETS)
@@ -292,7 +292,7 @@ def test_what_is_no_http_at_all_gets_400(proxy: FakeProxy) -> None:
     ],
 )
 def test_the_way_follows_from_how_the_proxy_was_asked(protocol: Protocol, expected: Route) -> None:
-    assert route(Entry(connection=1, index=1, head=None, body=b"", protocol=protocol)) is expected
+    assert route_of(Entry(connection=1, index=1, head=None, body=b"", protocol=protocol)) is expected
 
 
 # ------------------------------------------------------------------------------------------------ forwarding: requests

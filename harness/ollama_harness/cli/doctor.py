@@ -9,6 +9,7 @@ import click
 
 from ollama_harness.cli.output import console, json_option
 from ollama_harness.cli.reports import diagnosis as report
+from ollama_harness.clients.installed import installed, installed_extras
 from ollama_harness.doctor import machine
 from ollama_harness.doctor.demonstration import demonstrate
 from ollama_harness.doctor.diagnosis import diagnose
@@ -34,9 +35,9 @@ def doctor(*, host: str | None, through_proxy: bool, name: str | None, as_json: 
     else:
         diagnosis = diagnose(
             machine.settings(),
-            machine.installed(),
+            installed(),
             url=host,
-            extras=machine.extras(),
+            extras=installed_extras(),
             through_proxy=through_proxy,
         )
     if as_json:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from urllib.parse import urlsplit
 
+from ollama_harness.clients.installed import installed, installed_extras
 from ollama_harness.doctor.diagnosis import Diagnosis, diagnose
-from ollama_harness.doctor.machine import extras, installed
 from ollama_harness.doctor.server_check import port_of
 from ollama_harness.errors import HarnessError, UnknownName
 from ollama_harness.faults import apply, replace_with
 from ollama_harness.network.environments import HOSTS, OLLAMA_HOST, Environment
 from ollama_harness.script.script import Script
-from ollama_harness.server import proxy
-from ollama_harness.server.fake_ollama import pair
-from ollama_harness.server.proxy import FakeProxy
+from ollama_harness.server.live_network import live_network
 
 __all__ = ["demonstrate"]
 
@@ -36,25 +33,14 @@ def demonstrate(
         raise UnknownName("form of URL (give --host one)", form, (*environment.hosts, *HOSTS))
     if not environment.trust_env or environment.later:
         raise HarnessError(f"{environment.name} is about what a program does, which no machine shows to a doctor")
-    with ExitStack() as stack:
-        servers = pair(ipv6=environment.ipv6 and form in (*HOSTS, OLLAMA_HOST), version="newest")
+    with live_network(environment, ipv6=form in (*HOSTS, OLLAMA_HOST), version="newest") as live:
+        servers = live.servers
         for server in servers:
-            stack.callback(server.stop)
             server.load()  # the doctor does not wait for long
         if environment.beside and len(servers) > 1:
             store = servers[0].store
             plain = Script.from_recording(store.get(f"{store.newest}/version"))
             servers[1].play(apply(plain, [replace_with("nginx-404")]))
-        does = environment.proxy
-        gone = does == "gone"
-        between = stack.enter_context(
-            FakeProxy(
-                does=proxy.MODES["refuses" if gone else does],
-                upstream=("127.0.0.1", servers[0].port),
-                listens=not gone,
-            )
-        )
-        settings = environment.settings(proxy=between.address, port=servers[0].port)
 
         def resolve(url: str) -> tuple[str, ...]:
             name = urlsplit(url).hostname or ""
@@ -63,10 +49,10 @@ def demonstrate(
             return environment.names.get(name, (name,) if name in ("127.0.0.1", "::1") else ())
 
         return diagnose(
-            settings,
+            live.settings,
             installed() if clients is None else clients,
             url=environment.url(form, port=servers[0].port) or None,
-            extras=extras(),
+            extras=installed_extras(),
             through_proxy=through_proxy,
             resolve=resolve,
         )

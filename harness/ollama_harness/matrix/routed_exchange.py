@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from ollama_harness.clients.adapter import Job
+from ollama_harness.clients.installed import installed_extras
 from ollama_harness.clients.worker_process import ClientReport, WorkerProcess
-from ollama_harness.doctor.machine import extras
 from ollama_harness.faults import apply, refuse, replace_with
 from ollama_harness.matrix.cells import Cell
 from ollama_harness.matrix.exchange import Exchange, problem_of
@@ -28,11 +28,10 @@ from ollama_harness.network.simulation import SimulatedMachine
 from ollama_harness.network.windows_registry import changed
 from ollama_harness.oracle.verdict import Failed, Finished, Outcome, Raised, Unsupported, judge
 from ollama_harness.script.script import Script
-from ollama_harness.server import proxy
-from ollama_harness.server.fake_ollama import pair
 from ollama_harness.server.journal import Entry
 from ollama_harness.server.listener import has_ipv6
-from ollama_harness.server.proxy import FakeProxy
+from ollama_harness.server.live_network import live_network
+from ollama_harness.server.proxy import MODES, route_of
 
 __all__ = ["NO_IPV6", "NO_SUCH_SYSTEM", "LiveEnvironment", "impossible"]
 
@@ -78,22 +77,10 @@ class LiveEnvironment:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._servers = pair(ipv6=self._environment.ipv6)
-            for server in self._servers:
-                stack.callback(server.stop)
-            port = self._servers[0].port
-            does = self._environment.proxy
-            self._proxy = stack.enter_context(
-                FakeProxy(
-                    does=proxy.MODES["refuses" if does == "gone" else does],
-                    upstream=("127.0.0.1", port),
-                    listens=does != "gone",
-                )
-            )
-            settings = self._environment.settings(proxy=self._proxy.address, port=port)
-            if self._touch and settings.registry is not None:
-                stack.enter_context(changed(settings.registry))
-            self._settings = settings
+            live = stack.enter_context(live_network(self._environment))
+            self._servers, self._proxy, self._settings = live.servers, live.proxy, live.settings
+            if self._touch and self._settings.registry is not None:
+                stack.enter_context(changed(self._settings.registry))
             self._worker = stack.enter_context(closing(self._born()))
             self._stack = stack.pop_all()
         return self
@@ -181,11 +168,11 @@ class LiveEnvironment:
         settings = self._settings
         if cell.client.name in READ_FOR_EACH_REQUEST:
             settings = replace(settings, variables={**settings.variables, **self._later})
-        return predicted(cell.client.name, settings, job.url or None, installed=extras()).route
+        return predicted(cell.client.name, settings, job.url or None, installed=installed_extras()).route
 
     def _route(self, reported: ClientReport, asked: Sequence[Entry], served: Sequence[Entry]) -> Route:
         if asked:
-            return proxy.route(asked[0])
+            return route_of(asked[0])
         if served:
             return Route.DIRECT
         if self._proxy.port in {port for _, port in reported.tried}:
@@ -196,7 +183,7 @@ class LiveEnvironment:
         """What was played to the client in the end."""
         if route in (Route.TLS, Route.SOCKS) or not (asked or served):
             return apply(plain, [refuse()])
-        does = proxy.MODES.get(self._environment.proxy)
+        does = MODES.get(self._environment.proxy)
         if asked and isinstance(does, Script):
             return does
         if self._environment.beside and served and served[-1].answered_by == "script" and served[-1] in self._beside():

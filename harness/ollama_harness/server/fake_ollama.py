@@ -18,7 +18,7 @@ from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.errors import FaultDoesNotApply, PortInUse, ProtocolError
+from ollama_harness.errors import FaultDoesNotApply, ProtocolError
 from ollama_harness.faults import Fault, apply
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
@@ -26,22 +26,19 @@ from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
 from ollama_harness.server.connection import Connection, awaits_continue
 from ollama_harness.server.journal import Entry, Journal
-from ollama_harness.server.listener import Listener, has_ipv6
+from ollama_harness.server.listener import Listener
 from ollama_harness.server.matching import Match, Matcher, received
 from ollama_harness.server.playback import play
 from ollama_harness.server.unmatched import not_found, not_http
 from ollama_harness.server.wsgi import environ, segments
 
-__all__ = ["NEWEST", "FakeOllama", "pair"]
+__all__ = ["NEWEST", "FakeOllama"]
 
 NEWEST = "newest"
 
 #: Faults that strike before anything is asked, so that they strike every connection.
 _UNASKED = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
 _NOTHING = Script(method="GET", segments=(), ending=ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0))
-
-#: How often a port is sought that is free on 127.0.0.1 and on ::1.
-_TRIES = 20
 
 #: How many rendered scripts a server keeps.
 _MOST_RENDERED = 64
@@ -328,26 +325,6 @@ class FakeOllama(HTTPServer):
                 return None
             self.log.append((request, response))
         return response
-
-
-def pair(*, ipv6: bool = True, version: str | None = None) -> list[FakeOllama]:
-    """A running server on 127.0.0.1 and, with `ipv6` where this machine has it, another on the same port of ::1.
-
-    Raises: PortInUse, if no port is free on both.
-    """
-    for _ in range(_TRIES):
-        four = FakeOllama(version=version)
-        four.start()
-        if not ipv6 or not has_ipv6():
-            return [four]
-        six = FakeOllama("::1", four.port, version=version)
-        try:
-            six.start()
-        except PortInUse:
-            four.stop()
-            continue
-        return [four, six]
-    raise PortInUse("no port is free on both 127.0.0.1 and ::1; close some programs and try again")
 
 
 @functools.cache

@@ -3,6 +3,6 @@
 from ollama_harness.server.proxy.fake_proxy import FakeProxy
 from ollama_harness.server.proxy.forwarding import Forward
 from ollama_harness.server.proxy.modes import MODES
-from ollama_harness.server.proxy.target import route
+from ollama_harness.server.proxy.target import route_of
 
-__all__ = ["MODES", "FakeProxy", "Forward", "route"]
+__all__ = ["MODES", "FakeProxy", "Forward", "route_of"]

@@ -12,7 +12,7 @@ from ollama_harness.network.route import Route
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.server.journal import Entry, Protocol
 
-__all__ = ["Target", "form", "route", "target_of"]
+__all__ = ["Target", "form", "route_of", "target_of"]
 
 _WAYS = {
     Protocol.HTTP: Route.PROXIED,
@@ -24,7 +24,7 @@ _WAYS = {
 }
 
 
-def route(entry: Entry) -> Route:
+def route_of(entry: Entry) -> Route:
     """Which way the request of a proxy's entry took; origin form at a proxy counts as proxied."""
     return _WAYS[entry.protocol]
 
