@@ -112,13 +112,13 @@ def apply(script: Script, faults: Iterable[Fault]) -> Script:
 
 def _register(
     kinds: dict[str, FaultKind[Made]],
-    made: Callable[..., Made],
+    made: type[Made],
     function: Callable[Concatenate[Script, P], Any],
     example: tuple[Any, ...],
     plays: str,
 ) -> Callable[P, Made]:
     signature = inspect.signature(function)
-    own = signature.replace(parameters=list(signature.parameters.values())[1:])
+    own = signature.replace(parameters=list(signature.parameters.values())[1:], return_annotation=made.__name__)
     bare = [one.replace(annotation=inspect.Parameter.empty) for one in own.parameters.values()]
 
     @functools.wraps(function)
