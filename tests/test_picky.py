@@ -19,7 +19,7 @@ from ollama_harness.faults import (
     forbid_header,
     replace_with,
 )
-from ollama_harness.matrix.cells import Cell
+from ollama_harness.matrix.cells import Cell, PlannedScenario
 from ollama_harness.matrix.exchange import _overreach
 from ollama_harness.matrix.raw_socket import connect, read_exactly, read_to_end
 from ollama_harness.matrix.runner import Runner
@@ -179,7 +179,7 @@ def test_what_follows_a_request_that_was_refused_unread_is_not_taken_for_another
 def test_a_client_is_judged_by_what_was_played_to_it(
     name: str, scenario_name: str, verdict: Verdict, end: str, runner: Runner, store: RecordingStore
 ) -> None:
-    cell = Cell(client(name), scenario(scenario_name), store.get(f"{store.newest}/generate-cold"))
+    cell = Cell(client(name), PlannedScenario.of(scenario(scenario_name), store.get(f"{store.newest}/generate-cold")))
     exchange = runner.run_cell(cell).decisive
     assert (exchange.judgement.verdict, str(exchange.reference.ends[cell.layer].kind)) == (verdict, end)
     assert bool(exchange.entries[0].unmet) == (end == "error")

@@ -37,7 +37,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 def room_of(module: str) -> str:
     """The room of a dotted name, which may be the package's own name."""
-    name = (module.split(".") + ["__init__"])[1]
+    name = [*module.split("."), "__init__"][1]
     return "__init__" if name.startswith("__") else name
 
 

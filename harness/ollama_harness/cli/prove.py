@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ollama_harness.cli.output import console, json_option, table
 from ollama_harness.clients import client
-from ollama_harness.matrix.cells import Cell
+from ollama_harness.matrix.cells import Cell, PlannedScenario
 from ollama_harness.matrix.scenarios import SCENARIOS, scenario
 from ollama_harness.matrix.wire_proof import WireProof, prove
 from ollama_harness.recordings.store import RecordingStore
@@ -31,7 +31,7 @@ def prove_(*, names: tuple[str, ...], as_json: bool) -> None:
     store = RecordingStore()
     chosen = [scenario(name) for name in names] or [one for one in SCENARIOS.values() if one.environment is None]
     cells = [
-        Cell(client("canary-perfect"), one, store.get(f"{store.newest}/{name}"))
+        Cell(client("canary-perfect"), PlannedScenario.of(one, store.get(f"{store.newest}/{name}")))
         for one in chosen
         for name in store.names(store.newest, one.recordings)[:1]
     ]

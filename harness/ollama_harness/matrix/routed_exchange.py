@@ -104,7 +104,7 @@ class LiveEnvironment:
             read_timeout_s=cell.scenario.read_timeout_s,
             trust_env=self._environment.trust_env,
         )
-        script = cell.scripts()[0]
+        script = cell.scripts[0]
         for server in self._servers:
             server.play(script)
         if self._environment.beside:

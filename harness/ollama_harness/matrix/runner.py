@@ -118,12 +118,12 @@ class Runner:
             runs: list[CellRun] = []
             self._run_environment(cell.scenario.environment, [cell], runs.append)
             return runs[0]
-        scenario, scripts, nested = cell.scenario, cell.scripts(), cell.scenario.meanwhile_after is not None
+        scenario, scripts, nested = cell.scenario, cell.scripts, cell.scenario.meanwhile_after is not None
         if not resets_are_real() and any(script.ending.how is ConnectionEnd.RESET for script in scripts):
             return CellRun(cell, (untried(cell, scripts[0], NO_RESETS),))
         listens = scripts[0].ending.how is not ConnectionEnd.REFUSE
         with FakeOllama(version=None, listens=listens) as server, self._worker(cell.client.name) as worker:
-            server.play(cell.plain(), path=ELSEWHERE)
+            server.play(cell.plain, path=ELSEWHERE)
 
             def run(number: int, meanwhile: Callable[[], Exchange] | None = None) -> Exchange:
                 job = Job(
@@ -170,7 +170,7 @@ class Runner:
         possible = [cell for cell in cells if impossible(cell) is None]
         for cell in cells:
             if (reason := impossible(cell)) is not None:
-                done(CellRun(cell, (untried(cell, cell.plain(), reason),)))
+                done(CellRun(cell, (untried(cell, cell.plain, reason),)))
         if not possible:
             return
         alone = self._registry if self._touch_registry and environment.system is System.WINDOWS else nullcontext()
