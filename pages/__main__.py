@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 
 from ollama_harness.errors import HarnessError
-from pages import clients_page, doctor_page, faults_page, issue_9549_page, proxies_page, wire_history_page
+from pages import api_page, clients_page, doctor_page, faults_page, issue_9549_page, proxies_page, wire_history_page
 from pages.page import NotComparable, Page, Sources, difference
 
 PAGES = {
     module.PAGE.name: module.PAGE
-    for module in (faults_page, clients_page, doctor_page, issue_9549_page, proxies_page, wire_history_page)
+    for module in (api_page, faults_page, clients_page, doctor_page, issue_9549_page, proxies_page, wire_history_page)
 }
 
 
