@@ -2,6 +2,7 @@
 
 HarnessError                  what the user asked for cannot be done; the message says how to fix it
 ├── RecordingError            a recording on disk is not usable: names file and field
+│   ├── RecordingTooLong      a recording is longer than may be
 │   └── ProbeError            a file of probes is not usable: names file and field
 ├── RecorderError             a server cannot be recorded: no Ollama, no model, no whole head of HTTP
 │   └── ServerUnreachable     nothing accepts connections there
@@ -37,6 +38,10 @@ class RecordingError(HarnessError):
         self.path, self.field, self.problem, self.mend = path, field, problem, mend
         place = f"{path}: {field}" if field else str(path)
         super().__init__(f"{place}: {problem}; {mend}")
+
+
+class RecordingTooLong(RecordingError):
+    """A recording is longer than `recording.MAX_BYTES`, so it is neither loaded nor made."""
 
 
 class ProbeError(RecordingError):

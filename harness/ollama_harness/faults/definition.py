@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from ollama_harness.errors import FaultDoesNotApply
@@ -73,6 +73,7 @@ class Fault(_Call):
 
         Raises: FaultDoesNotApply, if it has no place to strike, or would change nothing.
         """
+        script = replace(script, segments=tuple(script.segments))  # a fault goes back and forth in them
         struck = self.strike(script)
         if struck == script:
             raise FaultDoesNotApply(f"{self} changes nothing in this script")

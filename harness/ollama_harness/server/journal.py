@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import threading
 import time
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from ollama_harness.recordings.lazy import Lazy
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd
-from ollama_harness.server.sent import SentSegments
 
-__all__ = ["EndedBy", "Entry", "Journal", "Protocol"]
+__all__ = ["EndedBy", "Entry", "Journal", "Protocol", "SentSegments"]
 
 
 class EndedBy(StrEnum):
@@ -36,6 +37,25 @@ class Protocol(StrEnum):
     TLS = "tls"  # a TLS hello (RFC 8446 section 4.1.2)
     SOCKS4 = "socks4"  # SOCKS 4 or 4a
     SOCKS5 = "socks5"  # RFC 1928
+
+
+class SentSegments(Lazy[tuple[float, bytes]]):
+    """Segments (seconds from the request's arrival, bytes) in order. One thread adds to it, any may read meanwhile.
+
+    It holds the very bytes that were sent. A list of pairs would take as much again as a record has bytes.
+    """
+
+    def __init__(self) -> None:
+        times, data = array("d"), list[bytes]()
+        super().__init__(0, lambda index: (times[index], data[index]))
+        self._times, self._data = times, data
+
+    def append(self, segment: tuple[float, bytes]) -> None:
+        """Add a segment."""
+        at_s, data = segment
+        self._times.append(at_s)
+        self._data.append(data)
+        self._length += 1  # last: what can be read is there
 
 
 @dataclass(slots=True, kw_only=True)

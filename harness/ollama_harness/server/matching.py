@@ -62,7 +62,7 @@ class Matcher:
         self._undecisive = {"model", "name"} if any_model else set[str]()
         self._by_path: dict[str, list[_Candidate]] = {}
         for recording in recordings:
-            candidate = _Candidate(recording, _Facts.of(recording.request))
+            candidate = _Candidate(recording, _Facts.of(recording.request), recording.size_bytes)
             self._by_path.setdefault(recording.request.path, []).append(candidate)
 
     def match(self, request: Request) -> Match | Nearest:
@@ -151,6 +151,7 @@ class _Candidate:
 
     recording: Recording
     facts: _Facts
+    size_bytes: int  # which takes long to add up where there are many frames
 
     @property
     def is_error(self) -> bool:
@@ -160,7 +161,7 @@ class _Candidate:
         """The smallest wins; the module's docstring says why."""
         one = self.recording
         differing = len(self.facts.free_differences(asked))
-        return -len(self.facts.headers), differing, one.note is not None, -len(one.frames), -one.size_bytes, one.id
+        return -len(self.facts.headers), differing, one.note is not None, -len(one.frames), -self.size_bytes, one.id
 
 
 def _short(value: Any) -> str:

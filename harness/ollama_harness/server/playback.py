@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from ollama_harness.errors import RecordingError
 from ollama_harness.script.segments import HOLD_LIMIT_S, ConnectionEnd, RenderedSegment, ScriptEnd
 from ollama_harness.server.connection import ClientLeft, Connection, WakeReason
 from ollama_harness.server.journal import EndedBy, Entry, Journal
@@ -46,11 +45,6 @@ def play(
             sent.append((clock() - arrived_s, data))
     except ClientLeft:
         ended(WakeReason.LEFT)
-        return False
-    except RecordingError as error:  # its body was left on disk, and somebody has touched it
-        entry.why = f"{entry.why}; broken off: {error}".removeprefix("; ")
-        connection.reset()
-        journal.settle(entry, ConnectionEnd.RESET, EndedBy.SERVER)
         return False
     if ending.at_s > 0 and ended(connection.wait_until(arrived_s + ending.at_s)):
         return False
