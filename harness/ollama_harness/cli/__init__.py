@@ -48,11 +48,13 @@ class _Commands(click.Group):
 
 
 @click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example: ollama-harness run"
+    help="Plays recorded Ollama streams, whole and broken, to client libraries and judges what they make of them.",
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: ollama-harness run",
 )
 @click.version_option(__version__, prog_name="ollama-harness")
 def commands() -> None:
-    """Plays recorded Ollama streams, whole and broken, to client libraries and judges what they make of them."""
     _offer_to_restore()
 
 

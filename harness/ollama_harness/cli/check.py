@@ -15,13 +15,16 @@ from ollama_harness.recordings.redaction import secrets_in
 __all__ = ["check"]
 
 
-@click.command(epilog="Example: ollama-harness check my-recordings/")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|DIR…")
-def check(paths: tuple[Path, ...]) -> None:
-    """Validate recordings: each FILE, and all under each DIR. Every defect is named with file, field and fix.
+@click.command(
+    help="""
+    Validate recordings: each FILE, and all under each DIR. Every defect is named with file, field and fix.
 
     What looks like a secret is a defect: recordings are made to be shared.
-    """
+    """,
+    epilog="Example: ollama-harness check my-recordings/",
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|DIR…")
+def check(paths: tuple[Path, ...]) -> None:
     defects, good = [], 0
     for path in paths:
         found = [stem for stem in files.find(path) if stem.name != "README"]

@@ -26,7 +26,15 @@ __all__ = ["gate_"]
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 
-@click.command("gate", epilog="Example: ollama-harness gate --baseline rec/0.24.0 --candidate rec/0.32.15")
+@click.command(
+    "gate",
+    help="""
+    Hold recordings of two versions of Ollama against each other, and what clients make of them.
+
+    Exit code 0: nothing that matters has changed. 1: something has. 3: nothing can be said.
+    """,
+    epilog="Example: ollama-harness gate --baseline rec/0.24.0 --candidate rec/0.32.15",
+)
 @click.option("--baseline", type=_DIRECTORY, help="Recordings of the version in use.")
 @click.option("--again", type=_DIRECTORY, multiple=True, help="Another take of it: what differs is noise (repeatable).")
 @click.option("--candidate", type=_DIRECTORY, help="Recordings of the version to go to.")
@@ -62,10 +70,6 @@ def gate_(
     out: Path,
     explain: str | None,
 ) -> None:
-    """Hold recordings of two versions of Ollama against each other, and what clients make of them.
-
-    Exit code 0: nothing that matters has changed. 1: something has. 3: nothing can be said.
-    """
     if explain is not None:
         click.echo(explained(gate_file.explain(gate_file.load(out), explain)))
         return

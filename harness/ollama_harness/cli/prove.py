@@ -20,14 +20,18 @@ from ollama_harness.recordings.store import RecordingStore
 __all__ = ["prove_"]
 
 
-@click.command("prove", epilog="Example: ollama-harness prove --scenario reset-after-record")
+@click.command(
+    "prove",
+    help="""
+    Hold every scenario against a plain socket: bytes, segments, pauses, and how the connection ends.
+
+    No HTTP library takes part. Run it on a new system to see what that makes of a FIN and an RST.
+    """,
+    epilog="Example: ollama-harness prove --scenario reset-after-record",
+)
 @click.option("--scenario", "names", multiple=True, metavar="NAME", help="Only this scenario (repeatable).")
 @json_option
 def prove_(*, names: tuple[str, ...], as_json: bool) -> None:
-    """Hold every scenario against a plain socket: bytes, segments, pauses, and how the connection ends.
-
-    No HTTP library takes part. Run it on a new system to see what that makes of a FIN and an RST.
-    """
     store = RecordingStore()
     chosen = [scenario(name) for name in names] or [one for one in SCENARIOS.values() if one.environment is None]
     cells = [

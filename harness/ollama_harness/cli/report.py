@@ -24,11 +24,13 @@ known_issues_option = click.option(
 )
 
 
-@click.command(epilog="Example: ollama-harness report ollama-harness-results/results.ndjson")
+@click.command(
+    help="Print the grid of an earlier run from its RESULTS: the file, or the directory that it is in.",
+    epilog="Example: ollama-harness report ollama-harness-results/results.ndjson",
+)
 @click.argument("path", type=click.Path(path_type=Path), metavar="RESULTS")
 @known_issues_option
 def report(*, path: Path, known_issues: Path | None) -> None:
-    """Print the grid of an earlier run from its RESULTS: the file, or the directory that it is in."""
     results = Results.load(path / FILE if path.is_dir() else path)
     python = tuple(map(int, re.findall(r"\d+", results.header.python)[:3]))
     issues = expectations.load(known_issues or fixtures() / expectations.FILE, python=python)

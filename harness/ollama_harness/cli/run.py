@@ -23,7 +23,15 @@ from ollama_harness.recordings.store import RecordingStore, fixtures
 __all__ = ["run", "run_with_progress"]
 
 
-@click.command(epilog="Example: ollama-harness run --client requests --client ollama --scenario cut-after-record")
+@click.command(
+    help="""
+    Play every scenario to every client, judge each, and print the grid.
+
+    The canaries run along: clients that are wrong on purpose and must be found out.
+    Exit code 0: all as expected. 1: something is not. 3: nothing can be said (inconclusive, or a canary got away).
+    """,
+    epilog="Example: ollama-harness run --client requests --client ollama --scenario cut-after-record",
+)
 @click.option("--client", "clients", multiple=True, metavar="NAME", help="Only this client (repeatable).")
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this scenario (repeatable).")
 @click.option("--recording", "recordings", multiple=True, metavar="NAME", help="Only this recording (repeatable).")
@@ -55,11 +63,6 @@ def run(
     touch_registry: bool,
     known_issues: Path | None,
 ) -> None:
-    """Play every scenario to every client, judge each, and print the grid.
-
-    The canaries run along: clients that are wrong on purpose and must be found out.
-    Exit code 0: all as expected. 1: something is not. 3: nothing can be said (inconclusive, or a canary got away).
-    """
     issues = expectations.load(known_issues or fixtures() / expectations.FILE)
     store = RecordingStore()
     cells = plan(

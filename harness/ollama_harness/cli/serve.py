@@ -33,7 +33,10 @@ class _Finite(click.FloatRange):
         return number
 
 
-@click.command(epilog='Example: ollama-harness serve --port 11435 --fault "close_at(after_record(3))"')
+@click.command(
+    help="Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints a line for each request answered.",
+    epilog='Example: ollama-harness serve --port 11435 --fault "close_at(after_record(3))"',
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=11434, show_default=True, help="Port to listen on; 0 takes any free one.")
 @click.option("--ollama-version", metavar="V", help="Answer as this version did; the newest recorded otherwise.")
@@ -55,7 +58,6 @@ def serve(
     gap_s: float | None,
     any_model: bool,
 ) -> None:
-    """Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints a line for each request answered."""
     store = RecordingStore()
     version = ollama_version or store.newest
     faults = (*(scenario(scenario_name).faults if scenario_name else ()), *map(parse_fault, fault_texts))

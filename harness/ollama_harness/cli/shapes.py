@@ -13,7 +13,10 @@ from ollama_harness.gate.shapes.toml_text import FILE, dump, write
 __all__ = ["shapes"]
 
 
-@click.command(epilog="Example: ollama-harness shapes my-recordings/0.32.15")
+@click.command(
+    help="Reduce the recordings of a version, in each DIR, to what a client can depend on; shapes.toml beside them.",
+    epilog="Example: ollama-harness shapes my-recordings/0.32.15",
+)
 @click.argument(
     "directories",
     nargs=-1,
@@ -23,7 +26,6 @@ __all__ = ["shapes"]
 )
 @click.option("--check", is_flag=True, help=f"Write nothing; exit 1 if a {FILE} is not what it should be.")
 def shapes(*, directories: tuple[Path, ...], check: bool) -> None:
-    """Reduce the recordings of a version, in each DIR, to what a client can depend on; shapes.toml beside them."""
     outdated = 0
     for directory in directories:
         version = VersionShapes.read(directory)

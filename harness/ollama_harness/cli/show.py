@@ -25,14 +25,17 @@ from ollama_harness.server.journal import EndedBy, Entry, Protocol
 __all__ = ["show"]
 
 
-@click.command(epilog="Example: ollama-harness show ollama/cut-after-record/0.32.15/chat-stream")
+@click.command(
+    help="""
+    Run one CELL and print what was sent beside what the client yielded.
+
+    CELL is CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING.
+    """,
+    epilog="Example: ollama-harness show ollama/cut-after-record/0.32.15/chat-stream",
+)
 @click.argument("cell_id", metavar="CELL")
 @click.option("--width", type=click.IntRange(20), default=70, show_default=True, help="Characters of each line shown.")
 def show(*, cell_id: str, width: int) -> None:
-    """Run one CELL and print what was sent beside what the client yielded.
-
-    CELL is CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING.
-    """
     one = cell(RecordingStore(), cell_id)
     with Runner(jobs=1) as runner:
         cell_run = runner.run_cell(one)
