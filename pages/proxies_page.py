@@ -10,7 +10,6 @@ side of that.
 
 from __future__ import annotations
 
-import inspect
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -55,7 +54,7 @@ def page(results: Results) -> str:
         HEAD.format(made_with=made_with(results.header)),
         *(line for one in MESSAGES for line in _message(one, cells)),
         "## How each library decides\n",
-        *(f"### {title}\n\n{_rules(module)}\n" for title, module in _RULES.items()),
+        *(f"### {title}\n\n{module.IN_WORDS}" for title, module in _RULES.items()),
         TABLE.format(hosts=", ".join(f"`{host}`" for host in HOSTS), letters=letters),
         *(line for title, group in GROUPS.items() for line in _group(title, group, results)),
         *_other_pythons(results.header),
@@ -111,12 +110,6 @@ def _message(one: ProxyMessage, cells: Sequence[Result]) -> Iterator[str]:
 
 def _names() -> Iterator[str]:
     return (one.name for group in GROUPS.values() for one in group)
-
-
-def _rules(module: ModuleType) -> str:
-    """What a module's docstring says of its library, without its sources."""
-    text = inspect.cleandoc(module.__doc__ or "")
-    return re.sub(r"(\n\nThe same in Python [^\n]*)?\s+Sources\b.*", "", text, flags=re.DOTALL)
 
 
 def _group(title: str, group: Sequence[Environment], results: Results) -> Iterator[str]:

@@ -70,7 +70,7 @@ def explained(one: Finding) -> str:
         f"  was  {one.was}",
         f"  now  {one.now}",
         "",
-        f"why it matters: {' '.join(rule.why.split())}",
+        f"why it matters: {rule.why}",
         f"source: {rule.source}",
         "",
         f"seen in {len(one.evidence)}:",

@@ -1,4 +1,4 @@
-"""The content: the message is whole HTTP, but its lines are not what Ollama promises, or stretch what JSON allows."""
+"""Scenarios: the content."""
 
 from __future__ import annotations
 
@@ -80,6 +80,10 @@ def _line(name: str, summary: str, line: str, after: int, layer: Layer, source: 
         **more,
     )
 
+
+TITLE = (
+    "The content: the message is whole HTTP, but its lines are not what Ollama promises, or stretch what JSON allows."
+)
 
 SCENARIOS = [
     # ------------------------------------------------------------------ error lines

@@ -1,4 +1,4 @@
-"""The end of the body: it comes too early, at every place where it can, or it does not say what it should."""
+"""Scenarios: the end of the body."""
 
 from __future__ import annotations
 
@@ -62,6 +62,8 @@ def _cut_and_reset(name: str, where: str, place: Place, recordings: tuple[str, .
         for what, segment, fault in (("cut", "FIN", close_at), ("reset", "RST", reset_at))
     )
 
+
+TITLE = "The end of the body: it comes too early, at every place where it can, or it does not say what it should."
 
 SCENARIOS = [
     *_cut_and_reset("after-head", "after the head, before the first record", after_head()),

@@ -1,4 +1,4 @@
-"""Recordings as they are: what Ollama really sends, its own errors and deaths included."""
+"""Scenarios: recordings as they are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from ollama_harness.matrix.scenarios.scenario import (
     Scenario,
     Source,
 )
+
+TITLE = "Recordings as they are: what Ollama really sends, its own errors and deaths included."
 
 SCENARIOS = [
     Scenario(

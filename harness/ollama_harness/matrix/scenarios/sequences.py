@@ -1,4 +1,4 @@
-"""Sequences: several exchanges of one session, and what an answer leaves behind for the next."""
+"""Scenarios: several exchanges of one session."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ _LEFTOVERS = Source(
     "https://www.rfc-editor.org/rfc/rfc9112#section-6.3",
     "A client MUST NOT take what follows a message for a separate response.",
 )
+
+TITLE = "Sequences: several exchanges of one session, and what an answer leaves behind for the next."
 
 SCENARIOS = [
     Scenario(

@@ -1,4 +1,4 @@
-"""Time: every byte comes, but late, slowly or in bursts; or it never comes."""
+"""Scenarios: time."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ def _stall(name: str, where: str, place: Place, recordings: tuple[str, ...] = SH
         source=_STALL,
     )
 
+
+TITLE = "Time: every byte comes, but late, slowly or in bursts; or it never comes."
 
 SCENARIOS = [
     # ------------------------------------------------------------------ late, but in time
