@@ -44,6 +44,27 @@ def test_run_prints_a_grid_and_leaves_whole_results(tmp_path: Path) -> None:
     assert not (tmp_path / "ollama-harness-results" / "results.partial.ndjson").exists()
 
 
+#: Names that Python would find in the current directory first, if it looked there.
+MODULES = ("ollama", "requests", "httpx", "h11", "queue", "json", "socket", "click", "sitecustomize")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "--client", "ollama", "--client", "requests", "--scenario", "stream", "--scenario", "issue-9549"),
+        ("list", "clients", "--wire"),
+        ("doctor", "--environment", "nothing-set"),
+    ],
+    ids=" ".join,
+)
+def test_modules_in_the_current_directory_are_not_executed(command: tuple[str, ...], tmp_path: Path) -> None:
+    for name in MODULES:
+        (tmp_path / f"{name}.py").write_text(f"open('{name}.ran', 'w').close()")
+    done = harness(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [path.name for path in tmp_path.glob("*.ran")] == []
+
+
 def test_what_is_not_expected_is_red_and_says_how_to_repeat_it(tmp_path: Path) -> None:
     (tmp_path / "none.toml").write_text("")
     done = harness("run", "--client", "ollama", "--scenario", "next-line", "--known-issues", "none.toml", cwd=tmp_path)

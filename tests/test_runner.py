@@ -140,8 +140,43 @@ def test_a_worker_without_its_library_answers_every_job_with_unsupported() -> No
 
 def test_a_worker_that_cannot_start_is_the_harness_fault() -> None:
     worker = WorkerProcess(["no-such-client"], clean_environment(Path()))
-    assert isinstance(worker.exchange(job(), deadline_s=1).ending, Failed)
+    ending = worker.exchange(job(), deadline_s=1).ending
+    assert isinstance(ending, Failed)
+    assert ending.reason.startswith(
+        "the client's process did not start: ollama_harness.errors.UnknownName: there is no client "
+    )
+    assert not worker.alive
+
+
+def test_why_a_process_did_not_start_is_the_reason_of_the_verdict(
+    store: RecordingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ollama_harness.matrix import runner as runner_module
+
+    def broken(home: Path) -> dict[str, str]:
+        return {**clean_environment(home), "PYTHONPATH": str(tmp_path)}
+
+    (tmp_path / "queue.py").write_text("raise ImportError('not today')")
+    monkeypatch.setattr(runner_module, "clean_environment", broken)
+    with Runner(jobs=1) as runner:
+        got = runner.run_cell(cell(store, f"canary-perfect/stream/{NEWEST}/chat-stream"))
+    assert got.judgement.verdict is Verdict.INCONCLUSIVE
+    assert got.judgement.why == "the client's process did not start: ImportError: not today"
+
+
+def test_a_process_whose_python_prints_something_first_did_not_start(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('welcome', flush=True)")
+    worker = WorkerProcess(["canary-perfect"], {**clean_environment(tmp_path), "PYTHONPATH": str(tmp_path)})
+    assert worker.problem is not None
+    assert "wrote to its stdout" in worker.problem.reason
+
+
+def test_a_process_never_waits_for_a_stderr_that_nobody_reads(tmp_path: Path) -> None:
+    """It writes a multiple of what a pipe holds."""
+    worker = WorkerProcess(["canary-perfect"], {**clean_environment(tmp_path), "PYTHONVERBOSE": "2"})
+    assert worker.problem is None
     worker.close()
+    assert len(worker._errors) == 4096
 
 
 def test_a_hanging_client_is_killed_at_its_deadline(runner: Runner, store: RecordingStore) -> None:
@@ -152,14 +187,9 @@ def test_a_hanging_client_is_killed_at_its_deadline(runner: Runner, store: Recor
 
 def test_what_a_worker_leaves_when_the_runner_is_gone(tmp_path: Path) -> None:
     """Its stdin ends, so it ends, even out of a client that hangs."""
+    code = "import sys; from ollama_harness.clients.worker import main; main(*sys.argv[1:])"
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "ollama_harness.clients.worker",
-            json.dumps(SimulatedMachine().to_json()),
-            "canary-hanging",
-        ],
+        [sys.executable, "-c", code, json.dumps(SimulatedMachine().to_json()), "canary-hanging"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=clean_environment(tmp_path),
@@ -178,6 +208,7 @@ def test_a_clients_environment_is_built_from_nothing(tmp_path: Path, monkeypatch
     environment = clean_environment(tmp_path)
     assert not {name.upper() for name in environment} & {"HTTP_PROXY", "ALL_PROXY", "OLLAMA_HOST", "OLLAMA_API_KEY"}
     assert environment["NO_PROXY"] == "*"
+    assert "PYTHONPATH" not in environment, "what it holds comes before the standard library"
     assert environment["HOME"] == str(tmp_path) != os.environ.get("HOME")
 
 

@@ -87,8 +87,9 @@ def exchange(
     others = {id(entry) for one in inner for entry in one.entries}
     entries = tuple(entry for entry in journal.entries[len(earlier) :] if id(entry) not in others)
     leaked = not settled and isinstance(reported.ending, Finished | Stopped | Raised)
-    # A process that dies of itself is a fact whatever the server saw of it; so is one that was not asked.
-    told = leaked or isinstance(reported.ending, Unsupported | Crashed)
+    # A process that dies of itself is a fact whatever the server saw of it; so is one that was not asked, or that the
+    # harness itself could not start.
+    told = leaked or isinstance(reported.ending, Unsupported | Crashed | Failed)
     problem = None if told else _problem(journal, entries, script, job)
     outcome = Outcome(
         records=tuple(record for _, record in reported.records),
