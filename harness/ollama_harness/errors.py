@@ -9,6 +9,7 @@ HarnessError                  what the user asked for cannot be done; the messag
 ├── FaultDoesNotApply         a fault has no place to strike in this script
 ├── BadFault                  a text is no fault
 ├── UnknownName               no client, scenario, recording or version of that name: offers the nearest
+├── DirectoryError            a directory cannot be written to, or another process is writing there
 ├── PortInUse                 the server's address is taken or not allowed
 ├── ResultsError              a results file is incomplete, corrupt or of another schema
 ├── GateError                 accepted.toml or a report of the gate says something that cannot be meant
@@ -74,6 +75,10 @@ class UnknownName(HarnessError):
         if not nearest and len(known) > 12:
             hint += f" … ({len(known)} in all)"
         super().__init__(f"there is no {kind} called {name!r}; {hint}")
+
+
+class DirectoryError(HarnessError):
+    """A directory cannot be made or written to, or another process is writing there."""
 
 
 class PortInUse(HarnessError):
