@@ -20,7 +20,7 @@ from types import ModuleType
 from ollama_harness.cli.reports.routes import LETTERS
 from ollama_harness.errors import ResultsError
 from ollama_harness.matrix.cells import plan
-from ollama_harness.matrix.results import FILE, Result, Results, ResultsHeader
+from ollama_harness.matrix.results import Result, Results, ResultsHeader
 from ollama_harness.matrix.run import run_cells
 from ollama_harness.network import prediction_httpx, prediction_requests, prediction_urllib, stdlib_proxies
 from ollama_harness.network.environments import GROUPS, HOSTS, OLLAMA_HOST, Environment
@@ -197,7 +197,7 @@ def _system(header: ResultsHeader) -> System:
 
 
 def _made(sources: Sources) -> str:
-    results = Results.load(_results_file(sources.routes)) if sources.routes else _measured(sources.scratch)
+    results = Results.load(sources.routes) if sources.routes else _measured(sources.scratch)
     absent = set(_names()) - {one.scenario for one in results.cells}
     if absent:
         raise ResultsError(f"{sources.routes} has no {', '.join(sorted(absent))}; run again: {_RUN}")
@@ -206,10 +206,6 @@ def _made(sources: Sources) -> str:
     if sources.checking and any(one.verdict is Verdict.UNSUPPORTED for one in _routes(results)):
         raise NotComparable("some environments cannot be made on this machine")
     return page(results)
-
-
-def _results_file(path: Path) -> Path:
-    return path / FILE if path.is_dir() else path
 
 
 def _measured(out: Path) -> Results:

@@ -51,7 +51,7 @@ MODULES = ("ollama", "requests", "httpx", "h11", "queue", "json", "socket", "cli
 @pytest.mark.parametrize(
     "command",
     [
-        ("run", "--client", "ollama", "--client", "requests", "--scenario", "stream", "--scenario", "issue-9549"),
+        ("run", "--client", "ollama", "--client", "requests", "--scenario", "reuse", "--scenario", "issue-9549"),
         ("list", "clients", "--wire"),
         ("doctor", "--environment", "nothing-set"),
     ],
@@ -211,15 +211,33 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a console's Ctrl-C cannot be sent to one process there")
-def test_an_interrupted_run_keeps_what_it_has_apart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupted_run_keeps_what_it_has_apart(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = Path("ollama-harness-results")
+    directory.mkdir()
+    (directory / "results.ndjson").write_text("those of the run before")
+    partial = directory / "results.partial.ndjson"
     process = _start("run", "--jobs", "1", "--client", "requests", cwd=tmp_path)
-    partial = tmp_path / "ollama-harness-results" / "results.partial.ndjson"
     while not (partial.exists() and partial.stat().st_size):
         assert process.poll() is None
-    _interrupt(process)
+    assert _ended(["run", "--client", "requests"]) == 2
+    assert "error: ollama-harness-results: another process is writing there" in capsys.readouterr().err
+    process.send_signal(getattr(signal, name))
     _, err = process.communicate(timeout=60)
     assert process.returncode == 3
-    assert "interrupted; what was run so far is in" in err
+    assert "interrupted: the last run has not ended; what it has run is in" in err
     assert "Traceback" not in err
-    assert partial.exists()
-    assert not partial.with_name("results.ndjson").exists()
+    assert sorted(path.name for path in directory.iterdir()) == ["results.partial.ndjson", "results.previous.ndjson"]
+    assert (directory / "results.previous.ndjson").read_text() == "those of the run before"
+    assert _ended(["report", "ollama-harness-results"]) == 2
+    assert "the last run has not ended" in capsys.readouterr().err
+
+
+def _ended(arguments: list[str]) -> object:
+    """The exit code of a command, run in this process."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return ended.value.code

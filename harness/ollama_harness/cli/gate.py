@@ -18,7 +18,7 @@ from ollama_harness.gate.decision import Decision
 from ollama_harness.gate.gate_run import gate, planned
 from ollama_harness.gate.rules import Level
 from ollama_harness.gate.shapes import VersionShapes
-from ollama_harness.matrix.results import FILE, Results
+from ollama_harness.matrix.results import Results
 from ollama_harness.recorder import default_probes
 
 __all__ = ["gate_"]
@@ -117,7 +117,7 @@ def _record(old: str, new: str, out: Path, model: str | None, only: Sequence[str
 
 
 def _load(paths: tuple[Path, Path]) -> tuple[Results, Results]:
-    old, new = (Results.load(path / FILE if path.is_dir() else path) for path in paths)
+    old, new = map(Results.load, paths)
     return old, new
 
 

@@ -12,7 +12,7 @@ from ollama_harness.cli.output import progress_bar
 from ollama_harness.cli.report import known_issues_option, print_report
 from ollama_harness.matrix import known_issues as expectations
 from ollama_harness.matrix.cells import Cell, plan
-from ollama_harness.matrix.results import FILE, PARTIAL_FILE, Results
+from ollama_harness.matrix.results import FILE, Results, unfinished
 from ollama_harness.matrix.run import JOBS, run_cells
 from ollama_harness.matrix.runner import CellRun
 from ollama_harness.matrix.scenarios import scenario
@@ -100,6 +100,5 @@ def run_with_progress(cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, tou
         try:
             return run_cells(cells, out, done=done, jobs=jobs, touch_registry=touch_registry)
         except KeyboardInterrupt:
-            partial = out / PARTIAL_FILE
-            click.echo(f"interrupted; what was run so far is in {partial}, and is no whole result", err=True)
+            click.echo(f"interrupted: {unfinished(out) or 'nothing has run'}", err=True)
             sys.exit(3)

@@ -13,22 +13,25 @@ import os
 import platform
 import re
 from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from ollama_harness import __version__
 from ollama_harness.errors import ResultsError
+from ollama_harness.locking import held
 from ollama_harness.matrix.runner import CellRun
 from ollama_harness.oracle.reference import Cause
 from ollama_harness.oracle.verdict import Raised, Verdict
 from ollama_harness.recordings.records import escape_surrogates, ndjson_lines, parse_json
 
-__all__ = ["SCHEMA", "Result", "Results", "ResultsHeader", "Writer", "result"]
+__all__ = ["SCHEMA", "Result", "Results", "ResultsHeader", "Writer", "result", "unfinished"]
 
 SCHEMA = 1
-FILE, PARTIAL_FILE = "results.ndjson", "results.partial.ndjson"
+FILE, PARTIAL_FILE, PREVIOUS_FILE = "results.ndjson", "results.partial.ndjson", "results.previous.ndjson"
 
 #: What differs from run to run in a message, and what stands for it.
 _NOISE = (
@@ -96,10 +99,16 @@ class Results:
 
     @classmethod
     def load(cls, path: Path) -> Results:
-        """Read a file of results.
+        """Read a file of results, or the one in a directory.
 
         Raises: ResultsError, if it is not whole.
         """
+        if path.is_dir():
+            path = path / FILE
+        if path.name == PARTIAL_FILE:
+            raise ResultsError(f"{path} is what a run has left that has not ended, and is no whole result; run again")
+        if path.name == FILE and (problem := unfinished(path.parent)):
+            raise ResultsError(f"{path} is not there: {problem}; run again")
         try:
             lines = list(ndjson_lines(path.read_bytes()))
         except OSError as error:
@@ -123,20 +132,39 @@ class Results:
 
 
 class Writer:
-    """Writes a run's results into a directory: cells as they come to `results.partial.ndjson`, the whole, sorted,
-    to `results.ndjson` in one move at the end. A run that is killed leaves the partial file only.
+    """Writes a run's results into a directory; a context manager that keeps every other run out of it.
+
+    Cells go to `results.partial.ndjson` as they come; `finish` writes the whole, sorted, to `results.ndjson` in one
+    move. The results of the run before are called `results.previous.ndjson` until then, so that a run that does not
+    end leaves none that could be taken for its own.
+
+    Raises: DirectoryError (another run writes there), ResultsError.
     """
 
     def __init__(self, directory: Path, *, planned: int, recordings: dict[str, str]) -> None:
-        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._planned, self._recordings = planned, recordings
+        self._directory, self._planned, self._recordings = directory, planned, recordings
         self._cells: list[Result] = []
+        self._stack = ExitStack()
         self.path, self.partial = directory / FILE, directory / PARTIAL_FILE
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._file = self.partial.open("w", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise ResultsError(f"{directory} cannot be written to: {error.strerror}; give another --out") from None
+
+    def __enter__(self) -> Self:
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        with ExitStack() as stack:
+            stack.enter_context(held(self._directory))
+            try:
+                with suppress(FileNotFoundError):
+                    os.replace(self.path, self.path.with_name(PREVIOUS_FILE))  # noqa: PTH105
+                self._file = stack.enter_context(self.partial.open("w", encoding="utf-8", newline="\n"))
+            except OSError as error:
+                problem = f"cannot be written to: {error.strerror}"
+                raise ResultsError(f"{self._directory} {problem}; give another --out") from None
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
 
     def add(self, one: Result) -> None:
         self._cells.append(one)
@@ -144,7 +172,7 @@ class Writer:
         self._file.flush()
 
     def finish(self, *, clients: dict[str, str]) -> Results:
-        """Write the whole file and take the partial one away."""
+        """Write the whole file, and take away the partial one and that of the run before."""
         header = ResultsHeader(
             schema=SCHEMA,
             harness=__version__,
@@ -159,14 +187,20 @@ class Writer:
         lines: Iterable[Any] = (asdict(header), *map(asdict, cells), {"cells": len(cells)})
         temporary = self.path.with_name(FILE + ".tmp")
         temporary.write_text("".join(map(_line, lines)), encoding="utf-8", newline="\n")
-        self.abandon()
+        self._file.close()
         os.replace(temporary, self.path)  # noqa: PTH105
         self.partial.unlink()
+        self.path.with_name(PREVIOUS_FILE).unlink(missing_ok=True)
         return Results(header, cells)
 
-    def abandon(self) -> None:
-        """Close the partial file and leave it where it is."""
-        self._file.close()
+
+def unfinished(directory: Path) -> str | None:
+    """What a run that did not end has left in a directory, in a sentence; None if the last one ended, or none was."""
+    partial, previous = directory / PARTIAL_FILE, directory / PREVIOUS_FILE
+    if not partial.exists() or (directory / FILE).exists():
+        return None
+    before = f"; the results of the run before are in {previous}" if previous.exists() else ""
+    return f"the last run has not ended; what it has run is in {partial}, and is no whole result{before}"
 
 
 def result(run: CellRun) -> Result:

@@ -26,20 +26,19 @@ def run_cells(
 ) -> Results:
     """Run cells and write their results into a directory; `done` is called as each ends.
 
-    A run that is interrupted leaves what was run so far in `results.partial.ndjson`.
+    A run that is interrupted leaves what was run so far in `results.partial.ndjson`, and no `results.ndjson`.
 
-    Raises: ResultsError.
+    Raises: DirectoryError (another run writes there), ResultsError.
     """
     recordings = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
-    writer = Writer(out, planned=len(cells), recordings=recordings)
+    with (
+        Writer(out, planned=len(cells), recordings=recordings) as writer,
+        Runner(jobs=jobs, touch_registry=touch_registry) as runner,
+    ):
 
-    def note(run: CellRun) -> None:
-        writer.add(result(run))
-        done(run)
+        def note(run: CellRun) -> None:
+            writer.add(result(run))
+            done(run)
 
-    try:
-        with Runner(jobs=jobs, touch_registry=touch_registry) as runner:
-            runner.run(cells, note)
-            return writer.finish(clients=runner.versions)
-    finally:
-        writer.abandon()
+        runner.run(cells, note)
+        return writer.finish(clients=runner.versions)
