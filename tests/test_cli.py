@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import urllib.request
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -139,6 +142,24 @@ def test_report_prints_the_grid_of_an_earlier_run_and_refuses_half_a_file(tmp_pa
     half = harness("report", "here", cwd=tmp_path)
     assert half.returncode == 2
     assert "results.ndjson is corrupt or only half written; run again" in half.stderr
+
+
+@pytest.mark.parametrize(("more", "exit_code"), [([], 0), (["--known-issues", "known_issues.toml"], 1)])
+def test_review_dates_count_in_a_list_that_is_named_and_not_in_ours(
+    more: list[str],
+    exit_code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An installed copy must not turn red because time passes."""
+    monkeypatch.chdir(tmp_path)
+    assert _ended(["run", "--client", "ollama", "--scenario", "next-line"]) == 0
+    shutil.copyfile(fixtures() / "known_issues.toml", "known_issues.toml")
+    monkeypatch.setattr("ollama_harness.cli.report.date", SimpleNamespace(today=lambda: date(2100, 1, 1)))
+    capsys.readouterr()
+    assert _ended(["report", "ollama-harness-results", *more]) == exit_code
+    assert ("known_issues.toml:5: the review date" in capsys.readouterr().out) is bool(exit_code)
 
 
 def test_check_names_every_defect(tmp_path: Path) -> None:

@@ -94,6 +94,11 @@ def test_an_entry_whose_review_date_has_passed_is_red(file: Path) -> None:
     assert "known_issues.toml:1: the review date 2027-06-01 has passed" in report.stale[0]
 
 
+def test_review_dates_count_only_where_a_day_is_given(file: Path) -> None:
+    report = assess([cell("ollama", Verdict.FALSE_ALARM)], load(file), full=False, today=None)
+    assert (report.exit_code, report.stale) == (0, ())
+
+
 def test_an_entry_that_matches_nothing_is_red_on_full_runs_only(file: Path) -> None:
     assert exit_code(file, cell("requests", Verdict.PASS)) == 0
     assert exit_code(file, cell("requests", Verdict.PASS), full=True) == 1  # ollama was to be asked too

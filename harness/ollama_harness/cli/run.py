@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ollama_harness.cli.output import progress_bar
-from ollama_harness.cli.report import known_issues_option, print_report
+from ollama_harness.cli.report import known_issues_option, print_report, today
 from ollama_harness.matrix import known_issues as expectations
 from ollama_harness.matrix.cells import Cell, plan
 from ollama_harness.matrix.results import FILE, Results, unfinished
@@ -80,7 +80,7 @@ def run(
     touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
     results = run_with_progress(cells, out, jobs=jobs, touch_registry=touch)
     full = not (clients or recordings or versions)
-    exit_code = print_report(results, issues, full=full)
+    exit_code = print_report(results, issues, full=full, today=today(known_issues))
     for name in scenarios if len(scenarios) == 1 else ():
         if (environment := scenario(name).environment) is not None and environment.explains:
             click.echo(environment.explains)
