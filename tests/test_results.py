@@ -164,6 +164,11 @@ def test_after_a_reset_the_count_of_records_is_no_result(runner: Runner, store: 
     assert (reset.got, cut.got) == (None, 3)
 
 
+def test_how_far_a_client_came_that_hung_is_no_result(runner: Runner, store: RecordingStore) -> None:
+    hung = result(runner.run_cell(cell_by_id(store, "canary-hanging/stream/0.32.15/chat-stream")))
+    assert (hung.verdict, hung.got) == (Verdict.HANG, None)
+
+
 @settings(max_examples=30)
 @given(texts)
 def test_any_text_comes_back_as_it_was(text: str) -> None:

@@ -32,6 +32,7 @@ from ollama_harness.faults import (
 from ollama_harness.matrix.raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
+from ollama_harness.server.connection import Connection
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy
 
@@ -479,3 +480,51 @@ def test_wrong_arguments_of_play_are_one_sentence(server: FakeOllama) -> None:
     no_fault: Any = after_record(1)
     with pytest.raises(TypeError, match="is no fault; give one like"):
         server.play("generate-one-token", no_fault)
+
+
+@pytest.fixture
+def accepted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[socket.socket, Connection]]:
+    """A client's socket, and the server's side of it, whose patience does not end during a test."""
+    monkeypatch.setattr("ollama_harness.server.connection._LINGER_S", 60.0)
+    stop, other_end = socket.socketpair()
+    with (
+        stop,
+        other_end,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        connection = Connection(listener.accept()[0], stop)
+        yield client, connection
+        connection.dispose()
+
+
+def test_what_is_reset_unread_has_arrived_whole(accepted: tuple[socket.socket, Connection]) -> None:
+    """Else an RST meets a client now while it writes and now while it reads, and what it raises is chance."""
+    client, connection = accepted
+    waiting = threading.Thread(target=connection.wait_for_request, daemon=True)
+    waiting.start()
+    client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo")
+    waiting.join(0.1)
+    assert waiting.is_alive()
+    client.sendall(b"dy")
+    waiting.join(20.0)
+    assert not waiting.is_alive()
+    request = connection.read_request()
+    assert request is not None
+    assert request[1] == b"body", "it is still there"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"no HTTP at all\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n"],
+    ids=["head", "body"],
+)
+def test_what_never_becomes_a_request_is_not_waited_for(
+    sent: bytes, accepted: tuple[socket.socket, Connection]
+) -> None:
+    client, connection = accepted
+    client.sendall(sent)
+    waiting = threading.Thread(target=connection.wait_for_request, daemon=True)
+    waiting.start()
+    waiting.join(20.0)
+    assert not waiting.is_alive()

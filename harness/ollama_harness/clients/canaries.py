@@ -118,6 +118,6 @@ CLIENTS = [
     _canary(leaking, {WHOLE: Verdict.PASS, ABANDONED: Verdict.LEAK}),
     _canary(astray, {WHOLE: Verdict.PASS, EXCLUDED: Verdict.MISROUTED}),
     # It hangs whatever the machine's load, so its deadline may be short.
-    _canary(hanging, {WHOLE: Verdict.HANG}, deadline_s=0.5),
+    _canary(hanging, {WHOLE: Verdict.HANG}, deadline_s=1.0),
     _canary(crashing, {WHOLE: Verdict.CRASH}),
 ]

@@ -32,7 +32,7 @@ def close_on_accept(script: Script) -> Script:
     return _without_request(script, ConnectionEnd.CLOSE)
 
 
-@fault("Accept the connection and reset it (RST) when something is sent, before anything is read.")
+@fault("Accept the connection and reset it (RST) once a request has arrived, before anything is read.")
 def reset_on_accept(script: Script) -> Script:
     return _without_request(script, ConnectionEnd.RESET)
 

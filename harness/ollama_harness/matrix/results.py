@@ -25,7 +25,7 @@ from ollama_harness.errors import ResultsError
 from ollama_harness.locking import held
 from ollama_harness.matrix.runner import CellRun
 from ollama_harness.oracle.reference import Cause
-from ollama_harness.oracle.verdict import Raised, Verdict
+from ollama_harness.oracle.verdict import Hung, Raised, Verdict
 from ollama_harness.recordings.records import escape_surrogates, ndjson_lines, parse_json
 
 __all__ = ["SCHEMA", "Result", "Results", "ResultsHeader", "Writer", "result", "unfinished"]
@@ -57,7 +57,8 @@ class ResultsHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One cell. `end` is what a perfect client sees, `due` and `got` count records (`got` is None after an RST).
+    """One cell. `end` is what a perfect client sees, `due` and `got` count records (`got` is None after
+    an RST and for a client that hung: how far it came then, time decides).
 
     `requests` and `connections` count what reached the server in all exchanges of the cell. In an environment, `host`
     is the host of the URL, `route` which way the request went, and `predicted` which way the doctor says that it goes.
@@ -218,7 +219,7 @@ def result(run: CellRun) -> Result:
         why=_quiet(run.judgement.why),
         end=f"{end.kind} ({end.cause})",
         due=decisive.reference.due[cell.layer],
-        got=None if end.cause is Cause.RST else len(decisive.outcome.records),
+        got=None if end.cause is Cause.RST or isinstance(ending, Hung) else len(decisive.outcome.records),
         requests=sum(one.outcome.requests for one in run.exchanges),
         connections=len({entry.connection for one in run.exchanges for entry in one.entries}),
         raised=raised.types[0] if raised else None,

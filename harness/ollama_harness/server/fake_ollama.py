@@ -205,7 +205,7 @@ class FakeOllama(HTTPServer):
     def _play_unasked(self, connection: Connection, route: _Play, number: int) -> None:
         entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=route.name)
         if route.script.ending.how is ConnectionEnd.RESET:
-            connection.wait_for_bytes()  # an RST while the client still connects would be another fault
+            connection.wait_for_request()  # an RST while the client connects or writes would be another fault
         self._play(connection, route.script, entry)
 
     def _answer(self, connection: Connection, entry: Entry, head: RequestHead) -> bool:
