@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -231,10 +232,23 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (0, "stopped\n", "")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a console's Ctrl-C cannot be sent to one process there")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_an_interrupted_run_keeps_what_it_has_apart(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(
+            _interrupt,
+            marks=pytest.mark.skipif(
+                sys.platform == "win32", reason="a console's Ctrl-C cannot be sent to one process there"
+            ),
+        ),
+        subprocess.Popen.kill,
+    ],
+)
+def test_a_run_that_does_not_end_leaves_no_results_that_could_be_taken_for_its_own(
+    end: Callable[[subprocess.Popen[str]], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     directory = Path("ollama-harness-results")
@@ -244,15 +258,16 @@ def test_an_interrupted_run_keeps_what_it_has_apart(
     process = _start("run", "--jobs", "1", "--client", "requests", cwd=tmp_path)
     while not (partial.exists() and partial.stat().st_size):
         assert process.poll() is None
-    assert _ended(["run", "--client", "requests"]) == 2
+    assert _ended(["run", "--client", "requests"]) == 2, "a second run is refused"
     assert "error: ollama-harness-results: another process is writing there" in capsys.readouterr().err
-    process.send_signal(getattr(signal, name))
+    end(process)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 3
-    assert "interrupted: the last run has not ended; what it has run is in" in err
+    assert end is subprocess.Popen.kill or "interrupted: the last run has not ended; what it has run is in" in err
     assert "Traceback" not in err
-    assert sorted(path.name for path in directory.iterdir()) == ["results.partial.ndjson", "results.previous.ndjson"]
+    assert process.returncode not in (0, 1)
+    assert partial.stat().st_size
     assert (directory / "results.previous.ndjson").read_text() == "those of the run before"
+    assert not (directory / "results.ndjson").exists()
     assert _ended(["report", "ollama-harness-results"]) == 2
     assert "the last run has not ended" in capsys.readouterr().err
 
