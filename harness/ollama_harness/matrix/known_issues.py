@@ -1,9 +1,9 @@
 """What a run is expected to show: passes, the canaries' verdicts, and the known issues of known_issues.toml.
 
 One entry is one defect: it expects one verdict of each client that it names, in each scenario that it names. Better,
-worse, different or (on full runs) a pair that matches nothing is red, so that the list never lies. So is an entry whose
-review date has passed, for those who can review it: who names a list of his own on the command line, as our CI does
-with ours. An installed copy must not turn red because time passes.
+worse, different or (on full runs) a pair that matches nothing is red, so that the list never lies. A review date that
+has passed is red too, but only in a list that is named on the command line: a user's own, or ours in our CI. An
+installed copy must not turn red because time passes.
 """
 
 from __future__ import annotations
