@@ -1,7 +1,7 @@
 """Runs inside a client's process: reads jobs from stdin, reports records and endings on stdout, NDJSON both ways.
 
-Its arguments are WORLD, which is JSON (`ollama_harness.network.simulation.World`), and the names of its clients. The jobs say which
-client is to do them.
+Its arguments are a machine, which is JSON (`network.simulation.SimulatedMachine`), and the names of its clients. The
+jobs say which client is to do them.
 
     first line out   {"ready": {"requests": "2.32.3", …}, "missing": {"ollama": "pip install …"}}
     a job in         {"client": …, "url": …, "request": {…}, "read_timeout_s": …, …}
