@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import ClientReport, WorkerProcess
-from ollama_harness.matrix.cells import ELSEWHERE, Cell
+from ollama_harness.matrix.cells import Cell
 from ollama_harness.network.route import Route
 from ollama_harness.oracle.reference import Reference
 from ollama_harness.oracle.verdict import (
@@ -65,10 +65,25 @@ def exchange(
 ) -> Exchange:
     """One exchange: play a script to a client, and judge what comes of it.
 
-    `meanwhile` makes another exchange in the middle of this one; what is seen of that is not this one's.
+    What is judged is the request that the script is played to. A client may make others besides, as those do that ask
+    first whether anything is there. `meanwhile` makes another exchange in the middle of this one; what is seen of that
+    is not this one's.
     """
     journal, request = server.journal, job.request
     earlier, inner = journal.entries, list[Exchange]()
+
+    def asked() -> list[Entry]:
+        return _played_to(journal.entries[len(earlier) :], script)
+
+    def yielded(count: int) -> None:
+        if mine := asked():
+            journal.yielded(mine[-1], count)
+
+    def interrupted() -> None:
+        assert meanwhile is not None
+        with journal.user_busy(asked()):
+            inner.append(meanwhile())
+
     if script.awaits_request:
         server.play(script, method=request.method, path=request.path)
     else:
@@ -76,12 +91,12 @@ def exchange(
     reported = worker.exchange(
         job,
         deadline_s=cell.deadline_s,
-        yielded=lambda count: journal.yielded(count, index=len(earlier)),
-        meanwhile=lambda: inner.append(meanwhile()) if meanwhile else None,
+        yielded=yielded,
+        meanwhile=interrupted,
     )
     if job.continues and isinstance(reported.ending, Finished | Stopped | Raised):
         # A client that takes leftovers for its answer may be through before its request has arrived.
-        journal.wait_for(lambda all_: len(all_) > len(earlier), timeout_s=_ARRIVES_S)
+        journal.wait_for(lambda _: bool(asked()), timeout_s=_ARRIVES_S)
     # A client that is through with an answer leaves, also where the server goes on holding the connection.
     settled = journal.wait_for(lambda all_: all(one.ended_by for one in all_[len(earlier) :]), timeout_s=_LEAVE_S)
     others = {id(entry) for one in inner for entry in one.entries}
@@ -99,9 +114,9 @@ def exchange(
         misrouted=_misrouted(entries),
         unsafe_retry=_overreach(earlier, entries, script),
         leaked=leaked,
-        buffered=next((entry.buffered for entry in entries if entry.buffered), None),
+        buffered=next((entry.buffered for entry in asked() if entry.buffered), None),
     )
-    played = _played(script, entries)
+    played = _came_to(script, asked())
     truth = cell.reference(played)
     documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
     judgement = judge(truth, outcome, layer=cell.layer, documented=documented)
@@ -125,17 +140,21 @@ def untried(cell: Cell, script: Script, reason: str) -> Exchange:
     )
 
 
-def _played(script: Script, entries: tuple[Entry, ...]) -> Script:
+def _played_to(entries: Sequence[Entry], script: Script) -> list[Entry]:
+    """The requests that this very script was played to."""
+    return [entry for entry in entries if entry.script is script]
+
+
+def _came_to(script: Script, asked: Sequence[Entry]) -> Script:
     """What a picky script came to: the refusal, if the last request broke a demand."""
-    heads = [entry.head for entry in entries if entry.head is not None]
-    return script.answer_to(heads[-1]) if heads else script
+    return script.answer_to(asked[-1].head) if asked else script
 
 
 def _overreach(earlier: tuple[Entry, ...], entries: tuple[Entry, ...], script: Script) -> str:
     """What the client sent though it must not; "" if there was nothing."""
     asked = [entry for entry in entries if entry.head is not None and not _redirects(script)]
     # What was refused for its head has had no effect, and may be sent in another form (RFC 9110 section 15.5.18).
-    done = [entry for entry in asked if not entry.unmet]
+    done = [entry for entry in _played_to(asked, script) if not entry.unmet]
     repeated = [entry for entry in done if entry.head is not None and entry.head.method not in _IDEMPOTENT]
     if len(repeated) > 1:  # RFC 9110 section 9.2.2
         return f"sent {len(repeated)} times what it was asked to send once, and is not idempotent"
@@ -165,13 +184,11 @@ def _problem(journal: Journal, entries: tuple[Entry, ...], script: Script, job: 
 
 def problem_of(entries: Sequence[Entry], script: Script, job: Job) -> str | None:
     """Where the server did not do to these requests what was planned; None if it did."""
-    answered = [entry for entry in entries if entry.answered_by != "nothing"]
+    answered = _played_to(entries, script)
     if not answered and not job.continues:  # a request on a connection that is dead, or poisoned, never arrives
         lines = ", ".join(entry.request_line for entry in entries) or "none"
         return f"the client did not make the request of the recording, but: {lines}"
     for entry in answered:
-        if entry.head is not None and entry.head.target == ELSEWHERE:
-            continue
         planned = script.answer_to(entry.head).render(date=entry.date)
         sent = [data for _, data in entry.sent]
         segments = [segment.data for segment in planned.segments]

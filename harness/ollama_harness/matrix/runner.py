@@ -23,7 +23,7 @@ from ollama_harness.network.environments import Environment, clean_environment
 from ollama_harness.network.settings import System
 from ollama_harness.oracle.verdict import Finished, Judgement, Raised, Stopped
 from ollama_harness.script.script import ConnectionEnd
-from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.fake_ollama import FakeOllama, packaged
 
 __all__ = ["CellRun", "Runner"]
 
@@ -122,7 +122,11 @@ class Runner:
         if not resets_are_real() and any(script.ending.how is ConnectionEnd.RESET for script in scripts):
             return CellRun(cell, (untried(cell, scripts[0], NO_RESETS),))
         listens = scripts[0].ending.how is not ConnectionEnd.REFUSE
-        with FakeOllama(version=None, listens=listens) as server, self._worker(cell.client.name) as worker:
+        version = packaged(cell.recording.ollama_version)
+        with (
+            FakeOllama(version=version, speed=0, listens=listens) as server,
+            self._worker(cell.client.name) as worker,
+        ):
             server.play(cell.plain, path=ELSEWHERE)
 
             def run(number: int, meanwhile: Callable[[], Exchange] | None = None) -> Exchange:

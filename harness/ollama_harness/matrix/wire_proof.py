@@ -194,7 +194,7 @@ class _Probe:
                     timeout_s=self._patience_s,
                 )
                 self._expect(waits and not _readable(sock), f"the server did not wait for record {awaits}")
-                journal.yielded(awaits, index=self._number)
+                journal.yielded(journal.entries[self._number], awaits)
             data += read_exactly(sock, sum(len(segment.data) for segment in segments))
         return SocketView(data, "open", ())
 

@@ -91,11 +91,14 @@ def ended_early(connection: Connection, woken: WakeReason, *, entry: Entry, jour
 def _await_record(connection: Connection, entry: Entry, journal: Journal, number: int) -> WakeReason:
     """Wait until the client's user has been handed so many records, or note that this record was kept back."""
     journal.awaits(entry, number)
-    limit = time.monotonic() + (LOCK_STEP_LIMIT_S if entry.buffered is None else 0.0)
+    patience_s = LOCK_STEP_LIMIT_S if entry.buffered is None else 0.0
+    limit = time.monotonic() + patience_s
     while not journal.wait_for(lambda _: entry.yielded >= number, timeout_s=0.05):
         if (woken := connection.woken_by_now()) is not WakeReason.TIME:
             return woken
-        if time.monotonic() >= limit:
+        if entry.user_is_busy:
+            limit = time.monotonic() + patience_s
+        elif time.monotonic() >= limit:
             entry.buffered = entry.buffered or entry.yielded + 1
             break
     return WakeReason.TIME
