@@ -84,6 +84,11 @@ class Cell:
         return Layer.OLLAMA if Layer.OLLAMA in (self.client.layer, self.scenario.layer) else Layer.HTTP
 
     @property
+    def subject(self) -> tuple[str, ...] | None:
+        """The fields that the client may not leave out; None stands for all: an HTTP client yields whole objects."""
+        return None if self.client.layer is Layer.HTTP else self.scenario.subject
+
+    @property
     def requirement(self) -> Requirement:
         """The scenario's; but OBSERVE where it asks Ollama's protocol of an HTTP library, or the settings no way."""
         if self.scenario.environment is not None and self.required.route is None:

@@ -119,7 +119,7 @@ def exchange(
     played = _came_to(script, asked())
     truth = cell.reference(played)
     documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
-    judgement = judge(truth, outcome, layer=cell.layer, documented=documented)
+    judgement = judge(truth, outcome, layer=cell.layer, documented=documented, subject=cell.subject)
     return Exchange(
         script=played, entries=entries, reported=reported, reference=truth, outcome=outcome, judgement=judgement
     )

@@ -147,7 +147,7 @@ class LiveEnvironment:
         )
         truth = cell.reference(script)
         documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
-        judgement = judge(truth, outcome, layer=cell.layer, documented=documented)
+        judgement = judge(truth, outcome, layer=cell.layer, documented=documented, subject=cell.subject)
         return Exchange(
             script=script,
             entries=entries,

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 
-from ollama_harness.oracle.record_comparison import agrees
+from ollama_harness.oracle.record_comparison import agrees, fractional
 from ollama_harness.oracle.reference import Cause, ExpectedEndKind, Layer, Reference
 
 __all__ = [
@@ -171,8 +171,18 @@ class Judgement:
     why: str
 
 
-def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: frozenset[str]) -> Judgement:
-    """Judge an outcome at a layer. `documented`: exceptions that the client's documentation names for this end."""
+def judge(
+    reference: Reference,
+    outcome: Outcome,
+    *,
+    layer: Layer,
+    documented: frozenset[str],
+    subject: tuple[str, ...] | None = (),
+) -> Judgement:
+    """Judge an outcome at a layer. `documented`: exceptions that the client's documentation names for this end.
+
+    `subject` holds the fields that a typed client may not leave out; None stands for all (see `agreement`).
+    """
     end, due = reference.ends[layer], reference.due[layer]
     match outcome.ending:
         case Failed(reason):
@@ -198,10 +208,11 @@ def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: f
         return Judgement(Verdict.SILENT_LOSS, f"ended normally, but the answer is {end.kind} ({end.cause})")
     if isinstance(ending, Finished) and got < due:
         return Judgement(Verdict.SILENT_LOSS, f"ended normally with {got} of {due} records")
+    fractions = frozenset[str]() if subject is None else fractional(reference.records)
     for number, record in enumerate(outcome.records, 1):
         if number > len(reference.records):
             return Judgement(Verdict.CORRUPT, f"yielded {got} records, there are {len(reference.records)}")
-        problem = agrees(record, reference.records[number - 1])
+        problem = agrees(record, reference.records[number - 1], subject=subject, fractions=fractions)
         if problem is not None:
             return Judgement(Verdict.CORRUPT, f"record {number}: {problem}")
     if outcome.unsafe_retry:
