@@ -99,6 +99,12 @@ def test_review_dates_count_only_where_a_day_is_given(file: Path) -> None:
     assert (report.exit_code, report.stale) == (0, ())
 
 
+@pytest.mark.parametrize(("today", "exit_code"), [(date(2027, 6, 1), 0), (date(2027, 6, 2), 1)])
+def test_a_review_is_due_on_its_day_and_late_the_day_after(file: Path, today: date, exit_code: int) -> None:
+    report = assess([cell("ollama", Verdict.FALSE_ALARM)], load(file), full=False, today=today)
+    assert (report.exit_code, len(report.stale)) == (exit_code, exit_code)
+
+
 def test_an_entry_that_matches_nothing_is_red_on_full_runs_only(file: Path) -> None:
     assert exit_code(file, cell("requests", Verdict.PASS)) == 0
     assert exit_code(file, cell("requests", Verdict.PASS), full=True) == 1  # ollama was to be asked too

@@ -9,6 +9,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -31,7 +33,7 @@ from ollama_harness.faults import (
 )
 from ollama_harness.matrix.raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
 from ollama_harness.script.message_parts import Raw
-from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment, http_date
 from ollama_harness.server.connection import Connection
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy
@@ -116,6 +118,21 @@ def test_expectations_of_pytest_httpserver_come_first(server: FakeOllama) -> Non
     assert b'"models"' in ask(server, "GET", "/api/tags")[2], "the oneshot is used up, the recording answers"
     assert [entry.answered_by for entry in server.journal.entries][:2] == ["expectation", "expectation"]
     server.check()
+
+
+@pytest.mark.parametrize("path", ["/api/tags", "/mine", "/no/such/route"], ids=["recording", "expectation", "404"])
+def test_the_date_of_each_answer_is_that_of_its_moment(
+    path: str, server: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the recording's, and not that of the answer before."""
+    server.expect_request("/mine").respond_with_data("mine")
+    began, (_, now, _) = datetime.now(UTC).replace(microsecond=0), ask(server, "GET", path)
+    assert began <= parsedate_to_datetime(now["Date"]) <= datetime.now(UTC)
+    given = [http_date(86400.0 * day) for day in range(1, 4)]
+    dates = iter(given)
+    monkeypatch.setattr("ollama_harness.server.fake_ollama.http_date", lambda: next(dates))
+    assert [ask(server, "GET", path)[1]["Date"] for _ in given] == given
+    assert [entry.date for entry in server.journal.entries][1:] == given
 
 
 def test_a_broken_order_of_expectations_fails_as_in_pytest_httpserver(server: FakeOllama) -> None:

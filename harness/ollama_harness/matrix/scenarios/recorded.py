@@ -13,6 +13,7 @@ from ollama_harness.matrix.scenarios.scenario import (
 )
 
 TITLE = "Recordings as they are: what Ollama really sends, its own errors and deaths included."
+
 #: What the terminal record counts.
 _STATISTICS = (
     "model",
