@@ -17,7 +17,7 @@ from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.matrix.cells import Cell, cell, plan
 from ollama_harness.matrix.results import result
-from ollama_harness.matrix.runner import CellRun, Runner
+from ollama_harness.matrix.runner import CellRun, Runner, sharing
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import clean_environment
 from ollama_harness.network.simulation import SimulatedMachine
@@ -55,6 +55,44 @@ def test_every_canary_earns_its_verdict_and_nothing_else(runner: Runner, store: 
         assert one.judgement.verdict == earns.get(one.cell.scenario.name, earns.get(None)), one.cell.id
 
 
+def test_a_right_client_passes_whatever_else_it_asks_and_however_slow_it_is(store: RecordingStore) -> None:
+    """In every scenario that demands something: one looks first whether a server is there, one takes its time."""
+    demanding = [one for one in SCENARIOS.values() if one.requirement == "MUST" and one.environment is None]
+    cells = [
+        Cell(client(name), one, store.get(f"{NEWEST}/{store.names(NEWEST, one.recordings)[0]}"))
+        for one in demanding
+        for name in ("canary-courteous", "canary-slow")
+    ]
+    with Runner(jobs=12) as runner:
+        runs = run(runner, cells)
+    assert len(runs) == len(cells) > 0
+    assert {one.cell.id: one.judgement for one in runs if one.judgement.verdict is not Verdict.PASS} == {}
+
+
+def test_what_a_client_asks_besides_is_answered_as_the_recorded_ollama_answers(
+    runner: Runner, store: RecordingStore
+) -> None:
+    old = store.get("0.5.7/generate-cold")
+    one = runner.run_cell(Cell(client("canary-courteous"), SCENARIOS["lock-step"], old))
+    answered = [(entry.request_line, entry.answered_by) for entry in one.decisive.entries]
+    assert answered == [
+        ("HEAD / HTTP/1.1", "0.5.7/root-head"),
+        ("GET /api/version HTTP/1.1", "0.5.7/version"),
+        ("POST /api/show HTTP/1.1", "0.5.7/show"),
+        ("POST /api/generate HTTP/1.1", "script"),
+    ]
+    assert [entry.yielded for entry in one.decisive.entries] == [0, 0, 0, len(one.decisive.reference.records)]
+
+
+def test_a_client_is_idle_only_if_it_is_so_each_time() -> None:
+    from ollama_harness.matrix.exchange import _idle
+
+    assert _idle([(9.0, 9.0), (0.1, 2.0), (2.0, 0.1)], 1.0) == ""
+    assert "before each of its requests" in _idle([(9.0, 0.1), (1.1, 0.1)], 1.0)
+    assert "after the last byte of each answer" in _idle([(9.0, 1.1), (0.1, 9.0)], 1.0)
+    assert _idle([(9.0, 9.0)], None) == ""
+
+
 def test_every_verdict_that_a_client_can_earn_has_a_canary() -> None:
     earned = {verdict for one in clients().values() for verdict in (one.earns or {}).values()}
     assert earned == set(Verdict) - {Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED}
@@ -84,10 +122,10 @@ def test_a_client_that_never_connects_is_inconclusive(
         return real(dataclasses.replace(wanted, url="http://127.0.0.1:9"), deadline_s=deadline_s)
 
     monkeypatch.setattr(elsewhere, "exchange", lost)
-    runner._idle.setdefault("canary-perfect", []).append(elsewhere)
+    runner._idle.setdefault(sharing(one.client), []).append(elsewhere)
     got = runner.run_cell(one)
     elsewhere.close()
-    runner._idle["canary-perfect"].remove(elsewhere)
+    runner._idle[sharing(one.client)].remove(elsewhere)
     assert got.judgement.verdict is Verdict.INCONCLUSIVE
     assert got.judgement.why == "the client never connected"
 

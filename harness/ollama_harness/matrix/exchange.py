@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,7 +11,7 @@ from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import ClientReport, WorkerProcess
 from ollama_harness.matrix.cells import Cell
 from ollama_harness.network.route import Route
-from ollama_harness.oracle.reference import Reference
+from ollama_harness.oracle.reference import Reference, first_silence
 from ollama_harness.oracle.verdict import (
     Crashed,
     Failed,
@@ -43,6 +44,7 @@ class Exchange:
 
     Of a picky script `script` is what was due to this client's request: the answer, or a refusal.
     `route` is which way the request went, where that was looked at, and `predicted` which way the doctor says it goes.
+    `idle_s` is how many seconds the client let pass before its request, and after the last byte of the answer.
     """
 
     script: Script
@@ -53,6 +55,7 @@ class Exchange:
     judgement: Judgement
     route: Route | None = None
     predicted: Route | None = None
+    idle_s: tuple[float, float] = (0.0, 0.0)
 
 
 def exchange(
@@ -62,12 +65,13 @@ def exchange(
     server: FakeOllama,
     worker: WorkerProcess,
     meanwhile: Callable[[], Exchange] | None = None,
+    before: Sequence[Exchange] = (),
 ) -> Exchange:
     """One exchange: play a script to a client, and judge what comes of it.
 
     What is judged is the request that the script is played to. A client may make others besides, as those do that ask
     first whether anything is there. `meanwhile` makes another exchange in the middle of this one; what is seen of that
-    is not this one's.
+    is not this one's. `before` are the exchanges of the session so far.
     """
     journal, request = server.journal, job.request
     earlier, inner = journal.entries, list[Exchange]()
@@ -88,12 +92,14 @@ def exchange(
         server.play(script, method=request.method, path=request.path)
     else:
         server.play(script)
+    begun_s = time.monotonic()
     reported = worker.exchange(
         job,
         deadline_s=cell.deadline_s,
         yielded=yielded,
         meanwhile=interrupted,
     )
+    ended_s = time.monotonic()
     if job.continues and isinstance(reported.ending, Finished | Stopped | Raised):
         # A client that takes leftovers for its answer may be through before its request has arrived.
         journal.wait_for(lambda _: bool(asked()), timeout_s=_ARRIVES_S)
@@ -106,6 +112,7 @@ def exchange(
     # harness itself could not start.
     told = leaked or isinstance(reported.ending, Unsupported | Crashed | Failed)
     problem = None if told else _problem(journal, entries, script, job)
+    idle_s = _idle_s(asked(), begun_s, ended_s)
     outcome = Outcome(
         records=tuple(record for _, record in reported.records),
         ending=reported.ending if problem is None else Failed(problem),
@@ -115,13 +122,21 @@ def exchange(
         unsafe_retry=_overreach(earlier, entries, script),
         leaked=leaked,
         buffered=next((entry.buffered for entry in asked() if entry.buffered), None),
+        overslept=_overslept(asked(), job, ended_s),
+        idle="" if job.goes_on else _idle([*(one.idle_s for one in before), idle_s], cell.scenario.most_idle_s),
     )
     played = _came_to(script, asked())
     truth = cell.reference(played)
     documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
     judgement = judge(truth, outcome, layer=cell.layer, documented=documented, subject=cell.subject)
     return Exchange(
-        script=played, entries=entries, reported=reported, reference=truth, outcome=outcome, judgement=judgement
+        script=played,
+        entries=entries,
+        reported=reported,
+        reference=truth,
+        outcome=outcome,
+        judgement=judgement,
+        idle_s=idle_s,
     )
 
 
@@ -161,6 +176,35 @@ def _overreach(earlier: tuple[Entry, ...], entries: tuple[Entry, ...], script: S
     closing = {entry.connection for entry in earlier if b"\r\nconnection: close\r\n" in entry.wire.lower()}
     if any(entry.connection in closing for entry in asked):  # RFC 9112 section 9.6
         return "sent another request on a connection that the answer before had declared closed"
+    return ""
+
+
+def _overslept(asked: Sequence[Entry], job: Job, ended_s: float) -> str:
+    """How the client stayed through a silence that its read timeout forbids; "" if it did not."""
+    if not asked or asked[-1].script is None:
+        return ""
+    entry, script = asked[-1], asked[-1].script.answer_to(asked[-1].head)
+    silent = first_silence(script, job.read_timeout_s)
+    if silent is None or len(entry.sent) <= silent or ended_s < entry.arrived_s + entry.sent[silent][0]:
+        return ""
+    pause_s = script.segments[silent].at_s - (script.segments[silent - 1].at_s if silent else 0.0)
+    return f"stayed through a silence of {pause_s:g} s, though its read timeout is {job.read_timeout_s:g} s"
+
+
+def _idle_s(asked: Sequence[Entry], begun_s: float, ended_s: float) -> tuple[float, float]:
+    """How long the server waited for the request, and the user for the end once all had been sent."""
+    if not asked or not asked[-1].sent:
+        return 0.0, 0.0
+    return asked[0].arrived_s - begun_s, ended_s - asked[-1].arrived_s - asked[-1].sent[-1][0]
+
+
+def _idle(all_s: Sequence[tuple[float, float]], most_s: float | None) -> str:
+    """When a client did nothing for too long, in each of its exchanges: once may be the machine's doing."""
+    before_s, after_s = map(min, zip(*all_s, strict=True))
+    if most_s is not None and before_s > most_s:
+        return f"did nothing for more than {most_s:g} s before each of its requests"
+    if most_s is not None and after_s > most_s:
+        return f"ended only more than {most_s:g} s after the last byte of each answer"
     return ""
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ollama_harness.clients import Client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.matrix.cells import ELSEWHERE, Cell
@@ -58,7 +59,7 @@ class Runner:
     def __init__(self, *, jobs: int = 4, touch_registry: bool = False) -> None:
         self.jobs, self._touch_registry = jobs, touch_registry
         self.versions: dict[str, str] = {}
-        self._idle: dict[str, list[WorkerProcess]] = {}
+        self._idle: dict[tuple[str, ...], list[WorkerProcess]] = {}
         self._all: list[WorkerProcess] = []
         self._lock = threading.Lock()
         self._registry = threading.Lock()  # this machine has one
@@ -125,9 +126,11 @@ class Runner:
         version = packaged(cell.recording.ollama_version)
         with (
             FakeOllama(version=version, speed=0, listens=listens) as server,
-            self._worker(cell.client.name) as worker,
+            self._worker(cell.client) as worker,
         ):
             server.play(cell.plain, path=ELSEWHERE)
+
+            exchanges: list[Exchange] = []
 
             def run(number: int, meanwhile: Callable[[], Exchange] | None = None) -> Exchange:
                 job = Job(
@@ -140,7 +143,7 @@ class Runner:
                     continues=number > 0,
                     goes_on=number == 1 if nested else number + 1 < len(scripts),
                 )
-                return exchange(cell, scripts[number], job, server, worker, meanwhile)
+                return exchange(cell, scripts[number], job, server, worker, meanwhile, before=exchanges)
 
             if nested:
                 inner: list[Exchange] = []
@@ -152,7 +155,6 @@ class Runner:
                 outer = run(0, meanwhile)
                 lost = inner and not isinstance(inner[0].outcome.ending, Finished | Stopped | Raised)
                 return CellRun(cell, tuple(inner) if lost else (outer, *inner))
-            exchanges: list[Exchange] = []
             for number in range(len(scripts)):
                 exchanges.append(run(number))
                 if not isinstance(exchanges[-1].outcome.ending, Finished | Stopped | Raised):
@@ -189,13 +191,14 @@ class Runner:
                 done(CellRun(cell, (surroundings.journey(cell),)))
 
     @contextmanager
-    def _worker(self, client: str) -> Iterator[WorkerProcess]:
+    def _worker(self, client: Client) -> Iterator[WorkerProcess]:
         """A process of this client that nobody else uses now; new ones only when all are busy."""
+        names = sharing(client)
         with self._lock:
-            idle = self._idle.setdefault(client, [])
+            idle = self._idle.setdefault(names, [])
             worker = idle.pop() if idle else None
         if worker is None:
-            worker = WorkerProcess([client], clean_environment(Path(self._home.name)))
+            worker = WorkerProcess(names, clean_environment(Path(self._home.name)))
             with self._lock:
                 self._all.append(worker)
                 self.versions |= {name: version for name, version in worker.versions.items() if version}
@@ -207,6 +210,13 @@ class Runner:
                     idle.append(worker)
                 else:
                     self._all.remove(worker)
+
+
+def sharing(client: Client) -> tuple[str, ...]:
+    """The clients that one process serves: a library has its own, and the canaries, which need none, share theirs."""
+    if not client.is_canary:
+        return (client.name,)
+    return tuple(one.name for one in clients().values() if one.is_canary)
 
 
 def _batches(cells: Iterable[Cell]) -> Iterator[list[Cell]]:

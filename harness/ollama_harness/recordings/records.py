@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 __all__ = [
     "DONE",
+    "has_lone_surrogate",
     "in_band_error",
     "is_terminal",
     "ndjson_lines",
@@ -21,6 +22,8 @@ __all__ = [
     "sse_events",
     "stream_records",
 ]
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 #: Content types of streams.
 STREAMS = ("application/x-ndjson", "text/event-stream")
@@ -88,7 +91,21 @@ def parse_json(data: bytes) -> Any:
 
 def escape_surrogates(json_text: str) -> str:
     """JSON text that can be written as UTF-8: half a surrogate pair is legal in JSON as an escape only."""
-    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", json_text)
+    return _SURROGATES.sub(lambda match: f"\\u{ord(match[0]):04x}", json_text)
+
+
+def has_lone_surrogate(value: Any) -> bool:
+    """Whether a text in a value of JSON holds half a surrogate pair, which only an escape can say."""
+    values = [value]
+    while values:  # without recursion: JSON may be nested deeper than Python calls
+        match values.pop():
+            case str(text) if _SURROGATES.search(text):
+                return True
+            case list(items):
+                values += items
+            case dict(fields):
+                values += [*fields, *fields.values()]
+    return False
 
 
 def event_record(event: bytes) -> Any:

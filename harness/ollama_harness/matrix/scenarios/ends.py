@@ -26,6 +26,7 @@ from ollama_harness.faults import (
     inside_number,
     inside_record,
     inside_text,
+    lock_step,
     replace_with,
     reset_at,
 )
@@ -89,6 +90,16 @@ SCENARIOS = [
         faults=(add_trailers(), close_at(inside_last_chunk())),
         requirement=Requirement.SHOULD,
         source=_LAST_CHUNK,
+    ),
+    Scenario(
+        name="reset-after-many-records",
+        summary="RST after twelve records, each of which the user has got",
+        recordings=STREAMS,
+        faults=(reset_at(after_record(12)), lock_step()),
+        source=Source(
+            "https://github.com/BerriAI/litellm/issues/33404",
+            "A reset in the middle of a stream became finish_reason stop and [DONE], as if the answer were whole.",
+        ),
     ),
     Scenario(
         name="half-close-after-record",

@@ -140,7 +140,6 @@ SCENARIOS = [
             "modelfile",
             "parameters",
             "template",
-            "license",
             "model_info",
             "capabilities",
         ),

@@ -46,6 +46,18 @@ SCENARIOS = [
         source=_PERSISTENT,
     ),
     Scenario(
+        name="prompt",
+        summary="three exchanges, in none of which the server waits for the request, or the user for the end",
+        recordings=SHORT,
+        then=((), ()),
+        most_idle_s=1.0,  # in each of the three: a busy machine may take long once
+        requirement=Requirement.SHOULD,
+        source=Source(
+            "https://github.com/ollama/ollama/issues/6233",
+            "Each request took two seconds more than the server did: the client's.",
+        ),
+    ),
+    Scenario(
         name="stale-closed",
         summary="the server closes the connection after the first answer, before the second request",
         recordings=("generate-cold", "chat-nonstream"),

@@ -145,6 +145,14 @@ SCENARIOS = [
         read_timeout_s=1.0,
         source=READ_TIMEOUT,
     ),
+    Scenario(
+        name="pause-just-over-timeout",
+        summary="a pause of one and a half times the read timeout",
+        recordings=SHORT,
+        faults=(pause_at(after_record(3), 6.0),),
+        read_timeout_s=4.0,  # two seconds are enough for any machine to notice, and for a client to be late
+        source=READ_TIMEOUT,
+    ),
     _stall("inside-head", "in the middle of the head", inside_head()),
     _stall("after-head", "after the head", after_head()),
     _stall("after-record", "between two records", after_record(3), STREAMS),
