@@ -173,6 +173,13 @@ def test_unsupported_is_not_red_but_nothing_else_is_3(file: Path) -> None:
     assert exit_code(file) == 3
 
 
+def test_a_canary_is_not_to_blame_where_the_system_cannot_do_the_fault(file: Path) -> None:
+    untried = cell("canary-trusting", Verdict.UNSUPPORTED, scenario="reset-after-many-records")
+    away = cell("canary-trusting", Verdict.PASS, scenario="reset-after-many-records")
+    fine = cell("requests", Verdict.PASS)
+    assert (exit_code(file, fine, untried), exit_code(file, fine, away)) == (0, 3)
+
+
 def test_a_canary_that_gets_away_spoils_everything(file: Path) -> None:
     fine = cell("requests", Verdict.PASS)
     assert exit_code(file, fine, cell("canary-deaf", Verdict.SILENT_LOSS, scenario="cut-after-record")) == 0

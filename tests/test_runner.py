@@ -295,6 +295,13 @@ def test_every_scenario_can_be_played_with_the_recordings_of_every_version(versi
     assert {one.scenario.name for one in cells} == {one.name for one in SCENARIOS.values() if one.by_default}
 
 
+def test_a_canary_has_no_cell_where_it_can_spoil_nothing(store: RecordingStore) -> None:
+    """Before 0.12.11 Ollama sent no log probabilities."""
+    cells = plan(store, scenario_names=["logprobs"], versions=["0.5.7", NEWEST])
+    losing = [one.recording.id for one in cells if one.client.name == "canary-logprobs-dropper"]
+    assert losing == [f"{NEWEST}/chat-logprobs", f"{NEWEST}/generate-logprobs"]
+
+
 def test_a_session_that_cannot_be_made_is_not_the_one_before() -> None:
     """Else a cell would be judged by what another cell's connections do."""
     import contextlib

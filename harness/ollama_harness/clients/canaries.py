@@ -205,30 +205,30 @@ _SPOILED: tuple[tuple[str, Callable[[Any], Any], str], ...] = (
 )
 
 
-def _spoiled(change: Callable[[Any], Any]) -> ExchangeFunction:
-    def exchange(job: Job, _: None = None) -> Iterator[Any]:
-        yield from map(change, perfect.exchange(job))
-
-    return exchange
-
-
 def _canary(
     exchange: ExchangeFunction,
     earns: dict[str | None, Verdict],
     *,
-    name: str = "",
-    layer: Layer = Layer.OLLAMA,
     deadline_s: float | None = None,
 ) -> Client:
     return Client(
-        name=f"canary-{name or exchange.__name__}",
+        name=f"canary-{exchange.__name__}",
         distribution="",
-        layer=layer,
+        layer=Layer.OLLAMA,
         contract=perfect.CLIENTS[0].contract,
         exchange=exchange,
         earns=earns,
         deadline_s=deadline_s,
     )
+
+
+def _spoiler(
+    name: str, change: Callable[[Any], Any], earns: dict[str | None, Verdict], *, layer: Layer = Layer.OLLAMA
+) -> Client:
+    def exchange(job: Job, _: None = None) -> Iterator[Any]:
+        yield from map(change, perfect.exchange(job))
+
+    return replace(_canary(exchange, earns), name=f"canary-{name}", layer=layer, spoils=change)
 
 
 CLIENTS = [
@@ -245,17 +245,14 @@ CLIENTS = [
     _canary(lingering, {WHOLE: Verdict.PASS, PROMPT: Verdict.BUFFERED}),
     _canary(courteous, dict.fromkeys((WHOLE, CUT, LOCK_STEP, MEANWHILE, PROMPT), Verdict.PASS)),
     _canary(slow, dict.fromkeys((WHOLE, CUT, LOCK_STEP, MEANWHILE), Verdict.PASS)),
-    *(
-        _canary(_spoiled(change), {CUT: Verdict.PASS, found_by: Verdict.CORRUPT}, name=name)
-        for name, change, found_by in _SPOILED
-    ),
-    _canary(
-        _spoiled(lambda record: {**record, "confidence": 1.0}),
+    *(_spoiler(name, change, {CUT: Verdict.PASS, found_by: Verdict.CORRUPT}) for name, change, found_by in _SPOILED),
+    _spoiler(
+        "inventor",
+        lambda record: {**record, "confidence": 1.0},
         {WHOLE: Verdict.CORRUPT, CUT: Verdict.CORRUPT},
-        name="inventor",
     ),
     # An HTTP library yields whole objects, so that not even a field that nobody misses may be gone.
-    _canary(_spoiled(_without("created_at")), {WHOLE: Verdict.CORRUPT}, name="field-dropper", layer=Layer.HTTP),
+    _spoiler("field-dropper", _without("created_at"), {WHOLE: Verdict.CORRUPT}, layer=Layer.HTTP),
     # It hangs whatever the machine's load, so its deadline may be short.
     _canary(hanging, {WHOLE: Verdict.HANG}, deadline_s=1.0),
     _canary(crashing, {WHOLE: Verdict.CRASH}),

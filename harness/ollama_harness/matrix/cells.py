@@ -12,7 +12,9 @@ from ollama_harness.matrix.scenarios import SCENARIOS, Requirement, Scenario, sc
 from ollama_harness.network.environments import OLLAMA_HOST
 from ollama_harness.network.required import RequiredRoute, required
 from ollama_harness.network.route import Route
+from ollama_harness.oracle.record_comparison import agrees
 from ollama_harness.oracle.reference import Layer, Reference, redirected, reference
+from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import Script
@@ -151,7 +153,7 @@ def plan(
         for one in everybody
         for host in _hosts(one, planned.scenario)
     ]
-    cells = [one for one in found if not _would_meet_a_proxy(one)]
+    cells = list(filter(_has_a_point, found))
     if not any(one.client in chosen for one in cells):
         raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
     return sorted(cells, key=lambda one: one.id)
@@ -203,9 +205,19 @@ def _hosts(one: Client, each: Scenario) -> tuple[str, ...]:
     return tuple(host for host in each.environment.hosts if host != OLLAMA_HOST or reads_ollama_host)
 
 
-def _would_meet_a_proxy(one: Cell) -> bool:
-    """Canaries know no proxy."""
-    return one.client.is_canary and one.scenario.environment is not None and one.required.route is Route.PROXIED
+def _has_a_point(one: Cell) -> bool:
+    """False for a canary behind a proxy, which it does not know; and for one that can spoil nothing in this recording:
+    an old Ollama sends no log probabilities that it could lose.
+    """
+    if not one.client.is_canary:
+        return True
+    if one.scenario.environment is not None and one.required.route is Route.PROXIED:
+        return False
+    spoils, earns = one.client.spoils, one.client.earns
+    if spoils is None or earns is None or earns.get(one.scenario.name) is Verdict.PASS:
+        return True
+    records = one.reference(one.scripts[0]).records
+    return any(agrees(spoils(record), record, subject=None) is not None for record in records)
 
 
 def cell(store: RecordingStore, id_: str) -> Cell:

@@ -134,9 +134,11 @@ def _header_lines(text: str) -> list[int]:
 def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verdict | None, KnownIssue | None]:
     """What a cell must show, and the entry that says so, if one does."""
     earns = clients()[result.client].earns
+    if result.verdict is Verdict.UNSUPPORTED:  # a canary can do everything, but this system cannot
+        return None, None
     if earns is not None:
         return earns.get(result.scenario, earns.get(None)), None
-    if result.verdict is Verdict.UNSUPPORTED or (not result.gating and result.verdict is not Verdict.INCONCLUSIVE):
+    if not result.gating and result.verdict is not Verdict.INCONCLUSIVE:
         return None, None
     covering = (one for one in issues if one.covers(result.client, result.scenario, result.host, gating=result.gating))
     issue = next(covering, None)
