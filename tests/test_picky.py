@@ -188,10 +188,11 @@ def test_a_client_is_judged_by_what_was_played_to_it(
 
 def test_a_request_may_be_sent_again_in_another_form_once_it_was_refused_and_only_then() -> None:
     script = apply(PLAIN, [NO_EXPECT])
-    again = Entry(connection=2, index=1, head=head(*USUAL), body=b"")
+    again = Entry(connection=2, index=1, head=head(*USUAL), body=b"", script=script)
     refused = replace(again, connection=1, head=head(("Expect", "100-continue")), unmet="it holds Expect: 100-continue")
     assert _overreach((), (refused, again), script) == ""
     assert "2 times" in _overreach((), (again, replace(again, connection=3)), script)
+    assert _overreach((), (again, replace(again, script=PLAIN)), script) == "", "another request, for something else"
 
 
 def test_no_scenario_is_met_or_broken_by_every_head() -> None:
