@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from ollama_harness.cli.output import echo
+from ollama_harness.errors import HarnessError
+from ollama_harness.files.reading import read_text
 from ollama_harness.gate.shapes import VersionShapes
 from ollama_harness.gate.shapes.toml_text import FILE, dump, write
 
@@ -31,8 +34,8 @@ def shapes(*, directories: tuple[Path, ...], check: bool) -> None:
         version = VersionShapes.read(directory)
         path = directory / FILE
         if not check:
-            click.echo(f"{write(version, directory)}: {len(version.shapes)} exchanges of Ollama {version.name}")
-        elif not path.is_file() or path.read_text(encoding="utf-8") != dump(version):
+            echo(f"{write(version, directory)}: {len(version.shapes)} exchanges of Ollama {version.name}")
+        elif not path.is_file() or read_text(path, HarnessError) != dump(version):
             outdated += 1
-            click.echo(f"{path} is not what the recordings say; run: ollama-harness shapes {directory}")
+            echo(f"{path} is not what the recordings say; run: ollama-harness shapes {directory}")
     sys.exit(1 if outdated else 0)

@@ -20,6 +20,7 @@ from typing import Any
 
 from ollama_harness.clients import clients
 from ollama_harness.errors import ExpectationError, UnknownName
+from ollama_harness.files.reading import parse_toml, read_text
 from ollama_harness.matrix.results import Result
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.oracle.verdict import Verdict
@@ -103,13 +104,8 @@ def load(path: Path, *, python: tuple[int, ...] = sys.version_info[:3]) -> tuple
 
     Raises: ExpectationError, UnknownName.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        top = tomllib.loads(text)
-    except OSError as error:
-        raise ExpectationError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ExpectationError(f"{path} is no TOML: {error}") from None
+    text = read_text(path, ExpectationError, fix="give a file of known issues")
+    top = parse_toml(text, path, ExpectationError)
     lines, entries = _header_lines(text), top.get("issue", [])
     if top.keys() - {"issue"} or not isinstance(entries, list) or len(entries) != len(lines):
         raise ExpectationError(f"{path} holds something else than entries; begin each with a line [[issue]]")
@@ -181,6 +177,8 @@ def _advice(result: Result, expected: Verdict | None, issue: KnownIssue | None) 
         return f"it went {result.route}, the doctor says {result.predicted}: harness/ollama_harness/network/ errs"
     if expected in (None, result.verdict) or clients()[result.client].is_canary:
         return ""
+    if result.verdict is Verdict.INCONCLUSIVE:
+        return "the harness failed, not the client, and no entry can expect that; run it again, on a machine less busy"
     if issue is None:
         return (
             f'if this is a defect of the client, add to {FILE}: [[issue]] clients = ["{result.client}"], '
@@ -191,7 +189,9 @@ def _advice(result: Result, expected: Verdict | None, issue: KnownIssue | None) 
     return f'{issue.place}: verdict = "{expected}" no longer holds; look again, it is now "{result.verdict}"'
 
 
-def _issue(entry: dict[str, Any], place: str) -> KnownIssue:
+def _issue(entry: Any, place: str) -> KnownIssue:
+    if not isinstance(entry, dict):
+        raise ExpectationError(f"{place}: is no entry; begin it with a line [[issue]]")
     fields = {"clients": list, "scenarios": list, "verdict": str, "reason": str, "link": str, "review": date}
     for name, kind in fields.items():
         if type(entry.get(name)) is not kind or not entry[name]:
@@ -202,7 +202,7 @@ def _issue(entry: dict[str, Any], place: str) -> KnownIssue:
         raise ExpectationError(f"{place}: {name} is no field of an entry; known are {known_fields}")
     for kind_name, known in (("client", clients()), ("scenario", SCENARIOS)):
         for name in entry[f"{kind_name}s"]:
-            if name not in known:
+            if not isinstance(name, str) or name not in known:
                 raise UnknownName(f"{kind_name} (named in {place})", str(name), known)
     expectable = [verdict for verdict in Verdict if verdict not in _NEVER_EXPECTED]
     if entry["verdict"] not in expectable:
@@ -228,7 +228,9 @@ def _versions(entry: dict[str, Any], place: str) -> tuple[tuple[int, ...], ...]:
     Raises: ExpectationError.
     """
     named = entry.get("since_python", [])
-    if not isinstance(named, list) or not all(re.fullmatch(r"3\.\d+\.\d+", str(one)) for one in named):
+    if not isinstance(named, list) or not all(
+        isinstance(one, str) and re.fullmatch(r"3\.\d{1,3}\.\d{1,3}", one, re.ASCII) for one in named
+    ):
         raise ExpectationError(f'{place}: since_python is no list of releases; write ["3.11.9", "3.12.3"]')
     return tuple(tuple(map(int, one.split("."))) for one in named)
 
@@ -240,7 +242,7 @@ def _hosts(entry: dict[str, Any], place: str) -> tuple[str, ...]:
     """
     hosts = entry.get("hosts", [])
     known = {host for name in entry["scenarios"] for host in _hosts_of(name)}
-    if not isinstance(hosts, list) or not known.issuperset(hosts):
+    if not isinstance(hosts, list) or not all(isinstance(one, str) and one in known for one in hosts):
         raise ExpectationError(f"{place}: hosts is no list of hosts of these scenarios: {', '.join(sorted(known))}")
     return tuple(hosts)
 

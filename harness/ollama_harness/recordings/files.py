@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from array import array
 from collections.abc import Iterable, Iterator
@@ -11,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ollama_harness.errors import RecordingError
+from ollama_harness.files.reading import read_bytes, read_json
 from ollama_harness.recordings import meta as recording_meta
 from ollama_harness.recordings.draft import RecordingDraft, refuse_too_long
 from ollama_harness.recordings.fields import Fields
 from ollama_harness.recordings.recording import BODY_SUFFIXES, META_SUFFIX, RecordedEnd, Recording, Request, Response
 from ollama_harness.recordings.records import ndjson_lines, parse_json
+from ollama_harness.recordings.versions import is_version
 
 __all__ = ["find", "load", "save"]
 
@@ -28,7 +29,7 @@ def find(root: Path) -> Iterator[Path]:
     if not root.is_dir():
         yield _stem(root)
         return
-    stems = {_stem(path) for path in root.rglob("*") if path.name.endswith((META_SUFFIX, *BODY_SUFFIXES))}
+    stems = {stem for path in root.rglob("*") if (stem := _stem(path)) != path}
     yield from sorted(stems)
 
 
@@ -37,6 +38,8 @@ def load(stem: Path, *, id: str) -> Recording:
 
     Raises: RecordingError, for the first defect found; RecordingTooLong, before anything is read.
     """
+    if not stem.name.isprintable():
+        raise RecordingError(stem, "", "its name holds what cannot be printed", "rename its files")
     meta_path = stem.with_name(stem.name + META_SUFFIX)
     bodies = [path for suffix in BODY_SUFFIXES if (path := stem.with_name(stem.name + suffix)).is_file()]
     files = [path for path in (*bodies, meta_path) if path.is_file()]
@@ -50,7 +53,7 @@ def load(stem: Path, *, id: str) -> Recording:
         meta.fail("", "its other half, the body, is missing", f"put {stem.name}{BODY_SUFFIXES[0]} or alike beside it")
     if len(bodies) > 1:
         meta.fail("", f"has {len(bodies)} bodies ({', '.join(p.name for p in bodies)})", "keep one of them")
-    body = bodies[0].read_bytes()
+    body = read_bytes(bodies[0], RecordingError)
     recording = recording_meta.parse(meta, body, id_=id)
     _check_body(recording, bodies[0], body)
     return recording
@@ -97,14 +100,15 @@ def _hand_written(path: Path, id_: str) -> Recording:
     if path.suffix != ".ndjson" or route is None:
         mend = f"add {_stem(path).name}{META_SUFFIX}; only .ndjson bodies called generate-… chat-… pull-… stand alone"
         raise RecordingError(path, "", "its other half, the meta file, is missing", mend)
-    body = path.read_bytes()
+    body = read_bytes(path, RecordingError)
     ends = array("q", itertools.accumulate(map(len, ndjson_lines(body))))
     times = array("d", (HAND_WRITTEN_GAP_S * number for number in range(1, len(ends) + 1)))
     headers = (("Content-Type", "application/x-ndjson"), ("Date", ""), ("Transfer-Encoding", "chunked"))
     end_s = len(ends) * HAND_WRITTEN_GAP_S
+    folder = id_.rpartition("/")[0].rpartition("/")[2]
     recording = Recording(
         id=id_,
-        ollama_version=id_.rpartition("/")[0] or "hand-written",
+        ollama_version=folder if is_version(folder) else "hand-written",
         recorded_at="1970-01-01T00:00:00+00:00",
         platform="hand-written",
         request=Request(method="POST", path=f"/api/{route[1]}"),
@@ -118,19 +122,12 @@ def _hand_written(path: Path, id_: str) -> Recording:
 
 
 def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        field = f"line {error.lineno}, column {error.colno}"
-        raise RecordingError(path, field, f"is no JSON: {error.msg}", "fix it there") from None
-    except UnicodeDecodeError as error:
-        raise RecordingError(path, f"byte {error.start}", "is no UTF-8", "save the file as UTF-8") from None
-    except OSError as error:
-        raise RecordingError(path, "", f"cannot be read: {error.strerror}", "check the file's permissions") from None
+    return read_json(path, RecordingError, fix="check the file's permissions")
 
 
 def _stem(path: Path) -> Path:
+    """The path of a recording's files without their suffixes; for any other file, its own path."""
     for suffix in (META_SUFFIX, *BODY_SUFFIXES):
-        if path.name.endswith(suffix):
+        if path.name.endswith(suffix) and path.name != suffix:
             return path.with_name(path.name[: -len(suffix)])
     return path

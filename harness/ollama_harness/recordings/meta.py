@@ -6,12 +6,14 @@ import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from re import fullmatch
 from typing import Any
 
-from ollama_harness.recordings.fields import Fields, is_head_text, is_seconds
+from ollama_harness.recordings.fields import Fields, is_head_text, is_one_line, is_seconds
 from ollama_harness.recordings.lazy import Lazy
 from ollama_harness.recordings.recording import FORMAT, Frame, RecordedEnd, Recording, Request, Response
 from ollama_harness.recordings.records import escape_surrogates
+from ollama_harness.recordings.versions import VERSION, is_version
 
 __all__ = ["MANY_FRAMES", "dump", "frames_of", "parse", "pieces"]
 
@@ -27,7 +29,7 @@ def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
     number = meta.take("format", lambda v: type(v) is int, "a whole number")
     if number != FORMAT:
         meta.fail("format", f"is {number}", f"this version of ollama-harness reads format {FORMAT} only")
-    recorded_at = meta.text("recorded_at")
+    recorded_at = meta.take("recorded_at", is_one_line, "an ISO 8601 time")
     try:
         datetime.fromisoformat(recorded_at)
     except ValueError:
@@ -41,9 +43,9 @@ def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
         meta.fail("ended_at", f"time goes backwards: {ended_at_s} after {last_s}", "the end comes last")
     recording = Recording(
         id=id_,
-        ollama_version=meta.text("ollama_version"),
+        ollama_version=meta.take("ollama_version", lambda v: isinstance(v, str) and is_version(v), VERSION),
         recorded_at=recorded_at,
-        platform=meta.text("platform"),
+        platform=meta.take("platform", is_one_line, "a line of printable text, such as linux/x86_64"),
         request=request,
         response=response,
         frames=frames,
@@ -58,8 +60,10 @@ def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
 def _request(fields: Fields) -> Request:
     json_body = fields.take("json", lambda v: v is not None, "any JSON but null (or leave it out)", optional=True)
     request = Request(
-        method=fields.take("method", lambda v: isinstance(v, str) and v.isalpha() and v.isupper(), "a method: GET"),
-        path=fields.take("path", lambda v: isinstance(v, str) and v.startswith("/"), "a path that starts with /"),
+        method=fields.take(
+            "method", lambda v: isinstance(v, str) and fullmatch("[A-Z]+", v) is not None, "a method: GET"
+        ),
+        path=fields.take("path", lambda v: is_one_line(v) and v.startswith("/"), "a path that starts with /"),
         headers=fields.headers("headers", optional=True),
         json=json_body,
         body=fields.text("body", optional=True),
@@ -68,6 +72,10 @@ def _request(fields: Fields) -> Request:
         fields.fail("body", "stands beside json", "keep one of the two")
     fields.no_more()
     return request
+
+
+def _is_method(value: Any) -> bool:
+    return isinstance(value, str) and fullmatch("[A-Z]+", value) is not None
 
 
 def _response(fields: Fields) -> Response:

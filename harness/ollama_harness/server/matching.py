@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollama_harness.recordings.recording import Recording, Request
+from ollama_harness.recordings.records import parse_json
 from ollama_harness.script.http1 import RequestHead
 
 __all__ = ["Match", "Matcher", "Nearest", "received"]
@@ -48,8 +49,8 @@ class Nearest:
 def received(head: RequestHead, body: bytes) -> Request:
     """A request from the wire in the form that recordings have."""
     try:
-        value = json.loads(body) if body else None
-    except (ValueError, RecursionError):  # no JSON, or JSON nested deeper than Python reads
+        value = parse_json(body) if body else None
+    except ValueError:  # no JSON, or JSON that cannot be used
         value = None
     text = body.decode("utf-8", "replace") if body and value is None else None
     return Request(method=head.method, path=head.target.partition("?")[0], headers=head.headers, json=value, body=text)
