@@ -94,7 +94,7 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["run", "--ollama-version", "0.5.8"], "did you mean 0.5.7"),
         (["run", "--scenario", "embed", "--recording", "chat-stream"], "no cell is left"),
         (["run", "--jobs", "0"], "--jobs"),
-        (["run", "--known-issues", "missing.toml"], "missing.toml cannot be read"),
+        (["run", "--known-issues", "missing.toml"], "missing.toml: cannot be read"),
         (["serve", "--port", "0", "--fault", "replace_with('nope')"], "strikes no recording: nobody answers as 'nope'"),
         (["serve", "--port", "0", "--fault", "close_at(3)"], "3 is no Place"),
         (["serve", "--port", "0", "--speed", "nan"], "nan is no number of this kind"),
@@ -105,7 +105,7 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["serve", "--scenario", "nope"], "there is no scenario called 'nope'"),
         (["serve", "--port", "70000"], "there is no port 70000"),
         (["check", "missing"], "no such recording"),
-        (["report", "missing"], "missing cannot be read"),
+        (["report", "missing"], "missing: cannot be read"),
         (["lst"], "No such command"),
         (["run", "--environments", "--scenario", "stream"], "--environments runs all of them"),
         (["doctor", "--host", "ftp://h"], "which is no address"),
@@ -142,7 +142,8 @@ def test_report_prints_the_grid_of_an_earlier_run_and_refuses_half_a_file(tmp_pa
     file.write_bytes(file.read_bytes()[:-20])
     half = harness("report", "here", cwd=tmp_path)
     assert half.returncode == 2
-    assert "results.ndjson is corrupt or only half written; run again" in half.stderr
+    assert "is no JSON" in half.stderr
+    assert "it is half written, corrupt or of another version; run again" in half.stderr
 
 
 @pytest.mark.parametrize(("more", "exit_code"), [([], 0), (["--known-issues", "known_issues.toml"], 1)])
@@ -263,6 +264,7 @@ def test_a_run_that_does_not_end_leaves_no_results_that_could_be_taken_for_its_o
     end(process)
     _, err = process.communicate(timeout=60)
     assert end is subprocess.Popen.kill or "interrupted: the last run has not ended; what it has run is in" in err
+    assert end is subprocess.Popen.kill or process.returncode == 130
     assert "Traceback" not in err
     assert process.returncode not in (0, 1)
     assert partial.stat().st_size

@@ -343,9 +343,7 @@ def test_two_servers_are_recorded_and_compared(tmp_path: Path) -> None:
         (("--baseline", "a", "--candidate", "b", "--results", "c", "d"), "--wire-only is of no use beside --results"),
         (("--baseline", "a", "--candidate", "b", "--only", "c"), "--only is of no use without --live"),
         (("--baseline", "a", "--candidate", "b", "--model", "c"), "--model is of no use without --live"),
-        (("--baseline", "a", "--candidate", "b", "--page", "c"), "--page is of no use without --history"),
         (("--explain", "0123"), "--wire-only is of no use beside --explain"),
-        (("--history", "--accept", "a"), "--accept is of no use beside --history"),
     ],
 )
 def test_bad_input_is_one_clear_error_and_writes_nothing(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ollama_harness.cli.output import echo
 from ollama_harness.errors import RecordingError
 from ollama_harness.recordings import files
 from ollama_harness.recordings.recording import META_SUFFIX
@@ -40,8 +41,8 @@ def check(paths: tuple[Path, ...]) -> None:
             defects += secrets
             good += not secrets
     for defect in defects:
-        click.echo(f"error: {defect}", err=True)
-    click.echo(f"{good} recordings are good, {len(defects)} defects found")
+        echo(f"error: {defect}", err=True)
+    echo(f"{good} recordings are good, {len(defects)} defects found")
     sys.exit(2 if defects else 0)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
 
-from ollama_harness.cli.output import console, json_option
+from ollama_harness.cli.output import console, echo_json, json_option
 from ollama_harness.cli.reports import diagnosis as report
 from ollama_harness.clients.installed import installed, installed_extras
 from ollama_harness.doctor import machine
@@ -44,7 +43,7 @@ def doctor(*, host: str | None, through_proxy: bool, name: str | None, as_json: 
             through_proxy=through_proxy,
         )
     if as_json:
-        click.echo(json.dumps(report.to_json(diagnosis), indent=1, ensure_ascii=False))
+        echo_json(report.to_json(diagnosis))
     else:
         screen = console()
         screen.print(report.render(diagnosis), width=min(screen.width, 110), crop=False)

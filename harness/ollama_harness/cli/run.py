@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ollama_harness.cli.output import progress_bar
+from ollama_harness.cli.output import echo, progress_bar
 from ollama_harness.cli.report import known_issues_option, print_report, today
 from ollama_harness.matrix import known_issues as expectations
 from ollama_harness.matrix.cells import Cell, plan
@@ -83,13 +83,13 @@ def run(
     exit_code = print_report(results, issues, full=full, today=today(known_issues))
     for name in scenarios if len(scenarios) == 1 else ():
         if (environment := scenario(name).environment) is not None and environment.explains:
-            click.echo(environment.explains)
-    click.echo(f"results: {out / FILE}")
+            echo(*environment.explains.split("\n"))
+    echo(f"results: {out / FILE}")
     sys.exit(exit_code)
 
 
 def run_with_progress(cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, touch_registry: bool = False) -> Results:
-    """Run cells, with a bar for a person at a terminal. Ctrl-C says where the part that was run is, and exits."""
+    """Run cells, with a bar for a person at a terminal. If that is interrupted, say where the part that was run is."""
     bar = progress_bar()
     with bar:
         task = bar.add_task("", total=len(cells))
@@ -99,6 +99,6 @@ def run_with_progress(cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, tou
 
         try:
             return run_cells(cells, out, done=done, jobs=jobs, touch_registry=touch_registry)
-        except KeyboardInterrupt:
-            click.echo(f"interrupted: {unfinished(out) or 'nothing has run'}", err=True)
-            sys.exit(3)
+        except (KeyboardInterrupt, SystemExit):
+            echo(f"interrupted: {unfinished(out) or 'nothing has run'}", err=True)
+            raise
