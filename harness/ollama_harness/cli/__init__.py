@@ -15,14 +15,13 @@ import importlib
 import io
 import os
 import platform
-import select
 import signal
 import sys
 import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 import click
 
@@ -96,10 +95,10 @@ _INTERRUPTED, _CLOSED, _TERMINATED = 130, 141, 143
 
 def main(arguments: list[str] | None = None) -> None:
     """The entry point: reports errors in one sentence, without a traceback. Ends in SystemExit."""
-    _open_streams()
-    with _signals_end_it():
+    with _checked_streams() as streams, _signals_end_it(), _threads_watched() as failures:
         code = _run(arguments)
-    sys.exit(_flushed(code))
+        code = _failed(failures[0]) if failures else code
+    sys.exit(_flushed(code, streams))
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -108,8 +107,6 @@ def _run(arguments: list[str] | None) -> int:
         code = commands.main(arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError) and _is_closed(sys.stdout):  # what click and rich make of it
-            return _CLOSED
         return end.code if isinstance(end.code, int) else 0
     except click.ClickException as error:
         shown = io.StringIO()
@@ -122,17 +119,17 @@ def _run(arguments: list[str] | None) -> int:
     except HarnessError as error:
         _say(f"error: {error}")
         return 2
+    except _NotWritten as error:
+        return _unwritten(error.cause)
     except Exception as error:  # noqa: BLE001  # the last net
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-            _say(f"error: {error.strerror}; allow more (ulimit -n 1024), or give fewer --jobs")
-            return 3
-        if isinstance(error, OSError) and error.filename is None and _is_closed(sys.stdout):
-            return 0  # and the same error comes again when the rest is flushed
-        return _bug(error)
+        return _failed(error)
 
 
-def _bug(error: Exception) -> int:
-    """Keep the traceback of an error that no one expected, and say where."""
+def _failed(error: BaseException) -> int:
+    """Say what went wrong that was not expected, and where its traceback is; returns the exit code."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        _say(f"error: {error.strerror}; allow more (ulimit -n 1024), or give fewer --jobs")
+        return 3
     versions = f"ollama-harness {__version__}, Python {platform.python_version()}, {platform.platform()}"
     text = f"{versions}\n\n{''.join(traceback.format_exception(error))}"
     try:
@@ -151,7 +148,7 @@ def _bug(error: Exception) -> int:
 
 def _say(*lines: str) -> None:
     """Print on standard error, unless that cannot be written to either."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, _NotWritten):
         echo(*lines, err=True)
 
 
@@ -176,47 +173,91 @@ def _signals_end_it() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _open_streams() -> None:
-    """A stream that was closed before the start (`>&-`) leads nowhere; a pipe in cp1252 must not crash on a ✓."""
+@contextlib.contextmanager
+def _threads_watched() -> Iterator[list[BaseException]]:
+    """What ends threads meanwhile, instead of a traceback from each."""
+    failures = list[BaseException]()
+
+    def note(ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+            failures.append(ended.exc_value)
+
+    before, threading.excepthook = threading.excepthook, note
+    try:
+        yield failures
+    finally:
+        threading.excepthook = before
+
+
+# What is printed must arrive, or the command has not done its work.
+
+
+class _NotWritten(Exception):
+    """Output that could not be written. No OSError: click and rich would each make an exit code of their own of it."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class _Checked:
+    """A stream that raises _NotWritten, which nothing else does."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            raise _NotWritten(error) from None
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise _NotWritten(error) from None
+
+
+@contextlib.contextmanager
+def _checked_streams() -> Iterator[list[TextIO]]:
+    """Check what is written meanwhile; yields the streams themselves.
+
+    One that was closed before the start (`>&-`) leads nowhere, and a pipe in cp1252 does not crash on a ✓.
+    """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-    for stream in (sys.stdout, sys.stderr):
+    streams = [sys.stdout, sys.stderr]
+    for stream in streams:
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.stdout, sys.stderr = (cast(TextIO, _Checked(stream)) for stream in streams)
+    try:
+        yield streams
+    finally:
+        sys.stdout, sys.stderr = streams
 
 
-def _flushed(code: int) -> int:
+def _flushed(code: int, streams: list[TextIO]) -> int:
     """The exit code, once all output is written; of output that cannot be written, another."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in streams:
         try:
             stream.flush()
         except OSError as error:
-            closed = error.errno in (errno.EPIPE, errno.EINVAL)  # the latter on Windows
-            _lead_nowhere(stream)
-            if not closed and stream is sys.stdout:
-                _say(f"error: the output cannot be written: {error.strerror}")
-            code = code or (_CLOSED if closed else 2)
-    if code == _CLOSED:
-        _lead_nowhere(sys.stdout)
+            code = code or _unwritten(error)
+            with contextlib.suppress(OSError):  # or Python complains at its end of what it still cannot write
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
     return code
 
 
-def _is_closed(stream: TextIO) -> bool:
-    """Whether nothing can be written to a stream any more."""
-    try:
-        stream.flush()
-        if sys.platform == "win32":
-            return False
-        poll = select.poll()
-        poll.register(stream.fileno(), select.POLLOUT)
-        return any(event & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, event in poll.poll(0))
-    except OSError:
-        return True
-
-
-def _lead_nowhere(stream: TextIO) -> None:
-    """Keep Python from complaining, at its end, of what it still cannot write."""
-    with contextlib.suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+def _unwritten(error: OSError) -> int:
+    """The exit code for output that could not be written."""
+    if error.errno in (errno.EPIPE, errno.EINVAL):  # the latter on Windows
+        return _CLOSED
+    _say(f"error: the output cannot be written: {error.strerror}")
+    return 2

@@ -63,7 +63,7 @@ def load(path: Path) -> tuple[Acceptance, ...]:
     top = read_toml(path, GateError, fix="give a file of accepted findings")
     entries = top.get("accepted", [])
     if top.keys() - {"accepted"} or not isinstance(entries, list):
-        raise GateError(f"{path} holds something else than entries; begin each with a line [[accepted]]")
+        raise GateError.about(path, "", "holds something else than entries", "begin each with a line [[accepted]]")
     found = [_acceptance(path, entry, number) for number, entry in enumerate(entries, 1)]
     for number, one in enumerate(found):
         if any(one.fingerprint == other.fingerprint and one.versions == other.versions for other in found[:number]):

@@ -108,7 +108,8 @@ def load(path: Path, *, python: tuple[int, ...] = sys.version_info[:3]) -> tuple
     top = parse_toml(text, path, ExpectationError)
     lines, entries = _header_lines(text), top.get("issue", [])
     if top.keys() - {"issue"} or not isinstance(entries, list) or len(entries) != len(lines):
-        raise ExpectationError(f"{path} holds something else than entries; begin each with a line [[issue]]")
+        fix = "begin each with a line [[issue]]"
+        raise ExpectationError.about(path, "", "holds something else than entries", fix)
     issues = (_issue(entry, f"{path}:{line}") for entry, line in zip(entries, lines, strict=True))
     return tuple(issue for issue in issues if issue.holds_in(python))
 

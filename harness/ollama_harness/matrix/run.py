@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ollama_harness.matrix.cells import Cell
 from ollama_harness.matrix.results import Results, Writer, fingerprint, result
-from ollama_harness.matrix.runner import CellRun, Runner
+from ollama_harness.matrix.runner import CellRun, Runner, allow_open_files
 
 __all__ = ["JOBS", "run_cells"]
 
@@ -28,8 +28,9 @@ def run_cells(
 
     A run that is interrupted leaves what was run so far in `results.partial.ndjson`, and no `results.ndjson`.
 
-    Raises: DirectoryError (another run writes there), ResultsError.
+    Raises: DirectoryError (another run writes there), ResultsError, HarnessError (too few files may be open at a time).
     """
+    allow_open_files(cells, jobs=jobs)
     recordings = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
     with (
         Writer(out, planned=len(cells), recordings=recordings) as writer,

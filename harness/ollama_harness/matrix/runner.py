@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import Self
 from ollama_harness.clients import Client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
+from ollama_harness.errors import HarnessError
 from ollama_harness.matrix.cells import ELSEWHERE, Cell
 from ollama_harness.matrix.exchange import Exchange, exchange, untried
 from ollama_harness.matrix.raw_socket import NO_RESETS, resets_are_real
@@ -26,10 +28,17 @@ from ollama_harness.oracle.verdict import Finished, Judgement, Raised, Stopped
 from ollama_harness.script.script import ConnectionEnd
 from ollama_harness.server.fake_ollama import FakeOllama, packaged
 
-__all__ = ["CellRun", "Runner"]
+if sys.platform != "win32":
+    import resource
+
+__all__ = ["CellRun", "Runner", "allow_open_files"]
 
 #: How many cells of a client one thread takes in a row.
 _BATCH = 12
+
+#: How many files a run has open at the most, measured and rounded up: whatever is run, for each process of a client
+#: (its pipes; of a client that is busy several), and for each cell that is being run (its servers and connections).
+_FILES, _FILES_A_PROCESS, _PROCESSES_A_CLIENT, _FILES_A_JOB = 48, 2, 6, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +226,24 @@ def sharing(client: Client) -> tuple[str, ...]:
     if not client.is_canary:
         return (client.name,)
     return tuple(one.name for one in clients().values() if one.is_canary)
+
+
+def allow_open_files(cells: Iterable[Cell], *, jobs: int) -> None:
+    """Raise this process's limit of open files to what a run of these cells needs, if it is lower.
+
+    Raises: HarnessError, if the system does not allow so many.
+    """
+    clients = len({cell.client.name for cell in cells})
+    needed = _FILES + clients * _FILES_A_PROCESS * min(jobs, _PROCESSES_A_CLIENT) + jobs * _FILES_A_JOB
+    if sys.platform != "win32":  # which has no such limit
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= needed:
+            return
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        except (OSError, ValueError):
+            problem = f"this system lets a process open {soft} files, and {jobs} cells at a time may need {needed}"
+            raise HarnessError(f"{problem}; allow more (ulimit -n {needed}), or give fewer --jobs") from None
 
 
 def _batches(cells: Iterable[Cell]) -> Iterator[list[Cell]]:

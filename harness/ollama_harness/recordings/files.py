@@ -127,7 +127,8 @@ def _read_json(path: Path) -> Any:
 
 def _stem(path: Path) -> Path:
     """The path of a recording's files without their suffixes; for any other file, its own path."""
-    for suffix in (META_SUFFIX, *BODY_SUFFIXES):
-        if path.name.endswith(suffix) and path.name != suffix:
+    suffixes = (META_SUFFIX, *BODY_SUFFIXES)
+    for suffix in suffixes if path.name not in suffixes else ():
+        if path.name.endswith(suffix):
             return path.with_name(path.name[: -len(suffix)])
     return path
