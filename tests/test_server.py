@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from ollama_harness.errors import FaultDoesNotApply, PortInUse, UnknownName
 from ollama_harness.faults import (
     Fault,
     after_record,
+    before_head,
     close_at,
     close_on_accept,
     drop_terminal_record,
@@ -34,6 +36,7 @@ from ollama_harness.faults import (
 from ollama_harness.matrix.raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment, http_date
+from ollama_harness.server import connection as connection_module
 from ollama_harness.server.connection import Connection
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy
@@ -545,3 +548,16 @@ def test_what_never_becomes_a_request_is_not_waited_for(
     waiting.start()
     waiting.join(20.0)
     assert not waiting.is_alive()
+
+
+def test_a_held_connection_outlasts_every_timeout_of_a_client(
+    server: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = SimpleNamespace(monotonic=lambda: time.monotonic() + 36_000, sleep=time.sleep)
+    monkeypatch.setattr(connection_module, "time", hours)  # hours have passed each time it looks
+    server.play("generate-stream", stall_at(before_head()))
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {}))
+        assert not server.journal.wait_for(lambda all_: bool(all_) and all_[0].ended_by is not None, timeout_s=0.3)
+        server.stop()
+        assert server.journal.entries[0].ended_by is EndedBy.STOP

@@ -11,10 +11,7 @@ from ollama_harness.recordings.lazy import Lazy
 from ollama_harness.recordings.recording import RecordedEnd, Recording
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw
 
-__all__ = ["HOLD_LIMIT_S", "ConnectionEnd", "RenderedSegment", "ScriptEnd", "Segment", "script_end_of", "segments_of"]
-
-#: How long a held connection stays silent before the server gives up on the client leaving.
-HOLD_LIMIT_S = 300.0
+__all__ = ["ConnectionEnd", "RenderedSegment", "ScriptEnd", "Segment", "script_end_of", "segments_of"]
 
 
 class ConnectionEnd(StrEnum):

@@ -192,6 +192,13 @@ class Connection:
                 return
             time.sleep(0.0005)  # the socket stays readable, so there is no event to wait for
 
+    def wait_for_end(self) -> WakeReason:
+        """Wait until the client leaves or the server stops. There is no limit: Node's fetch alone waits 300 s."""
+        while True:
+            woken = self._wait(None)
+            if woken is WakeReason.STOP or not self._receive():
+                return woken
+
     def wait_for_stop(self) -> None:
         """Wait until the server stops, whatever the client does."""
         self._selector.unregister(self._socket)

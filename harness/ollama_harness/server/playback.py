@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from ollama_harness.script.segments import HOLD_LIMIT_S, ConnectionEnd, RenderedSegment, ScriptEnd
+from ollama_harness.script.segments import ConnectionEnd, RenderedSegment, ScriptEnd
 from ollama_harness.server.connection import ClientLeft, Connection, WakeReason
 from ollama_harness.server.journal import EndedBy, Entry, Journal
 
@@ -68,7 +68,7 @@ def play(
         case ConnectionEnd.HALF_CLOSE | ConnectionEnd.HOLD:
             if ending.how is ConnectionEnd.HALF_CLOSE:
                 connection.half_close()
-            woken = connection.wait_until(time.monotonic() + HOLD_LIMIT_S)
+            woken = connection.wait_for_end()
             if woken is WakeReason.LEFT:
                 journal.left(entry)
             connection.dispose()
