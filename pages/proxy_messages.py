@@ -44,7 +44,7 @@ HEAD = """\
 # Proxies: which way httpx, ollama, requests and urllib go to an Ollama on this machine
 
 Find your error message, and set what stands below it. `ollama-harness doctor` says the same for your own machine, and
-by which rule each library goes where.
+by which rule each library goes where. Messages of other kinds are in [error-messages.md](error-messages.md).
 
 This page is made from a run of `ollama-harness run --environments` on
 {made_with}.
