@@ -108,20 +108,25 @@ fxhYUT9UhfWiaVm8yJwHKFJSFUqhRANCAAQfjIqhF/zQLN+0rTI7yJItOBY6P78p
 @contextlib.contextmanager
 def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
     """A server that does one thing with each connection, and closes it; yields its port."""
+    stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
 
         def serve() -> None:
-            with contextlib.suppress(OSError):  # the listener is closed, at the end
-                while True:
-                    with listener.accept()[0] as connection, contextlib.suppress(OSError):
-                        answer(connection)
+            while True:
+                with listener.accept()[0] as connection, contextlib.suppress(OSError):
+                    if stop.is_set():
+                        return
+                    connection.settimeout(10.0)
+                    answer(connection)
 
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            yield listener.getsockname()[1]
+            yield address[1]
         finally:
-            listener.shutdown(socket.SHUT_RDWR)
+            stop.set()
+            socket.create_connection(address).close()  # wakes it on every system; closing the listener does not
             thread.join()
 
 
