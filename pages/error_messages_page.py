@@ -1,7 +1,6 @@
 """docs/error-messages.md: the messages that people search for, what each comes from, and what to do.
 
-python -m pages.error_messages_page docs/error-messages.md           writes it
-python -m pages.error_messages_page docs/error-messages.md --check   1: it is not what would be written
+python -m pages error-messages
 
 `error_messages.toml` has the words: one `[[entry]]` for each cause, with the messages of all programs for it. What one
 of the harness's own clients says, a test sees it raise; what other programs say was seen by hand, played by
@@ -10,10 +9,8 @@ of the harness's own clients says, a test sees it raise; what other programs say
 
 from __future__ import annotations
 
-import argparse
 import functools
 import re
-import sys
 import textwrap
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,13 +20,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ollama_harness.clients import client, clients
-from ollama_harness.errors import HarnessError, RecordingError
+from ollama_harness.errors import RecordingError
 from ollama_harness.faults.notation import parse_fault
-from ollama_harness.matrix.cells import Cell, cell
+from ollama_harness.matrix.cells import Cell, PlannedScenario, cell
 from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS, Requirement, Scenario
 from ollama_harness.recordings.fields import Fields
 from ollama_harness.recordings.store import RecordingStore
-from pages.issue_9549_page import settled, table
+from pages.page import Page, table
 
 __all__ = [
     "ErrorEntry",
@@ -96,7 +93,7 @@ class Reproduction:
             faults=(parse_fault(self.fault),),
             requirement=Requirement.OBSERVE,
         )
-        return Cell(client(client_name), scenario, store.get(f"{store.newest}/{self.recording}"))
+        return Cell(client(client_name), PlannedScenario.of(scenario, store.get(f"{store.newest}/{self.recording}")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +253,7 @@ The column *seen*: a test sees httpx, ollama, requests and urllib, all for Pytho
 is marked *by hand* was seen with [these versions](#versions). A link is an issue that shows the message; nobody here
 has seen it. Proxy settings have [a page of their own](proxies.md), and `ollama-harness doctor` looks at your machine.
 
-`python -m pages.error_messages_page docs/error-messages.md` makes this page from a table.
+`python -m pages error-messages` makes this page from a table.
 
 ## Your message
 """
@@ -403,18 +400,4 @@ def heading_anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
-def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pages.error_messages_page")
-    parser.add_argument("page", type=Path)
-    parser.add_argument("--check", action="store_true")
-    given = parser.parse_args(arguments)
-    try:
-        text = page(load())
-    except HarnessError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return settled(given.page, text, check=given.check, command=f"python -m pages.error_messages_page {given.page}")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+PAGE = Page(name="error-messages", make=lambda _: page(load()))

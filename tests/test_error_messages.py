@@ -206,7 +206,7 @@ def test_a_client_raises_what_the_page_says(
 
 
 def test_the_page_is_current() -> None:
-    assert page(WORDS) == TEXT, "write it anew: python -m pages.error_messages_page docs/error-messages.md"
+    assert page(WORDS) == TEXT, "write it again: python -m pages error-messages"
 
 
 @pytest.mark.parametrize("text", SEARCHED)

@@ -17,7 +17,7 @@ from pages.page import Sources, difference
 ROOT = Path(__file__).parent.parent
 
 #: Made from tables, recordings and the code itself, in no time.
-NEED_NO_CLIENT = ("api", "faults", "wire-history")
+NEED_NO_CLIENT = ("api", "error-messages", "faults", "wire-history")
 
 
 @pytest.fixture
