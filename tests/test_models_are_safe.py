@@ -343,7 +343,12 @@ def test_a_dry_run_lists_every_request_and_reads_only(ollama: Ollama, tmp_path: 
     copied = '{"source": "mine:1b", "destination": "ollama-harness-probe"}  <- writes ollama-harness-probe'
     assert f"         POST /api/copy {copied}" in lines
     assert "pull-again is not asked: it pulls mine:1b; --may-change mine:1b allows that" in lines
-    assert f"changed: {', '.join(MADE_UP)}" in lines
+    made = sorted({name.removeprefix("http://") for name in MADE_UP})
+    assert lines[-4:-1] == [
+        f"models of the server that are loaded and unloaded: {MINE}",
+        "models of the server that are changed: none",
+        f"models that are not there, and are made or deleted: {', '.join(made)}",
+    ]
     assert lines[-1] == f"{len(asked)} probes would be asked of Ollama {VERSION} at {ollama.url}"
 
 
@@ -356,7 +361,7 @@ def test_a_dry_run_names_what_may_change_and_shows_no_secret(ollama: Ollama, tmp
     done = invoke("record", "--host", ollama.url, *arguments, "--dry-run")
     assert done.exit_code == 0
     assert '{"model": "mine:1b", "password": "******"}  <- pulls mine:1b' in done.stdout
-    assert "\nchanged: mine:1b\n" in done.stdout
+    assert "\nmodels of the server that are changed: mine:1b\n" in done.stdout
     assert "s3cret" not in done.output
 
 

@@ -24,7 +24,7 @@ from ollama_harness.recorder import (
     default_probes,
     load_probes,
 )
-from ollama_harness.recorder.touching import touches
+from ollama_harness.recorder.touching import full_name, touches
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.redaction import redact_request
 
@@ -109,7 +109,7 @@ def record(
     model = chosen_model(host, probes, model, timeout_s=timeout_s)
     if dry_run:
         planned = recorder.plan(host, probes, model=model, may_change=may_change, timeout_s=timeout_s)
-        click.echo("\n".join(_listed(planned, model)))
+        click.echo("\n".join(_listed(planned, model, may_change)))
         return
     made = record_with_progress(
         host,
@@ -182,7 +182,7 @@ def _not_asked(one: Failure) -> str:
     return f"{one.name} is not asked: {one.why}"
 
 
-def _listed(planned: Plan, model: str | None) -> Iterator[str]:
+def _listed(planned: Plan, model: str | None, may_change: Sequence[str]) -> Iterator[str]:
     """What a session would send, request by request, and which models it would change."""
     changed = set[str]()
     for probe in planned.probes:
@@ -190,13 +190,15 @@ def _listed(planned: Plan, model: str | None) -> Iterator[str]:
         for stage, requests in (("before", probe.before), ("", (probe.request,)), ("after", probe.after)):
             for request in requests:
                 done = [f"{one.verb} {one.model}" for one in touches(request)]
-                changed.update(one.model for one in touches(request))
+                changed.update(one.model.rpartition("://")[2] for one in touches(request))
                 yield f"  {stage:7}{_shown(request)}{'  <- ' + ', '.join(done) if done else ''}"
     yield ""
     yield from map(_not_asked, planned.left_out)
-    if model is not None:
-        yield f"loaded and unloaded: {model}"
-    yield f"changed: {', '.join(sorted(changed)) or 'no model'}"
+    allowed = set(map(full_name, may_change))
+    theirs = {name for name in changed if full_name(name) in allowed}
+    yield f"models of the server that are loaded and unloaded: {model or 'none'}"
+    yield f"models of the server that are changed: {', '.join(sorted(theirs)) or 'none'}"
+    yield f"models that are not there, and are made or deleted: {', '.join(sorted(changed - theirs)) or 'none'}"
     yield f"{len(planned.probes)} probes would be asked of Ollama {planned.version} at {planned.address.url}"
 
 
