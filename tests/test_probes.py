@@ -186,3 +186,34 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "odd.toml").write_bytes(b"# \xff")
     with pytest.raises(ProbeError, match=r"odd\.toml: byte 2: is no UTF-8; save the file as UTF-8"):
         load_probes(tmp_path / "odd.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("probe = []", id="no-probes"),
+        pytest.param(GOOD + "json = " + "[" * 5000 + "]" * 5000, id="deep-arrays"),
+        pytest.param(GOOD + "json = " + "[" * 200 + "]" * 200, id="deeper-than-allowed"),
+        pytest.param(f"[{'.'.join('a' * 5000)}]\n" + GOOD, id="deep-tables"),
+        pytest.param(GOOD + "json." + ".".join("a" * 5000) + " = 1", id="deep-keys"),
+        pytest.param(GOOD + "json = " + "9" * 5000, id="digits"),
+        pytest.param(GOOD + "json = 0x1" + "0" * 5000, id="hexadecimal-digits"),
+        pytest.param(GOOD + "json = { n = [9223372036854775808] }", id="more-than-64-bits"),
+        pytest.param(GOOD + "json = 1e999", id="infinite"),
+        pytest.param(GOOD + '[repeated]\nx = ["", 99999999999999999999]', id="huge-times"),
+        pytest.param(GOOD + "headers = [[1, 2], 3]", id="odd-headers"),
+        pytest.param('[[probe]]\nname = "' + "a" * 101 + '"\npath = "/"', id="long-name"),
+    ],
+)
+def test_an_odd_file_is_an_error_and_no_traceback(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ProbeError) as caught:
+        load_probes(written(tmp_path, text))
+    assert str(caught.value).startswith(str(tmp_path / "my.toml"))
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("json", ["9223372036854775807", "-9223372036854775808", "1e308", "[" * 90 + "1" + "]" * 90])
+def test_what_is_large_but_fits_is_fine(tmp_path: Path, json: str) -> None:
+    assert load_probes(written(tmp_path, GOOD + f"json = {json}")).probes[0].request.content == json.encode().replace(
+        b"1e308", b"1e+308"
+    )

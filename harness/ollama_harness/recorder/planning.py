@@ -59,12 +59,14 @@ def plan(
     A probe that would change `model` is left out, and one that would change another model of the server is refused;
     `may_change` names models for which neither holds.
 
-    Raises: RecorderError, if this is no Ollama, or a model is not there, not named, or would be changed;
-        ServerUnreachable.
+    Raises: RecorderError, if this is no Ollama, or a model is not there, not named, or would be changed, or there is
+        nothing to ask; ServerUnreachable.
     """
     address = Address.of(url)
     version = _version(address, timeout_s)
     chosen = tuple(default_probes().probes if probes is None else probes)
+    if not chosen:
+        raise RecorderError("there is no probe to ask; leave out --only, or take away fewer with it")
     needs_model = any(probe.needs_model for probe in chosen)
     if not needs_model and not may_change and not any(map(_touches, chosen)):
         return Plan(address=address, version=version, probes=chosen, left_out=())
