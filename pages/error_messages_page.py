@@ -22,9 +22,9 @@ from pathlib import Path
 from ollama_harness.clients import client, clients
 from ollama_harness.errors import RecordingError
 from ollama_harness.faults.notation import parse_fault
+from ollama_harness.files.fields import Fields
 from ollama_harness.matrix.cells import Cell, PlannedScenario, cell
 from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS, Requirement, Scenario
-from ollama_harness.recordings.fields import Fields
 from ollama_harness.recordings.store import RecordingStore
 from pages.page import Page, table
 

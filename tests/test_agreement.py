@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollama_harness.files.json_text import ndjson_lines, parse_json
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.oracle.record_comparison import agrees, essential, fractional
 from ollama_harness.oracle.reference import reference
-from ollama_harness.recordings.records import ndjson_lines, parse_json
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import Script
 

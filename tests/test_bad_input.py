@@ -32,7 +32,7 @@ from ollama_harness.gate.findings import Evidence, Finding
 from ollama_harness.gate.rules import Level
 from ollama_harness.matrix.results import FILE, Result, ResultsHeader, Writer
 from ollama_harness.oracle.verdict import Verdict
-from ollama_harness.recordings import files
+from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.recording import META_SUFFIX
 
 #: Values of every kind, in places where they do not belong.
@@ -152,7 +152,7 @@ def test_any_bytes_in_results(data: st.DataObject) -> None:
         ("client", "nope", 'line 2: client: is "nope", not a client of this version'),
         ("client", ["requests"], "line 2: client: is "),
         ("scenario", "nope", 'line 2: scenario: is "nope", not a scenario of this version'),
-        ("way", "sideways", 'line 2: way: is "sideways", not null or one of direct'),
+        ("route", "sideways", 'line 2: route: is "sideways", not null or one of direct'),
         ("due", -1, "line 2: due: is -1, not a count"),
         ("got", True, "line 2: got: is true, not a count or null"),
         ("recording", "0.32.15/a\ngate: pass", "line 2: recording: is "),
@@ -167,7 +167,7 @@ def test_what_is_wrong_with_a_result_is_named(field: str, value: Any, said: str,
     assert printed.count("\n") == 1
 
 
-@pytest.mark.parametrize("text", [DEEP, HUGE, f'{{"schema":1,"x":{HUGE}}}', "\ufeff{}", "null\n1\n"])
+@pytest.mark.parametrize("text", [DEEP, HUGE, f'{{"schema":2,"x":{HUGE}}}', "\ufeff{}", "null\n1\n"])
 def test_results_that_cannot_be_read_are_one_sentence(text: str, tmp_path: Path) -> None:
     path = tmp_path / FILE
     path.write_text(text, encoding="utf-8")
@@ -187,7 +187,7 @@ def small_recordings(directory: Path) -> Path:
             b'data: {"a":1}\n\n', b"data: [DONE]\n\n", media_type=SSE, id="1.0.0/v1", path="/v1/chat/completions"
         ),
     ):
-        files.save(one, where)
+        on_disk.save(one, where)
     return where
 
 
@@ -252,7 +252,7 @@ def test_any_records_in_a_body(records: list[Any]) -> None:
     with folder() as directory:
         where = directory / "1.0.0"
         body = "".join(json.dumps(one) + "\n" for one in records).encode()
-        files.save(recording(body), where)
+        on_disk.save(recording(body), where)
         use_recordings(where)
 
 
@@ -268,7 +268,7 @@ def test_a_meta_file_that_cannot_be_read_is_one_sentence(text: str, tmp_path: Pa
 @pytest.mark.parametrize("text", ['{"a":' * 400 + "1" + "}" * 400, DEEP, HUGE])
 def test_a_body_that_cannot_be_walked_through(text: str, media_type: str, tmp_path: Path) -> None:
     body = b"data: " * (media_type == SSE) + text.encode() + b"\n\n"
-    files.save(recording(body, media_type=media_type), tmp_path / "1.0.0")
+    on_disk.save(recording(body, media_type=media_type), tmp_path / "1.0.0")
     use_recordings(tmp_path / "1.0.0")
 
 

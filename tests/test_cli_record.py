@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from ollama_harness import FakeOllama, RecordingStore
 from ollama_harness.cli import commands, main
 from ollama_harness.recorder import session
-from ollama_harness.recordings import files
+from ollama_harness.recordings import on_disk
 
 NEWEST = RecordingStore().newest
 MODEL = ("--model", "smollm2:135m")
@@ -121,7 +121,7 @@ def test_an_interrupt_says_where_the_finished_ones_are(
 
 def test_check_refuses_what_looks_like_a_secret_and_does_not_repeat_it(tmp_path: Path) -> None:
     one = recording(line({"a": 1}), line({"token": "s3cret"}), request_json={"api_key": "s3cret"})
-    files.save(one, tmp_path)
+    on_disk.save(one, tmp_path)
     done = invoke("check", tmp_path)
     assert (done.exit_code, done.stdout) == (2, "0 recordings are good, 2 defects found\n")
     meta = tmp_path / "generate-small.meta.json"

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from ollama_harness.clients.worker_process import ClientReport, WorkerProcess
 from ollama_harness.errors import UnknownName
 from ollama_harness.matrix.cells import Cell, cell, plan
-from ollama_harness.matrix.results import result
 from ollama_harness.matrix.routed_exchange import impossible
+from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner
 from ollama_harness.network import simulation
 from ollama_harness.network.environments import ENVIRONMENTS, HOSTS, Environment, environment

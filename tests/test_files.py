@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.errors import GateError, HarnessError, RecordingError
+from ollama_harness.files.json_text import MAX_DEPTH
 from ollama_harness.files.reading import read_json, read_ndjson, read_text, read_toml
 from ollama_harness.files.writing import check_directory, check_file, make_directory, write_whole
-from ollama_harness.recordings.records import MAX_DEPTH
 
 READERS: list[Callable[..., Any]] = [read_text, read_json, read_ndjson, read_toml]
 

@@ -7,13 +7,13 @@ import pytest
 from builders import DONE, line, recording
 
 from ollama_harness.errors import HarnessError, RecordingError, UnknownName
-from ollama_harness.recordings import files
+from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.store import RecordingStore, fixtures
 
 
 def library_of(root: Path, *ids: str) -> RecordingStore:
     for id_ in ids:
-        files.save(replace(recording(line(DONE)), id=id_), root / id_.rpartition("/")[0])
+        on_disk.save(replace(recording(line(DONE)), id=id_), root / id_.rpartition("/")[0])
     return RecordingStore(root)
 
 

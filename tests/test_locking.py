@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from ollama_harness.errors import DirectoryError
-from ollama_harness.locking import LOCK_NAME, held
+from ollama_harness.files.locking import LOCK_NAME, held
 
 _HOLDER = """
 import sys
 from pathlib import Path
-from ollama_harness.locking import held
+from ollama_harness.files.locking import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -21,8 +21,8 @@ from ollama_harness.faults.definition import FAULTS, Fault, FaultKind
 from ollama_harness.matrix.raw_socket import connect, read_to_end, request
 from ollama_harness.recorder import Probe, record
 from ollama_harness.recordings import draft as recording_draft
-from ollama_harness.recordings import files as recording_files
 from ollama_harness.recordings import meta as recording_meta
+from ollama_harness.recordings import on_disk as recording_files
 from ollama_harness.recordings.lazy import Lazy, mapped
 from ollama_harness.recordings.recording import META_SUFFIX, Recording, Request
 from ollama_harness.script.script import Script

@@ -10,7 +10,8 @@ from filelock import FileLock
 
 from ollama_harness.matrix import known_issues
 from ollama_harness.matrix.cells import Cell, plan
-from ollama_harness.matrix.results import Result, Results, Writer, result
+from ollama_harness.matrix.results import Result, Results, Writer
+from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import Runner
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import RecordingStore, fixtures

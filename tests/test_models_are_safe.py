@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ollama_harness.cli import commands
 from ollama_harness.errors import DirectoryError, RecorderError
-from ollama_harness.locking import held
+from ollama_harness.files.locking import held
 from ollama_harness.recorder import Plan, Probe, Progress, default_probes, plan, record
 from ollama_harness.recorder.probes import MODEL
 from ollama_harness.recorder.touching import full_name, touches

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ollama_harness.errors import ResultsError
-from ollama_harness.matrix.results import FILE, Result, Results, ResultsHeader, Writer
+from ollama_harness.matrix.results import FILE, SCHEMA, Result, Results, ResultsHeader, Writer
 from ollama_harness.network.environments import ENVIRONMENTS
 from ollama_harness.oracle.verdict import Verdict
 from pages.page import NotComparable, Sources
@@ -18,7 +18,7 @@ from pages.proxy_messages import MESSAGES
 ROOT = Path(__file__).parent.parent
 
 HEADER = ResultsHeader(
-    schema=1,
+    schema=SCHEMA,
     harness="0",
     os="Linux x86_64",
     python="3.11.7",

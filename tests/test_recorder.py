@@ -25,7 +25,7 @@ from ollama_harness.recorder import Probe, Progress, default_probes, record
 from ollama_harness.recorder.address import Address
 from ollama_harness.recorder.live_request import LiveEnd, converse
 from ollama_harness.recorder.response_reader import ResponseReader
-from ollama_harness.recordings import draft, files
+from ollama_harness.recordings import draft, on_disk
 from ollama_harness.recordings.recording import Frame, Headers, RecordedEnd, Recording, Request, Response
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import Segment, http_date
@@ -291,7 +291,7 @@ def again(server: FakeOllama, one: Recording, *, speed: float = 0.0) -> Recordin
     with tempfile.TemporaryDirectory() as directory:
         take = record(server.url, [probe], Path(directory), timeout_s=PATIENCE_S)
         assert take.failures == ()
-        return files.load(Path(directory) / take.ids[0], id=one.id)
+        return on_disk.load(Path(directory) / take.ids[0], id=one.id)
 
 
 def without_date(response: Response) -> tuple[int, str, Headers]:

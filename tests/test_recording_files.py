@@ -16,8 +16,8 @@ from hypothesis import given
 
 from ollama_harness.errors import RecordingError
 from ollama_harness.recordings import draft
-from ollama_harness.recordings import files as recording_files
 from ollama_harness.recordings import meta as recording_meta
+from ollama_harness.recordings import on_disk as recording_files
 from ollama_harness.recordings.recording import META_SUFFIX, RecordedEnd, Recording, Request
 from ollama_harness.recordings.store import RecordingStore
 

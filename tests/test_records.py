@@ -7,15 +7,8 @@ from builders import NDJSON, NO_LINE_ENDS, SSE, json_values, line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_harness.recordings.records import (
-    event_record,
-    in_band_error,
-    is_terminal,
-    ndjson_lines,
-    parse_json,
-    record_ends,
-    sse_events,
-)
+from ollama_harness.files.json_text import ndjson_lines, parse_json
+from ollama_harness.recordings.records import event_record, in_band_error, is_terminal, record_ends, sse_events
 
 FEW = {"max_size": 30}
 

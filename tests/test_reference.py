@@ -27,9 +27,9 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollama_harness.files.json_text import parse_json
 from ollama_harness.oracle.reference import Cause, ExpectedEnd, ExpectedEndKind, Layer, Reference, reference
 from ollama_harness.recordings.recording import RecordedEnd, Recording
-from ollama_harness.recordings.records import parse_json
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 
 from ollama_harness.errors import DirectoryError, ResultsError
 from ollama_harness.matrix.cells import cell as cell_by_id
-from ollama_harness.matrix.results import Result, Results, Writer, _quiet, result
+from ollama_harness.matrix.results import Result, Results, Writer
+from ollama_harness.matrix.run import _quiet, result
 from ollama_harness.matrix.runner import Runner
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import RecordingStore
@@ -117,9 +118,12 @@ def test_a_second_run_into_one_directory_is_refused_and_harms_nothing(tmp_path: 
     [
         (lambda lines: lines[:-1], "no footer, or another count"),
         (lambda lines: [*lines[:1], *lines[2:]], "no footer, or another count"),
-        (lambda lines: lines[1:], "no header of schema 1"),
-        (lambda lines: [], "no header of schema 1"),
-        (lambda lines: [lines[0].replace(b'"schema":1', b'"schema":2'), *lines[1:]], "no header of schema 1"),
+        (lambda lines: lines[1:], "has no header; run again"),
+        (lambda lines: [], "has no header; run again"),
+        (
+            lambda lines: [lines[0].replace(b'"schema":2', b'"schema":1'), *lines[1:]],
+            "has schema 1, and this version reads 2; run again",
+        ),
         (lambda lines: [lines[0].replace(b'"planned":2', b'"planned":3'), *lines[1:]], "2 of 3 planned cells"),
         (lambda lines: [*lines[:-1], lines[-1][:5]], "line 4, column 2: is no JSON"),
         (lambda lines: [lines[0], lines[1].replace(b'"pass"', b'"fine"'), *lines[2:]], 'line 2: verdict: is "fine"'),

@@ -16,7 +16,7 @@ from ollama_harness.clients import client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.matrix.cells import Cell, cell, plan
-from ollama_harness.matrix.results import result
+from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner, sharing
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import clean_environment

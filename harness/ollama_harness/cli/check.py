@@ -9,7 +9,7 @@ import click
 
 from ollama_harness.cli.output import echo
 from ollama_harness.errors import RecordingError
-from ollama_harness.recordings import files
+from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.recording import META_SUFFIX
 from ollama_harness.recordings.redaction import secrets_in
 
@@ -28,12 +28,12 @@ __all__ = ["check"]
 def check(paths: tuple[Path, ...]) -> None:
     defects, good = [], 0
     for path in paths:
-        found = [stem for stem in files.find(path) if stem.name != "README"]
+        found = [stem for stem in on_disk.find(path) if stem.name != "README"]
         if not found:
             defects.append(f"{path}: holds no recording; give a directory with .meta.json files in it")
         for stem in found:
             try:
-                recording = files.load(stem, id=stem.as_posix())
+                recording = on_disk.load(stem, id=stem.as_posix())
             except RecordingError as error:
                 defects.append(str(error))
                 continue

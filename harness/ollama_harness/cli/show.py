@@ -16,7 +16,7 @@ from ollama_harness.files.printable import json_text, one_line
 from ollama_harness.matrix import known_issues
 from ollama_harness.matrix.cells import cell
 from ollama_harness.matrix.exchange import Exchange
-from ollama_harness.matrix.results import result
+from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner
 from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Finished, Hung, Raised, Stopped, Unsupported
 from ollama_harness.recordings.store import RecordingStore, fixtures

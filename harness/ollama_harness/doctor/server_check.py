@@ -10,7 +10,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from ollama_harness.errors import ProtocolError
-from ollama_harness.recordings.records import parse_json
+from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.versions import is_version
 from ollama_harness.script.http1 import read_body, read_response_head
 

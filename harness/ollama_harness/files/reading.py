@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_harness.errors import HarnessError
-from ollama_harness.recordings.records import TooDeep, Unreadable, is_too_deep, ndjson_lines
+from ollama_harness.files.json_text import TooDeep, Unreadable, is_too_deep, ndjson_lines
 
 __all__ = ["parse_toml", "read_bytes", "read_json", "read_ndjson", "read_text", "read_toml"]
 

@@ -24,9 +24,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from ollama_harness.errors import GateError
+from ollama_harness.files.fields import Fields, is_one_line
 from ollama_harness.files.reading import read_toml
 from ollama_harness.gate.findings import place
-from ollama_harness.recordings.fields import Fields, is_one_line
 from ollama_harness.recordings.versions import pep440
 
 __all__ = ["Acceptance", "load", "stale"]

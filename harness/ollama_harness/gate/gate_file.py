@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ollama_harness.errors import GateError
+from ollama_harness.files.fields import Fields, is_count
 from ollama_harness.files.reading import read_json
 from ollama_harness.files.writing import make_directory, write_whole
 from ollama_harness.gate.decision import Decision
 from ollama_harness.gate.findings import Evidence, Finding
 from ollama_harness.gate.rules import RULES, Level
-from ollama_harness.recordings.fields import Fields, is_count
 
 __all__ = ["FILE", "explain", "load", "save"]
 

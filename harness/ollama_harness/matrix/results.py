@@ -24,30 +24,22 @@ from typing import Any, Self
 from ollama_harness import __version__
 from ollama_harness.clients import clients
 from ollama_harness.errors import ResultsError
+from ollama_harness.files.fields import Fields, is_count, is_one_line
+from ollama_harness.files.json_text import escape_surrogates
+from ollama_harness.files.locking import held
 from ollama_harness.files.reading import read_ndjson
 from ollama_harness.files.writing import write_whole, writing
-from ollama_harness.locking import held
-from ollama_harness.matrix.runner import CellRun
 from ollama_harness.matrix.scenarios import SCENARIOS, Requirement
 from ollama_harness.network.route import Route
-from ollama_harness.oracle.reference import Cause, Layer
-from ollama_harness.oracle.verdict import Hung, Raised, Verdict
-from ollama_harness.recordings.fields import Fields, is_count, is_one_line
-from ollama_harness.recordings.records import escape_surrogates
+from ollama_harness.oracle.reference import Layer
+from ollama_harness.oracle.verdict import Verdict
 
-__all__ = ["SCHEMA", "Result", "Results", "ResultsHeader", "Writer", "result", "unfinished"]
+__all__ = ["SCHEMA", "Result", "Results", "ResultsHeader", "Writer", "fingerprint", "unfinished"]
 
-SCHEMA = 1
+SCHEMA = 2
 FILE, PARTIAL_FILE, PREVIOUS_FILE = "results.ndjson", "results.partial.ndjson", "results.previous.ndjson"
 _AGAIN = "it is half written, corrupt or of another version; run again"
 _ELSEWHERE = "make room, or give another --out"
-
-#: What differs from run to run in a message, and what stands for it.
-_NOISE = (
-    (re.compile(r"((?:127\.0\.0\.1|localhost|\[::1\]|ollama\.test)[:/]|port=)\d+"), r"\1PORT"),
-    (re.compile(r"(integer value as \W*)\d+"), r"\1PORT"),
-    (re.compile(r"\b0x[0-9a-fA-F]{6,}"), "0x…"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +112,10 @@ class Results:
         if path.name == FILE and (problem := unfinished(path.parent)):
             raise ResultsError(f"{path} is not there: {problem}; run again")
         values = read_ndjson(path, ResultsError, fix="give a file that `run` has written", repair=_AGAIN)
-        if not values or not isinstance(values[0], dict) or values[0].get("schema") != SCHEMA:
-            raise ResultsError(f"{path} has no header of schema {SCHEMA}; run again with this version")
+        if not values or not isinstance(values[0], dict) or "schema" not in values[0]:
+            raise ResultsError(f"{path} has no header; run again")
+        if (schema := values[0]["schema"]) != SCHEMA:
+            raise ResultsError(f"{path} has schema {schema!r:.20}, and this version reads {SCHEMA}; run again")
         if len(values) < 2 or values[-1] != {"cells": len(values) - 2}:
             raise ResultsError(f"{path} has no footer, or another count: the run did not end; run again")
         header = _header(_line_of(path, 1, values[0]))
@@ -267,41 +261,9 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, dict) and all(map(is_one_line, (*value, *value.values())))
 
 
-def result(run: CellRun) -> Result:
-    """The line that a cell's run leaves in the results: facts that are the same each time."""
-    cell, decisive = run.cell, run.decisive
-    ending, end = decisive.outcome.ending, decisive.reference.ends[cell.layer]
-    raised = ending if isinstance(ending, Raised) else None
-    return Result(
-        client=cell.client.name,
-        scenario=cell.scenario.name,
-        recording=cell.recording.id,
-        requirement=str(cell.requirement),
-        layer=str(cell.layer),
-        verdict=run.judgement.verdict,
-        why=_quiet(run.judgement.why),
-        end=f"{end.kind} ({end.cause})",
-        due=decisive.reference.due[cell.layer],
-        got=None if end.cause is Cause.RST or isinstance(ending, Hung) else len(decisive.outcome.records),
-        requests=sum(one.outcome.requests for one in run.exchanges),
-        connections=len({entry.connection for one in run.exchanges for entry in one.entries}),
-        raised=raised.types[0] if raised else None,
-        message=_quiet(raised.message) if raised else None,
-        host=cell.host,
-        route=decisive.route,
-        predicted=decisive.predicted if decisive.route else None,
-    )
-
-
 def fingerprint(body: bytes) -> str:
     """The hash by which two runs know that they played the same recording."""
     return hashlib.sha256(body).hexdigest()
-
-
-def _quiet(text: str) -> str:
-    for pattern, replacement in _NOISE:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def _line(value: Any) -> str:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ollama_harness.matrix.cells import Cell
-from ollama_harness.matrix.results import Results, Writer, fingerprint, result
+from ollama_harness.matrix.results import Result, Results, Writer, fingerprint
 from ollama_harness.matrix.runner import CellRun, Runner, allow_open_files
+from ollama_harness.oracle.reference import Cause
+from ollama_harness.oracle.verdict import Hung, Raised
 
-__all__ = ["JOBS", "run_cells"]
+__all__ = ["JOBS", "result", "run_cells"]
 
 #: Cells wait more than they compute; six a core keep the cores busy.
 JOBS = min(16, 6 * (os.cpu_count() or 2))
+
+#: What differs from run to run in a message, and what stands for it.
+_NOISE = (
+    (re.compile(r"((?:127\.0\.0\.1|localhost|\[::1\]|ollama\.test)[:/]|port=)\d+"), r"\1PORT"),
+    (re.compile(r"(integer value as \W*)\d+"), r"\1PORT"),
+    (re.compile(r"\b0x[0-9a-fA-F]{6,}"), "0x…"),
+)
 
 
 def run_cells(
@@ -43,3 +53,35 @@ def run_cells(
 
         runner.run(cells, note)
         return writer.finish(clients=runner.versions)
+
+
+def result(run: CellRun) -> Result:
+    """The line that a cell's run leaves in the results: facts that are the same each time."""
+    cell, decisive = run.cell, run.decisive
+    ending, end = decisive.outcome.ending, decisive.reference.ends[cell.layer]
+    raised = ending if isinstance(ending, Raised) else None
+    return Result(
+        client=cell.client.name,
+        scenario=cell.scenario.name,
+        recording=cell.recording.id,
+        requirement=str(cell.requirement),
+        layer=str(cell.layer),
+        verdict=run.judgement.verdict,
+        why=_quiet(run.judgement.why),
+        end=f"{end.kind} ({end.cause})",
+        due=decisive.reference.due[cell.layer],
+        got=None if end.cause is Cause.RST or isinstance(ending, Hung) else len(decisive.outcome.records),
+        requests=sum(one.outcome.requests for one in run.exchanges),
+        connections=len({entry.connection for one in run.exchanges for entry in one.entries}),
+        raised=raised.types[0] if raised else None,
+        message=_quiet(raised.message) if raised else None,
+        host=cell.host,
+        route=decisive.route,
+        predicted=decisive.predicted if decisive.route else None,
+    )
+
+
+def _quiet(text: str) -> str:
+    for pattern, replacement in _NOISE:
+        text = pattern.sub(replacement, text)
+    return text

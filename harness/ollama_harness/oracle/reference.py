@@ -16,16 +16,8 @@ from itertools import pairwise
 from typing import Any
 
 from ollama_harness.errors import ProtocolError
-from ollama_harness.recordings.records import (
-    STREAMS,
-    event_record,
-    has_lone_surrogate,
-    in_band_error,
-    is_terminal,
-    ndjson_lines,
-    parse_json,
-    sse_events,
-)
+from ollama_harness.files.json_text import has_lone_surrogate, ndjson_lines, parse_json
+from ollama_harness.recordings.records import STREAMS, event_record, in_band_error, is_terminal, sse_events
 from ollama_harness.script.http1 import Body, ResponseHead, read_body, read_response_head
 from ollama_harness.script.script import ConnectionEnd, Script, http_date
 

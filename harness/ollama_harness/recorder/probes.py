@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_harness.errors import ProbeError, UnknownName
-from ollama_harness.recordings.fields import Fields
+from ollama_harness.files.fields import Fields
 from ollama_harness.recordings.recording import Headers, Request
 
 __all__ = ["MODEL", "Probe", "ProbeSet", "default_probes", "load_probes"]

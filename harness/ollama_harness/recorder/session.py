@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ollama_harness.errors import RecorderError, RecordingTooLong, ServerUnreachable
-from ollama_harness.locking import held
+from ollama_harness.files.locking import held
 from ollama_harness.recorder.address import Address
 from ollama_harness.recorder.live_request import ask
 from ollama_harness.recorder.planning import Failure, plan

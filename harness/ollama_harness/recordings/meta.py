@@ -9,10 +9,10 @@ from datetime import datetime
 from re import fullmatch
 from typing import Any
 
-from ollama_harness.recordings.fields import Fields, is_head_text, is_one_line, is_seconds
+from ollama_harness.files.fields import Fields, is_head_text, is_one_line, is_seconds
+from ollama_harness.files.json_text import escape_surrogates
 from ollama_harness.recordings.lazy import Lazy
 from ollama_harness.recordings.recording import FORMAT, Frame, RecordedEnd, Recording, Request, Response
-from ollama_harness.recordings.records import escape_surrogates
 from ollama_harness.recordings.versions import VERSION, is_version
 
 __all__ = ["MANY_FRAMES", "dump", "frames_of", "parse", "pieces"]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ollama_harness.errors import HarnessError, RecordingError, UnknownName
-from ollama_harness.recordings import files
+from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.versions import Order, order
 
@@ -45,7 +45,7 @@ class RecordingStore:
 
         Raises: RecordingError, if one cannot be printed.
         """
-        stems = [stem.relative_to(self.root) for stem in files.find(self.root / self._only)]
+        stems = [stem.relative_to(self.root) for stem in on_disk.find(self.root / self._only)]
         ids = [stem.as_posix() for stem in stems if stem.name != "README"]
         for id_ in ids:
             if not id_.isprintable():
@@ -89,7 +89,7 @@ class RecordingStore:
         if id_ not in self._cache:
             if id_ not in self.ids:
                 raise UnknownName("recording", id_, self.ids)
-            self._cache[id_] = files.load(self.root / id_, id=id_)
+            self._cache[id_] = on_disk.load(self.root / id_, id=id_)
         return self._cache[id_]
 
     def of_version(self, version: str) -> list[Recording]:

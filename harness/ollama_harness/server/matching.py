@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.recording import Recording, Request
-from ollama_harness.recordings.records import parse_json
 from ollama_harness.script.http1 import RequestHead
 
 __all__ = ["Match", "Matcher", "Nearest", "received"]

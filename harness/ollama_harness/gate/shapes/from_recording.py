@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ollama_harness.files.json_text import parse_json
 from ollama_harness.gate.shapes.formats import WORDS, anonymous, escapes, format_of, normal_route, status_kind
 from ollama_harness.gate.shapes.shape import Chunking, FieldShape, Newline, RecordKind, RecordShape, Shape
 from ollama_harness.recordings.recording import Headers, Recording
-from ollama_harness.recordings.records import DONE, STREAMS, event_record, is_terminal, parse_json, record_ends
+from ollama_harness.recordings.records import DONE, STREAMS, event_record, is_terminal, record_ends
 
 __all__ = ["shape"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ollama_harness.errors import HarnessError
 from ollama_harness.gate.shapes.from_recording import shape
 from ollama_harness.gate.shapes.shape import FieldShape, Shape
-from ollama_harness.recordings import files
+from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.recording import Recording
 
 __all__ = ["VersionShapes"]
@@ -43,9 +43,9 @@ class VersionShapes:
         """
         if not directory.is_dir():
             raise HarnessError(f"{directory} is no directory; give one that `ollama-harness record` has written")
-        stems = [stem for stem in files.find(directory) if stem.name != "README"]
+        stems = [stem for stem in on_disk.find(directory) if stem.name != "README"]
         try:
-            return cls.of(files.load(stem, id=f"{directory.name}/{stem.name}") for stem in stems)
+            return cls.of(on_disk.load(stem, id=f"{directory.name}/{stem.name}") for stem in stems)
         except HarnessError as error:
             if type(error) is HarnessError:
                 raise HarnessError(f"{directory}: {error}") from None

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ollama_harness.errors import RecordingError
+from ollama_harness.files.fields import Fields
+from ollama_harness.files.json_text import ndjson_lines, parse_json
 from ollama_harness.files.reading import read_bytes, read_json
 from ollama_harness.recordings import meta as recording_meta
 from ollama_harness.recordings.draft import RecordingDraft, refuse_too_long
-from ollama_harness.recordings.fields import Fields
 from ollama_harness.recordings.recording import BODY_SUFFIXES, META_SUFFIX, RecordedEnd, Recording, Request, Response
-from ollama_harness.recordings.records import ndjson_lines, parse_json
 from ollama_harness.recordings.versions import is_version
 
 __all__ = ["find", "load", "save"]

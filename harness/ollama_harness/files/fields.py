@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ollama_harness.errors import HarnessError, RecordingError
-from ollama_harness.recordings.recording import Headers
 
 __all__ = ["Fields", "is_count", "is_head_text", "is_one_line", "is_seconds"]
 
@@ -67,7 +66,7 @@ class Fields:
             for number, value in enumerate(values)
         ]
 
-    def headers(self, field: str, *, optional: bool = False) -> Headers:
+    def headers(self, field: str, *, optional: bool = False) -> tuple[tuple[str, str], ...]:
         kind = "a list of [name, value] pairs, each one line of Latin-1"
         pairs = self.take(field, _is_header_list, kind, optional=optional)
         return tuple((name, value) for name, value in pairs or ())
