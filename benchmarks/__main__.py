@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import lateness, player_memory, report, startup, throughput
+from benchmarks import lateness, memory, report, startup, throughput
 from benchmarks.client_process import ClientProcess
 from benchmarks.machine import this_machine
 from ollama_harness import RecordingStore
@@ -27,7 +27,7 @@ def main(as_json: bool, markdown: bool, quick: bool) -> None:  # noqa: FBT001 - 
             throughput.measure(client, store, rounds=24 // part),
             lateness.measure(client, store, rounds=4 // part),
             startup.measure(store, rounds=30 // part),
-            player_memory.measure(long_mb=100 // part),
+            memory.measure(long_mb=100 // part),
         ]
     if as_json:
         click.echo(report.to_json(machine, sections))

@@ -10,13 +10,29 @@ from pathlib import Path
 import click
 
 from ollama_harness.errors import HarnessError
-from pages import clients_page, doctor_page, faults_page, issue_9549_page, proxies_page, wire_history_page
+from pages import (
+    api_page,
+    clients_page,
+    doctor_page,
+    error_messages_page,
+    faults_page,
+    issue_9549_page,
+    proxies_page,
+    wire_history_page,
+)
 from pages.page import NotComparable, Page, Sources, difference
 
-PAGES = {
-    module.PAGE.name: module.PAGE
-    for module in (faults_page, clients_page, doctor_page, issue_9549_page, proxies_page, wire_history_page)
-}
+MODULES = (
+    api_page,
+    faults_page,
+    error_messages_page,
+    clients_page,
+    doctor_page,
+    issue_9549_page,
+    proxies_page,
+    wire_history_page,
+)
+PAGES = {module.PAGE.name: module.PAGE for module in MODULES}
 
 
 @click.command(help=__doc__, epilog="Example: python -m pages --check faults proxies")

@@ -9,7 +9,6 @@ system, libraries, minor version and side of that change.
 
 from __future__ import annotations
 
-import inspect
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from types import ModuleType
 from ollama_harness.cli.reports.routes import LETTERS
 from ollama_harness.errors import ResultsError
 from ollama_harness.matrix.cells import plan
-from ollama_harness.matrix.results import FILE, Result, Results, ResultsHeader
+from ollama_harness.matrix.results import Result, Results, ResultsHeader
 from ollama_harness.matrix.run import run_cells
 from ollama_harness.network import prediction_httpx, prediction_requests, prediction_urllib, stdlib_proxies
 from ollama_harness.network.environments import GROUPS, HOSTS, OLLAMA_HOST, Environment
@@ -54,7 +53,7 @@ def page(results: Results) -> str:
         HEAD.format(made_with=made_with(results.header)),
         *(line for one in MESSAGES for line in _message(one, cells)),
         "## How each library decides\n",
-        *(f"### {title}\n\n{_rules(module)}\n" for title, module in _RULES.items()),
+        *(f"### {title}\n\n{module.IN_WORDS}" for title, module in _RULES.items()),
         TABLE.format(hosts=", ".join(f"`{host}`" for host in HOSTS), letters=letters),
         *(line for title, group in GROUPS.items() for line in _group(title, group, results)),
         *_other_pythons(results.header),
@@ -110,12 +109,6 @@ def _message(one: ProxyMessage, cells: Sequence[Result]) -> Iterator[str]:
 
 def _names() -> Iterator[str]:
     return (one.name for group in GROUPS.values() for one in group)
-
-
-def _rules(module: ModuleType) -> str:
-    """What a module's docstring says of its library, without its sources."""
-    text = inspect.cleandoc(module.__doc__ or "")
-    return re.sub(r"(\n\nThe same in Python [^\n]*)?\s+Sources\b.*", "", text, flags=re.DOTALL)
 
 
 def _group(title: str, group: Sequence[Environment], results: Results) -> Iterator[str]:
@@ -203,7 +196,7 @@ def _system(header: ResultsHeader) -> System:
 
 
 def _made(sources: Sources) -> str:
-    results = Results.load(_results_file(sources.routes)) if sources.routes else _measured(sources.scratch)
+    results = Results.load(sources.routes) if sources.routes else _measured(sources.scratch)
     absent = set(_names()) - {one.scenario for one in results.cells}
     if absent:
         raise ResultsError(f"{sources.routes} has no {', '.join(sorted(absent))}; run again: {_RUN}")
@@ -212,10 +205,6 @@ def _made(sources: Sources) -> str:
     if sources.checking and any(one.verdict is Verdict.UNSUPPORTED for one in _routes(results)):
         raise NotComparable("some environments cannot be made on this machine")
     return page(results)
-
-
-def _results_file(path: Path) -> Path:
-    return path / FILE if path.is_dir() else path
 
 
 def _measured(out: Path) -> Results:

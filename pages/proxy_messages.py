@@ -44,7 +44,7 @@ HEAD = """\
 # Proxies: which route httpx, ollama, requests and urllib take to an Ollama on this machine
 
 Find your error message, and set what is below it. `ollama-harness doctor` shows the same for your own machine, and the
-rule behind each library's route.
+rule behind each library's route. [error-messages.md](error-messages.md) has messages of other kinds.
 
 This page is made from a run of `ollama-harness run --environments` on
 {made_with}.

@@ -6,14 +6,13 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from packaging.version import Version
-
 from ollama_harness.gate.decision import Decision
 from ollama_harness.gate.findings import Finding
 from ollama_harness.gate.gate_run import gate
 from ollama_harness.gate.shapes import VersionShapes
 from ollama_harness.matrix.results import Results
 from ollama_harness.recordings.store import AGAIN, RecordingStore
+from ollama_harness.recordings.versions import order
 from pages.wire_claims import Claim
 
 __all__ = ["HistoryStep", "VersionPair", "in_time", "pairs", "step", "when"]
@@ -70,7 +69,7 @@ def when(claim: Claim, steps: Sequence[HistoryStep]) -> tuple[HistoryStep, Findi
 
 def in_time(claim: Claim, one: HistoryStep) -> bool:
     """Whether the step is over the version that the claim names."""
-    since, before, after = (Version(text) for text in (claim.since, one.decision.baseline, one.decision.candidate))
+    since, before, after = map(order, (claim.since, one.decision.baseline, one.decision.candidate))
     return before < since <= after
 
 

@@ -13,6 +13,7 @@ from ollama_harness.gate.rules import Level
 from ollama_harness.matrix.results import Results
 from ollama_harness.matrix.run import run_cells
 from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.versions import order
 from pages.page import Page, Sources
 from pages.wire_claims import CLAIMS
 from pages.wire_history import HistoryStep, in_time, pairs, step, when
@@ -143,7 +144,7 @@ def _claims(steps: Sequence[HistoryStep]) -> Iterator[str]:
     yield "| since | change | recordings |"
     yield "|---|---|---|"
     matched = set[str]()
-    for claim in sorted(CLAIMS, key=lambda claim: tuple(map(int, claim.since.split(".")))):
+    for claim in sorted(CLAIMS, key=lambda claim: order(claim.since)):
         found = when(claim, steps)
         if found is None:
             said = f"cannot show it: {claim.unseen}" if claim.unseen else "**do not show it**"

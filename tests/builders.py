@@ -138,6 +138,9 @@ def cuts(data: bytes) -> st.SearchStrategy[list[bytes]]:
     return inner.map(lambda places: _cut(data, sorted(places)))
 
 
+#: What a line of a report can hold.
+lines = st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), max_size=12)
+versions = st.from_regex(r"[0-9A-Za-z]([0-9A-Za-z.+_-]{0,9}[0-9A-Za-z])?", fullmatch=True)
 times = st.floats(0, 1e6, allow_nan=False)
 #: What can stand in a head: Latin-1 without line ends.
 head_texts = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=12)
@@ -164,12 +167,12 @@ def recordings(draw: st.DrawFn) -> Recording:
     carried = draw(st.sampled_from(["json", "body", "neither"]))
     return Recording(
         id="1.0.0/generate-small",
-        ollama_version=draw(texts),
+        ollama_version=draw(versions),
         recorded_at=draw(st.datetimes()).isoformat(),
-        platform=draw(texts),
+        platform=draw(lines.filter(bool)),
         request=Request(
             method=draw(st.sampled_from(["GET", "POST", "HEAD", "DELETE"])),
-            path="/" + draw(texts),
+            path="/" + draw(lines),
             headers=draw(header_lists),
             json=draw(json_values.filter(lambda v: v is not None)) if carried == "json" else None,
             body=draw(texts) if carried == "body" else None,

@@ -9,11 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_harness.oracle.record_comparison import agrees, essential
+from ollama_harness.matrix.scenarios import SCENARIOS
+from ollama_harness.oracle.record_comparison import agrees, essential, fractional
+from ollama_harness.oracle.reference import reference
 from ollama_harness.recordings.records import ndjson_lines, parse_json
 from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.script import Script
 
 LIBRARY = RecordingStore()
+NEWEST = LIBRARY.newest
 CALL = {"id": "call_1", "function": {"index": 0, "name": "get_weather", "arguments": {"city": "Paris", "n": 1}}}
 CHAT = {
     "model": "m",
@@ -78,7 +82,11 @@ def test_the_essential_may_not_be_left_out(path: str) -> None:
         ("confidence", 0.5),
         ("message.tool_calls.0.function.arguments.unit", "celsius"),
         ("message.tool_calls", [CALL, CALL]),
+        ("eval_count", 3.0),
+        ("message.tool_calls.0.function.arguments.n", 1.0),
         ("created_at", "2026-11-22T19:18:48Z"),
+        ("created_at", "2026-11-22T19:18:47.772Z"),
+        ("created_at", "2026-11-22T19:18:47.772577Z"),
     ],
 )
 def test_what_was_not_sent_may_not_be_handed_out(path: str, value: Any) -> None:
@@ -90,6 +98,58 @@ def test_what_was_not_sent_may_not_be_handed_out(path: str, value: Any) -> None:
 )
 def test_a_parsed_time_is_right_to_the_microsecond(same: str) -> None:
     assert agrees(changed("created_at", same), CHAT) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["model", "created_at", "done", "eval_count", "message.content", "message.tool_calls.0.id"],
+)
+def test_a_client_of_whole_objects_may_leave_out_nothing(path: str) -> None:
+    assert agrees(CHAT, CHAT, subject=None) is None
+    assert "was left out" in str(agrees(changed(path), CHAT, subject=None))
+
+
+def test_a_client_of_whole_objects_converts_nothing() -> None:
+    parsed = changed("created_at", "2026-11-22T19:18:47.772576+00:00")
+    assert agrees(parsed, CHAT) is None
+    assert agrees(parsed, CHAT, subject=None) is not None
+    assert agrees({}, {"response": None}) is None
+    assert agrees({}, {"response": None}, subject=None) is not None
+
+
+def test_a_typed_client_may_say_1_as_1_0_where_the_exchange_has_fractions() -> None:
+    sent = ({"logprobs": [{"logprob": -0.5}], "eval_count": 1}, {"logprobs": [{"logprob": 0}], "eval_count": 2})
+    fractions = fractional(sent)
+    assert fractions == {"logprobs.logprob"}
+    assert agrees({"logprobs": [{"logprob": 0.0}]}, sent[1], fractions=fractions) is None
+    assert agrees({"logprobs": [{"logprob": 0.0}]}, sent[1]) is not None
+    assert agrees({"eval_count": 2.0}, sent[1], fractions=fractions) is not None
+    assert agrees({"logprobs": [{"logprob": 0.5}]}, sent[1], fractions=fractions) is not None
+    assert agrees({"logprobs": [{"logprob": 0.0}], "eval_count": 2}, sent[1], subject=None) is not None
+
+
+def test_a_scenario_names_what_may_not_be_left_out_besides() -> None:
+    sent = {"response": "a", "logprobs": [{"token": "a", "logprob": -1.5, "bytes": [97]}]}
+    asked = ("logprobs.token", "logprobs.logprob")
+    assert agrees({"response": "a"}, sent) is None
+    assert agrees({"response": "a"}, sent, subject=asked) == "logprobs was left out"
+    assert agrees({"response": "a", "logprobs": [{"token": "a"}]}, sent, subject=asked) == (
+        "logprobs.0.logprob was left out"
+    )
+    assert agrees({"response": "a", "logprobs": [{"token": "a", "logprob": -1.5}]}, sent, subject=asked) is None
+    assert agrees({"response": "a", "logprobs": []}, sent, subject=("logprobs",)) is not None
+
+
+@pytest.mark.parametrize(("name", "field"), [(one.name, field) for one in SCENARIOS.values() for field in one.subject])
+def test_each_field_of_a_subject_is_sent_and_missed(name: str, field: str) -> None:
+    records = [
+        record
+        for recording in LIBRARY.names(NEWEST, SCENARIOS[name].recordings)
+        for record in reference(Script.from_recording(LIBRARY.get(f"{NEWEST}/{recording}"), speed=0)).records
+    ]
+    without = [essential(record) for record in records]
+    assert any(agrees(*pair, subject=(field,)) is not None for pair in zip(without, records, strict=True))
+    assert not any(agrees(*pair) for pair in zip(without, records, strict=True))
 
 
 def test_a_null_may_be_said_by_leaving_out() -> None:

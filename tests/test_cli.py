@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -44,6 +48,27 @@ def test_run_prints_a_grid_and_leaves_whole_results(tmp_path: Path) -> None:
     assert not (tmp_path / "ollama-harness-results" / "results.partial.ndjson").exists()
 
 
+#: Names that Python would find in the current directory first, if it looked there.
+MODULES = ("ollama", "requests", "httpx", "h11", "queue", "json", "socket", "click", "sitecustomize")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "--client", "ollama", "--client", "requests", "--scenario", "reuse", "--scenario", "issue-9549"),
+        ("list", "clients", "--wire"),
+        ("doctor", "--environment", "nothing-set"),
+    ],
+    ids=" ".join,
+)
+def test_modules_in_the_current_directory_are_not_executed(command: tuple[str, ...], tmp_path: Path) -> None:
+    for name in MODULES:
+        (tmp_path / f"{name}.py").write_text(f"open('{name}.ran', 'w').close()")
+    done = harness(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [path.name for path in tmp_path.glob("*.ran")] == []
+
+
 def test_what_is_not_expected_is_red_and_says_how_to_repeat_it(tmp_path: Path) -> None:
     (tmp_path / "none.toml").write_text("")
     done = harness("run", "--client", "ollama", "--scenario", "next-line", "--known-issues", "none.toml", cwd=tmp_path)
@@ -69,7 +94,7 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["run", "--ollama-version", "0.5.8"], "did you mean 0.5.7"),
         (["run", "--scenario", "embed", "--recording", "chat-stream"], "no cell is left"),
         (["run", "--jobs", "0"], "--jobs"),
-        (["run", "--known-issues", "missing.toml"], "missing.toml cannot be read"),
+        (["run", "--known-issues", "missing.toml"], "missing.toml: cannot be read"),
         (["serve", "--port", "0", "--fault", "replace_with('nope')"], "strikes no recording: nobody answers as 'nope'"),
         (["serve", "--port", "0", "--fault", "close_at(3)"], "3 is no Place"),
         (["serve", "--port", "0", "--speed", "nan"], "nan is no number of this kind"),
@@ -80,7 +105,7 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["serve", "--scenario", "nope"], "there is no scenario called 'nope'"),
         (["serve", "--port", "70000"], "there is no port 70000"),
         (["check", "missing"], "no such recording"),
-        (["report", "missing"], "missing cannot be read"),
+        (["report", "missing"], "missing: cannot be read"),
         (["lst"], "No such command"),
         (["run", "--environments", "--scenario", "stream"], "--environments runs all of them"),
         (["doctor", "--host", "ftp://h"], "which is no address"),
@@ -117,7 +142,26 @@ def test_report_prints_the_grid_of_an_earlier_run_and_refuses_half_a_file(tmp_pa
     file.write_bytes(file.read_bytes()[:-20])
     half = harness("report", "here", cwd=tmp_path)
     assert half.returncode == 2
-    assert "results.ndjson is corrupt or only half written; run again" in half.stderr
+    assert "is no JSON" in half.stderr
+    assert "it is half written, corrupt or of another version; run again" in half.stderr
+
+
+@pytest.mark.parametrize(("more", "exit_code"), [([], 0), (["--known-issues", "known_issues.toml"], 1)])
+def test_review_dates_count_in_a_list_that_is_named_and_not_in_ours(
+    more: list[str],
+    exit_code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An installed copy must not turn red because time passes."""
+    monkeypatch.chdir(tmp_path)
+    assert _ended(["run", "--client", "ollama", "--scenario", "next-line"]) == 0
+    shutil.copyfile(fixtures() / "known_issues.toml", "known_issues.toml")
+    monkeypatch.setattr("ollama_harness.cli.report.date", SimpleNamespace(today=lambda: date(2100, 1, 1)))
+    capsys.readouterr()
+    assert _ended(["report", "ollama-harness-results", *more]) == exit_code
+    assert ("known_issues.toml:5: the review date" in capsys.readouterr().out) is bool(exit_code)
 
 
 def test_check_names_every_defect(tmp_path: Path) -> None:
@@ -189,16 +233,49 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (0, "stopped\n", "")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a console's Ctrl-C cannot be sent to one process there")
-def test_an_interrupted_run_keeps_what_it_has_apart(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(
+            _interrupt,
+            marks=pytest.mark.skipif(
+                sys.platform == "win32", reason="a console's Ctrl-C cannot be sent to one process there"
+            ),
+        ),
+        subprocess.Popen.kill,
+    ],
+)
+def test_a_run_that_does_not_end_leaves_no_results_that_could_be_taken_for_its_own(
+    end: Callable[[subprocess.Popen[str]], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = Path("ollama-harness-results")
+    directory.mkdir()
+    (directory / "results.ndjson").write_text("those of the run before")
+    partial = directory / "results.partial.ndjson"
     process = _start("run", "--jobs", "1", "--client", "requests", cwd=tmp_path)
-    partial = tmp_path / "ollama-harness-results" / "results.partial.ndjson"
     while not (partial.exists() and partial.stat().st_size):
         assert process.poll() is None
-    _interrupt(process)
+    assert _ended(["run", "--client", "requests"]) == 2, "a second run is refused"
+    assert "error: ollama-harness-results: another process is writing there" in capsys.readouterr().err
+    end(process)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 3
-    assert "interrupted; what was run so far is in" in err
+    assert end is subprocess.Popen.kill or "interrupted: the last run has not ended; what it has run is in" in err
+    assert end is subprocess.Popen.kill or process.returncode == 130
     assert "Traceback" not in err
-    assert partial.exists()
-    assert not partial.with_name("results.ndjson").exists()
+    assert process.returncode not in (0, 1)
+    assert partial.stat().st_size
+    assert (directory / "results.previous.ndjson").read_text() == "those of the run before"
+    assert not (directory / "results.ndjson").exists()
+    assert _ended(["report", "ollama-harness-results"]) == 2
+    assert "the last run has not ended" in capsys.readouterr().err
+
+
+def _ended(arguments: list[str]) -> object:
+    """The exit code of a command, run in this process."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return ended.value.code

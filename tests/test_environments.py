@@ -12,7 +12,6 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_harness.clients import client
 from ollama_harness.clients.worker_process import ClientReport, WorkerProcess
 from ollama_harness.errors import UnknownName
 from ollama_harness.matrix.cells import Cell, cell, plan
@@ -208,7 +207,7 @@ def test_a_client_that_ends_without_having_asked_anybody_is_inconclusive(
 
 def test_a_machine_without_ipv6_says_so(store: RecordingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ollama_harness.matrix.routed_exchange.has_ipv6", lambda: False)
-    one = Cell(client("requests"), cell(store, "requests/nothing-set").scenario, store.get("0.32.15/generate-cold"))
+    one = cell(store, "requests/nothing-set/0.32.15/generate-cold")
     assert impossible(dataclasses.replace(one, host="[::1]")) == "this machine has no ::1"
     assert impossible(dataclasses.replace(one, host="127.0.0.1")) is None
 

@@ -94,6 +94,17 @@ def test_an_entry_whose_review_date_has_passed_is_red(file: Path) -> None:
     assert "known_issues.toml:1: the review date 2027-06-01 has passed" in report.stale[0]
 
 
+def test_review_dates_count_only_where_a_day_is_given(file: Path) -> None:
+    report = assess([cell("ollama", Verdict.FALSE_ALARM)], load(file), full=False, today=None)
+    assert (report.exit_code, report.stale) == (0, ())
+
+
+@pytest.mark.parametrize(("today", "exit_code"), [(date(2027, 6, 1), 0), (date(2027, 6, 2), 1)])
+def test_a_review_is_due_on_its_day_and_late_the_day_after(file: Path, today: date, exit_code: int) -> None:
+    report = assess([cell("ollama", Verdict.FALSE_ALARM)], load(file), full=False, today=today)
+    assert (report.exit_code, len(report.stale)) == (exit_code, exit_code)
+
+
 def test_an_entry_that_matches_nothing_is_red_on_full_runs_only(file: Path) -> None:
     assert exit_code(file, cell("requests", Verdict.PASS)) == 0
     assert exit_code(file, cell("requests", Verdict.PASS), full=True) == 1  # ollama was to be asked too
@@ -160,6 +171,13 @@ def test_unsupported_is_not_red_but_nothing_else_is_3(file: Path) -> None:
     assert exit_code(file, cell("ollama", Verdict.UNSUPPORTED), cell("requests", Verdict.PASS)) == 0
     assert exit_code(file, cell("ollama", Verdict.UNSUPPORTED)) == 3
     assert exit_code(file) == 3
+
+
+def test_a_canary_is_not_to_blame_where_the_system_cannot_do_the_fault(file: Path) -> None:
+    untried = cell("canary-trusting", Verdict.UNSUPPORTED, scenario="reset-after-many-records")
+    away = cell("canary-trusting", Verdict.PASS, scenario="reset-after-many-records")
+    fine = cell("requests", Verdict.PASS)
+    assert (exit_code(file, fine, untried), exit_code(file, fine, away)) == (0, 3)
 
 
 def test_a_canary_that_gets_away_spoils_everything(file: Path) -> None:

@@ -92,7 +92,7 @@ def test_the_cells_of_an_experiment_can_be_played(one: Experiment, store: Record
     for trial in one.trials:
         planned = cells(trial.conditions, store, name="x")
         assert len(planned) == len(trial.conditions.clients) * trial.conditions.times
-        assert planned[0].scripts()
+        assert planned[0].scripts
 
 
 def test_streaming_and_not_streaming_differ_in_that_alone(store: RecordingStore) -> None:
@@ -192,7 +192,7 @@ def test_both_halves_of_a_library_are_named_once() -> None:
 def test_a_measurement_that_failed_concludes_nothing(store: RecordingStore) -> None:
     cell = cells(EXPERIMENTS["streaming"].trials[0].conditions, store, name="x")[0]
     with pytest.raises(HarnessError, match="could not be measured here: it is not there"):
-        measured(cell, untried(cell, cell.plain(), "it is not there"))
+        measured(cell, untried(cell, cell.plain, "it is not there"))
 
 
 def test_the_proxy_makes_the_502_when_it_is_really_run() -> None:

@@ -750,6 +750,15 @@ def test_faults_of_time_have_the_times_that_they_say(script: Script) -> None:
     assert times(throttle(100)(still)) == pytest.approx([sum(sizes[:k]) / 100 for k in range(len(sizes) + 1)])
 
 
+def test_a_throttle_slows_down_and_never_speeds_up() -> None:
+    """It waits for what would not have passed yet; what comes later by itself is left where it is."""
+    script = CHAT.timed(lambda index, _: 0.0 if index < 6 else 1000.0 + index)
+    before, after = times(script), times(throttle(100)(script))
+    assert all(late >= early for early, late in zip(before, after, strict=True))
+    assert after[1:6] > before[1:6]
+    assert after[6:] == before[6:]
+
+
 def test_in_lock_step_each_record_waits_for_the_one_before() -> None:
     awaits = [send.awaits for send in lock_step()(CHAT).segments]
     assert awaits == [*range(count(CHAT)), count(CHAT)], "the last chunk waits for the terminal record"

@@ -39,19 +39,22 @@ BREAKING, NOTABLE, NOISE = (
     )
     for rule, level in (("field-gone", Level.BREAKING), ("field-added", Level.NOTABLE), ("values-differ", Level.NOISE))
 )  # fmt: skip
+COMPARED = ("chat-load", "chat-stream", "version")
+CELLS = ("httpx/stream/chat-stream", "requests/stream/chat-stream")
 ENTRY = f"""[[accepted]]
 fingerprint = "{BREAKING.fingerprint}"
 reason = "our client does not read it"
+seen_in = "chat-stream"
 versions = ">=0.9,<0.13"
 expires = 2027-01-01
 """
 
 
 def decided(*findings: Finding, **changes: Any) -> Decision:
-    wire = WireComparison(findings=findings, unstable=(), compared=9, only_new=(), incomparable=())
+    wire = WireComparison(findings=findings, unstable=(), compared=COMPARED, only_new=(), incomparable=())
     given: dict[str, Any] = {
         "baseline": "0.9.6", "candidate": "0.12.11", "wire": wire, "today": TODAY,
-        "clients": ClientComparison(findings=(), compared=5, problems=()),
+        "clients": ClientComparison(findings=(), compared=CELLS, problems=()),
     }  # fmt: skip
     return decide(**{**given, **changes})
 
@@ -83,23 +86,23 @@ def test_the_exit_code_follows_from_the_gravest_finding(
 
 def test_the_last_line_has_a_fixed_form() -> None:
     assert decided(BREAKING, NOTABLE, NOISE, NOISE).last_line == (
-        "gate: fail: 0.9.6 -> 0.12.11: 1 breaking, 1 notable, 2 noise, 0 accepted; 9 recordings, 5 cells; exit 1"
+        "gate: fail: 0.9.6 -> 0.12.11: 1 breaking, 1 notable, 2 noise, 0 accepted; 3 recordings, 2 cells; exit 1"
     )
-    assert decided(clients=None).last_line.endswith("; 9 recordings, no clients; exit 0")
+    assert decided(clients=None).last_line.endswith("; 3 recordings, no clients; exit 0")
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"problems": ["unequal conditions"]},
-        {"wire": WireComparison(findings=(), unstable=(), compared=0, only_new=(), incomparable=())},
+        {"wire": WireComparison(findings=(), unstable=(), compared=(), only_new=(), incomparable=())},
         {
             "wire": WireComparison(
-                findings=(BREAKING,), unstable=(), compared=9, only_new=(), incomparable=("x is missing",)
+                findings=(BREAKING,), unstable=(), compared=COMPARED, only_new=(), incomparable=("x is missing",)
             )
         },
-        {"clients": ClientComparison(findings=(), compared=0, problems=())},
-        {"clients": ClientComparison(findings=(), compared=5, problems=("baseline: inconclusive",))},
+        {"clients": ClientComparison(findings=(), compared=(), problems=())},
+        {"clients": ClientComparison(findings=(), compared=CELLS, problems=("baseline: inconclusive",))},
     ],
 )
 def test_what_cannot_be_told_is_3_and_never_0(changes: dict[str, Any]) -> None:
@@ -115,11 +118,25 @@ def test_what_is_accepted_is_no_reason_to_fail(tmp_path: Path) -> None:
     assert "0 breaking, 0 notable, 0 noise, 1 accepted" in one.last_line
 
 
-def test_an_entry_that_no_finding_needs_is_red_but_only_when_all_findings_are_known(tmp_path: Path) -> None:
-    unused = decided(acceptances=entries(tmp_path))
-    assert unused.exit_code == 1
-    assert "is no finding of this gate; take it out" in unused.stale[0]
-    assert decided(acceptances=entries(tmp_path), clients=None).exit_code == 0
+@pytest.mark.parametrize(
+    ("seen_in", "clients", "unused"),
+    [
+        ("chat-stream", None, True),
+        ("chat-tools", None, False),  # a recording that this gate has not
+        ("requests/stream/chat-stream", CELLS, True),
+        ("requests/stream/0.24.0/chat-stream", CELLS, True),
+        ("ollama/stream/chat-stream", CELLS, False),  # a client that it did not run
+        ("requests/stream/chat-stream", None, False),  # it ran none
+    ],
+)
+def test_an_entry_that_no_finding_needs_is_red_where_the_finding_would_have_been_seen(
+    seen_in: str, clients: tuple[str, ...] | None, unused: bool, tmp_path: Path
+) -> None:
+    compared = clients and ClientComparison(findings=(), compared=clients, problems=())
+    text = ENTRY.replace('"chat-stream"', f'"{seen_in}"')
+    one = decided(acceptances=entries(tmp_path, text), clients=compared)
+    assert ["is no finding of this gate; take it out" in line for line in one.stale] == [True] * unused
+    assert one.exit_code == unused
 
 
 def test_an_expired_entry_accepts_nothing_and_is_red(tmp_path: Path) -> None:
@@ -138,13 +155,17 @@ def test_an_entry_for_other_versions_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nonsense", "is no TOML"),
+        ("nonsense", "accepted.toml: is no TOML"),
         ("x = 1\n", "holds something else than entries"),
-        (ENTRY.replace("reason", "why"), "entry 1: reason is missing"),
-        (ENTRY + 'note = "x"\n', "note is no field of an entry"),
-        (ENTRY.replace(BREAKING.fingerprint, "abc"), "is not 12 hex digits"),
-        (ENTRY.replace(">=0.9,<0.13", "new ones"), "is no range"),
-        (ENTRY.replace("2027-01-01", '"soon"'), "expires is missing or no date"),
+        (ENTRY.replace("reason", "why"), "entry 1: reason: is missing"),
+        (ENTRY + 'note = "x"\n', "entry 1: note: is not a field of the format"),
+        (ENTRY.replace(BREAKING.fingerprint, "abc"), "make it 12 hex digits"),
+        (ENTRY.replace(">=0.9,<0.13", "new ones"), "make it a range of versions"),
+        (ENTRY.replace(">=0.9,<0.13", " "), "make it a range of versions"),
+        (ENTRY.replace(">=0.9,<0.13", ">=" + "9" * 5000), "make it a range of versions"),
+        (ENTRY.replace("2027-01-01", '"soon"'), "make it a date"),
+        (ENTRY.replace("2027-01-01", "2027-01-01T00:00:00"), "make it a date"),
+        ("accepted = [1]\n", "entry 1: is 1; make it a JSON object"),
         (ENTRY + ENTRY, "is accepted twice"),
     ],
 )
@@ -191,7 +212,7 @@ def test_a_cell_that_is_missing_is_breaking() -> None:
     cells = result(), result(scenario="stall")
     found = held(run(*cells), run(cells[0]))
     assert [(one.rule, one.level) for one in found.findings] == [("cell-missing", Level.BREAKING)]
-    assert found.compared == 1
+    assert found.compared == ("requests/stream/chat-stream",)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +222,7 @@ def test_a_cell_that_is_missing_is_breaking() -> None:
         ({"clients": {"requests": "3"}}, "unequal conditions: requests was 2 and 3"),
         ({"recordings": {"1/chat-stream": "other"}}, "the results are of other recordings"),
         ({"recordings": {}}, "do not say which recordings"),
+        ({"recordings": {"1/chat-stream": "other", "2/chat-stream": "hash"}}, "of several versions (1, 2)"),
     ],
 )
 def test_runs_under_unequal_conditions_say_nothing(changes: dict[str, Any], said: str) -> None:
@@ -284,8 +306,13 @@ def test_an_upgrade_that_breaks_fails_and_each_finding_is_explained(tmp_path: Pa
 
 def test_what_somebody_looked_at_passes(tmp_path: Path) -> None:
     wire("0.24.0", "0.32.15", tmp_path)
-    breaking = {one.fingerprint for one in gate_file.load(tmp_path) if one.level is Level.BREAKING}
-    text = "".join(ENTRY.replace(BREAKING.fingerprint, one).replace(">=0.9,<0.13", ">=0.30") for one in breaking)
+    breaking = {
+        one.fingerprint: one.evidence[0].recording for one in gate_file.load(tmp_path) if one.level is Level.BREAKING
+    }
+    text = "".join(
+        ENTRY.replace(BREAKING.fingerprint, one).replace(">=0.9,<0.13", ">=0.30").replace("chat-stream", recording)
+        for one, recording in breaking.items()
+    )
     (tmp_path / "accepted.toml").write_text(text.replace("2027-01-01", "2999-01-01"), encoding="utf-8")
     done = wire("0.24.0", "0.32.15", tmp_path, "--accept", tmp_path / "accepted.toml")
     assert done.exit_code == 0
@@ -312,7 +339,11 @@ def test_two_servers_are_recorded_and_compared(tmp_path: Path) -> None:
         (("--baseline", str(RECORDINGS), "--candidate", "empty"), "of several versions of Ollama: 0.12.11, 0.24.0"),
         (("--baseline", "empty"), "give --baseline and --candidate"),
         (("--baseline", "a", "--candidate", "b", "--client", "httpx"), "--wire-only asks no clients"),
-        (("--live", "http://a", "http://b", "--baseline", "a"), "--live records what it compares"),
+        (("--live", "http://a", "http://b", "--baseline", "a"), "--baseline is of no use beside --live"),
+        (("--baseline", "a", "--candidate", "b", "--results", "c", "d"), "--wire-only is of no use beside --results"),
+        (("--baseline", "a", "--candidate", "b", "--only", "c"), "--only is of no use without --live"),
+        (("--baseline", "a", "--candidate", "b", "--model", "c"), "--model is of no use without --live"),
+        (("--explain", "0123"), "--wire-only is of no use beside --explain"),
     ],
 )
 def test_bad_input_is_one_clear_error_and_writes_nothing(

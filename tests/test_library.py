@@ -25,8 +25,9 @@ def test_versions_order_by_number_and_not_by_text(tmp_path: Path) -> None:
 
 
 def test_a_release_candidate_stands_between_the_release_before_it_and_its_own(tmp_path: Path) -> None:
-    store = library_of(tmp_path, *(f"{name}/chat" for name in ("0.9.6", "0.9.6-rc1", "0.9.5", "0.9.7")))
-    assert store.versions == ("0.9.5", "0.9.6-rc1", "0.9.6", "0.9.7")
+    names = ("0.9.6", "0.9.6-rc10", "0.9.6-rc9", "0.9.5", "0.9.7", "0.9.6-12-gabc1234", "main")
+    store = library_of(tmp_path, *(f"{name}/chat" for name in names))
+    assert store.versions == ("main", "0.9.5", "0.9.6-rc9", "0.9.6-rc10", "0.9.6", "0.9.6-12-gabc1234", "0.9.7")
 
 
 def test_second_takes_are_recordings_but_no_versions(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_an_unknown_version_offers_the_nearest(store: RecordingStore) -> None:
 
 
 def test_a_name_that_resembles_nothing_lists_what_is_known(store: RecordingStore) -> None:
-    with pytest.raises(UnknownName, match=r"known: 0\.12\.11, 0\.24\.0, 0\.32\.15, 0\.5\.7, 0\.9\.6"):
+    with pytest.raises(UnknownName, match=r"known: 0\.5\.7, 0\.9\.6, 0\.12\.11, 0\.24\.0, 0\.32\.15"):
         store.version("main")
 
 

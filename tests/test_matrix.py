@@ -52,10 +52,10 @@ def lines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def _run(cells: list[Cell], directory: Path) -> None:
-    writer = Writer(directory, planned=len(cells), recordings={})
-    with Runner(jobs=6 * (os.cpu_count() or 2)) as runner:
-        runner.run(cells, lambda run: writer.add(result(run)))
-    writer.finish(clients={})
+    with Writer(directory, planned=len(cells), recordings={}) as writer:
+        with Runner(jobs=6 * (os.cpu_count() or 2)) as runner:
+            runner.run(cells, lambda run: writer.add(result(run)))
+        writer.finish(clients={})
 
 
 @pytest.mark.parametrize("cell", _parameters())

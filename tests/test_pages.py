@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -10,17 +11,21 @@ from click.testing import CliRunner
 import pages.page
 from ollama_harness.errors import GateError
 from pages.__main__ import PAGES, main
+from pages.api_page import STABLE
 from pages.page import Sources, difference
 
 ROOT = Path(__file__).parent.parent
 
+#: Made from tables, recordings and the code itself, in no time.
+NEED_NO_CLIENT = ("api", "error-messages", "faults", "wire-history")
+
 
 @pytest.fixture
 def docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the two pages that need no client."""
+    """A copy of the pages that need no client."""
     monkeypatch.setattr(pages.page, "DOCS", tmp_path)
-    for name in ("faults.md", "wire-history.md"):
-        (tmp_path / name).write_bytes((ROOT / "docs" / name).read_bytes())
+    for name in NEED_NO_CLIENT:
+        (tmp_path / f"{name}.md").write_bytes((ROOT / "docs" / f"{name}.md").read_bytes())
     return tmp_path
 
 
@@ -30,15 +35,15 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 def test_the_pages_made_from_tables_and_recordings_are_current(docs: Path) -> None:
-    code, output = run("--check", "faults", "wire-history")
-    assert (code, output.count(": current (")) == (0, 2), output
+    code, output = run("--check", *NEED_NO_CLIENT)
+    assert (code, output.count(": current (")) == (0, len(NEED_NO_CLIENT)), output
 
 
-@pytest.mark.parametrize("name", ["faults", "wire-history"])
+@pytest.mark.parametrize("name", NEED_NO_CLIENT)
 def test_a_changed_page_is_seen_and_written_again(name: str, docs: Path) -> None:
     page = docs / f"{name}.md"
     before = page.read_bytes()
-    page.write_bytes(before.replace(b"after", b"before"))
+    page.write_bytes(before + b"one line more\n")
     code, output = run("--check", name)
     assert code == 1
     assert f"write it again: python -m pages {name}" in output
@@ -68,3 +73,9 @@ def test_a_history_without_its_part_about_clients_asks_for_a_run(tmp_path: Path)
 )
 def test_a_difference_names_the_first_line(there: str, wanted: str, said: str) -> None:
     assert difference(there, wanted) == said
+
+
+def test_every_stable_name_says_what_it_is() -> None:
+    names = [(part.title, name, inspect.getdoc(value)) for part in STABLE for name, value in part.names.items()]
+    assert len(names) > len(STABLE)
+    assert [(title, name) for title, name, says in names if not says] == []

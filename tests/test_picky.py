@@ -19,7 +19,7 @@ from ollama_harness.faults import (
     forbid_header,
     replace_with,
 )
-from ollama_harness.matrix.cells import Cell
+from ollama_harness.matrix.cells import Cell, PlannedScenario
 from ollama_harness.matrix.exchange import _overreach
 from ollama_harness.matrix.raw_socket import connect, read_exactly, read_to_end
 from ollama_harness.matrix.runner import Runner
@@ -179,7 +179,7 @@ def test_what_follows_a_request_that_was_refused_unread_is_not_taken_for_another
 def test_a_client_is_judged_by_what_was_played_to_it(
     name: str, scenario_name: str, verdict: Verdict, end: str, runner: Runner, store: RecordingStore
 ) -> None:
-    cell = Cell(client(name), scenario(scenario_name), store.get(f"{store.newest}/generate-cold"))
+    cell = Cell(client(name), PlannedScenario.of(scenario(scenario_name), store.get(f"{store.newest}/generate-cold")))
     exchange = runner.run_cell(cell).decisive
     assert (exchange.judgement.verdict, str(exchange.reference.ends[cell.layer].kind)) == (verdict, end)
     assert bool(exchange.entries[0].unmet) == (end == "error")
@@ -188,10 +188,11 @@ def test_a_client_is_judged_by_what_was_played_to_it(
 
 def test_a_request_may_be_sent_again_in_another_form_once_it_was_refused_and_only_then() -> None:
     script = apply(PLAIN, [NO_EXPECT])
-    again = Entry(connection=2, index=1, head=head(*USUAL), body=b"")
+    again = Entry(connection=2, index=1, head=head(*USUAL), body=b"", script=script)
     refused = replace(again, connection=1, head=head(("Expect", "100-continue")), unmet="it holds Expect: 100-continue")
     assert _overreach((), (refused, again), script) == ""
     assert "2 times" in _overreach((), (again, replace(again, connection=3)), script)
+    assert _overreach((), (again, replace(again, script=PLAIN)), script) == "", "another request, for something else"
 
 
 def test_no_scenario_is_met_or_broken_by_every_head() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ollama_harness.cli import listing
+from ollama_harness.errors import HarnessError
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
 from ollama_harness.script.http1 import RequestHead
 from pages.clients_page import MEASURED, normal, page
@@ -127,3 +129,15 @@ def test_the_command_line_says_the_same(
     assert (stream["request_line"], stream["writes"]) == ("POST /api/chat HTTP/1.1", ["head", "body"])
     assert ["content-type", "application/json"] in stream["headers"]
     assert rows["urllib"]["reuses_connection"] is False
+
+
+def test_a_process_that_does_not_start_is_an_error_and_no_empty_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("raise ImportError('not today')")
+    monkeypatch.setattr(
+        "ollama_harness.matrix.request_profiles.clean_environment",
+        lambda _: {**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    with pytest.raises(HarnessError, match="did not start: ImportError: not today"):
+        measure(["urllib"])

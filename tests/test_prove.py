@@ -10,7 +10,7 @@ import pytest
 
 from ollama_harness.clients import client
 from ollama_harness.faults import FAULTS, Fault, after_record, close_at, delay_first_byte
-from ollama_harness.matrix.cells import Cell
+from ollama_harness.matrix.cells import Cell, PlannedScenario
 from ollama_harness.matrix.scenarios import GROUPS, Scenario
 from ollama_harness.matrix.wire_proof import prove
 from ollama_harness.recordings.store import RecordingStore
@@ -22,11 +22,12 @@ T = TypeVar("T")
 
 def cell(scenario: Scenario) -> Cell:
     name = LIBRARY.names(LIBRARY.newest, scenario.recordings)[0]
-    return Cell(PERFECT, scenario, LIBRARY.get(f"{LIBRARY.newest}/{name}"))
+    return Cell(PERFECT, PlannedScenario.of(scenario, LIBRARY.get(f"{LIBRARY.newest}/{name}")))
 
 
 def with_faults(id_: str, *faults: Fault) -> Cell:
-    return Cell(PERFECT, Scenario(name=str(faults), summary="", recordings=(), faults=faults), LIBRARY.get(id_))
+    scenario = Scenario(name=str(faults), summary="", recordings=(), faults=faults)
+    return Cell(PERFECT, PlannedScenario.of(scenario, LIBRARY.get(id_)))
 
 
 def wrong(check: Callable[[T], str], things: Iterable[T]) -> list[str]:
@@ -42,10 +43,10 @@ def not_proven(one: Cell) -> str:
 
 def proven_by_mistake(one: Cell) -> str:
     """The server plays what the plain script sends: each exchange that a fault changes must fail."""
-    planned = one.scripts()
-    proofs = prove(one, played=[one.plain()] * len(planned), patience_s=0.2)
+    planned = one.scripts
+    proofs = prove(one, played=[one.plain] * len(planned), patience_s=0.2)
     failed = [bool(proof.problem) for proof in proofs]
-    return "" if failed == [script != one.plain() for script in planned] else f"{one.id}: {failed}"
+    return "" if failed == [script != one.plain for script in planned] else f"{one.id}: {failed}"
 
 
 @pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)

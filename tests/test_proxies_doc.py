@@ -123,10 +123,10 @@ def sources(routes: Path, *, there: str = "") -> Sources:
 
 
 def test_the_check_compares_what_can_be_compared(tmp_path: Path) -> None:
-    writer = Writer(tmp_path, planned=len(ENVIRONMENTS), recordings={})
-    for name in ENVIRONMENTS:
-        writer.add(result("httpx", name, "localhost", "direct"))
-    results = writer.finish(clients={"httpx": "1"})
+    with Writer(tmp_path, planned=len(ENVIRONMENTS), recordings={}) as writer:
+        for name in ENVIRONMENTS:
+            writer.add(result("httpx", name, "localhost", "direct"))
+        results = writer.finish(clients={"httpx": "1"})
     text = PAGE.make(sources(tmp_path))
     assert PAGE.make(sources(tmp_path / FILE, there=text)) == text == page(results)
     with pytest.raises(NotComparable, match="not made on"):
@@ -134,9 +134,9 @@ def test_the_check_compares_what_can_be_compared(tmp_path: Path) -> None:
 
 
 def test_results_without_all_environments_say_so(tmp_path: Path) -> None:
-    writer = Writer(tmp_path, planned=1, recordings={})
-    writer.add(result("httpx", "issue-9549", "localhost", "direct"))
-    writer.finish(clients={})
+    with Writer(tmp_path, planned=1, recordings={}) as writer:
+        writer.add(result("httpx", "issue-9549", "localhost", "direct"))
+        writer.finish(clients={})
     with pytest.raises(ResultsError, match="run again: ollama-harness run --environments"):
         PAGE.make(sources(tmp_path))
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+
 import pytest
+
+from ollama_harness.pytest_plugin import _excluding_this_machine
 
 
 def test_the_fixture_plays_faults_to_the_users_own_program(pytester: pytest.Pytester) -> None:
@@ -25,3 +30,74 @@ def test_the_fixture_plays_faults_to_the_users_own_program(pytester: pytest.Pyte
     # In a process of its own: it must work as installed, without this project's conftest.
     outcome = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     outcome.assert_outcomes(passed=2)
+
+
+def test_the_proxy_finds_out_a_program_that_asks_it_and_no_other(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the machine excludes, in whichever order the fixtures are named."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    pytester.makepyfile(
+        my_app="""
+        import os, httpx, ollama, requests
+
+        def asks(trust_env):
+            with httpx.Client(trust_env=trust_env) as client:
+                return client.get(os.environ["OLLAMA_HOST"] + "/api/version").status_code
+        """,
+        test_my_app="""
+        import ollama, pytest, requests
+        import my_app
+
+        def test_protected(fake_ollama, fake_proxy):
+            assert my_app.asks(trust_env=False) == 200
+            assert not fake_proxy.journal.entries
+
+        def test_unprotected(fake_ollama, fake_proxy):
+            my_app.asks(trust_env=True)
+            assert not fake_proxy.journal.entries
+
+        def test_other_libraries_would_ask_it_too(fake_proxy, fake_ollama):
+            with pytest.raises(ollama.ResponseError):
+                ollama.Client().list()
+            assert requests.get(fake_ollama.url + "/api/version").status_code == 502
+            assert len(fake_proxy.journal.entries) == 2
+
+        @pytest.mark.parametrize("fake_proxy", ["forwards"], indirect=True)
+        def test_a_proxy_may_do_something_else(fake_proxy):
+            assert my_app.asks(trust_env=True) == 200
+            assert len(fake_proxy.journal.entries) == 1
+        """,
+    )
+    outcome = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    outcome.assert_outcomes(passed=3, failed=1)
+    outcome.stdout.fnmatch_lines(["FAILED test_my_app.py::test_unprotected - *"])
+
+
+ADDED, KEPT = "127.0.0.1,localhost", "localhost,127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"NO_PROXY": ADDED, "no_proxy": ADDED}),
+        ({"NO_PROXY": "corp"}, {"NO_PROXY": f"corp,{ADDED}", "no_proxy": f"corp,{ADDED}"}),
+        ({"no_proxy": "corp"}, {"NO_PROXY": f"corp,{ADDED}", "no_proxy": f"corp,{ADDED}"}),
+        ({"NO_PROXY": "a", "no_proxy": "b"}, {"NO_PROXY": f"a,{ADDED}", "no_proxy": f"b,{ADDED}"}),
+        (
+            {"NO_PROXY": "", "no_proxy": "localhost, 127.0.0.1"},
+            {"NO_PROXY": KEPT, "no_proxy": KEPT},
+        ),
+        ({"NO_PROXY": "*"}, {"NO_PROXY": "*", "no_proxy": "*"}),
+    ],
+)
+def test_this_machine_is_added_to_what_is_excluded_already(before: Mapping[str, str], after: dict[str, str]) -> None:
+    assert _excluding_this_machine(before) == after
+
+
+def test_what_the_user_excludes_stays_excluded(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "corp.example")
+    request.getfixturevalue("fake_ollama")
+    assert (os.environ["NO_PROXY"], os.environ["no_proxy"]) == (f"corp.example,{ADDED}", f"corp.example,{ADDED}")

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
@@ -112,6 +113,13 @@ def test_a_head_that_only_a_lenient_reader_reads_is_recorded_too() -> None:
     assert kept.response is not None
     assert kept.response.headers == (("X-A", "b c"), ("Content-Length", "2"))
     assert (kept.data, end.how) == (b"ok", RecordedEnd.COMPLETE)
+
+
+def test_times_are_kept_to_the_microsecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([10.0, 10.0123456])
+    monkeypatch.setattr("ollama_harness.recorder.live_request.time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    _, end = seen(message(b"ok", "Content-Length: 2"))
+    assert end == LiveEnd(RecordedEnd.COMPLETE, 0.012346)
 
 
 def test_interim_answers_are_passed_over() -> None:

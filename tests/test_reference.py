@@ -340,6 +340,30 @@ def test_informational_answers_are_skipped(status: str) -> None:
     assert both(seen(interim, ConnectionEnd.CLOSE)) == TRUNCATED
 
 
+def test_a_length_beside_chunks_may_be_refused_or_passed_over() -> None:
+    """RFC 9112 section 6.3: chunks override the length, and the message ought to be handled as an error."""
+    body = chunked(line(DONE)).partition(b"\r\n\r\n")[2]
+    both_lengths = message(body, *CHUNKED, "Content-Length: 5")
+    found = seen(both_lengths)
+    assert both(found) == ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.TWO_LENGTHS, either=True)
+    assert found.records == (DONE,)
+    assert both(seen(message(body, *CHUNKED))) == COMPLETE
+    assert seen(both_lengths[:-5], ConnectionEnd.CLOSE).ends[Layer.HTTP] == TRUNCATED
+
+
+@pytest.mark.parametrize("text", [r"\ud83d", r"\udc00x", r"a\ud83d\ud83d\ude00"])
+def test_half_a_surrogate_pair_may_be_handed_out_or_refused(text: str) -> None:
+    said = b'{"response":"%b","done":true}\n' % text.encode()
+    found = seen(chunked(said))
+    assert both(found) == ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.LONE_SURROGATE, either=True)
+    assert found.records == (parse_json(said),)
+
+
+@pytest.mark.parametrize("text", [r"\ud83d\ude00", r"\\ud83d", r"\u00e9", "plain"])
+def test_a_whole_surrogate_pair_is_a_character_like_any(text: str) -> None:
+    assert both(seen(chunked(b'{"response":"%b","done":true}\n' % text.encode()))) == COMPLETE
+
+
 def test_what_follows_a_whole_message_is_not_looked_at() -> None:
     assert seen(chunked(line(DONE)) + b"HTTP/1.1 400 Bad Request\r\n\r\n") == seen(chunked(line(DONE)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from builders import texts
 from hypothesis import given, settings
 
-from ollama_harness.errors import ResultsError
+from ollama_harness.errors import DirectoryError, ResultsError
 from ollama_harness.matrix.cells import cell as cell_by_id
 from ollama_harness.matrix.results import Result, Results, Writer, _quiet, result
 from ollama_harness.matrix.runner import Runner
@@ -36,10 +37,11 @@ def cell(client: str) -> Result:
 
 
 def write(directory: Path, *clients: str, planned: int | None = None) -> Path:
-    writer = Writer(directory, planned=len(clients) if planned is None else planned, recordings={"b": "2", "a": "1"})
-    for client in clients:
-        writer.add(cell(client))
-    writer.finish(clients={"requests": "2.32"})
+    planned = len(clients) if planned is None else planned
+    with Writer(directory, planned=planned, recordings={"b": "2", "a": "1"}) as writer:
+        for client in clients:
+            writer.add(cell(client))
+        writer.finish(clients={"requests": "2.32"})
     return writer.path
 
 
@@ -58,20 +60,56 @@ def test_two_runs_differ_in_the_headers_time_only(tmp_path: Path) -> None:
     assert [{**header, "started_at": ""} for header in headers] == [{**headers[0], "started_at": ""}] * 2
 
 
-def test_a_killed_run_leaves_only_what_is_named_partial(tmp_path: Path) -> None:
-    writer = Writer(tmp_path, planned=2, recordings={})
-    writer.add(cell("requests"))
-    writer.abandon()
-    assert [path.name for path in tmp_path.iterdir()] == ["results.partial.ndjson"]
-    with pytest.raises(ResultsError):
-        Results.load(writer.partial)
+def stopped(directory: Path) -> Path:
+    """A run that has been interrupted after one of two cells."""
+    with suppress(KeyboardInterrupt), Writer(directory, planned=2, recordings={}) as writer:
+        writer.add(cell("requests"))
+        raise KeyboardInterrupt
+    return writer.path
 
 
-def test_a_killed_run_leaves_the_results_before_it_alone(tmp_path: Path) -> None:
-    path = write(tmp_path, "requests")
-    before = path.read_bytes()
-    Writer(tmp_path, planned=2, recordings={}).abandon()
-    assert path.read_bytes() == before
+def test_an_interrupted_run_leaves_only_what_is_named_partial(tmp_path: Path) -> None:
+    path = stopped(tmp_path)
+    partial = path.with_name("results.partial.ndjson")
+    assert list(tmp_path.iterdir()) == [partial]
+    with pytest.raises(ResultsError, match=r"results\.partial\.ndjson is what a run has left that has not ended"):
+        Results.load(partial)
+
+
+@pytest.mark.parametrize("asked", [".", "results.ndjson"])
+def test_results_before_an_interrupted_run_are_not_taken_for_its_own(asked: str, tmp_path: Path) -> None:
+    earlier = write(tmp_path, "requests").read_bytes()
+    stopped(tmp_path)
+    stopped(tmp_path)  # and the next one does not lose them
+    with pytest.raises(ResultsError) as caught:
+        Results.load(tmp_path / asked)
+    partial, previous = tmp_path / "results.partial.ndjson", tmp_path / "results.previous.ndjson"
+    assert str(caught.value) == (
+        f"{tmp_path / 'results.ndjson'} is not there: the last run has not ended; what it has run is in {partial}, and "
+        f"is no whole result; the results of the run before are in {previous}; run again"
+    )
+    assert previous.read_bytes() == earlier
+    assert Results.load(previous).cells == (cell("requests"),)
+
+
+def test_a_run_that_ends_leaves_nothing_of_those_before(tmp_path: Path) -> None:
+    write(tmp_path, "requests")
+    stopped(tmp_path)
+    path = write(tmp_path, "httpx")
+    assert list(tmp_path.iterdir()) == [path]
+    assert Results.load(tmp_path).cells == (cell("httpx"),)
+
+
+def test_a_second_run_into_one_directory_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+    with Writer(tmp_path, planned=1, recordings={}) as writer:
+        writer.add(cell("requests"))
+        with (
+            pytest.raises(DirectoryError, match="another process is writing there"),
+            Writer(tmp_path, planned=1, recordings={}),
+        ):
+            pass
+        writer.finish(clients={})
+    assert Results.load(tmp_path).cells == (cell("requests"),)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +121,10 @@ def test_a_killed_run_leaves_the_results_before_it_alone(tmp_path: Path) -> None
         (lambda lines: [], "no header of schema 1"),
         (lambda lines: [lines[0].replace(b'"schema":1', b'"schema":2'), *lines[1:]], "no header of schema 1"),
         (lambda lines: [lines[0].replace(b'"planned":2', b'"planned":3'), *lines[1:]], "2 of 3 planned cells"),
-        (lambda lines: [*lines[:-1], lines[-1][:5]], "corrupt or only half written"),
-        (lambda lines: [lines[0], lines[1].replace(b'"pass"', b'"fine"'), *lines[2:]], "cannot read"),
-        (lambda lines: [lines[0], lines[1].replace(b'"due":3,', b""), *lines[2:]], "cannot read"),
+        (lambda lines: [*lines[:-1], lines[-1][:5]], "line 4, column 2: is no JSON"),
+        (lambda lines: [lines[0], lines[1].replace(b'"pass"', b'"fine"'), *lines[2:]], 'line 2: verdict: is "fine"'),
+        (lambda lines: [lines[0], lines[1].replace(b'"due":3,', b""), *lines[2:]], "line 2: due: is missing"),
+        (lambda lines: [lines[0], lines[1], lines[1], lines[3]], "holds a cell twice"),
     ],
 )
 def test_what_is_not_whole_is_refused(spoil: Any, sentence: str, tmp_path: Path) -> None:
@@ -98,8 +137,11 @@ def test_what_is_not_whole_is_refused(spoil: Any, sentence: str, tmp_path: Path)
 
 def test_a_directory_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ResultsError, match="cannot be written to"):
-        Writer(tmp_path / "file", planned=0, recordings={})
+    with (
+        pytest.raises(DirectoryError, match="cannot be written to"),
+        Writer(tmp_path / "file", planned=0, recordings={}),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -123,27 +165,29 @@ def test_after_a_reset_the_count_of_records_is_no_result(runner: Runner, store: 
     assert (reset.got, cut.got) == (None, 3)
 
 
+def test_how_far_a_client_came_that_hung_is_no_result(runner: Runner, store: RecordingStore) -> None:
+    hung = result(runner.run_cell(cell_by_id(store, "canary-hanging/stream/0.32.15/chat-stream")))
+    assert (hung.verdict, hung.got) == (Verdict.HANG, None)
+
+
 @settings(max_examples=30)
 @given(texts)
 def test_any_text_comes_back_as_it_was(text: str) -> None:
     """A message may quote what was sent: line ends of all standards among it."""
     with tempfile.TemporaryDirectory() as name:
-        writer = Writer(Path(name), planned=1, recordings={})
         one = replace(cell("requests"), why=text, message=text, raised=text)
-        writer.add(one)
-        written = writer.finish(clients={"x": text})
+        with Writer(Path(name), planned=1, recordings={}) as writer:
+            writer.add(one)
+            written = writer.finish(clients={"x": "1"})
         assert written.cells == (one,)
         assert Results.load(writer.path) == written
 
 
 def test_half_a_surrogate_pair_in_a_message_does_not_end_the_run(tmp_path: Path) -> None:
     """json.loads makes one of "\\ud800", and an exception may quote it."""
-    writer = Writer(tmp_path, planned=1, recordings={})
-    try:
+    with Writer(tmp_path, planned=1, recordings={}) as writer:
         writer.add(replace(cell("requests"), message="\ud800"))
         writer.finish(clients={})
-    finally:
-        writer.abandon()
     assert len(Results.load(writer.path).cells) == 1
 
 

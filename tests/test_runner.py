@@ -17,7 +17,7 @@ from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.matrix.cells import Cell, cell, plan
 from ollama_harness.matrix.results import result
-from ollama_harness.matrix.runner import CellRun, Runner
+from ollama_harness.matrix.runner import CellRun, Runner, sharing
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import clean_environment
 from ollama_harness.network.simulation import SimulatedMachine
@@ -55,6 +55,44 @@ def test_every_canary_earns_its_verdict_and_nothing_else(runner: Runner, store: 
         assert one.judgement.verdict == earns.get(one.cell.scenario.name, earns.get(None)), one.cell.id
 
 
+def test_a_right_client_passes_whatever_else_it_asks_and_however_slow_it_is(store: RecordingStore) -> None:
+    """In every scenario that demands something: one looks first whether a server is there, one takes its time."""
+    demanding = [one for one in SCENARIOS.values() if one.requirement == "MUST" and one.environment is None]
+    cells = [
+        Cell(client(name), one, store.get(f"{NEWEST}/{store.names(NEWEST, one.recordings)[0]}"))
+        for one in demanding
+        for name in ("canary-courteous", "canary-slow")
+    ]
+    with Runner(jobs=12) as runner:
+        runs = run(runner, cells)
+    assert len(runs) == len(cells) > 0
+    assert {one.cell.id: one.judgement for one in runs if one.judgement.verdict is not Verdict.PASS} == {}
+
+
+def test_what_a_client_asks_besides_is_answered_as_the_recorded_ollama_answers(
+    runner: Runner, store: RecordingStore
+) -> None:
+    old = store.get("0.5.7/generate-cold")
+    one = runner.run_cell(Cell(client("canary-courteous"), SCENARIOS["lock-step"], old))
+    answered = [(entry.request_line, entry.answered_by) for entry in one.decisive.entries]
+    assert answered == [
+        ("HEAD / HTTP/1.1", "0.5.7/root-head"),
+        ("GET /api/version HTTP/1.1", "0.5.7/version"),
+        ("POST /api/show HTTP/1.1", "0.5.7/show"),
+        ("POST /api/generate HTTP/1.1", "script"),
+    ]
+    assert [entry.yielded for entry in one.decisive.entries] == [0, 0, 0, len(one.decisive.reference.records)]
+
+
+def test_a_client_is_idle_only_if_it_is_so_each_time() -> None:
+    from ollama_harness.matrix.exchange import _idle
+
+    assert _idle([(9.0, 9.0), (0.1, 2.0), (2.0, 0.1)], 1.0) == ""
+    assert "before each of its requests" in _idle([(9.0, 0.1), (1.1, 0.1)], 1.0)
+    assert "after the last byte of each answer" in _idle([(9.0, 1.1), (0.1, 9.0)], 1.0)
+    assert _idle([(9.0, 9.0)], None) == ""
+
+
 def test_every_verdict_that_a_client_can_earn_has_a_canary() -> None:
     earned = {verdict for one in clients().values() for verdict in (one.earns or {}).values()}
     assert earned == set(Verdict) - {Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED}
@@ -84,10 +122,10 @@ def test_a_client_that_never_connects_is_inconclusive(
         return real(dataclasses.replace(wanted, url="http://127.0.0.1:9"), deadline_s=deadline_s)
 
     monkeypatch.setattr(elsewhere, "exchange", lost)
-    runner._idle.setdefault("canary-perfect", []).append(elsewhere)
+    runner._idle.setdefault(sharing(one.client), []).append(elsewhere)
     got = runner.run_cell(one)
     elsewhere.close()
-    runner._idle["canary-perfect"].remove(elsewhere)
+    runner._idle[sharing(one.client)].remove(elsewhere)
     assert got.judgement.verdict is Verdict.INCONCLUSIVE
     assert got.judgement.why == "the client never connected"
 
@@ -140,26 +178,56 @@ def test_a_worker_without_its_library_answers_every_job_with_unsupported() -> No
 
 def test_a_worker_that_cannot_start_is_the_harness_fault() -> None:
     worker = WorkerProcess(["no-such-client"], clean_environment(Path()))
-    assert isinstance(worker.exchange(job(), deadline_s=1).ending, Failed)
+    ending = worker.exchange(job(), deadline_s=1).ending
+    assert isinstance(ending, Failed)
+    assert ending.reason.startswith(
+        "the client's process did not start: ollama_harness.errors.UnknownName: there is no client "
+    )
+    assert not worker.alive
+
+
+def test_why_a_process_did_not_start_is_the_reason_of_the_verdict(
+    store: RecordingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ollama_harness.matrix import runner as runner_module
+
+    def broken(home: Path) -> dict[str, str]:
+        return {**clean_environment(home), "PYTHONPATH": str(tmp_path)}
+
+    (tmp_path / "queue.py").write_text("raise ImportError('not today')")
+    monkeypatch.setattr(runner_module, "clean_environment", broken)
+    with Runner(jobs=1) as runner:
+        got = runner.run_cell(cell(store, f"canary-perfect/stream/{NEWEST}/chat-stream"))
+    assert got.judgement.verdict is Verdict.INCONCLUSIVE
+    assert got.judgement.why == "the client's process did not start: ImportError: not today"
+
+
+def test_a_process_whose_python_prints_something_first_did_not_start(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('welcome', flush=True)")
+    worker = WorkerProcess(["canary-perfect"], {**clean_environment(tmp_path), "PYTHONPATH": str(tmp_path)})
+    assert worker.problem is not None
+    assert "wrote to its stdout" in worker.problem.reason
+
+
+def test_a_process_never_waits_for_a_stderr_that_nobody_reads(tmp_path: Path) -> None:
+    """It writes a multiple of what a pipe holds."""
+    worker = WorkerProcess(["canary-perfect"], {**clean_environment(tmp_path), "PYTHONVERBOSE": "2"})
+    assert worker.problem is None
     worker.close()
+    assert len(worker._errors) == 4096
 
 
 def test_a_hanging_client_is_killed_at_its_deadline(runner: Runner, store: RecordingStore) -> None:
     one = runner.run_cell(cell(store, f"canary-hanging/stream/{NEWEST}/chat-stream"))
-    assert one.decisive.outcome.ending == Hung(0.5)
+    assert one.decisive.outcome.ending == Hung(1.0)
     assert len(one.decisive.outcome.records) == len(one.decisive.reference.records)
 
 
 def test_what_a_worker_leaves_when_the_runner_is_gone(tmp_path: Path) -> None:
     """Its stdin ends, so it ends, even out of a client that hangs."""
+    code = "import sys; from ollama_harness.clients.worker import main; main(*sys.argv[1:])"
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "ollama_harness.clients.worker",
-            json.dumps(SimulatedMachine().to_json()),
-            "canary-hanging",
-        ],
+        [sys.executable, "-c", code, json.dumps(SimulatedMachine().to_json()), "canary-hanging"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=clean_environment(tmp_path),
@@ -178,6 +246,7 @@ def test_a_clients_environment_is_built_from_nothing(tmp_path: Path, monkeypatch
     environment = clean_environment(tmp_path)
     assert not {name.upper() for name in environment} & {"HTTP_PROXY", "ALL_PROXY", "OLLAMA_HOST", "OLLAMA_API_KEY"}
     assert environment["NO_PROXY"] == "*"
+    assert "PYTHONPATH" not in environment, "what it holds comes before the standard library"
     assert environment["HOME"] == str(tmp_path) != os.environ.get("HOME")
 
 
@@ -190,10 +259,15 @@ def test_proxy_variables_of_the_machine_decide_nothing(store: RecordingStore, mo
 
 
 def test_results_are_the_same_each_time(store: RecordingStore) -> None:
-    cells = plan(store, client_names=["requests", "ollama"], scenario_names=["reset-after-record", "cut-inside-record"])
+    cells = plan(
+        store,
+        client_names=["requests", "ollama", "urllib"],
+        scenario_names=["reset-after-record", "cut-inside-record", "reset-on-accept"],
+    )
     with Runner(jobs=4) as runner:
-        first, second = ([result(one) for one in run(runner, cells)] for _ in range(2))
-    assert sorted(first, key=lambda one: one.cell) == sorted(second, key=lambda one: one.cell)
+        first, second, third = ({one.cell.id: result(one) for one in run(runner, cells)} for _ in range(3))
+    assert first == second == third
+    assert first.keys() == {one.id for one in cells}
 
 
 @pytest.mark.parametrize("name", [one.name for one in clients().values() if not one.is_canary])
@@ -219,6 +293,13 @@ def test_every_scenario_has_a_source_or_only_observes_and_uses_recordings(name: 
 def test_every_scenario_can_be_played_with_the_recordings_of_every_version(version: str, store: RecordingStore) -> None:
     cells = plan(store, client_names=["canary-perfect"], versions=[version])
     assert {one.scenario.name for one in cells} == {one.name for one in SCENARIOS.values() if one.by_default}
+
+
+def test_a_canary_has_no_cell_where_it_can_spoil_nothing(store: RecordingStore) -> None:
+    """Before 0.12.11 Ollama sent no log probabilities."""
+    cells = plan(store, scenario_names=["logprobs"], versions=["0.5.7", NEWEST])
+    losing = [one.recording.id for one in cells if one.client.name == "canary-logprobs-dropper"]
+    assert losing == [f"{NEWEST}/chat-logprobs", f"{NEWEST}/generate-logprobs"]
 
 
 def test_a_session_that_cannot_be_made_is_not_the_one_before() -> None:

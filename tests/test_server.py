@@ -9,6 +9,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from ollama_harness.errors import FaultDoesNotApply, PortInUse, UnknownName
 from ollama_harness.faults import (
     Fault,
     after_record,
+    before_head,
     close_at,
     close_on_accept,
     drop_terminal_record,
@@ -31,7 +35,9 @@ from ollama_harness.faults import (
 )
 from ollama_harness.matrix.raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
 from ollama_harness.script.message_parts import Raw
-from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment, http_date
+from ollama_harness.server import connection as connection_module
+from ollama_harness.server.connection import Connection
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy
 
@@ -115,6 +121,21 @@ def test_expectations_of_pytest_httpserver_come_first(server: FakeOllama) -> Non
     assert b'"models"' in ask(server, "GET", "/api/tags")[2], "the oneshot is used up, the recording answers"
     assert [entry.answered_by for entry in server.journal.entries][:2] == ["expectation", "expectation"]
     server.check()
+
+
+@pytest.mark.parametrize("path", ["/api/tags", "/mine", "/no/such/route"], ids=["recording", "expectation", "404"])
+def test_the_date_of_each_answer_is_that_of_its_moment(
+    path: str, server: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the recording's, and not that of the answer before."""
+    server.expect_request("/mine").respond_with_data("mine")
+    began, (_, now, _) = datetime.now(UTC).replace(microsecond=0), ask(server, "GET", path)
+    assert began <= parsedate_to_datetime(now["Date"]) <= datetime.now(UTC)
+    given = [http_date(86400.0 * day) for day in range(1, 4)]
+    dates = iter(given)
+    monkeypatch.setattr("ollama_harness.server.fake_ollama.http_date", lambda: next(dates))
+    assert [ask(server, "GET", path)[1]["Date"] for _ in given] == given
+    assert [entry.date for entry in server.journal.entries][1:] == given
 
 
 def test_a_broken_order_of_expectations_fails_as_in_pytest_httpserver(server: FakeOllama) -> None:
@@ -479,3 +500,64 @@ def test_wrong_arguments_of_play_are_one_sentence(server: FakeOllama) -> None:
     no_fault: Any = after_record(1)
     with pytest.raises(TypeError, match="is no fault; give one like"):
         server.play("generate-one-token", no_fault)
+
+
+@pytest.fixture
+def accepted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[socket.socket, Connection]]:
+    """A client's socket, and the server's side of it, whose patience does not end during a test."""
+    monkeypatch.setattr("ollama_harness.server.connection._LINGER_S", 60.0)
+    stop, other_end = socket.socketpair()
+    with (
+        stop,
+        other_end,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        connection = Connection(listener.accept()[0], stop)
+        yield client, connection
+        connection.dispose()
+
+
+def test_what_is_reset_unread_has_arrived_whole(accepted: tuple[socket.socket, Connection]) -> None:
+    """Else an RST meets a client now while it writes and now while it reads, and what it raises is chance."""
+    client, connection = accepted
+    waiting = threading.Thread(target=connection.wait_for_request, daemon=True)
+    waiting.start()
+    client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo")
+    waiting.join(0.1)
+    assert waiting.is_alive()
+    client.sendall(b"dy")
+    waiting.join(20.0)
+    assert not waiting.is_alive()
+    request = connection.read_request()
+    assert request is not None
+    assert request[1] == b"body", "it is still there"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"no HTTP at all\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n"],
+    ids=["head", "body"],
+)
+def test_what_never_becomes_a_request_is_not_waited_for(
+    sent: bytes, accepted: tuple[socket.socket, Connection]
+) -> None:
+    client, connection = accepted
+    client.sendall(sent)
+    waiting = threading.Thread(target=connection.wait_for_request, daemon=True)
+    waiting.start()
+    waiting.join(20.0)
+    assert not waiting.is_alive()
+
+
+def test_a_held_connection_outlasts_every_timeout_of_a_client(
+    server: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = SimpleNamespace(monotonic=lambda: time.monotonic() + 36_000, sleep=time.sleep)
+    monkeypatch.setattr(connection_module, "time", hours)  # hours have passed each time it looks
+    server.play("generate-stream", stall_at(before_head()))
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {}))
+        assert not server.journal.wait_for(lambda all_: bool(all_) and all_[0].ended_by is not None, timeout_s=0.3)
+        server.stop()
+        assert server.journal.entries[0].ended_by is EndedBy.STOP

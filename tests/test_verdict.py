@@ -92,6 +92,55 @@ def test_a_record_that_came_only_with_later_bytes_was_kept_back() -> None:
     assert verdict(seen(CUT), RECORDS, VAGUE, buffered=2) is Verdict.UNDOCUMENTED
 
 
+@pytest.mark.parametrize("ending", [Finished(), GOOD, Stopped()])
+def test_who_stays_through_a_silence_longer_than_the_read_timeout_hangs(ending: ClientEnd) -> None:
+    silent = ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)
+    assert verdict(seen(silent, RECORDS[:2]), RECORDS, ending, overslept="stayed for 6 s") is Verdict.HANG
+    assert verdict(seen(silent, RECORDS[:2]), RECORDS, Crashed(1), overslept="stayed for 6 s") is Verdict.CRASH
+    assert verdict(seen(silent, RECORDS[:2]), RECORDS, Failed("?"), overslept="stayed for 6 s") is Verdict.INCONCLUSIVE
+
+
+def test_who_does_nothing_for_too_long_keeps_something_back() -> None:
+    assert verdict(seen(COMPLETE), RECORDS, Finished(), idle="did nothing") is Verdict.BUFFERED
+    assert verdict(seen(CUT), RECORDS, GOOD, idle="did nothing") is Verdict.BUFFERED
+    assert verdict(seen(CUT), RECORDS, VAGUE, idle="did nothing") is Verdict.UNDOCUMENTED
+    assert verdict(seen(COMPLETE), RECORDS[:2], Finished(), idle="did nothing") is Verdict.SILENT_LOSS
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_who_may_turn_the_whole_answer_down_need_hand_out_nothing(cause: Cause) -> None:
+    either = ExpectedEnd(ExpectedEndKind.COMPLETE, cause, either=True)
+    refusable = cause in (
+        Cause.REDIRECT,
+        Cause.OTHER_TYPE,
+        Cause.TWO_LENGTHS,
+        Cause.BYTE_ORDER_MARK,
+        Cause.LONE_SURROGATE,
+        Cause.RST,  # of which nobody can say how much came through
+    )
+    assert verdict(seen(either), (), GOOD) is (Verdict.PASS if refusable else Verdict.BUFFERED)
+
+
+def test_what_may_be_left_out_is_told_by_the_subject() -> None:
+    sent = ({"response": "a", "eval_count": 3, "done": True},)
+    reported = Outcome(records=({"response": "a", "done": True},), ending=Finished())
+
+    def judged(subject: tuple[str, ...] | None) -> Verdict:
+        return judge(seen(COMPLETE, sent), reported, layer=Layer.HTTP, documented=DOCUMENTED, subject=subject).verdict
+
+    assert judged(()) is Verdict.PASS
+    assert judged(("eval_count",)) is Verdict.CORRUPT
+    assert judged(None) is Verdict.CORRUPT
+
+
+def test_a_float_is_right_in_a_typed_client_where_another_record_has_a_fraction() -> None:
+    sent = ({"response": "a", "score": 0.5}, {"response": "b", "score": 1})
+    reported = Outcome(records=(sent[0], {"response": "b", "score": 1.0}), ending=Finished())
+    assert judge(seen(COMPLETE, sent), reported, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict is Verdict.PASS
+    whole = judge(seen(COMPLETE, sent), reported, layer=Layer.OLLAMA, documented=DOCUMENTED, subject=None)
+    assert whole.verdict is Verdict.CORRUPT
+
+
 def test_who_takes_no_more_than_was_asked_for_passes() -> None:
     held = ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)
     assert verdict(seen(held), RECORDS, Stopped()) is Verdict.PASS
@@ -161,6 +210,8 @@ outcomes = st.builds(
     unsafe_retry=st.sampled_from(["", "sent it twice"]),
     leaked=st.booleans(),
     buffered=st.none() | st.integers(1, 4),
+    overslept=st.sampled_from(["", "stayed through a silence"]),
+    idle=st.sampled_from(["", "did nothing"]),
 )
 
 

@@ -3,26 +3,37 @@
 def test_my_program_notices_a_cut(fake_ollama):
     fake_ollama.play("chat-stream", close_at(after_record(3)))
     ...
+
+def test_my_program_does_not_ask_the_proxy_for_this_machine(fake_ollama, fake_proxy):
+    ...
+    assert not fake_proxy.journal.entries
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from ollama_harness.server.fake_ollama import FakeOllama
+    from ollama_harness.server.proxy import FakeProxy
 
-__all__ = ["fake_ollama"]
+__all__ = ["fake_ollama", "fake_proxy"]
+
+# Both spellings: which one a program reads first is its own choice, and on Windows they are one variable.
+_PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
+_ALL_PROXIES = ("ALL_PROXY", "all_proxy")
+_EXCLUSIONS = ("NO_PROXY", "no_proxy")
 
 
 @pytest.fixture
 def fake_ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOllama]:
     """A running FakeOllama of the newest recorded version, at full speed, with `OLLAMA_HOST` pointing to it.
 
-    `no_proxy` covers it too, so that a proxy of the machine cannot come between.
+    `NO_PROXY` covers it too, so that a proxy of the machine cannot come between; what it holds already stays.
     """
     from ollama_harness.server.fake_ollama import (
         FakeOllama,  # imported late, so that coverage of a user's run sees all of it
@@ -30,7 +41,40 @@ def fake_ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOllama]:
 
     with FakeOllama(speed=0) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+        for name, value in _excluding_this_machine(os.environ).items():
+            monkeypatch.setenv(name, value)
         yield server
         server.check()
+
+
+@pytest.fixture
+def fake_proxy(
+    request: pytest.FixtureRequest, fake_ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeProxy]:
+    """A running FakeProxy that stands between the test and `fake_ollama`, as on a machine with a system proxy.
+
+    The proxy variables point to it, and `NO_PROXY` is gone: a program that does not exclude this machine by itself asks
+    the proxy. It refuses with 502 Bad Gateway; another of `ollama_harness.server.proxy.MODES` is chosen by name, with
+    `@pytest.mark.parametrize("fake_proxy", ["forwards"], indirect=True)`.
+    """
+    from ollama_harness.server.proxy import MODES, FakeProxy
+
+    mode = getattr(request, "param", "refuses")
+    with FakeProxy(does=MODES[mode], upstream=(fake_ollama.host, fake_ollama.port)) as proxy:
+        for name in _PROXIES:
+            monkeypatch.setenv(name, proxy.url)
+        for name in (*_ALL_PROXIES, *_EXCLUSIONS):
+            monkeypatch.delenv(name, raising=False)
+        yield proxy
+
+
+def _excluding_this_machine(variables: Mapping[str, str]) -> dict[str, str]:
+    """NO_PROXY in both spellings, each with this machine added to what is excluded already."""
+    values = {}
+    for name in _EXCLUSIONS:
+        value = variables.get(name) or next((variables[one] for one in _EXCLUSIONS if variables.get(one)), "")
+        excluded = [entry.strip() for entry in value.split(",") if entry.strip()]
+        if excluded != ["*"]:  # which means everything, but only where it stands alone
+            excluded += [one for one in ("127.0.0.1", "localhost") if one not in excluded]
+        values[name] = ",".join(excluded)
+    return values

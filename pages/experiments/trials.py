@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ollama_harness.clients import client
 from ollama_harness.errors import HarnessError
-from ollama_harness.matrix.cells import Cell
+from ollama_harness.matrix.cells import Cell, PlannedScenario
 from ollama_harness.matrix.exchange import Exchange
 from ollama_harness.matrix.routed_exchange import LiveEnvironment
 from ollama_harness.matrix.runner import CellRun, Runner
@@ -79,11 +79,8 @@ def cells(conditions: Conditions, store: RecordingStore, *, name: str) -> list[C
         environment=conditions.environment,
         read_timeout_s=conditions.read_timeout_s,
     )
-    return [
-        Cell(client(one), scenario, recording, conditions.host)
-        for one in conditions.clients
-        for _ in range(conditions.times)
-    ]
+    planned = PlannedScenario.of(scenario, recording)
+    return [Cell(client(one), planned, conditions.host) for one in conditions.clients for _ in range(conditions.times)]
 
 
 def _run_fresh(planned: Sequence[list[Cell]], exchanges: dict[int, Exchange]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ollama_harness.cli.output import echo
 from ollama_harness.errors import RecordingError
 from ollama_harness.recordings import files
 from ollama_harness.recordings.recording import META_SUFFIX
@@ -15,13 +16,16 @@ from ollama_harness.recordings.redaction import secrets_in
 __all__ = ["check"]
 
 
-@click.command(epilog="Example: ollama-harness check my-recordings/")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|DIR…")
-def check(paths: tuple[Path, ...]) -> None:
-    """Validate recordings: each FILE, and all under each DIR. Every defect is named with file, field and fix.
+@click.command(
+    help="""
+    Validate recordings: each FILE, and all under each DIR. Every defect is named with file, field and fix.
 
     What looks like a secret is a defect: recordings are made to be shared.
-    """
+    """,
+    epilog="Example: ollama-harness check my-recordings/",
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|DIR…")
+def check(paths: tuple[Path, ...]) -> None:
     defects, good = [], 0
     for path in paths:
         found = [stem for stem in files.find(path) if stem.name != "README"]
@@ -37,8 +41,8 @@ def check(paths: tuple[Path, ...]) -> None:
             defects += secrets
             good += not secrets
     for defect in defects:
-        click.echo(f"error: {defect}", err=True)
-    click.echo(f"{good} recordings are good, {len(defects)} defects found")
+        echo(f"error: {defect}", err=True)
+    echo(f"{good} recordings are good, {len(defects)} defects found")
     sys.exit(2 if defects else 0)
 
 

@@ -7,26 +7,46 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
-from ollama_harness.cli.output import console
+from ollama_harness.cli.output import console, echo
 from ollama_harness.cli.record import record_with_progress
 from ollama_harness.cli.reports.gate_decision import explained, markdown, render
 from ollama_harness.cli.run import run_with_progress
 from ollama_harness.errors import GateError
+from ollama_harness.files.writing import check_directory, write_whole
 from ollama_harness.gate import accepted, gate_file
 from ollama_harness.gate.decision import Decision
 from ollama_harness.gate.gate_run import gate, planned
 from ollama_harness.gate.rules import Level
 from ollama_harness.gate.shapes import VersionShapes
-from ollama_harness.matrix.results import FILE, Results
+from ollama_harness.matrix.results import Results
 from ollama_harness.recorder import default_probes
 
 __all__ = ["gate_"]
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
+_COMPARED = {"fail_on", "accept", "out"}
+_SIDES = {"baseline", "again", "candidate"}
+#: What else can be given with each of these options, or (the last) with none of them.
+_GO_WITH = {
+    "explain": {"out"},
+    "live": {"model", "only", "wire_only", "clients"} | _COMPARED,
+    "results": _SIDES | _COMPARED,
+    "": {"wire_only", "clients"} | _SIDES | _COMPARED,
+}
 
-@click.command("gate", epilog="Example: ollama-harness gate --baseline rec/0.24.0 --candidate rec/0.32.15")
+
+@click.command(
+    "gate",
+    help="""
+    Hold recordings of two versions of Ollama against each other, and what clients make of them.
+
+    Exit code 0: nothing that matters has changed. 1: something has. 3: nothing can be said.
+    """,
+    epilog="Example: ollama-harness gate --baseline rec/0.24.0 --candidate rec/0.32.15",
+)
 @click.option("--baseline", type=_DIRECTORY, help="Recordings of the version in use.")
 @click.option("--again", type=_DIRECTORY, multiple=True, help="Another take of it: what differs is noise (repeatable).")
 @click.option("--candidate", type=_DIRECTORY, help="Recordings of the version to go to.")
@@ -62,30 +82,44 @@ def gate_(
     out: Path,
     explain: str | None,
 ) -> None:
-    """Hold recordings of two versions of Ollama against each other, and what clients make of them.
-
-    Exit code 0: nothing that matters has changed. 1: something has. 3: nothing can be said.
-    """
+    _refuse_what_is_of_no_use(click.get_current_context())
     if explain is not None:
-        click.echo(explained(gate_file.explain(gate_file.load(out), explain)))
+        echo(*explained(gate_file.explain(gate_file.load(out), explain)))
         return
-    if wire_only and (results or clients):
-        raise click.UsageError("--wire-only asks no clients; leave out --results and --client")
+    if wire_only and clients:
+        raise click.UsageError("--wire-only asks no clients; leave out --client")
+    if live is None and (baseline is None or candidate is None):
+        raise click.UsageError("give --baseline and --candidate, or --live")
     acceptances = accepted.load(accept) if accept else ()
+    check_directory(out, GateError, fix="give another --out")
     if live is not None:
-        if baseline or again or candidate or results:
-            raise click.UsageError(
-                "--live records what it compares; leave out --baseline, --again, --candidate, --results"
-            )
         baseline, second, candidate = _record(*live, out / "recordings", model, only)
         again = (second,)
-    if baseline is None or candidate is None:
-        raise click.UsageError("give --baseline and --candidate, or --live")
+    assert baseline is not None
+    assert candidate is not None
     takes, new = [VersionShapes.read(one) for one in (baseline, *again)], VersionShapes.read(candidate)
+    for one in acceptances:
+        one.holds_for(new.name)  # if that cannot be told, it must show before the clients are run
     outcomes = None
     if not wire_only:
         outcomes = _load(results) if results else _run(baseline, candidate, clients, out)
     report(gate(takes, new, results=outcomes, acceptances=acceptances, fail_on=Level[fail_on.upper()]), out)
+
+
+def _refuse_what_is_of_no_use(context: click.Context) -> None:
+    """Refuse options that would be ignored.
+
+    Raises: click.UsageError.
+    """
+    names = {str(one.name): one.opts[0] for one in context.command.params}
+    default = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+    given = [name for name in names if context.get_parameter_source(name) not in default]
+    mode = next((name for name in _GO_WITH if name in given), "")
+    for name in given:
+        if name != mode and name not in _GO_WITH[mode]:
+            others = [names[other] for other, takes in _GO_WITH.items() if other and name in takes]
+            why = f"beside {names[mode]}" if mode else f"without {' or '.join(others)}"
+            raise click.UsageError(f"{names[name]} is of no use {why}; leave it out")
 
 
 def report(decision: Decision, out: Path) -> None:
@@ -93,11 +127,10 @@ def report(decision: Decision, out: Path) -> None:
     screen = console()
     screen.print(render(decision))
     path = gate_file.save(decision, out)
-    path.with_suffix(".md").write_text(markdown(decision), encoding="utf-8", newline="\n")
-    click.echo(
-        f"\nreports: {path}, {path.with_suffix('.md')}; more about one: ollama-harness gate --explain FINGERPRINT"
-    )
-    click.echo(decision.last_line)
+    page = path.with_suffix(".md")
+    write_whole(page, markdown(decision), GateError, fix=gate_file.ELSEWHERE)
+    echo("", f"reports: {path}, {page}; more about one: ollama-harness gate --explain FINGERPRINT")
+    echo(decision.last_line)
     sys.exit(decision.exit_code)
 
 
@@ -113,15 +146,13 @@ def _record(old: str, new: str, out: Path, model: str | None, only: Sequence[str
 
 
 def _load(paths: tuple[Path, Path]) -> tuple[Results, Results]:
-    old, new = (Results.load(path / FILE if path.is_dir() else path) for path in paths)
+    old, new = map(Results.load, paths)
     return old, new
 
 
 def _run(baseline: Path, candidate: Path, clients: Sequence[str], out: Path) -> tuple[Results, Results]:
     """Run the matrix on both versions' recordings."""
     cells = [planned(directory, clients) for directory in (baseline, candidate)]
-    if out.exists() and not out.is_dir():
-        raise GateError(f"{out} is no directory; give another --out")
     old, new = (
         run_with_progress(each, out / name) for each, name in zip(cells, ("baseline", "candidate"), strict=True)
     )

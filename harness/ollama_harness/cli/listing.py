@@ -19,16 +19,23 @@ from ollama_harness.recordings.store import RecordingStore
 __all__ = ["list_"]
 
 
-@click.group("list", epilog="Example: ollama-harness list scenarios --json")
+@click.group(
+    "list",
+    help="Show the clients, scenarios, faults or recordings there are.",
+    epilog="Example: ollama-harness list scenarios --json",
+)
 def list_() -> None:
-    """Show the clients, scenarios, faults or recordings there are."""
+    pass
 
 
-@list_.command("clients", epilog="Example: ollama-harness list clients --wire")
+@list_.command(
+    "clients",
+    help="The client libraries under test, and the canaries.",
+    epilog="Example: ollama-harness list clients --wire",
+)
 @click.option("--wire", is_flag=True, help="Ask a server with each library that is installed, and show what it sends.")
 @json_option
 def list_clients(*, wire: bool, as_json: bool) -> None:
-    """The client libraries under test, and the canaries."""
     if wire:
         table([_wire(one, in_full=as_json) for one in measure()], as_json=as_json)
         return
@@ -46,10 +53,13 @@ def list_clients(*, wire: bool, as_json: bool) -> None:
     table(rows, as_json=as_json)
 
 
-@list_.command("scenarios", epilog="Example: ollama-harness list scenarios")
+@list_.command(
+    "scenarios",
+    help="What can be played to a client, and what is asked of it.",
+    epilog="Example: ollama-harness list scenarios",
+)
 @json_option
 def list_scenarios(*, as_json: bool) -> None:
-    """What can be played to a client, and what is asked of it."""
     store = RecordingStore()
     rows = [
         {
@@ -66,10 +76,13 @@ def list_scenarios(*, as_json: bool) -> None:
     table(rows, as_json=as_json)
 
 
-@list_.command("environments", epilog="Example: ollama-harness list environments")
+@list_.command(
+    "environments",
+    help="The network settings that clients are tried in.",
+    epilog="Example: ollama-harness list environments",
+)
 @json_option
 def list_environments(*, as_json: bool) -> None:
-    """The network settings that clients are tried in."""
     rows = [
         {
             "environment": one.name,
@@ -83,10 +96,11 @@ def list_environments(*, as_json: bool) -> None:
     table(rows, as_json=as_json)
 
 
-@list_.command("faults", epilog="Example: ollama-harness list faults")
+@list_.command(
+    "faults", help="What can be done to an answer, and the places where.", epilog="Example: ollama-harness list faults"
+)
 @json_option
 def list_faults(*, as_json: bool) -> None:
-    """What can be done to an answer, and the places where."""
     rows = [
         {"fault": f"{one.name}({one.parameters})", "group": one.group, "summary": one.summary}
         for kinds in (FAULTS, PLACES)
@@ -95,16 +109,19 @@ def list_faults(*, as_json: bool) -> None:
     table(rows, as_json=as_json)
 
 
-@list_.command("rules", epilog="Example: ollama-harness list rules")
+@list_.command(
+    "rules",
+    help="What the gate looks for, and how much each kind of change matters.",
+    epilog="Example: ollama-harness list rules",
+)
 @json_option
 def list_rules(*, as_json: bool) -> None:
-    """What the gate looks for, and how much each kind of change matters."""
     rows = [
         {
             "rule": one.id,
             "level": str(one.level),
             "about": one.about,
-            "why": " ".join(one.why.split()),
+            "why": one.why,
             "source": one.source,
         }
         for one in RULES.values()
@@ -112,11 +129,14 @@ def list_rules(*, as_json: bool) -> None:
     table(rows, as_json=as_json)
 
 
-@list_.command("recordings", epilog="Example: ollama-harness list recordings --ollama-version 0.5.7")
+@list_.command(
+    "recordings",
+    help="The recorded exchanges with real Ollama servers.",
+    epilog="Example: ollama-harness list recordings --ollama-version 0.5.7",
+)
 @click.option("--ollama-version", multiple=True, help="Only these versions (repeatable); otherwise all.")
 @json_option
 def list_recordings(*, ollama_version: tuple[str, ...], as_json: bool) -> None:
-    """The recorded exchanges with real Ollama servers."""
     store = RecordingStore()
     versions = [store.version(name) for name in ollama_version] or store.versions
     table([_row(one) for version in versions for one in store.of_version(version)], as_json=as_json)

@@ -1,19 +1,25 @@
-"""What the commands share: consoles, and tables that are JSON for tools."""
+"""What the commands share: all that they print goes through here.
+
+Much of it comes from outside (recorded bodies, versions, file names, messages of libraries), so whatever could move a
+terminal's cursor is shown as its escape, and a bracket is never rich's markup.
+"""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.segment import Segment
 from rich.text import Text
 
-__all__ = ["console", "json_option", "progress_bar", "progress_console", "table"]
+from ollama_harness.cli.reports.layout import Blocks
+from ollama_harness.files.printable import json_text, one_line, printable
+
+__all__ = ["console", "echo", "echo_json", "json_option", "progress_bar", "progress_console", "table"]
 
 #: Wide enough for any table when nobody's terminal is narrower: a pipe has no width.
 _PIPE_WIDTH = 200
@@ -21,20 +27,44 @@ _PIPE_WIDTH = 200
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for tools instead of a table.")
 
 
+class _Console(Console):
+    """A console of rich to which text is text: no markup, no names of emoji, no control characters.
+
+    What a renderer did not escape is escaped here, when the layout is done; a line may then be too long.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+def echo(*lines: str, err: bool = False) -> None:
+    """Print lines, each of which stays one line, whatever it quotes."""
+    click.echo("\n".join(map(one_line, lines)), err=err)
+
+
+def echo_json(value: object) -> None:
+    """Print a value as JSON for tools."""
+    click.echo(json_text(value, indent=1))
+
+
 def console() -> Console:
     """Standard output; plain and wide in a pipe, ASCII boxes where the encoding has no others."""
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=False)
+    return _Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, soft_wrap=False)
 
 
 def progress_console() -> Console:
     """Standard error, for what only a person at a terminal wants to see."""
-    return Console(stderr=True, highlight=False)
+    return _Console(stderr=True)
 
 
 def progress_bar() -> Progress:
     """A bar on standard error that goes away when it is done; nothing where nobody looks."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -47,14 +77,10 @@ def progress_bar() -> Progress:
 def table(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     """Print rows, all with the same keys, as a table or as JSON."""
     if as_json:
-        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        echo_json(rows)
         return
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0] if rows else ():
-        shown.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        shown.add_row(*(Text(_text(value)) for value in row.values()))  # Text: a bracket is no markup
-    console().print(shown)
+    names = [name.replace("_", " ") for name in (rows[0] if rows else ())]
+    console().print(Blocks(names, [[Text(one_line(_text(value))) for value in row.values()] for row in rows]))
 
 
 def _text(value: Any) -> str:

@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from ollama_harness.cli.output import console, json_option, table
+from ollama_harness.cli.reports.layout import Blocks
 from ollama_harness.clients import client
-from ollama_harness.matrix.cells import Cell
+from ollama_harness.files.printable import one_line
+from ollama_harness.matrix.cells import Cell, PlannedScenario
 from ollama_harness.matrix.scenarios import SCENARIOS, scenario
 from ollama_harness.matrix.wire_proof import WireProof, prove
 from ollama_harness.recordings.store import RecordingStore
@@ -20,18 +21,22 @@ from ollama_harness.recordings.store import RecordingStore
 __all__ = ["prove_"]
 
 
-@click.command("prove", epilog="Example: ollama-harness prove --scenario reset-after-record")
+@click.command(
+    "prove",
+    help="""
+    Hold every scenario against a plain socket: bytes, segments, pauses, and how the connection ends.
+
+    No HTTP library takes part. Run it on a new system to see what that makes of a FIN and an RST.
+    """,
+    epilog="Example: ollama-harness prove --scenario reset-after-record",
+)
 @click.option("--scenario", "names", multiple=True, metavar="NAME", help="Only this scenario (repeatable).")
 @json_option
 def prove_(*, names: tuple[str, ...], as_json: bool) -> None:
-    """Hold every scenario against a plain socket: bytes, segments, pauses, and how the connection ends.
-
-    No HTTP library takes part. Run it on a new system to see what that makes of a FIN and an RST.
-    """
     store = RecordingStore()
     chosen = [scenario(name) for name in names] or [one for one in SCENARIOS.values() if one.environment is None]
     cells = [
-        Cell(client("canary-perfect"), one, store.get(f"{store.newest}/{name}"))
+        Cell(client("canary-perfect"), PlannedScenario.of(one, store.get(f"{store.newest}/{name}")))
         for one in chosen
         for name in store.names(store.newest, one.recordings)[:1]
     ]
@@ -44,18 +49,18 @@ def prove_(*, names: tuple[str, ...], as_json: bool) -> None:
     sys.exit(1 if any(proof.problem for proof in proofs) else 0)
 
 
-def _table(proofs: list[WireProof]) -> Table:
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("scenario", "", "bytes", "segments", "longest pause", "planned", "seen", ""):
-        shown.add_column(name, justify="right" if name in ("bytes", "segments", "longest pause") else "left")
+def _table(proofs: list[WireProof]) -> Blocks:
+    names = ("scenario", "exchange", "bytes", "segments", "longest pause", "planned", "seen", "")
+    rows = []
     several = {proof.scenario for proof in proofs if proof.exchange > 1}
     for proof in proofs:
         exchange = str(proof.exchange) if proof.scenario in several else ""
         pause = f"{proof.pause_s:.2f} s" if proof.pause_s else ""
-        says = Text(proof.problem, style="bold red") if proof.problem else Text(proof.differs, style="yellow")
+        says = Text(one_line(proof.problem or proof.differs), style="bold red" if proof.problem else "yellow")
         numbers = (str(proof.size_bytes), str(proof.segments), pause)
-        shown.add_row(proof.scenario, exchange, *numbers, proof.planned, proof.seen, says)
-    return shown
+        plain = (proof.scenario, exchange, *numbers, proof.planned, proof.seen)
+        rows.append([*(Text(one_line(text)) for text in plain), says])
+    return Blocks(names, rows, right=(2, 3, 4))
 
 
 def _summary(proofs: list[WireProof]) -> Text:

@@ -29,7 +29,15 @@ class _Seconds(click.FloatRange):
 
 
 @click.command(
-    epilog="Example: ollama-harness record --host http://127.0.0.1:11434 --out my-recordings --only 'chat-*'"
+    help="""
+    Ask a live Ollama and keep every frame with its time: one recording a probe, in <out>/<version>/.
+
+    The probes create, copy and delete nothing but models called ollama-harness-probe. They load and unload the model,
+    and pull it, which renews it where its registry has a newer one: --only '!pull-*' leaves that out. Secrets are
+    blanked before anything is written.
+    Exit code 0: all recorded. 1: some probes gave no recording. 2: nothing could be recorded. 3: interrupted.
+    """,
+    epilog="Example: ollama-harness record --host http://127.0.0.1:11434 --out my-recordings --only 'chat-*'",
 )
 @click.option("--host", required=True, metavar="URL", help="The Ollama to record: http://127.0.0.1:11434.")
 @click.option(
@@ -66,13 +74,6 @@ def record(
     redact_home: bool,
     redact_host: bool,
 ) -> None:
-    """Ask a live Ollama and keep every frame with its time: one recording a probe, in <out>/<version>/.
-
-    The probes create, copy and delete nothing but models called ollama-harness-probe. They load and unload the model,
-    and pull it, which renews it where its registry has a newer one: --only '!pull-*' leaves that out. Secrets are
-    blanked before anything is written.
-    Exit code 0: all recorded. 1: some probes gave no recording. 2: nothing could be recorded. 3: interrupted.
-    """
     probes = (default_probes() if probe_file is None else load_probes(probe_file)).only(only)
     made = record_with_progress(
         host,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from ollama_harness.cli.output import progress_bar
-from ollama_harness.cli.report import known_issues_option, print_report
+from ollama_harness.cli.output import echo, progress_bar
+from ollama_harness.cli.report import known_issues_option, print_report, today
 from ollama_harness.matrix import known_issues as expectations
 from ollama_harness.matrix.cells import Cell, plan
-from ollama_harness.matrix.results import FILE, PARTIAL_FILE, Results
+from ollama_harness.matrix.results import FILE, Results, unfinished
 from ollama_harness.matrix.run import JOBS, run_cells
 from ollama_harness.matrix.runner import CellRun
 from ollama_harness.matrix.scenarios import scenario
@@ -23,7 +23,15 @@ from ollama_harness.recordings.store import RecordingStore, fixtures
 __all__ = ["run", "run_with_progress"]
 
 
-@click.command(epilog="Example: ollama-harness run --client requests --client ollama --scenario cut-after-record")
+@click.command(
+    help="""
+    Play every scenario to every client, judge each, and print the grid.
+
+    The canaries run along: clients that are wrong on purpose and must be found out.
+    Exit code 0: all as expected. 1: something is not. 3: nothing can be said (inconclusive, or a canary got away).
+    """,
+    epilog="Example: ollama-harness run --client requests --client ollama --scenario cut-after-record",
+)
 @click.option("--client", "clients", multiple=True, metavar="NAME", help="Only this client (repeatable).")
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this scenario (repeatable).")
 @click.option("--recording", "recordings", multiple=True, metavar="NAME", help="Only this recording (repeatable).")
@@ -55,11 +63,6 @@ def run(
     touch_registry: bool,
     known_issues: Path | None,
 ) -> None:
-    """Play every scenario to every client, judge each, and print the grid.
-
-    The canaries run along: clients that are wrong on purpose and must be found out.
-    Exit code 0: all as expected. 1: something is not. 3: nothing can be said (inconclusive, or a canary got away).
-    """
     issues = expectations.load(known_issues or fixtures() / expectations.FILE)
     store = RecordingStore()
     cells = plan(
@@ -77,16 +80,16 @@ def run(
     touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
     results = run_with_progress(cells, out, jobs=jobs, touch_registry=touch)
     full = not (clients or recordings or versions)
-    exit_code = print_report(results, issues, full=full)
+    exit_code = print_report(results, issues, full=full, today=today(known_issues))
     for name in scenarios if len(scenarios) == 1 else ():
         if (environment := scenario(name).environment) is not None and environment.explains:
-            click.echo(environment.explains)
-    click.echo(f"results: {out / FILE}")
+            echo(*environment.explains.split("\n"))
+    echo(f"results: {out / FILE}")
     sys.exit(exit_code)
 
 
 def run_with_progress(cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, touch_registry: bool = False) -> Results:
-    """Run cells, with a bar for a person at a terminal. Ctrl-C says where the part that was run is, and exits."""
+    """Run cells, with a bar for a person at a terminal. If that is interrupted, say where the part that was run is."""
     bar = progress_bar()
     with bar:
         task = bar.add_task("", total=len(cells))
@@ -96,7 +99,6 @@ def run_with_progress(cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, tou
 
         try:
             return run_cells(cells, out, done=done, jobs=jobs, touch_registry=touch_registry)
-        except KeyboardInterrupt:
-            partial = out / PARTIAL_FILE
-            click.echo(f"interrupted; what was run so far is in {partial}, and is no whole result", err=True)
-            sys.exit(3)
+        except (KeyboardInterrupt, SystemExit):
+            echo(f"interrupted: {unfinished(out) or 'nothing has run'}", err=True)
+            raise

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ollama_harness.cli.output import echo
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
 from ollama_harness.faults.notation import parse_fault
@@ -33,7 +34,10 @@ class _Finite(click.FloatRange):
         return number
 
 
-@click.command(epilog='Example: ollama-harness serve --port 11435 --fault "close_at(after_record(3))"')
+@click.command(
+    help="Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints a line for each request answered.",
+    epilog='Example: ollama-harness serve --port 11435 --fault "close_at(after_record(3))"',
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=11434, show_default=True, help="Port to listen on; 0 takes any free one.")
 @click.option("--ollama-version", metavar="V", help="Answer as this version did; the newest recorded otherwise.")
@@ -55,7 +59,6 @@ def serve(
     gap_s: float | None,
     any_model: bool,
 ) -> None:
-    """Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints a line for each request answered."""
     store = RecordingStore()
     version = ollama_version or store.newest
     faults = (*(scenario(scenario_name).faults if scenario_name else ()), *map(parse_fault, fault_texts))
@@ -80,21 +83,21 @@ def serve(
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with server:
-        click.echo(f"Ollama {version}, as recorded, on {server.url}")
-        click.echo(f"  sh          export OLLAMA_HOST={server.url}")
-        click.echo(f"  cmd         set OLLAMA_HOST={server.url}")
-        click.echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        echo(f"Ollama {version}, as recorded, on {server.url}")
+        echo(f"  sh          export OLLAMA_HOST={server.url}")
+        echo(f"  cmd         set OLLAMA_HOST={server.url}")
+        echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
         if faults:
-            click.echo(f"faults in every answer that they apply to: {', '.join(map(str, faults))}")
-        click.echo("Ctrl-C stops it.")
+            echo(f"faults in every answer that they apply to: {', '.join(map(str, faults))}")
+        echo("Ctrl-C stops it.")
         while not stop.is_set():
             for entry in server.journal.take_settled(
                 timeout_s=0.2
             ):  # a signal cannot wake it, so it looks now and then
-                click.echo(_line(entry))
+                echo(_line(entry))
     for entry in server.journal.take_settled(timeout_s=0):
-        click.echo(_line(entry))
-    click.echo("stopped")
+        echo(_line(entry))
+    echo("stopped")
 
 
 def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:

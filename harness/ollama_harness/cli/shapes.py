@@ -7,13 +7,19 @@ from pathlib import Path
 
 import click
 
+from ollama_harness.cli.output import echo
+from ollama_harness.errors import HarnessError
+from ollama_harness.files.reading import read_text
 from ollama_harness.gate.shapes import VersionShapes
 from ollama_harness.gate.shapes.toml_text import FILE, dump, write
 
 __all__ = ["shapes"]
 
 
-@click.command(epilog="Example: ollama-harness shapes my-recordings/0.32.15")
+@click.command(
+    help="Reduce the recordings of a version, in each DIR, to what a client can depend on; shapes.toml beside them.",
+    epilog="Example: ollama-harness shapes my-recordings/0.32.15",
+)
 @click.argument(
     "directories",
     nargs=-1,
@@ -23,14 +29,13 @@ __all__ = ["shapes"]
 )
 @click.option("--check", is_flag=True, help=f"Write nothing; exit 1 if a {FILE} is not what it should be.")
 def shapes(*, directories: tuple[Path, ...], check: bool) -> None:
-    """Reduce the recordings of a version, in each DIR, to what a client can depend on; shapes.toml beside them."""
     outdated = 0
     for directory in directories:
         version = VersionShapes.read(directory)
         path = directory / FILE
         if not check:
-            click.echo(f"{write(version, directory)}: {len(version.shapes)} exchanges of Ollama {version.name}")
-        elif not path.is_file() or path.read_text(encoding="utf-8") != dump(version):
+            echo(f"{write(version, directory)}: {len(version.shapes)} exchanges of Ollama {version.name}")
+        elif not path.is_file() or read_text(path, HarnessError) != dump(version):
             outdated += 1
-            click.echo(f"{path} is not what the recordings say; run: ollama-harness shapes {directory}")
+            echo(f"{path} is not what the recordings say; run: ollama-harness shapes {directory}")
     sys.exit(1 if outdated else 0)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from datetime import date
+from itertools import zip_longest
 
 import click
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from ollama_harness.cli.output import console
+from ollama_harness.cli.reports.layout import Hanging
+from ollama_harness.files.printable import json_text, one_line
 from ollama_harness.matrix import known_issues
 from ollama_harness.matrix.cells import cell
 from ollama_harness.matrix.exchange import Exchange
@@ -24,15 +25,21 @@ from ollama_harness.server.journal import EndedBy, Entry, Protocol
 
 __all__ = ["show"]
 
+#: Two columns need so much.
+_LEAST_WIDTH = 72
 
-@click.command(epilog="Example: ollama-harness show ollama/cut-after-record/0.32.15/chat-stream")
+
+@click.command(
+    help="""
+    Run one CELL and print what was sent beside what the client yielded.
+
+    CELL is CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING.
+    """,
+    epilog="Example: ollama-harness show ollama/cut-after-record/0.32.15/chat-stream",
+)
 @click.argument("cell_id", metavar="CELL")
 @click.option("--width", type=click.IntRange(20), default=70, show_default=True, help="Characters of each line shown.")
 def show(*, cell_id: str, width: int) -> None:
-    """Run one CELL and print what was sent beside what the client yielded.
-
-    CELL is CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING.
-    """
     one = cell(RecordingStore(), cell_id)
     with Runner(jobs=1) as runner:
         cell_run = runner.run_cell(one)
@@ -44,7 +51,7 @@ def show(*, cell_id: str, width: int) -> None:
         parts.append(Text.assemble("\nall in all ", (str(cell_run.judgement.verdict), "bold")))
     console().print(Group(*parts))
     issues = known_issues.load(fixtures() / known_issues.FILE)
-    sys.exit(known_issues.assess([result(cell_run)], issues, full=False, today=date.today()).exit_code)
+    sys.exit(known_issues.assess([result(cell_run)], issues, full=False, today=None).exit_code)
 
 
 def _head(run: CellRun) -> Text:
@@ -55,7 +62,7 @@ def _head(run: CellRun) -> Text:
     if scenario.environment is not None:
         settings, required = scenario.environment.settings(), run.cell.required
         text.append(f"\nsettings: {settings.variables or 'no variable'}, {settings.registry or settings.mac or ''}")
-        text.append(f"\nrequired: {required.route or 'no way'}, for {required.because}")
+        text.append(f"\nrequired: {required.route or 'no way'}, for {one_line(required.because)}")
         text.append(f"\nwent: {run.decisive.route}; the doctor says: {run.decisive.predicted}")
     return text
 
@@ -67,15 +74,13 @@ def _expected(run: CellRun, exchange: Exchange, title: str) -> Text:
     either = ", or the other way" if end.either else ""
     return Text.assemble(
         (f"\n{title}\n" if title else "", "bold"),
-        f"faults: {faults}\na perfect client sees {due} records, then {end.kind} ({end.cause}){either} {end.detail}\n",
+        f"faults: {faults}\na perfect client sees {due} records, then {end.kind} ({end.cause}){either} "
+        f"{one_line(end.detail)}\n",
     )
 
 
-def _exchange(exchange: Exchange, width: int) -> Table:
-    """Two columns: segments, in seconds from the request's arrival, and records, in seconds from the client's start."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("s", "the server sent", "s", "the client yielded"):
-        table.add_column(name, no_wrap=True)
+def _exchange(exchange: Exchange, width: int) -> RenderableType:
+    """Segments, in seconds from the request's arrival, and beside them records, in seconds from the client's start."""
     sent: list[tuple[float, str]] = []
     for entry in exchange.entries:
         at = "connection" if entry.protocol is Protocol.HTTP else f"{entry.protocol} to the proxy, connection"
@@ -84,12 +89,30 @@ def _exchange(exchange: Exchange, width: int) -> Table:
         if entry.buffered:
             sent.append((entry.sent[-1][0], f"[record {entry.buffered} was kept back, so the rest was sent]"))
         sent.append((entry.sent[-1][0] if entry.sent else 0.0, f"[{_end(entry)}]"))
-    got = [(at_s, _cut(json.dumps(record, ensure_ascii=False), width)) for at_s, record in exchange.reported.records]
-    for index in range(max(len(sent), len(got) + 1)):
-        left = _cells(sent, index)
-        right = _cells(got, index) if index != len(got) else ("", f"[{_ending(exchange.reported.ending)}]")
-        table.add_row(*map(Text, (*left, *right)))  # Text: a bracket is no markup
-    return table
+    got = [(f"{at_s:.3f}", _cut(json_text(record), width)) for at_s, record in exchange.reported.records]
+    got.append(("", f"[{_ending(exchange.reported.ending)}]"))
+    return _Beside([(f"{at_s:.3f}", text) for at_s, text in sent], got)
+
+
+class _Beside:
+    """What was sent and what was yielded: two columns, or, where they would be too narrow, one below the other."""
+
+    def __init__(self, sent: list[tuple[str, str]], got: list[tuple[str, str]]) -> None:
+        self._sides = {"the server sent": sent, "the client yielded": got}
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        if options.max_width < _LEAST_WIDTH:
+            for name, rows in self._sides.items():
+                yield Text(name, style="bold")
+                yield from (Hanging(Text(one_line(f"{at:>6}  {text}")), by=4) for at, text in rows)
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in self._sides:
+            table.add_column("s", no_wrap=True)
+            table.add_column(name, no_wrap=True)
+        for pairs in zip_longest(*self._sides.values(), fillvalue=("", "")):
+            table.add_row(*(Text(one_line(text)) for pair in pairs for text in pair))
+        yield table
 
 
 def _end(entry: Entry) -> str:
@@ -105,15 +128,12 @@ def _end(entry: Entry) -> str:
             return f"{how} by the {by}"
 
 
-def _foot(exchange: Exchange) -> Text:
+def _foot(exchange: Exchange) -> RenderableType:
     verdict, why = exchange.judgement.verdict, exchange.judgement.why
     reported = exchange.reported.ending
-    message = f"\n{reported.message}" if isinstance(reported, Raised) and reported.message else ""
-    return Text.assemble(f"\n{message.lstrip()}\n" if message else "\n", (str(verdict), "bold"), f": {why}")
-
-
-def _cells(rows: list[tuple[float, str]], index: int) -> tuple[str, str]:
-    return (f"{rows[index][0]:.3f}", rows[index][1]) if index < len(rows) else ("", "")
+    message = reported.message if isinstance(reported, Raised) else ""
+    quoted = [Hanging(Text(one_line(line)), indent=2) for line in message.split("\n") if line]
+    return Group(Text(), *quoted, Hanging(Text.assemble((str(verdict), "bold"), one_line(f": {why}"))))
 
 
 def _escaped(data: bytes, width: int) -> str:

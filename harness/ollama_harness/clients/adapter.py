@@ -104,7 +104,8 @@ class Client:
     `session` makes what the library keeps from one request to the next, `exchange` makes one request with it.
     `unsupported` gives the reason why the client cannot express a request, or None if it can.
     A canary's cells are those scenarios for which `earns` holds a verdict (None stands for all scenarios), and it
-    must earn exactly that. `deadline_s` replaces the cell's own for a client that is meant to hang.
+    must earn exactly that. `spoils` is what a canary does to each record; where it can spoil nothing, it has no cell.
+    `deadline_s` replaces the cell's own for a client that is meant to hang.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Client:
     session: SessionFactory = nothing
     unsupported: Callable[[Request], str | None] = _everything
     earns: dict[str | None, Verdict] | None = None
+    spoils: Callable[[Any], Any] | None = None
     deadline_s: float | None = None
 
     @property

@@ -1,13 +1,20 @@
 """Clients that are wrong on purpose. Each must earn exactly its verdict, or the harness cannot be trusted.
 
-All of them read with the perfect client and then spoil what it sees in one way.
+All of them read with the perfect client and then spoil what it sees in one way. Those that spoil each record are one
+table (`_SPOILED`); those that spoil how the exchange goes are functions. Two are right, in ways that must not be held
+against them: one looks first whether anything is there, and one takes its time.
 """
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import threading
-from collections.abc import Iterator
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,16 +22,25 @@ from ollama_harness.clients import perfect
 from ollama_harness.clients.adapter import Client, ExchangeFunction, Job
 from ollama_harness.oracle.reference import Layer
 from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.recordings.recording import Request
 
 #: The scenarios in which canaries must show what they are.
-WHOLE, CUT, SILENT, LOCK_STEP, ABANDONED, EXCLUDED = (
+WHOLE, CUT, SILENT, LOCK_STEP, ABANDONED, EXCLUDED, MEANWHILE, PROMPT = (
     "stream",
     "cut-after-record",
     "cut-before-head",
     "lock-step",
     "early-break",
     "no-proxy-list",
+    "meanwhile",
+    "prompt",
 )
+
+#: How long the idle are idle.
+_IDLE_S = 2.0
+
+#: Longer than lock-step waits for a record.
+_SLOW_S = 3.5
 
 
 def deaf(job: Job, _: None = None) -> Iterator[Any]:
@@ -39,12 +55,6 @@ def paranoid(job: Job, _: None = None) -> Iterator[Any]:
     """Raises although all is well."""
     yield from perfect.exchange(job)
     raise perfect.BadAnswer("something must be wrong")
-
-
-def inventor(job: Job, _: None = None) -> Iterator[Any]:
-    """Hands out a field that was never sent."""
-    for record in perfect.exchange(job):
-        yield {**record, "confidence": 1.0}
 
 
 def hoarder(job: Job, _: None = None) -> Iterator[Any]:
@@ -96,7 +106,111 @@ def astray(job: Job, _: None = None) -> Iterator[Any]:
     yield from perfect.exchange(replace(job, url=os.environ.get("HTTP_PROXY", job.url)))
 
 
-def _canary(exchange: ExchangeFunction, earns: dict[str | None, Verdict], *, deadline_s: float | None = None) -> Client:
+def trusting(job: Job, _: None = None) -> Iterator[Any]:
+    """Takes a reset for the end once it has ten records."""
+    count = 0
+    try:
+        for record in perfect.exchange(job):
+            yield record
+            count += 1
+    except ConnectionResetError:
+        if count < 10:
+            raise
+
+
+def patient(job: Job, _: None = None) -> Iterator[Any]:
+    """Waits almost twice as long as its read timeout says."""
+    yield from perfect.exchange(replace(job, read_timeout_s=1.9 * job.read_timeout_s))
+
+
+def dawdling(job: Job, _: None = None) -> Iterator[Any]:
+    """Does nothing for a while before it asks."""
+    time.sleep(_IDLE_S)
+    yield from perfect.exchange(job)
+
+
+def lingering(job: Job, _: None = None) -> Iterator[Any]:
+    """Does nothing for a while before it says that the answer is at its end."""
+    yield from perfect.exchange(job)
+    time.sleep(_IDLE_S)
+
+
+def courteous(job: Job, _: None = None) -> Iterator[Any]:
+    """Looks first whether Ollama is there, and what it has, as Ollama's own command line does. It is right to."""
+    for request in _FIRST:
+        if request.path != job.request.path:
+            with suppress(perfect.BadAnswer):
+                list(perfect.exchange(replace(job, request=request)))
+    yield from perfect.exchange(job)
+
+
+_FIRST = (
+    Request(method="HEAD", path="/"),
+    Request(method="GET", path="/api/version"),
+    Request(method="POST", path="/api/show", json={"model": "smollm2:135m"}),
+)
+
+
+def slow(job: Job, _: None = None) -> Iterator[Any]:
+    """Takes a little time before each record, and a lot for what it is asked to do meanwhile. It may."""
+    if _under_way:
+        time.sleep(_SLOW_S)
+    _under_way.append(job)
+    try:
+        for record in perfect.exchange(job):
+            time.sleep(0.005)
+            yield record
+    finally:
+        _under_way.remove(job)
+
+
+_under_way: list[Job] = []
+
+
+# ------------------------------------------------------------------------------------------------- spoiled records
+
+
+def _texts(change: Callable[[str], str]) -> Callable[[Any], Any]:
+    """Changes every text in a record, but for the names of its fields."""
+    return _values(lambda value: change(value) if isinstance(value, str) else value)
+
+
+def _values(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Changes every value in a record that holds no others."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: changed(inner) for key, inner in value.items()}
+        return list(map(changed, value)) if isinstance(value, list) else change(value)
+
+    return changed
+
+
+def _without(*names: str) -> Callable[[Any], Any]:
+    """Leaves out fields."""
+    return lambda record: {key: value for key, value in record.items() if key not in names}
+
+
+#: Who spoils each record: its name, what it does to a record, and the scenario that finds it out, whole in all others.
+_SPOILED: tuple[tuple[str, Callable[[Any], Any], str], ...] = (
+    ("float-maker", _values(lambda value: float(value) if type(value) is int else value), WHOLE),
+    ("nfc", _texts(lambda text: unicodedata.normalize("NFC", text)), "text-decomposed"),
+    ("crlf-folder", _texts(lambda text: text.replace("\r\n", "\n")), "text-crlf"),
+    ("html-unescaper", _texts(html.unescape), "text-entities"),
+    ("bom-dropper", _texts(lambda text: text.replace("\ufeff", "")), "text-u-feff"),
+    ("nul-dropper", _texts(lambda text: text.replace("\0", "")), "text-nul"),
+    ("surrogate-replacer", _texts(lambda text: re.sub("[\ud800-\udfff]", "\ufffd", text)), "lone-surrogate"),
+    ("logprobs-dropper", _without("logprobs"), "logprobs"),
+    ("empty-handed", lambda record: record if "done" in record else {}, "models"),
+)
+
+
+def _canary(
+    exchange: ExchangeFunction,
+    earns: dict[str | None, Verdict],
+    *,
+    deadline_s: float | None = None,
+) -> Client:
     return Client(
         name=f"canary-{exchange.__name__}",
         distribution="",
@@ -108,16 +222,38 @@ def _canary(exchange: ExchangeFunction, earns: dict[str | None, Verdict], *, dea
     )
 
 
+def _spoiler(
+    name: str, change: Callable[[Any], Any], earns: dict[str | None, Verdict], *, layer: Layer = Layer.OLLAMA
+) -> Client:
+    def exchange(job: Job, _: None = None) -> Iterator[Any]:
+        yield from map(change, perfect.exchange(job))
+
+    return replace(_canary(exchange, earns), name=f"canary-{name}", layer=layer, spoils=change)
+
+
 CLIENTS = [
     _canary(deaf, {WHOLE: Verdict.PASS, CUT: Verdict.SILENT_LOSS}),
     _canary(paranoid, {WHOLE: Verdict.FALSE_ALARM, CUT: Verdict.PASS}),
-    _canary(inventor, {WHOLE: Verdict.CORRUPT, CUT: Verdict.CORRUPT}),
     _canary(hoarder, {WHOLE: Verdict.PASS, CUT: Verdict.BUFFERED, LOCK_STEP: Verdict.BUFFERED}),
     _canary(vague, {WHOLE: Verdict.PASS, CUT: Verdict.UNDOCUMENTED}),
     _canary(insistent, {WHOLE: Verdict.PASS, SILENT: Verdict.UNSAFE_RETRY}),
     _canary(leaking, {WHOLE: Verdict.PASS, ABANDONED: Verdict.LEAK}),
     _canary(astray, {WHOLE: Verdict.PASS, EXCLUDED: Verdict.MISROUTED}),
+    _canary(trusting, {CUT: Verdict.PASS, "reset-after-many-records": Verdict.SILENT_LOSS}),
+    _canary(patient, {WHOLE: Verdict.PASS, "pause-just-over-timeout": Verdict.HANG}),
+    _canary(dawdling, {WHOLE: Verdict.PASS, PROMPT: Verdict.BUFFERED}),
+    _canary(lingering, {WHOLE: Verdict.PASS, PROMPT: Verdict.BUFFERED}),
+    _canary(courteous, dict.fromkeys((WHOLE, CUT, LOCK_STEP, MEANWHILE, PROMPT), Verdict.PASS)),
+    _canary(slow, dict.fromkeys((WHOLE, CUT, LOCK_STEP, MEANWHILE), Verdict.PASS)),
+    *(_spoiler(name, change, {CUT: Verdict.PASS, found_by: Verdict.CORRUPT}) for name, change, found_by in _SPOILED),
+    _spoiler(
+        "inventor",
+        lambda record: {**record, "confidence": 1.0},
+        {WHOLE: Verdict.CORRUPT, CUT: Verdict.CORRUPT},
+    ),
+    # An HTTP library yields whole objects, so that not even a field that nobody misses may be gone.
+    _spoiler("field-dropper", _without("created_at"), {WHOLE: Verdict.CORRUPT}, layer=Layer.HTTP),
     # It hangs whatever the machine's load, so its deadline may be short.
-    _canary(hanging, {WHOLE: Verdict.HANG}, deadline_s=0.5),
+    _canary(hanging, {WHOLE: Verdict.HANG}, deadline_s=1.0),
     _canary(crashing, {WHOLE: Verdict.CRASH}),
 ]

@@ -1,8 +1,7 @@
 """Runs inside a client's process: reads jobs from stdin, reports records and endings on stdout, NDJSON both ways.
 
-    python -m ollama_harness.clients.worker WORLD CLIENT...
-
-WORLD is JSON (`ollama_harness.network.simulation.World`). The jobs say which client is to do them.
+Its arguments are a machine, which is JSON (`network.simulation.SimulatedMachine`), and the names of its clients. The
+jobs say which client is to do them.
 
     first line out   {"ready": {"requests": "2.32.3", …}, "missing": {"ollama": "pip install …"}}
     a job in         {"client": …, "url": …, "request": {…}, "read_timeout_s": …, …}
@@ -230,7 +229,3 @@ def _report(reports: BinaryIO, **fields: Any) -> None:
         fields["tried"] = list(dict.fromkeys(tried))
         fields["written"] = list(written)
     reports.write(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,7 +1,15 @@
-"""A client's process as the runner sees it: give it jobs, collect facts, kill it when its time is up."""
+"""A client's process as the runner sees it: give it jobs, collect facts, kill it when its time is up.
+
+The process runs in the user's current directory, which may hold an `ollama.py` or a `queue.py`. Python must not look
+there (-P), nor in PYTHONPATH, which comes before the standard library. So the process is told where this package lies,
+and looks there only if it would not find it by itself.
+
+Two threads read its pipes until it ends, so that it never waits for a pipe that is full.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import queue
 import subprocess
@@ -10,8 +18,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import ollama_harness
 from ollama_harness.clients.adapter import Job
 from ollama_harness.network.simulation import SimulatedMachine
 from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Finished, Hung, Raised, Stopped, Unsupported
@@ -20,6 +30,19 @@ __all__ = ["ClientReport", "WorkerProcess"]
 
 #: From the start of the process to its first line: an import on a slow, loaded machine.
 _STARTUP_S = 60.0
+
+#: How much is kept of what a process writes to stderr: its end.
+_KEPT_BYTES = 4096
+_SHOWN_CHARACTERS = 300
+
+_ROOT = str(Path(ollama_harness.__file__).parent.parent)
+_START = """\
+import sys
+if sys.argv[1] not in sys.path:
+    sys.path.insert(0, sys.argv[1])
+from ollama_harness.clients.worker import main
+main(*sys.argv[2:])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,38 +74,37 @@ class WorkerProcess:
         python: str = sys.executable,
     ) -> None:
         self._process = subprocess.Popen(
-            [
-                python,
-                "-m",
-                "ollama_harness.clients.worker",
-                json.dumps((world or SimulatedMachine()).to_json()),
-                *clients,
-            ],
+            [python, "-P", "-c", _START, _ROOT, json.dumps((world or SimulatedMachine()).to_json()), *clients],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             env=dict(variables),
             **_own_group(),
         )
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._errors = b""
+        self._readers = [threading.Thread(target=each, daemon=True) for each in (self._read, self._read_errors)]
+        for reader in self._readers:
+            reader.start()
         self.versions: dict[str, str] = {}
         self._missing: dict[str, str] = {}
-        self._problem: ClientEnd | None = None  # why this worker cannot take jobs
+        self.problem: Failed | None = None  # why this worker cannot take jobs
         try:
             first = self._next(time.monotonic() + _STARTUP_S)
         except TimeoutError:
-            first = None
-        if first is None:
-            self._problem = Failed("the client's process did not start")
+            self._did_not_start(f" within {_STARTUP_S:g} s")
+        except ValueError:
+            self._did_not_start(", because something else than its worker wrote to its stdout")
         else:
-            self.versions, self._missing = first["ready"], first["missing"]
+            if first is None:
+                self._did_not_start("")
+            else:
+                self.versions, self._missing = first["ready"], first["missing"]
 
     @property
     def alive(self) -> bool:
         """Whether it can take another job."""
-        return self._problem is None and self._process.poll() is None
+        return self.problem is None and self._process.poll() is None
 
     def exchange(
         self,
@@ -97,8 +119,8 @@ class WorkerProcess:
         `yielded` is called with the number of records so far whenever the client hands one out, `meanwhile` in the
         middle of a job that lets another one go before.
         """
-        if self._problem is not None:
-            return ClientReport((), self._problem)
+        if self.problem is not None:
+            return ClientReport((), self.problem)
         if job.client in self._missing:
             return ClientReport((), Unsupported(self._missing[job.client]))
         deadline = time.monotonic() + deadline_s
@@ -134,8 +156,9 @@ class WorkerProcess:
         """End the process, whatever it is doing."""
         self._process.kill()
         self._process.wait()
-        self._reader.join()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for reader in self._readers:
+            reader.join()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             assert pipe is not None
             try:
                 pipe.close()
@@ -157,6 +180,12 @@ class WorkerProcess:
         self.close()
         return Crashed(exit_code)
 
+    def _did_not_start(self, how: str) -> None:
+        self.close()
+        lines = [line for line in self._errors.decode(errors="replace").splitlines() if line.strip()]
+        said = f": {lines[-1].strip()[:_SHOWN_CHARACTERS]}" if lines else ""
+        self.problem = Failed(f"the client's process did not start{how}{said}")
+
     def _next(self, deadline: float) -> dict[str, Any] | None:
         """The next message; None if the process has ended.
 
@@ -175,6 +204,11 @@ class WorkerProcess:
         for line in self._process.stdout:
             self._lines.put(line)
         self._lines.put(None)
+
+    def _read_errors(self) -> None:
+        assert isinstance(self._process.stderr, io.BufferedReader)
+        while some := self._process.stderr.read1():
+            self._errors = (self._errors + some)[-_KEPT_BYTES:]
 
 
 def _own_group() -> dict[str, Any]:

@@ -33,7 +33,7 @@ def demonstrate(
         raise UnknownName("form of URL (give --host one)", form, (*environment.hosts, *HOSTS))
     if not environment.trust_env or environment.later:
         raise HarnessError(f"{environment.name} is about what a program does, which no machine shows to a doctor")
-    with live_network(environment, ipv6=form in (*HOSTS, OLLAMA_HOST), version="newest") as live:
+    with live_network(environment, ipv6=form in (*HOSTS, OLLAMA_HOST)) as live:
         servers = live.servers
         for server in servers:
             server.load()  # the doctor does not wait for long

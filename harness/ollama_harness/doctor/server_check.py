@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import time
@@ -11,6 +10,8 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from ollama_harness.errors import ProtocolError
+from ollama_harness.recordings.records import parse_json
+from ollama_harness.recordings.versions import is_version
 from ollama_harness.script.http1 import read_body, read_response_head
 
 __all__ = ["ServerAnswer", "ServerKind", "addresses", "ask", "ask_through", "knock"]
@@ -141,10 +142,10 @@ def _understood(data: bytes, address: str, port: int) -> ServerAnswer:
     except ProtocolError as error:
         return ServerAnswer(address=address, port=port, kind=ServerKind.NO_HTTP, says=str(error))
     try:
-        version = json.loads(body)["version"]
-        if not isinstance(version, str):
+        version = parse_json(body)["version"]
+        if not (isinstance(version, str) and is_version(version)):
             raise TypeError
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         server = head.header("server")
         says = f"{head.status} {head.reason}".strip() + (f", by {server}" if server else "")
         return ServerAnswer(address=address, port=port, kind=ServerKind.OTHER, says=says, status=head.status)

@@ -41,42 +41,37 @@ RUNNER_DIED = "an error was encountered while running the model: unexpected EOF"
 # ------------------------------------------------------------------------------------------ whole records
 
 
-@fault(3)
+@fault('Say {"error": …} at status 200 after record n, then end cleanly, as when Ollama\'s runner dies; or go on.', 3)
 def error_line_after_record(
     script: Script, n: int, error: Any = RUNNER_DIED, *, goes_on: bool = False, line_feed: bool = True
 ) -> Script:
-    """Say {"error": …} at status 200 after record n, then end cleanly, as when Ollama's runner dies; or go on."""
     line = json.dumps({"error": error}, separators=(",", ":"), ensure_ascii=False).encode()
     lines, at = _lines(script), _index(script, n) + 1
     rest = lines[at:] if goes_on else []
     return with_pieces(script, [*lines[:at], (lines[at - 1][0], line + b"\n" * line_feed), *rest])
 
 
-@fault(3, "null")
+@fault("Send a line of one's own after record n (0: before the first).", 3, "null")
 def insert_line(script: Script, n: int, line: str) -> Script:
-    """Send a line of one's own after record n (0: before the first)."""
     lines = _lines(script)
     at = 0 if n == 0 else _index(script, n) + 1
     return with_pieces(script, [*lines[:at], (lines[max(0, at - 1)][0], line.encode() + b"\n"), *lines[at:]])
 
 
-@fault(3)
+@fault("Send record n twice.", 3)
 def duplicate_record(script: Script, n: int) -> Script:
-    """Send record n twice."""
     lines, at = _records(script), _index(script, n)
     return with_pieces(script, [*lines[: at + 1], *lines[at:]])
 
 
-@fault(3)
+@fault("Leave record n out.", 3)
 def drop_record(script: Script, n: int) -> Script:
-    """Leave record n out."""
     lines, at = _records(script), _index(script, n)
     return with_pieces(script, [*lines[:at], *lines[at + 1 :]])
 
 
-@fault()
+@fault("End cleanly without the terminal record: nothing says `done`, and nothing says error.")
 def drop_terminal_record(script: Script) -> Script:
-    """End cleanly without the terminal record: nothing says `done`, and nothing says error."""
     said = stream_records(script.head.media_type, script.body) if script.head and script.head.chunked else []
     terminal = next((n for n, record in enumerate(said, 1) if is_terminal(record)), None)
     if terminal is None:
@@ -85,9 +80,8 @@ def drop_terminal_record(script: Script) -> Script:
     return with_pieces(script, [*lines[: terminal - 1], *lines[terminal:]])
 
 
-@fault(3)
+@fault("Send record n after the one that follows it.", 3)
 def swap_records(script: Script, n: int) -> Script:
-    """Send record n after the one that follows it."""
     lines, at = _records(script), _index(script, n)
     if at + 1 == len(lines):
         raise FaultDoesNotApply(f"no record follows record {n}")
@@ -95,16 +89,14 @@ def swap_records(script: Script, n: int) -> Script:
     return with_pieces(script, [*lines[:at], (first_s, second), (second_s, first), *lines[at + 2 :]])
 
 
-@fault()
+@fault("End the message cleanly before the first record: a body without a byte.")
 def drop_all_records(script: Script) -> Script:
-    """End the message cleanly before the first record: a body without a byte."""
     _records(script)
     return with_pieces(script, [])
 
 
-@fault(3)
+@fault("End the message cleanly in the middle of record n.", 3)
 def end_inside_record(script: Script, n: int) -> Script:
-    """End the message cleanly in the middle of record n."""
     lines, at = _records(script), _index(script, n)
     at_s, line = lines[at]
     return with_pieces(script, [*lines[:at], (at_s, line[: len(line) // 2])])
@@ -113,22 +105,19 @@ def end_inside_record(script: Script, n: int) -> Script:
 # ------------------------------------------------------------------------------------------ lines
 
 
-@fault(b"\r\n")
+@fault("End each line with something else than LF.", b"\r\n")
 def separate_lines_with(script: Script, separator: bytes) -> Script:
-    """End each line with something else than LF."""
     return with_pieces(script, [(at_s, line.rstrip(b"\n") + separator) for at_s, line in _lines(script)])
 
 
-@fault()
+@fault("Leave out the line feed at the very end.")
 def drop_last_line_feed(script: Script) -> Script:
-    """Leave out the line feed at the very end."""
     lines = _lines(script)
     return with_pieces(script, [*lines[:-1], (lines[-1][0], lines[-1][1].rstrip(b"\n"))])
 
 
-@fault(b"\xef\xbb\xbf")
+@fault("Put bytes before the first record: a byte order mark, white space.", b"\xef\xbb\xbf")
 def begin_with(script: Script, data: bytes) -> Script:
-    """Put bytes before the first record: a byte order mark, white space."""
     (at_s, first), *rest = _lines(script)
     return with_pieces(script, [(at_s, data + first), *rest])
 
@@ -136,9 +125,8 @@ def begin_with(script: Script, data: bytes) -> Script:
 # ------------------------------------------------------------------------------------------ inside a record
 
 
-@fault(3, "\u0085".encode())
+@fault("Put bytes into the text of record n, as they are.", 3, "\u0085".encode())
 def put_into_text(script: Script, n: int, data: bytes) -> Script:
-    """Put bytes into the text of record n, as they are."""
 
     def change(line: bytes) -> bytes:
         found = TEXT.search(line)
@@ -149,28 +137,29 @@ def put_into_text(script: Script, n: int, data: bytes) -> Script:
     return _change(script, n, change)
 
 
-@fault(3, 2000)
+@fault("Add so many bytes to the text of record n.", 3, 2000)
 def lengthen_record(script: Script, n: int, size_bytes: int) -> Script:
-    """Add so many bytes to the text of record n."""
     return put_into_text(n, b"x" * size_bytes)(script)
 
 
-@fault(3, 200)
+@fault("Give record n a field that holds arrays in arrays, so many deep.", 3, 200)
 def nest_record(script: Script, n: int, depth: int) -> Script:
-    """Give record n a field that holds arrays in arrays, so many deep."""
     return add_field(n, "nested", "[" * depth + "]" * depth)(script)
 
 
-@fault(3, "confidence", "0.5")
+@fault(
+    "Add a field with a value in JSON at the end of record n, even if there is one of that name.",
+    3,
+    "confidence",
+    "0.5",
+)
 def add_field(script: Script, n: int, name: str, value: str) -> Script:
-    """Add a field with a value in JSON at the end of record n, even if there is one of that name."""
     field = f",{json.dumps(name)}:{value}}}".encode()
     return _change(script, n, lambda line: line.rstrip(b"\n").removesuffix(b"}") + field + b"\n")
 
 
-@fault(3, "done", '"no"')
+@fault("Give a field of record n another value in JSON.", 3, "done", '"no"')
 def set_field(script: Script, n: int, name: str, value: str) -> Script:
-    """Give a field of record n another value in JSON."""
     pattern = re.compile(rb'(%b:)("(?:[^"\\]|\\.)*"|[-+.0-9a-zA-Z]+)' % re.escape(json.dumps(name).encode()))
 
     def change(line: bytes) -> bytes:

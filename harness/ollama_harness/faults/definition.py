@@ -2,6 +2,9 @@
 
 A fault is a pure function from script to script; a place finds where in a script a fault strikes. Decorating such a
 function turns it into a maker: `close_at(after_record(3))` is a value that can be applied, compared and printed.
+
+The decorator says what it does, and that becomes the maker's docstring. It is no docstring of the function, because
+`python -OO` strips those, and the lists need the text.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from ollama_harness.errors import FaultDoesNotApply
@@ -73,6 +76,7 @@ class Fault(_Call):
 
         Raises: FaultDoesNotApply, if it has no place to strike, or would change nothing.
         """
+        script = replace(script, segments=tuple(script.segments))  # a fault goes back and forth in them
         struck = self.strike(script)
         if struck == script:
             raise FaultDoesNotApply(f"{self} changes nothing in this script")
@@ -83,19 +87,22 @@ FAULTS: dict[str, FaultKind[Fault]] = {}
 PLACES: dict[str, FaultKind[Place]] = {}
 
 
-def fault(*example: Any, plays: str = "") -> Callable[[Callable[Concatenate[Script, P], Script]], Callable[P, Fault]]:
+def fault(
+    summary: str, *example: Any, plays: str = ""
+) -> Callable[[Callable[Concatenate[Script, P], Script]], Callable[P, Fault]]:
     """Register a function `(script, *arguments) -> script` as a fault.
 
-    `example` are arguments with which it strikes a plain stream; where it takes another recording, `plays` names it.
+    `summary` says in one sentence what it does. `example` are arguments with which it strikes a plain stream; where it
+    takes another recording, `plays` names it.
     """
-    return lambda function: _register(FAULTS, Fault, function, example, plays)
+    return lambda function: _register(FAULTS, Fault, function, summary, example, plays)
 
 
 def place(
-    *example: Any, plays: str = ""
+    summary: str, *example: Any, plays: str = ""
 ) -> Callable[[Callable[Concatenate[Script, P], tuple[Script, int]]], Callable[P, Place]]:
-    """Register a function `(script, *arguments) -> (script, index)` as a place."""
-    return lambda function: _register(PLACES, Place, function, example, plays)
+    """Register a function `(script, *arguments) -> (script, index)` as a place: `summary` says where it is."""
+    return lambda function: _register(PLACES, Place, function, summary, example, plays)
 
 
 def apply(script: Script, faults: Iterable[Fault]) -> Script:
@@ -112,13 +119,14 @@ def apply(script: Script, faults: Iterable[Fault]) -> Script:
 
 def _register(
     kinds: dict[str, FaultKind[Made]],
-    made: Callable[..., Made],
+    made: type[Made],
     function: Callable[Concatenate[Script, P], Any],
+    summary: str,
     example: tuple[Any, ...],
     plays: str,
 ) -> Callable[P, Made]:
     signature = inspect.signature(function)
-    own = signature.replace(parameters=list(signature.parameters.values())[1:])
+    own = signature.replace(parameters=list(signature.parameters.values())[1:], return_annotation=made.__name__)
     bare = [one.replace(annotation=inspect.Parameter.empty) for one in own.parameters.values()]
 
     @functools.wraps(function)
@@ -129,10 +137,11 @@ def _register(
         return made(function.__name__, bound.arguments, text, lambda script: function(script, *args, **kwargs))
 
     make.__signature__ = own  # type: ignore[attr-defined]
+    make.__doc__ = summary
     kinds[function.__name__] = FaultKind(
         name=function.__name__,
         group=function.__module__.rpartition(".")[2],
-        summary=" ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split()),
+        summary=summary,
         parameters=str(own.replace(parameters=bare, return_annotation=inspect.Signature.empty))[1:-1],
         example=example,
         plays=plays,

@@ -22,60 +22,51 @@ __all__ = [
 ]
 
 
-@fault()
+@fault("Refuse the connection: nothing listens on the port.")
 def refuse(script: Script) -> Script:
-    """Refuse the connection: nothing listens on the port."""
     return _without_request(script, ConnectionEnd.REFUSE)
 
 
-@fault()
+@fault("Accept the connection and close it (FIN) before anything is read.")
 def close_on_accept(script: Script) -> Script:
-    """Accept the connection and close it (FIN) before anything is read."""
     return _without_request(script, ConnectionEnd.CLOSE)
 
 
-@fault()
+@fault("Accept the connection and reset it (RST) once a request has arrived, before anything is read.")
 def reset_on_accept(script: Script) -> Script:
-    """Accept the connection and reset it (RST) when something is sent, before anything is read."""
     return _without_request(script, ConnectionEnd.RESET)
 
 
-@fault()
+@fault("Accept the connection, and neither read nor say anything: a process that is suspended.")
 def never_read(script: Script) -> Script:
-    """Accept the connection, and neither read nor say anything: a process that is suspended."""
     return _without_request(script, ConnectionEnd.IGNORE)
 
 
-@fault(after_record(3))
+@fault("Close the connection (FIN) at a place.", after_record(3))
 def close_at(script: Script, place: Place) -> Script:
-    """Close the connection (FIN) at a place."""
     script, index = place.split(script)
     return script.cut(index, ConnectionEnd.CLOSE)
 
 
-@fault(after_record(3))
+@fault("Reset the connection (RST) at a place, once the system has delivered all bytes before it.", after_record(3))
 def reset_at(script: Script, place: Place) -> Script:
-    """Reset the connection (RST) at a place, once the system has delivered all bytes before it."""
     script, index = place.split(script)
     return script.cut(index, ConnectionEnd.RESET)
 
 
-@fault(before_head())
+@fault("Close only the server's side (FIN) at a place, and go on reading until the client leaves.", before_head())
 def half_close_at(script: Script, place: Place) -> Script:
-    """Close only the server's side (FIN) at a place, and go on reading until the client leaves."""
     script, index = place.split(script)
     return script.cut(index, ConnectionEnd.HALF_CLOSE)
 
 
-@fault()
+@fault("Close the connection (FIN) after a whole answer that did not say so, as a server does with an idle connection.")
 def close_after_answer(script: Script) -> Script:
-    """Close the connection (FIN) after a whole answer that did not say so, as a server does with an idle connection."""
     return _after_answer(script, ConnectionEnd.CLOSE)
 
 
-@fault()
+@fault("Reset the connection (RST) after a whole answer that did not say so.")
 def reset_after_answer(script: Script) -> Script:
-    """Reset the connection (RST) after a whole answer that did not say so."""
     return _after_answer(script, ConnectionEnd.RESET)
 
 

@@ -34,40 +34,38 @@ __all__ = [
 # ------------------------------------------------------------------------------------------ where the body ends
 
 
-@fault()
+@fault("Send the body without chunks or length: only the end of the connection ends it, as HTTP/1.0 does.")
 def delimit_by_close(script: Script, version: str = "HTTP/1.0") -> Script:
-    """Send the body without chunks or length: only the end of the connection ends it, as HTTP/1.0 does."""
     head, body = head_of(script), pieces(script)
     for name in ("Transfer-Encoding", "Content-Length"):
         head = head.with_header(name, None)
     return _reframed(script, replace(head, version=version), body, ConnectionEnd.CLOSE)
 
 
-@fault()
+@fault("Send the body with a Content-Length in place of chunks; one that is `off_by` bytes too long (or too short).")
 def count_body(script: Script, off_by: int = 0) -> Script:
-    """Send the body with a Content-Length in place of chunks; one that is `off_by` bytes too long (or too short)."""
     head, body = head_of(script), pieces(script)
     length = sum(len(data) for _, data in body) + off_by
     head = head.with_header("Transfer-Encoding", None).with_header("Content-Length", str(max(0, length)))
     return _reframed(script, head, body, script.ending.how)
 
 
-@fault()
+@fault("Leave the last chunk out and keep the connection open: the message never ends.")
 def drop_last_chunk(script: Script) -> Script:
-    """Leave the last chunk out and keep the connection open: the message never ends."""
     return _each_part(script, lambda part: () if isinstance(part, LastChunk) else (part,), "last chunk")
 
 
-@fault()
+@fault("Put trailer fields after the last chunk (RFC 9112 section 7.1.2).")
 def add_trailers(script: Script) -> Script:
-    """Put trailer fields after the last chunk (RFC 9112 section 7.1.2)."""
     fields = (("X-Checksum", "9e107d9d372bb6826bd81d3542a419d6"),)
     return _each_part(script, lambda part: (LastChunk(fields) if isinstance(part, LastChunk) else part,), "last chunk")
 
 
-@fault(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+@fault(
+    "Send more bytes after the end of the message, in the same segment.",
+    b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
+)
 def append_bytes(script: Script, data: bytes) -> Script:
-    """Send more bytes after the end of the message, in the same segment."""
     if not script.segments:
         raise FaultDoesNotApply("this script sends nothing, so nothing can follow it")
     *before, last = script.segments
@@ -77,9 +75,12 @@ def append_bytes(script: Script, data: bytes) -> Script:
 # ------------------------------------------------------------------------------------------ what chunks look like
 
 
-@fault(3, "zz")
+@fault(
+    "Put `line` in the place of the size of chunk n; `{size:x}` in it stands for the true size, or one that is off.",
+    3,
+    "zz",
+)
 def set_chunk_size(script: Script, n: int, line: str, *, off_by: int = 0) -> Script:
-    """Put `line` in the place of the size of chunk n; `{size:x}` in it stands for the true size, or one that is off."""
 
     def change(chunk: Chunk) -> Chunk:
         try:
@@ -96,18 +97,16 @@ def set_chunk_size(script: Script, n: int, line: str, *, off_by: int = 0) -> Scr
     return _chunk(script, n, change)
 
 
-@fault(3)
+@fault("Leave out the CRLF after the data of chunk n.", 3)
 def drop_chunk_end(script: Script, n: int) -> Script:
-    """Leave out the CRLF after the data of chunk n."""
     return _chunk(script, n, lambda chunk: replace(chunk, after=b""))
 
 
 # ------------------------------------------------------------------------------------------ how the body is cut
 
 
-@fault(16)
+@fault("Cut the body into chunks of so many bytes, without regard to records.", 16)
 def rechunk(script: Script, size_bytes: int) -> Script:
-    """Cut the body into chunks of so many bytes, without regard to records."""
     _refuse_zero(size_bytes)
     cut = [
         (at_s, data[start : start + size_bytes])
@@ -117,18 +116,16 @@ def rechunk(script: Script, size_bytes: int) -> Script:
     return with_pieces(script, cut)
 
 
-@fault(4)
+@fault("Put so many chunks, of one record each in Ollama, into one, sent when the last of them is due.", 4)
 def join_records(script: Script, count: int) -> Script:
-    """Put so many chunks, of one record each in Ollama, into one, sent when the last of them is due."""
     _refuse_zero(count)
     chunks = _chunks(script)
     groups = [chunks[start : start + count] for start in range(0, len(chunks), count)]
     return with_pieces(script, [(group[-1][0], b"".join(data for _, data in group)) for group in groups])
 
 
-@fault(20)
+@fault("Begin every chunk so many bytes into a record: each record lies in two chunks.", 20)
 def straddle_records(script: Script, offset_bytes: int) -> Script:
-    """Begin every chunk so many bytes into a record: each record lies in two chunks."""
     chunks, body = _chunks(script), script.body
     spans = [record_span(script, n) for n in range(1, len(script.record_ends()) + 1)]
     edges = [0, *(start + offset_bytes for start, end in spans if start + offset_bytes < end), len(body)]
@@ -137,9 +134,8 @@ def straddle_records(script: Script, offset_bytes: int) -> Script:
     return with_pieces(script, [(chunks[bisect.bisect_left(ends, b)][0], body[a:b]) for a, b in cut])
 
 
-@fault(16)
+@fault("Send the same bytes in segments (TCP writes) of so many bytes at the most.", 16)
 def resegment(script: Script, size_bytes: int) -> Script:
-    """Send the same bytes in segments (TCP writes) of so many bytes at the most."""
     _refuse_zero(size_bytes)
     return replace(script, segments=tuple(small for send in script.segments for small in _segments(send, size_bytes)))
 
@@ -164,9 +160,8 @@ def _segments(send: Segment, size_bytes: int) -> Iterator[Segment]:
 # ------------------------------------------------------------------------------------------ content coding
 
 
-@fault()
+@fault("Compress the body with gzip, flushed after each record so that none has to wait; or leave out the end of it.")
 def compress(script: Script, *, whole: bool = True) -> Script:
-    """Compress the body with gzip, flushed after each record so that none has to wait; or leave out the end of it."""
     packer, body = zlib.compressobj(wbits=31), pieces(script)
     if not body:
         raise FaultDoesNotApply("this script sends no body to compress")

@@ -27,20 +27,23 @@ __all__ = [
 ]
 
 
-@fault("proxy-502")
+@fault(
+    "Give the answer of a proxy, a gateway or a login page in Ollama's place; `answer` is one of ANSWERS.", "proxy-502"
+)
 def replace_with(script: Script, answer: str) -> Script:
-    """Give the answer of a proxy, a gateway or a login page in Ollama's place; `answer` is one of ANSWERS."""
     if answer not in INTERMEDIARIES:
         raise FaultDoesNotApply(f"nobody answers as {answer!r} here; known are {', '.join(INTERMEDIARIES)}")
     given = INTERMEDIARIES[answer]
     return _replaced(script, given.head, given.body, given.how)
 
 
-@fault(500)
+@fault(
+    'Refuse as Ollama does: a status and {"error": …}. `error` may be any JSON value; None leaves the body empty.',
+    500,
+)
 def replace_with_error(
     script: Script, status: int, error: Any = "something went wrong", retry_after: str | None = None
 ) -> Script:
-    """Refuse as Ollama does: a status and {"error": …}. `error` may be any JSON value; None leaves the body empty."""
     try:
         text = json.dumps({"error": error}, separators=(",", ":"), ensure_ascii=False)
     except TypeError as problem:
@@ -51,64 +54,56 @@ def replace_with_error(
     return _replaced(script, Head(status, phrase(status), fields), body, ConnectionEnd.KEEP_OPEN)
 
 
-@fault("[]")
+@fault("Refuse with a body of one's own.", "[]")
 def replace_with_text(
     script: Script, text: str, *, status: int = 500, content_type: str = "application/json"
 ) -> Script:
-    """Refuse with a body of one's own."""
     head = Head(status, phrase(status), (("Content-Type", content_type), ("Date", "")))
     return _replaced(script, head, text.encode(), ConnectionEnd.KEEP_OPEN)
 
 
-@fault(307, "/elsewhere")
+@fault("Send the client to another address (RFC 9110 section 15.4).", 307, "/elsewhere")
 def redirect(script: Script, status: int, to: str) -> Script:
-    """Send the client to another address (RFC 9110 section 15.4)."""
     head = Head(status, phrase(status), (("Location", to), ("Date", "")))
     return _replaced(script, head, b"", ConnectionEnd.KEEP_OPEN)
 
 
-@fault(103)
+@fault("Say something informational (100 Continue, 103 Early Hints) before the answer (RFC 9110 section 15.2).", 103)
 def inform(script: Script, status: int) -> Script:
-    """Say something informational (100 Continue, 103 Early Hints) before the answer (RFC 9110 section 15.2)."""
     head_of(script)
     link = "Link: </style.css>; rel=preload\r\n" if status == 103 else ""
     return script.insert(0, Raw(f"HTTP/1.1 {status} {phrase(status)}\r\n{link}\r\n".encode()))
 
 
-@fault("Content-Type", "text/html")
+@fault("Give a header another value, or add it.", "Content-Type", "text/html")
 def set_header(script: Script, name: str, value: str) -> Script:
-    """Give a header another value, or add it."""
     _refuse_unwritable(value)
     return with_head(script, head_of(script).with_header(name, value))
 
 
-@fault("Content-Type")
+@fault("Leave a header out.", "Content-Type")
 def drop_header(script: Script, name: str) -> Script:
-    """Leave a header out."""
     head = head_of(script)
     if head.header(name) is None:
         raise FaultDoesNotApply(f"this script sends no {name} that could be left out")
     return with_head(script, head.with_header(name, None))
 
 
-@fault("Content-Length", "5")
+@fault("Add a line for a header, beside one that may be there.", "Content-Length", "5")
 def add_header(script: Script, name: str, value: str) -> Script:
-    """Add a line for a header, beside one that may be there."""
     _refuse_unwritable(value)
     head = head_of(script)
     return with_head(script, replace(head, headers=(*head.headers, (name, value))))
 
 
-@fault(2000)
+@fault("Add a header with a value of so many bytes.", 2000)
 def fatten_head(script: Script, size_bytes: int) -> Script:
-    """Add a header with a value of so many bytes."""
     head = head_of(script)
     return with_head(script, replace(head, headers=(*head.headers, ("X-Padding", "x" * size_bytes))))
 
 
-@fault("HTTP/1.1 abc OK")
+@fault("Begin the answer with a line that is no status line.", "HTTP/1.1 abc OK")
 def replace_status_line(script: Script, line: str) -> Script:
-    """Begin the answer with a line that is no status line."""
     head = head_of(script)
     own = f"{head.version} {head.status} {head.reason}"
     parts = (Raw(line.encode("latin-1")), Slice(head, len(own)))

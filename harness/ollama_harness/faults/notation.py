@@ -11,6 +11,8 @@ from ollama_harness.faults.definition import FAULTS, PLACES, Fault, FaultKind, P
 
 __all__ = ["parse_fault"]
 
+_TOO_LARGE = 2**63
+
 _TYPES: dict[str, Any] = {
     "Place": Place,
     "int": int,
@@ -27,10 +29,9 @@ def parse_fault(text: str) -> Fault:
     Raises: BadFault, UnknownName.
     """
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError):
-        raise BadFault(f"{text!r} is no fault; write one like close_at(after_record(3))") from None
-    made = _made(tree)
+        made = _made(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the latter two if it is nested too deeply
+        raise BadFault(f"{text[:200]!r} is no fault; write one like close_at(after_record(3))") from None
     if not isinstance(made, Fault):
         raise BadFault(f"{text!r} is no fault: what is to happen there? For example close_at({text})")
     return made
@@ -40,9 +41,12 @@ def _made(node: ast.expr) -> Any:
     """A call of a fault or place, or a literal."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         try:
-            return ast.literal_eval(node)
+            value = ast.literal_eval(node)
         except (ValueError, TypeError):
             raise BadFault(f"{ast.unparse(node)} is neither a place nor a value; text stands in quotes") from None
+        if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+            raise BadFault("a number has too many digits; nothing is sent so often, so late or at so far a place")
+        return value
     name = node.func.id
     kinds: dict[str, FaultKind[Any]] = {**FAULTS, **PLACES}
     if name not in kinds:

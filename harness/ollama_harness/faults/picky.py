@@ -16,30 +16,34 @@ from ollama_harness.script.script import HeadCondition, Script
 __all__ = ["demand_first", "demand_header", "demand_spelling", "forbid_header"]
 
 
-@fault("Transfer-Encoding", "chunked", "nginx-411")
+@fault("Refuse a request that has a header with this word in it.", "Transfer-Encoding", "chunked", "nginx-411")
 def forbid_header(script: Script, name: str, word: str, answer: str) -> Script:
-    """Refuse a request that has a header with this word in it."""
     return _demanding(script, Lacks(name, word), answer)
 
 
-@fault("User-Agent", "github-403")
+@fault(
+    "Refuse a request without a header, or one that lists none of these members; or let it pass where it is absent.",
+    "User-Agent",
+    "github-403",
+)
 def demand_header(script: Script, name: str, answer: str, *, members: str = "", or_absent: bool = False) -> Script:
-    """Refuse a request without a header, or one that lists none of these members; or let it pass where it is absent."""
     wanted = tuple(part.strip() for part in members.split(",") if part.strip())
     if or_absent and not wanted:
         raise FaultDoesNotApply("a header that may be absent and may say anything is no demand: give members")
     return _demanding(script, Holds(name, wanted, or_absent), answer)
 
 
-@fault("Content-Type", "manticore-400")
+@fault(
+    "Refuse a request without a header whose name is spelt exactly so, upper and lower case.",
+    "Content-Type",
+    "manticore-400",
+)
 def demand_spelling(script: Script, name: str, answer: str) -> Script:
-    """Refuse a request without a header whose name is spelt exactly so, upper and lower case."""
     return _demanding(script, Spelt(name), answer)
 
 
-@fault("Host", "cloudflare-challenge")
+@fault("Refuse a request whose first header is another.", "Host", "cloudflare-challenge")
 def demand_first(script: Script, name: str, answer: str) -> Script:
-    """Refuse a request whose first header is another."""
     return _demanding(script, First(name), answer)
 
 

@@ -36,29 +36,25 @@ Spot = tuple[Script, int]
 Part = TypeVar("Part", Head, LastChunk)
 
 
-@place()
+@place("Before the first byte of the answer.")
 def before_head(script: Script) -> Spot:
-    """Before the first byte of the answer."""
     return script, 0
 
 
-@place()
+@place("In the middle of the head.")
 def inside_head(script: Script) -> Spot:
-    """In the middle of the head."""
     i, j, head = _part(script, Head)
     return script.split_part(i, j, len(head.wire(http_date(0))) // 2)
 
 
-@place()
+@place("After the head, before the first byte of the body.")
 def after_head(script: Script) -> Spot:
-    """After the head, before the first byte of the body."""
     i, j, head = _part(script, Head)
     return script.split_part(i, j, len(head.wire(http_date(0))))
 
 
-@place(3)
+@place("After record n.", 3)
 def after_record(script: Script, n: int) -> Spot:
-    """After record n."""
     _, end = record_span(script, n)
     counted = script.head is not None and not script.head.chunked and script.head.header("content-length") is not None
     if counted and end == len(script.body):
@@ -66,37 +62,32 @@ def after_record(script: Script, n: int) -> Spot:
     return script.split_at(end)
 
 
-@place(3)
+@place("In the middle of record n.", 3)
 def inside_record(script: Script, n: int) -> Spot:
-    """In the middle of record n."""
     return _inside_body(script, sum(record_span(script, n)) // 2)
 
 
-@place(3)
+@place("Inside the text of record n, before its last byte.", 3)
 def inside_text(script: Script, n: int) -> Spot:
-    """Inside the text of record n, before its last byte."""
     start, end = record_span(script, n)
     return _inside_body(script, start + _find(TEXT, script.body[start:end], f"record {n} has no text").end(1) - 1)
 
 
-@place(-1)
+@place("Inside a number of record n: what has come is a number too, and a wrong one.", -1)
 def inside_number(script: Script, n: int) -> Spot:
-    """Inside a number of record n: what has come is a number too, and a wrong one."""
     start, end = record_span(script, n)
     return _inside_body(
         script, start + _find(_NUMBER, script.body[start:end], f"record {n} has no number").start(1) + 1
     )
 
 
-@place(plays="generate-unicode")
+@place("Inside the first character that takes more than one byte in UTF-8.", plays="generate-unicode")
 def inside_character(script: Script) -> Spot:
-    """Inside the first character that takes more than one byte in UTF-8."""
     return _inside_body(script, _find(_CHARACTER, script.body, "the body is all ASCII").start() + 1)
 
 
-@place(3)
+@place("After record n, but before its line feed.", 3)
 def before_line_feed(script: Script, n: int) -> Spot:
-    """After record n, but before its line feed."""
     start, end = record_span(script, n)
     line = script.body[start:end]
     if not line.endswith(b"\n"):
@@ -104,30 +95,26 @@ def before_line_feed(script: Script, n: int) -> Spot:
     return _inside_body(script, start + len(line.rstrip(b"\n")))
 
 
-@place(3)
+@place("Between the size of chunk n and its data.", 3)
 def after_chunk_size(script: Script, n: int) -> Spot:
-    """Between the size of chunk n and its data."""
     i, j, chunk = _chunk(script, n)
     return script.split_part(i, j, len(chunk.before))
 
 
-@place(3)
+@place("Between the data of chunk n and the CRLF that ends it.", 3)
 def after_chunk_data(script: Script, n: int) -> Spot:
-    """Between the data of chunk n and the CRLF that ends it."""
     i, j, chunk = _chunk(script, n)
     return script.split_part(i, j, len(chunk.before + chunk.data))
 
 
-@place()
+@place("After the last record, before the chunk of size zero.")
 def before_last_chunk(script: Script) -> Spot:
-    """After the last record, before the chunk of size zero."""
     i, j, _ = _part(script, LastChunk)
     return script.split_part(i, j, 0)
 
 
-@place()
+@place("After the line of the last chunk: in the middle of its trailers, or before the empty line at its end.")
 def inside_last_chunk(script: Script) -> Spot:
-    """After the line of the last chunk: in the middle of its trailers, or before the empty line at its end."""
     i, j, last = _part(script, LastChunk)
     return script.split_part(i, j, len(last.wire("")) // 2 if last.trailers else len(b"0\r\n"))
 

@@ -25,39 +25,34 @@ __all__ = [
 ]
 
 
-@fault(after_record(3))
+@fault("Say nothing more from a place on, and hold the connection until the client leaves.", after_record(3))
 def stall_at(script: Script, place: Place) -> Script:
-    """Say nothing more from a place on, and hold the connection until the client leaves."""
     script, index = place.split(script)
     return script.cut(index, ConnectionEnd.HOLD)
 
 
-@fault(after_record(3), 0.1)
+@fault("Say nothing for `pause_s` seconds at a place, then go on as if nothing had been.", after_record(3), 0.1)
 def pause_at(script: Script, place: Place, pause_s: float) -> Script:
-    """Say nothing for `pause_s` seconds at a place, then go on as if nothing had been."""
     _refuse_negative(pause_s)
     script, index = place.split(script)
     return _shifted(script, index, pause_s)
 
 
-@fault(0.1)
+@fault("Send nothing at all for `delay_s` seconds more, as while a model loads; all gaps stay as they were.", 0.1)
 def delay_first_byte(script: Script, delay_s: float) -> Script:
-    """Send nothing at all for `delay_s` seconds more, as while a model loads; all gaps stay as they were."""
     _refuse_negative(delay_s)
     _refuse_empty(script)
     return _shifted(script, 0, delay_s)
 
 
-@fault(0.1)
+@fault("End the connection `delay_s` seconds after the last byte.", 0.1)
 def delay_end(script: Script, delay_s: float) -> Script:
-    """End the connection `delay_s` seconds after the last byte."""
     _refuse_negative(delay_s)
     return _shifted(script, len(script.segments), delay_s)
 
 
-@fault(0.01)
+@fault("Let `gap_s` seconds pass between one segment and the next, and before the end.", 0.01)
 def slow_records(script: Script, gap_s: float) -> Script:
-    """Let `gap_s` seconds pass between one segment and the next, and before the end."""
     _refuse_negative(gap_s)
     if len(script.segments) < 2:
         raise FaultDoesNotApply("this script sends everything at once, there is no gap to widen")
@@ -65,9 +60,10 @@ def slow_records(script: Script, gap_s: float) -> Script:
     return script.timed(lambda index, _: start_s + gap_s * index)
 
 
-@fault(0.02, 7)
+@fault(
+    "Delay each segment against the one before by up to `most_s` seconds, by chance, the same for each seed.", 0.02, 7
+)
 def jitter(script: Script, most_s: float, seed: int) -> Script:
-    """Delay each segment against the one before by up to `most_s` seconds, by chance, the same for each seed."""
     _refuse_negative(most_s)
     _refuse_empty(script)
     chance, late = random.Random(seed), 0.0
@@ -78,9 +74,8 @@ def jitter(script: Script, most_s: float, seed: int) -> Script:
     return script.timed(lambda index, at_s: at_s + delays[index])
 
 
-@fault(5_000)
+@fault("Send no faster than so many bytes a second: each segment waits until those before it would have passed.", 5_000)
 def throttle(script: Script, bytes_per_s: float) -> Script:
-    """Send no faster than so many bytes a second: each segment waits until those before it would have passed."""
     if not bytes_per_s >= 1:
         raise FaultDoesNotApply(f"{bytes_per_s} bytes a second never end: give 1 or more")
     _refuse_empty(script)
@@ -89,9 +84,8 @@ def throttle(script: Script, bytes_per_s: float) -> Script:
     return script.timed(lambda index, at_s: max(at_s, script.segments[0].at_s + passed[index]))
 
 
-@fault(0.1)
+@fault("Keep everything back for `after_s` seconds after the last byte, then send all of it in one segment.", 0.1)
 def burst(script: Script, after_s: float) -> Script:
-    """Keep everything back for `after_s` seconds after the last byte, then send all of it in one segment."""
     _refuse_negative(after_s)
     _refuse_empty(script)
     at_s = script.segments[-1].at_s + after_s
@@ -102,9 +96,8 @@ def burst(script: Script, after_s: float) -> Script:
     return replace(script, segments=(Segment(at_s, parts),), ending=ending)
 
 
-@fault()
+@fault("Send nothing after a record until the client's user has been handed it, which only a run can know; or for 3 s.")
 def lock_step(script: Script) -> Script:
-    """Send nothing after a record until the client's user has been handed it, which only a run can know; or for 3 s."""
     ends = script.record_ends()
     if len(ends) < 2:
         raise FaultDoesNotApply("this script sends no two records")

@@ -3,30 +3,33 @@
     [[accepted]]
     fingerprint = "0123456789ab"
     reason = "our client reads no Allow header"
-    versions = ">=0.7,<0.33"   # of the candidate
+    seen_in = "error-wrong-method"   # a recording, or CLIENT/SCENARIO/RECORDING, that shows it
+    versions = ">=0.7,<0.33"         # of the candidate
     expires = 2027-06-30
 
-An entry that has expired, or that no finding needs any more, is red: the list never lies.
+An entry that has expired is red, and so is one that no finding needs although what it was seen in was compared: the
+list never lies. A gate that compares less (some clients, some recordings, the wire only) says nothing of the rest.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from ollama_harness.errors import GateError
+from ollama_harness.files.reading import read_toml
+from ollama_harness.gate.findings import place
+from ollama_harness.recordings.fields import Fields, is_one_line
+from ollama_harness.recordings.versions import pep440
 
 __all__ = ["Acceptance", "load", "stale"]
-
-_FIELDS: dict[str, type] = {"fingerprint": str, "reason": str, "versions": str, "expires": date}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class Acceptance:
 
     fingerprint: str
     reason: str
+    seen_in: str
     versions: SpecifierSet
     expires: date
     place: str
@@ -44,11 +48,11 @@ class Acceptance:
 
         Raises: GateError.
         """
-        try:
-            return self.versions.contains(Version(candidate), prereleases=True)
-        except InvalidVersion:
+        version = pep440(candidate)
+        if version is None:
             problem = f"the candidate calls itself {candidate!r}, which is no version: {self.place} cannot say of it"
-            raise GateError(f"{problem} whether it is meant; gate without --accept") from None
+            raise GateError(f"{problem} whether it is meant; gate without --accept")
+        return self.versions.contains(version, prereleases=True)
 
 
 def load(path: Path) -> tuple[Acceptance, ...]:
@@ -56,52 +60,61 @@ def load(path: Path) -> tuple[Acceptance, ...]:
 
     Raises: GateError.
     """
-    try:
-        top = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise GateError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise GateError(f"{path} is no TOML: {error}") from None
+    top = read_toml(path, GateError, fix="give a file of accepted findings")
     entries = top.get("accepted", [])
     if top.keys() - {"accepted"} or not isinstance(entries, list):
-        raise GateError(f"{path} holds something else than entries; begin each with a line [[accepted]]")
-    found = [_acceptance(entry, f"{path}: entry {number}") for number, entry in enumerate(entries, 1)]
+        raise GateError.about(path, "", "holds something else than entries", "begin each with a line [[accepted]]")
+    found = [_acceptance(path, entry, number) for number, entry in enumerate(entries, 1)]
     for number, one in enumerate(found):
         if any(one.fingerprint == other.fingerprint and one.versions == other.versions for other in found[:number]):
             raise GateError(f"{one.place}: fingerprint {one.fingerprint} is accepted twice; keep one of the entries")
     return tuple(found)
 
 
-def stale(entries: Sequence[Acceptance], fingerprints: frozenset[str] | None, *, today: date) -> tuple[str, ...]:
-    """What is wrong with entries that speak of a candidate: expired, or none of the `fingerprints` needs them.
-
-    None stands for fingerprints that are not all known.
+def stale(
+    entries: Sequence[Acceptance], fingerprints: frozenset[str], compared: frozenset[str], *, today: date
+) -> tuple[str, ...]:
+    """What is wrong with entries that speak of a candidate: expired, or none of the `fingerprints` needs them, although
+    what they were seen in is among what was `compared`.
     """
     said = []
     for one in entries:
         if one.expires < today:
             said.append(f"{one.place}: {one.fingerprint} has expired on {one.expires}; look again")
-        if fingerprints is not None and one.fingerprint not in fingerprints:
+        if one.seen_in in compared and one.fingerprint not in fingerprints:
             said.append(f"{one.place}: {one.fingerprint} is no finding of this gate; take it out")
     return tuple(said)
 
 
-def _acceptance(entry: dict[str, Any], place: str) -> Acceptance:
-    for name, kind in _FIELDS.items():
-        if type(entry.get(name)) is not kind or not entry[name]:
-            raise GateError(f"{place}: {name} is missing or no {kind.__name__}")
-    if unknown := entry.keys() - _FIELDS.keys():
-        raise GateError(f"{place}: {min(unknown)} is no field of an entry; known are {', '.join(_FIELDS)}")
-    if not re.fullmatch(r"[0-9a-f]{12}", entry["fingerprint"]):
-        raise GateError(f"{place}: fingerprint {entry['fingerprint']!r} is not 12 hex digits; copy it from the report")
-    try:
-        versions = SpecifierSet(entry["versions"])
-    except InvalidSpecifier:
-        raise GateError(f'{place}: versions {entry["versions"]!r} is no range; write ">=0.9,<0.33"') from None
-    return Acceptance(
-        fingerprint=entry["fingerprint"],
-        reason=entry["reason"],
-        versions=versions,
-        expires=entry["expires"],
-        place=place,
+def _acceptance(path: Path, entry: Any, number: int) -> Acceptance:
+    fields = Fields(path, entry, f"entry {number}: ", GateError)
+    found = Acceptance(
+        fingerprint=fields.take("fingerprint", _is_fingerprint, "12 hex digits, copied from the report"),
+        reason=" ".join(fields.take("reason", _is_said, "a text").split()),
+        seen_in=place(fields.take("seen_in", is_one_line, "what `--explain` shows that it was seen in")),
+        versions=SpecifierSet(fields.take("versions", _is_range, "a range of versions: >=0.9,<0.33")),
+        expires=fields.take("expires", lambda value: type(value) is date, "a date: 2027-06-30"),
+        place=f"{path}: entry {number}",
     )
+    fields.no_more()
+    return found
+
+
+def _is_fingerprint(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{12}", value) is not None
+
+
+def _is_said(value: Any) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+def _is_range(value: Any) -> bool:
+    """Whether a value names versions; a blank text would stand for all of them."""
+    if not isinstance(value, str):
+        return False
+    try:
+        ranges = SpecifierSet(value)
+        ranges.contains(Version("0"))
+    except ValueError:  # InvalidSpecifier, or a number with more digits than Python reads
+        return False
+    return len(ranges) > 0

@@ -7,21 +7,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ollama_harness.clients import clients
-from ollama_harness.gate.findings import Evidence, Finding, gathered
+from ollama_harness.gate.findings import Evidence, Finding, gathered, place
 from ollama_harness.gate.rules import Rule, rules_about
 from ollama_harness.matrix.known_issues import expected_verdict
 from ollama_harness.matrix.results import Result, Results
 from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.recordings.versions import order
 
 __all__ = ["ClientComparison", "compare"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientComparison:
-    """The differences in the matrix. `compared` counts cells; `problems` says why they cannot be relied on."""
+    """The differences in the matrix. `compared` names cells, each CLIENT/SCENARIO/RECORDING without the version (see
+    `findings.place`); `problems` says why they cannot be relied on.
+    """
 
     findings: tuple[Finding, ...]
-    compared: int
+    compared: tuple[str, ...]
     problems: tuple[str, ...]
 
 
@@ -40,18 +43,13 @@ def compare(
     for key, was in olds.items():
         for rule in rules_about("clients"):
             findings += _findings(rule, was, news.get(key))
-    return ClientComparison(
-        findings=gathered(findings), compared=len(olds.keys() & news.keys()), problems=tuple(problems)
-    )
+    compared = tuple(sorted(olds.keys() & news.keys()))
+    return ClientComparison(findings=gathered(findings), compared=compared, problems=tuple(problems))
 
 
-def _tried(results: Results) -> dict[tuple[str, str, str, str], Result]:
-    """The cells of real clients, without the version."""
-    return {
-        (one.client, one.scenario, one.recording.rpartition("/")[2], one.host): one
-        for one in results.cells
-        if not clients()[one.client].is_canary
-    }
+def _tried(results: Results) -> dict[str, Result]:
+    """The cells of real clients by name, without the version."""
+    return {place(one.cell): one for one in results.cells if not clients()[one.client].is_canary}
 
 
 def _findings(rule: Rule[Result | None], was: Result, now: Result | None) -> Iterator[Finding]:
@@ -101,6 +99,9 @@ def _unhealthy(results: Results) -> Iterator[str]:
 
 def _others_played(results: Results, hashes: Mapping[str, str]) -> Iterator[str]:
     """Whether a run played other recordings than those that are compared on the wire."""
+    versions = sorted({id_.rpartition("/")[0] for id_ in results.header.recordings}, key=order)
+    if len(versions) > 1:  # one recording would hide another of its name
+        yield f"the results are of several versions ({', '.join(versions)}); run the matrix on one"
     played = {id_.rpartition("/")[2]: fingerprint for id_, fingerprint in results.header.recordings.items()}
     others = sorted(name for name, fingerprint in played.items() if hashes.get(name) != fingerprint)
     if others:

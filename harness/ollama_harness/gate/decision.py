@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from ollama_harness.files.printable import one_line
 from ollama_harness.gate import accepted
 from ollama_harness.gate.accepted import Acceptance
 from ollama_harness.gate.client_comparison import ClientComparison
@@ -58,7 +59,7 @@ class Decision:
         found = ", ".join(f"{counts[level]} {level}" for level in sorted(Level, reverse=True))
         said = {0: "pass", 1: "fail", 3: "cannot tell"}[self.exit_code]
         cells = "no clients" if self.cells is None else f"{self.cells} cells"
-        return (
+        return one_line(
             f"gate: {said}: {self.baseline} -> {self.candidate}: {found}, {len(self.accepted)} accepted; "
             f"{self.recordings} recordings, {cells}; exit {self.exit_code}"
         )
@@ -75,7 +76,7 @@ def decide(
     problems: Sequence[str] = (),
     today: date,
 ) -> Decision:
-    """What follows from the differences. Without `clients` nothing is said of acceptances that no finding needs.
+    """What follows from the differences.
 
     Raises: GateError.
     """
@@ -96,10 +97,15 @@ def decide(
         accepted={
             one.fingerprint: one.reason for one in holding if one.fingerprint in fingerprints and one.expires >= today
         },
-        stale=accepted.stale(holding, fingerprints if clients else None, today=today),
+        stale=accepted.stale(
+            holding,
+            fingerprints,
+            frozenset((*wire.compared, *(clients.compared if clients else ()))),
+            today=today,
+        ),
         unstable=wire.unstable,
         problems=tuple(problems),
-        recordings=wire.compared,
+        recordings=len(wire.compared),
         only_new=wire.only_new,
-        cells=clients.compared if clients else None,
+        cells=len(clients.compared) if clients else None,
     )

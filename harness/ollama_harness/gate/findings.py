@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from ollama_harness.gate.rules import Level
 
-__all__ = ["Evidence", "Finding", "gathered"]
+__all__ = ["Evidence", "Finding", "gathered", "place"]
+
+
+def place(seen_in: str) -> str:
+    """What evidence was seen in, the version left out: a recording, or CLIENT/SCENARIO/RECORDING for a cell."""
+    match seen_in.split("/"):
+        case [client, scenario, *_, recording]:
+            return f"{client}/{scenario}/{recording}"
+    return seen_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +52,7 @@ class Finding:
     def fingerprint(self) -> str:
         """12 hex digits that stay the same as long as the same thing changes in the same way."""
         said = "\n".join((self.rule, self.subject, self.where, self.was, self.now))
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
+        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.where}: {self.was} -> {self.now}"

@@ -8,14 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from ollama_harness.errors import GateError
+from ollama_harness.files.reading import read_json
+from ollama_harness.files.writing import make_directory, write_whole
 from ollama_harness.gate.decision import Decision
 from ollama_harness.gate.findings import Evidence, Finding
 from ollama_harness.gate.rules import RULES, Level
+from ollama_harness.recordings.fields import Fields, is_count
 
 __all__ = ["FILE", "explain", "load", "save"]
 
 FILE = "gate.json"
 SCHEMA = 1
+
+#: What to do if the report cannot be written.
+ELSEWHERE = "make room, or give another --out"
+_AGAIN = "gate again with this version"
 
 
 def save(decision: Decision, directory: Path) -> Path:
@@ -33,14 +40,8 @@ def save(decision: Decision, directory: Path) -> Path:
         "last_line": decision.last_line,
     }
     path = directory / FILE
-    temporary = path.with_name(FILE + ".tmp")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise GateError(f"{path} cannot be written: {error.strerror}; give another --out") from None
+    make_directory(directory, GateError, fix=ELSEWHERE)
+    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", GateError, fix=ELSEWHERE)
     return path
 
 
@@ -50,13 +51,16 @@ def load(directory: Path) -> tuple[Finding, ...]:
     Raises: GateError.
     """
     path = directory / FILE
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(_read(one) for key in ("findings", "unstable") for one in value[key])
-    except OSError as error:
-        raise GateError(f"{path} cannot be read: {error.strerror}; gate first, or give its --out") from None
-    except (ValueError, KeyError, TypeError):
-        raise GateError(f"{path} is no report of this version's gate; gate again") from None
+    value = read_json(path, GateError, fix="gate first, or give its --out", repair=_AGAIN)
+    if not isinstance(value, dict) or not is_count(value.get("schema")) or value["schema"] != SCHEMA:
+        raise GateError.about(path, "", f"is no report of schema {SCHEMA}", _AGAIN)
+    fields = Fields(path, value, "", GateError, fix=_AGAIN)
+    lists = {name: fields.take(name, lambda v: isinstance(v, list), "a list") for name in ("findings", "unstable")}
+    return tuple(
+        _read(Fields(path, one, f"{name}[{number}].", GateError, fix=_AGAIN))
+        for name, found in lists.items()
+        for number, one in enumerate(found)
+    )
 
 
 def explain(findings: tuple[Finding, ...], fingerprint: str) -> Finding:
@@ -75,9 +79,30 @@ def _finding(one: Finding) -> dict[str, Any]:
     return {"fingerprint": one.fingerprint, **asdict(one), "level": str(one.level)}
 
 
-def _read(value: dict[str, Any]) -> Finding:
-    fields = {key: part for key, part in value.items() if key != "fingerprint"}
-    if fields["rule"] not in RULES:
-        raise KeyError(fields["rule"])
-    evidence = tuple(Evidence(**one) for one in fields.pop("evidence"))
-    return Finding(**{**fields, "level": Level[value["level"].upper()]}, evidence=evidence)
+def _read(fields: Fields) -> Finding:
+    fields.text("fingerprint")
+    levels = {str(level): level for level in Level}
+    found = Finding(
+        rule=fields.take("rule", lambda v: isinstance(v, str) and v in RULES, "a rule of this version"),
+        level=levels[fields.take("level", lambda v: isinstance(v, str) and v in levels, "a level")],
+        subject=fields.text("subject"),
+        where=fields.text("where"),
+        was=fields.text("was"),
+        now=fields.text("now"),
+        evidence=tuple(map(_evidence, fields.objects("evidence"))),
+        unstable=fields.take("unstable", lambda v: isinstance(v, bool), "true or false"),
+    )
+    fields.no_more()
+    return found
+
+
+def _evidence(fields: Fields) -> Evidence:
+    found = Evidence(
+        recording=fields.text("recording"),
+        old_line=fields.take("old_line", is_count, "the number of a record"),
+        new_line=fields.take("new_line", is_count, "the number of a record"),
+        old=fields.text("old"),
+        new=fields.text("new"),
+    )
+    fields.no_more()
+    return found

@@ -18,7 +18,7 @@ _SHOWN_BYTES = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireComparison:
-    """The differences on the wire. `compared` counts recordings, `only_new` names those of the candidate alone;
+    """The differences on the wire. `compared` names recordings, and `only_new` those of the candidate alone;
     `incomparable` says why others could not be compared.
 
     `unstable` is what differs between two takes of the baseline (but for noise): no client should depend on it.
@@ -26,7 +26,7 @@ class WireComparison:
 
     findings: tuple[Finding, ...]
     unstable: tuple[Finding, ...]
-    compared: int
+    compared: tuple[str, ...]
     only_new: tuple[str, ...]
     incomparable: tuple[str, ...]
 
@@ -37,7 +37,7 @@ def compare(takes: Sequence[VersionShapes], candidate: VersionShapes) -> WireCom
     A change counts when it shows against every take. One that shows against some only is noise.
     """
     findings: list[Finding] = []
-    incomparable, only_new, compared = list[str](), list[str](), 0
+    incomparable, only_new, compared = list[str](), list[str](), list[str]()
     for name in sorted({name for take in takes for name in take.shapes} | candidate.shapes.keys()):
         olds = [VersionExchange(take.shapes[name], take) for take in takes if name in take.shapes]
         if name not in candidate.shapes:
@@ -47,13 +47,13 @@ def compare(takes: Sequence[VersionShapes], candidate: VersionShapes) -> WireCom
         elif any(old.shape.recording.request != candidate.shapes[name].recording.request for old in olds):
             incomparable.append(f"{name} is the answer to another request")
         else:
-            compared += 1
+            compared.append(name)
             findings += _changes(olds, VersionExchange(candidate.shapes[name], candidate))
     unstable = () if len(takes) < 2 else compare(takes[:1], takes[1]).findings
     return WireComparison(
         findings=gathered(findings),
         unstable=tuple(one for one in unstable if one.level is not Level.NOISE),
-        compared=compared,
+        compared=tuple(compared),
         only_new=tuple(only_new),
         incomparable=tuple(incomparable),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ollama_harness.clients import Client, client, clients
@@ -12,12 +12,14 @@ from ollama_harness.matrix.scenarios import SCENARIOS, Requirement, Scenario, sc
 from ollama_harness.network.environments import OLLAMA_HOST
 from ollama_harness.network.required import RequiredRoute, required
 from ollama_harness.network.route import Route
+from ollama_harness.oracle.record_comparison import agrees
 from ollama_harness.oracle.reference import Layer, Reference, redirected, reference
+from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import Script
 
-__all__ = ["ELSEWHERE", "Cell", "cell", "plan"]
+__all__ = ["ELSEWHERE", "Cell", "PlannedScenario", "cell", "plan"]
 
 #: Where a redirect leads: there the recording answers as it is.
 ELSEWHERE = "/elsewhere"
@@ -26,14 +28,51 @@ ELSEWHERE = "/elsewhere"
 _GRACE_S = 10.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedScenario:
+    """A scenario on one recording, which all clients share: the recording as it is, and one script an exchange."""
+
+    scenario: Scenario
+    recording: Recording
+    plain: Script
+    scripts: tuple[Script, ...]
+
+    @classmethod
+    def of(cls, scenario: Scenario, recording: Recording) -> PlannedScenario:
+        """Apply the scenario's faults to the recording.
+
+        Raises: FaultDoesNotApply.
+        """
+        plain = Script.from_recording(recording, speed=scenario.speed)
+        scripts = tuple(apply(plain, faults) for faults in (scenario.faults, *scenario.then))
+        return cls(scenario=scenario, recording=recording, plain=plain, scripts=scripts)
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One client in one scenario on one recording; in an environment, with one form of URL."""
 
     client: Client
-    scenario: Scenario
-    recording: Recording
+    planned: PlannedScenario
     host: str = ""
+
+    @property
+    def scenario(self) -> Scenario:
+        return self.planned.scenario
+
+    @property
+    def recording(self) -> Recording:
+        return self.planned.recording
+
+    @property
+    def plain(self) -> Script:
+        """The recording, without any fault."""
+        return self.planned.plain
+
+    @property
+    def scripts(self) -> tuple[Script, ...]:
+        """What will be played, one script for each exchange."""
+        return self.planned.scripts
 
     @property
     def id(self) -> str:
@@ -45,6 +84,11 @@ class Cell:
     def layer(self) -> Layer:
         """Where it is judged: an Ollama client promises Ollama always, an HTTP client where the scenario asks it."""
         return Layer.OLLAMA if Layer.OLLAMA in (self.client.layer, self.scenario.layer) else Layer.HTTP
+
+    @property
+    def subject(self) -> tuple[str, ...] | None:
+        """The fields that the client may not leave out; None stands for all: an HTTP client yields whole objects."""
+        return None if self.client.layer is Layer.HTTP else self.scenario.subject
 
     @property
     def requirement(self) -> Requirement:
@@ -71,24 +115,13 @@ class Cell:
     @property
     def deadline_s(self) -> float:
         """When the client counts as hanging."""
-        longest_s = max(script.ending.at_s for script in self.scripts())
+        longest_s = max(script.ending.at_s for script in self.scripts)
         return self.client.deadline_s or longest_s + 2 * self.scenario.read_timeout_s + _GRACE_S
-
-    def plain(self) -> Script:
-        """The recording, without any fault."""
-        return Script.from_recording(self.recording, speed=self.scenario.speed)
-
-    def scripts(self) -> list[Script]:
-        """What will be played, one script for each exchange.
-
-        Raises: FaultDoesNotApply.
-        """
-        return [apply(self.plain(), faults) for faults in (self.scenario.faults, *self.scenario.then)]
 
     def reference(self, script: Script) -> Reference:
         """What a perfect client sees of one of the scripts."""
         if script.head is not None and script.head.header("location") == ELSEWHERE:
-            return redirected(self.reference(self.plain()))
+            return redirected(self.reference(self.plain))
         return reference(
             script,
             media_type=self.recording.response.media_type,
@@ -112,45 +145,79 @@ def plan(
 
     Raises: UnknownName, FaultDoesNotApply, HarnessError (nothing is left).
     """
-    chosen_versions = [store.version(name) for name in versions] or [store.newest]
-    chosen_clients = [client(name) for name in client_names] or [c for c in clients().values() if not c.is_canary]
-    canaries = [c for c in clients().values() if c.is_canary and c not in chosen_clients]
-    chosen_scenarios = [scenario(name) for name in scenario_names] or [
-        one for one in SCENARIOS.values() if (one.environment is not None if environments else one.by_default)
+    chosen = [client(name) for name in client_names] or [one for one in clients().values() if not one.is_canary]
+    everybody = [*chosen, *(one for one in clients().values() if one.is_canary and one not in chosen)]
+    found = [
+        Cell(one, planned, host)
+        for planned in _planned(store, versions, _scenarios(scenario_names, environments), recording_names, applicable)
+        for one in everybody
+        for host in _hosts(one, planned.scenario)
     ]
-    names = {name for v in chosen_versions for name in store.names(v, ["*"])}
-    for name in recording_names:
-        if name not in names:
-            raise UnknownName("recording", name, names)
-    cells = [
-        Cell(one, each, store.get(f"{version}/{name}"), host)
-        for version in chosen_versions
-        for each in chosen_scenarios
-        for name in store.names(version, each.recordings)
-        if not recording_names or name in recording_names
-        for one in (*chosen_clients, *canaries)
-        if one.earns is None or None in one.earns or each.name in one.earns
-        for host in (each.environment.hosts if each.environment else ("",))
-        if host != OLLAMA_HOST or (one.layer is Layer.OLLAMA and not one.is_canary)
-    ]
-    cells = [
-        one
-        for one in cells
-        if not (one.client.is_canary and one.scenario.environment and one.required.route is Route.PROXIED)
-    ]
-    if not any(one.client in chosen_clients for one in cells):
+    cells = list(filter(_has_a_point, found))
+    if not any(one.client in chosen for one in cells):
         raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
-    inapplicable = set[tuple[str, str]]()
-    for key, one in {(one.scenario.name, one.recording.id): one for one in cells}.items():
-        try:
-            one.scripts()  # a fault that does not apply must show before anything is run
-        except FaultDoesNotApply:
-            if not applicable:
-                raise
-            inapplicable.add(key)
-    return sorted(
-        (one for one in cells if (one.scenario.name, one.recording.id) not in inapplicable), key=lambda one: one.id
+    return sorted(cells, key=lambda one: one.id)
+
+
+def _scenarios(names: Sequence[str], environments: bool) -> list[Scenario]:  # noqa: FBT001
+    """Those that are named; else all environments, or all that run by default."""
+    by_default = (
+        one for one in SCENARIOS.values() if (one.environment is not None if environments else one.by_default)
     )
+    return [scenario(name) for name in names] or list(by_default)
+
+
+def _planned(
+    store: RecordingStore,
+    versions: Sequence[str],
+    scenarios: Sequence[Scenario],
+    recording_names: Sequence[str],
+    applicable: bool,  # noqa: FBT001
+) -> Iterator[PlannedScenario]:
+    """Each scenario on each of its recordings: a fault that does not apply shows before anything is run.
+
+    Raises: UnknownName, FaultDoesNotApply.
+    """
+    chosen = [store.version(name) for name in versions] or [store.newest]
+    there = {name for version in chosen for name in store.names(version, ["*"])}
+    for name in recording_names:
+        if name not in there:
+            raise UnknownName("recording", name, there)
+    for version in chosen:
+        for each in scenarios:
+            for name in store.names(version, each.recordings):
+                if recording_names and name not in recording_names:
+                    continue
+                try:
+                    yield PlannedScenario.of(each, store.get(f"{version}/{name}"))
+                except FaultDoesNotApply:
+                    if not applicable:
+                        raise
+
+
+def _hosts(one: Client, each: Scenario) -> tuple[str, ...]:
+    """The forms of URL in which a client is asked; none if the scenario does not concern it."""
+    if one.earns is not None and None not in one.earns and each.name not in one.earns:
+        return ()
+    if each.environment is None:
+        return ("",)
+    reads_ollama_host = one.layer is Layer.OLLAMA and not one.is_canary
+    return tuple(host for host in each.environment.hosts if host != OLLAMA_HOST or reads_ollama_host)
+
+
+def _has_a_point(one: Cell) -> bool:
+    """False for a canary behind a proxy, which it does not know; and for one that can spoil nothing in this recording:
+    an old Ollama sends no log probabilities that it could lose.
+    """
+    if not one.client.is_canary:
+        return True
+    if one.scenario.environment is not None and one.required.route is Route.PROXIED:
+        return False
+    spoils, earns = one.client.spoils, one.client.earns
+    if spoils is None or earns is None or earns.get(one.scenario.name) is Verdict.PASS:
+        return True
+    records = one.reference(one.scripts[0]).records
+    return any(agrees(spoils(record), record, subject=None) is not None for record in records)
 
 
 def cell(store: RecordingStore, id_: str) -> Cell:
@@ -164,7 +231,7 @@ def cell(store: RecordingStore, id_: str) -> Cell:
             first = store.names(store.newest, scenario(scenario_name).recordings)[0]
             return cell(store, f"{client_name}/{scenario_name}/{store.newest}/{first}@{host}")
         case [client_name, scenario_name, recording_id]:
-            one = Cell(client(client_name), scenario(scenario_name), store.get(recording_id))
+            one = Cell(client(client_name), PlannedScenario.of(scenario(scenario_name), store.get(recording_id)))
             if one.scenario.environment is not None:
                 hosts = one.scenario.environment.hosts
                 one = replace(one, host=host or hosts[0])

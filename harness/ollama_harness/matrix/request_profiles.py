@@ -89,6 +89,8 @@ def measure(names: Iterable[str] = ()) -> list[RequestProfile]:
     with tempfile.TemporaryDirectory(prefix="ollama-harness-") as home:
         worker = WorkerProcess(chosen, clean_environment(Path(home)), SimulatedMachine(counts_writes=True))
         try:
+            if worker.problem is not None:
+                raise HarnessError(worker.problem.reason)
             return [_profile(name, worker, asked) for name in chosen if name in worker.versions]
         finally:
             worker.close()

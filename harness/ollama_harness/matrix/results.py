@@ -13,22 +13,34 @@ import os
 import platform
 import re
 from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from ollama_harness import __version__
+from ollama_harness.clients import clients
 from ollama_harness.errors import ResultsError
+from ollama_harness.files.reading import read_ndjson
+from ollama_harness.files.writing import write_whole, writing
+from ollama_harness.locking import held
 from ollama_harness.matrix.runner import CellRun
-from ollama_harness.oracle.reference import Cause
-from ollama_harness.oracle.verdict import Raised, Verdict
-from ollama_harness.recordings.records import escape_surrogates, ndjson_lines, parse_json
+from ollama_harness.matrix.scenarios import SCENARIOS, Requirement
+from ollama_harness.network.route import Route
+from ollama_harness.oracle.reference import Cause, Layer
+from ollama_harness.oracle.verdict import Hung, Raised, Verdict
+from ollama_harness.recordings.fields import Fields, is_count, is_one_line
+from ollama_harness.recordings.records import escape_surrogates
 
-__all__ = ["SCHEMA", "Result", "Results", "ResultsHeader", "Writer", "result"]
+__all__ = ["SCHEMA", "Result", "Results", "ResultsHeader", "Writer", "result", "unfinished"]
 
 SCHEMA = 1
-FILE, PARTIAL_FILE = "results.ndjson", "results.partial.ndjson"
+FILE, PARTIAL_FILE, PREVIOUS_FILE = "results.ndjson", "results.partial.ndjson", "results.previous.ndjson"
+_AGAIN = "it is half written, corrupt or of another version; run again"
+_ELSEWHERE = "make room, or give another --out"
 
 #: What differs from run to run in a message, and what stands for it.
 _NOISE = (
@@ -54,7 +66,8 @@ class ResultsHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One cell. `end` is what a perfect client sees, `due` and `got` count records (`got` is None after an RST).
+    """One cell. `end` is what a perfect client sees, `due` and `got` count records (`got` is None after
+    an RST and for a client that hung: how far it came then, time decides).
 
     `requests` and `connections` count what reached the server in all exchanges of the cell. In an environment, `host`
     is the host of the URL, `route` which way the request went, and `predicted` which way the doctor says that it goes.
@@ -96,55 +109,75 @@ class Results:
 
     @classmethod
     def load(cls, path: Path) -> Results:
-        """Read a file of results.
+        """Read a file of results, or the one in a directory.
 
-        Raises: ResultsError, if it is not whole.
+        Raises: ResultsError, if it is not whole, or a line of it is not what `run` writes.
         """
-        try:
-            lines = list(ndjson_lines(path.read_bytes()))
-        except OSError as error:
-            raise ResultsError(f"{path} cannot be read: {error.strerror}; give a file that `run` has written") from None
-        try:
-            values = [parse_json(line) for line in lines]
-        except ValueError:
-            raise ResultsError(f"{path} is corrupt or only half written; run again") from None
+        if path.is_dir():
+            path = path / FILE
+        if path.name == PARTIAL_FILE:
+            raise ResultsError(f"{path} is what a run has left that has not ended, and is no whole result; run again")
+        if path.name == FILE and (problem := unfinished(path.parent)):
+            raise ResultsError(f"{path} is not there: {problem}; run again")
+        values = read_ndjson(path, ResultsError, fix="give a file that `run` has written", repair=_AGAIN)
         if not values or not isinstance(values[0], dict) or values[0].get("schema") != SCHEMA:
             raise ResultsError(f"{path} has no header of schema {SCHEMA}; run again with this version")
         if len(values) < 2 or values[-1] != {"cells": len(values) - 2}:
             raise ResultsError(f"{path} has no footer, or another count: the run did not end; run again")
-        try:
-            header = ResultsHeader(**values[0])
-            cells = tuple(Result(**{**value, "verdict": Verdict(value["verdict"])}) for value in values[1:-1])
-        except (TypeError, ValueError, KeyError) as error:
-            raise ResultsError(f"{path} has a line that this version cannot read: {error}; run again") from None
+        header = _header(_line_of(path, 1, values[0]))
+        cells = tuple(_result(_line_of(path, number, value)) for number, value in enumerate(values[1:-1], 2))
         if header.planned != len(cells):
             raise ResultsError(f"{path} holds {len(cells)} of {header.planned} planned cells; run again")
+        if len({one.cell for one in cells}) < len(cells):
+            raise ResultsError(f"{path} holds a cell twice; run again")
         return cls(header, cells)
 
 
 class Writer:
-    """Writes a run's results into a directory: cells as they come to `results.partial.ndjson`, the whole, sorted,
-    to `results.ndjson` in one move at the end. A run that is killed leaves the partial file only.
+    """Writes a run's results into a directory; a context manager that keeps every other run out of it.
+
+    Cells go to `results.partial.ndjson` as they come; `finish` writes the whole, sorted, to `results.ndjson` in one
+    move. The results of the run before are called `results.previous.ndjson` until then, so that a run that does not
+    end leaves none that could be taken for its own.
+
+    Raises: DirectoryError (another run writes there), ResultsError.
     """
 
     def __init__(self, directory: Path, *, planned: int, recordings: dict[str, str]) -> None:
-        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._planned, self._recordings = planned, recordings
+        self._directory, self._planned, self._recordings = directory, planned, recordings
         self._cells: list[Result] = []
+        self._stack = ExitStack()
         self.path, self.partial = directory / FILE, directory / PARTIAL_FILE
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._file = self.partial.open("w", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise ResultsError(f"{directory} cannot be written to: {error.strerror}; give another --out") from None
+
+    def __enter__(self) -> Self:
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        with ExitStack() as stack:
+            stack.enter_context(held(self._directory))
+            with writing(self._directory, ResultsError, fix=_ELSEWHERE):
+                with suppress(FileNotFoundError):
+                    os.replace(self.path, self.path.with_name(PREVIOUS_FILE))  # noqa: PTH105
+                self._file = self.partial.open("w", encoding="utf-8", newline="\n")
+            stack.callback(self._close)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _close(self) -> None:
+        with suppress(OSError):  # a disk that is full refuses what is left in the buffer again
+            self._file.close()
 
     def add(self, one: Result) -> None:
         self._cells.append(one)
-        self._file.write(_line(asdict(one)))
-        self._file.flush()
+        with writing(self.partial, ResultsError, fix=_ELSEWHERE):
+            self._file.write(_line(asdict(one)))
+            self._file.flush()
 
     def finish(self, *, clients: dict[str, str]) -> Results:
-        """Write the whole file and take the partial one away."""
+        """Write the whole file, and take away the partial one and that of the run before."""
         header = ResultsHeader(
             schema=SCHEMA,
             harness=__version__,
@@ -157,16 +190,81 @@ class Writer:
         )
         cells = tuple(sorted(self._cells, key=lambda one: one.cell))
         lines: Iterable[Any] = (asdict(header), *map(asdict, cells), {"cells": len(cells)})
-        temporary = self.path.with_name(FILE + ".tmp")
-        temporary.write_text("".join(map(_line, lines)), encoding="utf-8", newline="\n")
-        self.abandon()
-        os.replace(temporary, self.path)  # noqa: PTH105
-        self.partial.unlink()
+        self._close()
+        write_whole(self.path, "".join(map(_line, lines)), ResultsError, fix=_ELSEWHERE)
+        with writing(self.partial, ResultsError, fix="take it away"):
+            self.partial.unlink()
+            self.path.with_name(PREVIOUS_FILE).unlink(missing_ok=True)
         return Results(header, cells)
 
-    def abandon(self) -> None:
-        """Close the partial file and leave it where it is."""
-        self._file.close()
+
+def unfinished(directory: Path) -> str | None:
+    """What a run that did not end has left in a directory, in a sentence; None if the last one ended, or none was."""
+    partial, previous = directory / PARTIAL_FILE, directory / PREVIOUS_FILE
+    if not partial.exists() or (directory / FILE).exists():
+        return None
+    before = f"; the results of the run before are in {previous}" if previous.exists() else ""
+    return f"the last run has not ended; what it has run is in {partial}, and is no whole result{before}"
+
+
+def _line_of(path: Path, number: int, value: Any) -> Fields:
+    return Fields(path, value, f"line {number}: ", ResultsError, fix=_AGAIN)
+
+
+def _header(fields: Fields) -> ResultsHeader:
+    header = ResultsHeader(
+        schema=fields.take("schema", lambda v: is_count(v) and v == SCHEMA, f"{SCHEMA}"),
+        harness=fields.take("harness", is_one_line, "a version"),
+        os=fields.take("os", is_one_line, "a system"),
+        python=fields.take("python", _is_python, "a version of Python"),
+        clients=fields.take("clients", _are_names, "names and versions"),
+        recordings=fields.take("recordings", _are_names, "ids and hashes"),
+        planned=fields.take("planned", is_count, "a count"),
+        started_at=fields.take("started_at", is_one_line, "a time"),
+    )
+    fields.no_more()
+    return header
+
+
+def _result(fields: Fields) -> Result:
+    def text(name: str) -> Any:
+        return fields.take(name, lambda v: v is None or isinstance(v, str), "a text or null")
+
+    def one_of(name: str, kind: type[StrEnum]) -> Any:
+        return fields.take(name, lambda v: v in list(kind), f"one of {', '.join(kind)}")
+
+    def route(name: str) -> Any:
+        return fields.take(name, lambda v: v is None or v in list(Route), f"null or one of {', '.join(Route)}")
+
+    found = Result(
+        client=fields.take("client", lambda v: isinstance(v, str) and v in clients(), "a client of this version"),
+        scenario=fields.take("scenario", lambda v: isinstance(v, str) and v in SCENARIOS, "a scenario of this version"),
+        recording=fields.take("recording", lambda v: is_one_line(v) and "/" in v, "the id of a recording"),
+        requirement=one_of("requirement", Requirement),
+        layer=one_of("layer", Layer),
+        verdict=Verdict(one_of("verdict", Verdict)),
+        why=fields.text("why"),
+        end=fields.text("end"),
+        due=fields.take("due", is_count, "a count"),
+        got=fields.take("got", lambda v: v is None or is_count(v), "a count or null"),
+        requests=fields.take("requests", is_count, "a count"),
+        connections=fields.take("connections", is_count, "a count"),
+        raised=text("raised"),
+        message=text("message"),
+        host=fields.take("host", lambda v: v == "" or is_one_line(v), "a host"),
+        route=route("route"),
+        predicted=route("predicted"),
+    )
+    fields.no_more()
+    return found
+
+
+def _is_python(value: Any) -> bool:
+    return is_one_line(value) and re.match(r"\d{1,3}\.\d{1,3}\.\d{1,3}(?!\d)", value, re.ASCII) is not None
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(is_one_line, (*value, *value.values())))
 
 
 def result(run: CellRun) -> Result:
@@ -184,7 +282,7 @@ def result(run: CellRun) -> Result:
         why=_quiet(run.judgement.why),
         end=f"{end.kind} ({end.cause})",
         due=decisive.reference.due[cell.layer],
-        got=None if end.cause is Cause.RST else len(decisive.outcome.records),
+        got=None if end.cause is Cause.RST or isinstance(ending, Hung) else len(decisive.outcome.records),
         requests=sum(one.outcome.requests for one in run.exchanges),
         connections=len({entry.connection for one in run.exchanges for entry in one.entries}),
         raised=raised.types[0] if raised else None,

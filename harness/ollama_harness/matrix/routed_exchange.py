@@ -104,9 +104,9 @@ class LiveEnvironment:
             read_timeout_s=cell.scenario.read_timeout_s,
             trust_env=self._environment.trust_env,
         )
-        script = cell.scripts()[0]
+        script = cell.scripts[0]
         for server in self._servers:
-            server.play(script)
+            server.play(script, method=job.request.method)
         if self._environment.beside:
             self._servers[-1].play(_other_program(script))
         if not self._worker.alive:
@@ -147,7 +147,7 @@ class LiveEnvironment:
         )
         truth = cell.reference(script)
         documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
-        judgement = judge(truth, outcome, layer=cell.layer, documented=documented)
+        judgement = judge(truth, outcome, layer=cell.layer, documented=documented, subject=cell.subject)
         return Exchange(
             script=script,
             entries=entries,
@@ -186,12 +186,8 @@ class LiveEnvironment:
         does = MODES.get(self._environment.proxy)
         if asked and isinstance(does, Script):
             return does
-        if self._environment.beside and served and served[-1].answered_by == "script" and served[-1] in self._beside():
-            return _other_program(plain)
-        return plain
-
-    def _beside(self) -> tuple[Entry, ...]:
-        return self._servers[1].journal.entries if len(self._servers) > 1 else ()
+        played = [entry.script for entry in served if entry.script is not None and entry.answered_by == "script"]
+        return played[-1] if played else plain
 
     @property
     def _later(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ollama_harness.matrix.cells import Cell
 from ollama_harness.matrix.results import Results, Writer, fingerprint, result
-from ollama_harness.matrix.runner import CellRun, Runner
+from ollama_harness.matrix.runner import CellRun, Runner, allow_open_files
 
 __all__ = ["JOBS", "run_cells"]
 
@@ -26,20 +26,20 @@ def run_cells(
 ) -> Results:
     """Run cells and write their results into a directory; `done` is called as each ends.
 
-    A run that is interrupted leaves what was run so far in `results.partial.ndjson`.
+    A run that is interrupted leaves what was run so far in `results.partial.ndjson`, and no `results.ndjson`.
 
-    Raises: ResultsError.
+    Raises: DirectoryError (another run writes there), ResultsError, HarnessError (too few files may be open at a time).
     """
+    allow_open_files(cells, jobs=jobs)
     recordings = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
-    writer = Writer(out, planned=len(cells), recordings=recordings)
+    with (
+        Writer(out, planned=len(cells), recordings=recordings) as writer,
+        Runner(jobs=jobs, touch_registry=touch_registry) as runner,
+    ):
 
-    def note(run: CellRun) -> None:
-        writer.add(result(run))
-        done(run)
+        def note(run: CellRun) -> None:
+            writer.add(result(run))
+            done(run)
 
-    try:
-        with Runner(jobs=jobs, touch_registry=touch_registry) as runner:
-            runner.run(cells, note)
-            return writer.finish(clients=runner.versions)
-    finally:
-        writer.abandon()
+        runner.run(cells, note)
+        return writer.finish(clients=runner.versions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -13,8 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ollama_harness.clients import Client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
+from ollama_harness.errors import HarnessError
 from ollama_harness.matrix.cells import ELSEWHERE, Cell
 from ollama_harness.matrix.exchange import Exchange, exchange, untried
 from ollama_harness.matrix.raw_socket import NO_RESETS, resets_are_real
@@ -23,12 +26,19 @@ from ollama_harness.network.environments import Environment, clean_environment
 from ollama_harness.network.settings import System
 from ollama_harness.oracle.verdict import Finished, Judgement, Raised, Stopped
 from ollama_harness.script.script import ConnectionEnd
-from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.fake_ollama import FakeOllama, packaged
 
-__all__ = ["CellRun", "Runner"]
+if sys.platform != "win32":
+    import resource
+
+__all__ = ["CellRun", "Runner", "allow_open_files"]
 
 #: How many cells of a client one thread takes in a row.
 _BATCH = 12
+
+#: How many files a run has open at the most, measured and rounded up: whatever is run, for each process of a client
+#: (its pipes; of a client that is busy several), and for each cell that is being run (its servers and connections).
+_FILES, _FILES_A_PROCESS, _PROCESSES_A_CLIENT, _FILES_A_JOB = 48, 2, 6, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ class Runner:
     def __init__(self, *, jobs: int = 4, touch_registry: bool = False) -> None:
         self.jobs, self._touch_registry = jobs, touch_registry
         self.versions: dict[str, str] = {}
-        self._idle: dict[str, list[WorkerProcess]] = {}
+        self._idle: dict[tuple[str, ...], list[WorkerProcess]] = {}
         self._all: list[WorkerProcess] = []
         self._lock = threading.Lock()
         self._registry = threading.Lock()  # this machine has one
@@ -118,12 +128,18 @@ class Runner:
             runs: list[CellRun] = []
             self._run_environment(cell.scenario.environment, [cell], runs.append)
             return runs[0]
-        scenario, scripts, nested = cell.scenario, cell.scripts(), cell.scenario.meanwhile_after is not None
+        scenario, scripts, nested = cell.scenario, cell.scripts, cell.scenario.meanwhile_after is not None
         if not resets_are_real() and any(script.ending.how is ConnectionEnd.RESET for script in scripts):
             return CellRun(cell, (untried(cell, scripts[0], NO_RESETS),))
         listens = scripts[0].ending.how is not ConnectionEnd.REFUSE
-        with FakeOllama(version=None, listens=listens) as server, self._worker(cell.client.name) as worker:
-            server.play(cell.plain(), path=ELSEWHERE)
+        version = packaged(cell.recording.ollama_version)
+        with (
+            FakeOllama(version=version, speed=0, listens=listens) as server,
+            self._worker(cell.client) as worker,
+        ):
+            server.play(cell.plain, path=ELSEWHERE)
+
+            exchanges: list[Exchange] = []
 
             def run(number: int, meanwhile: Callable[[], Exchange] | None = None) -> Exchange:
                 job = Job(
@@ -136,7 +152,7 @@ class Runner:
                     continues=number > 0,
                     goes_on=number == 1 if nested else number + 1 < len(scripts),
                 )
-                return exchange(cell, scripts[number], job, server, worker, meanwhile)
+                return exchange(cell, scripts[number], job, server, worker, meanwhile, before=exchanges)
 
             if nested:
                 inner: list[Exchange] = []
@@ -148,7 +164,6 @@ class Runner:
                 outer = run(0, meanwhile)
                 lost = inner and not isinstance(inner[0].outcome.ending, Finished | Stopped | Raised)
                 return CellRun(cell, tuple(inner) if lost else (outer, *inner))
-            exchanges: list[Exchange] = []
             for number in range(len(scripts)):
                 exchanges.append(run(number))
                 if not isinstance(exchanges[-1].outcome.ending, Finished | Stopped | Raised):
@@ -170,7 +185,7 @@ class Runner:
         possible = [cell for cell in cells if impossible(cell) is None]
         for cell in cells:
             if (reason := impossible(cell)) is not None:
-                done(CellRun(cell, (untried(cell, cell.plain(), reason),)))
+                done(CellRun(cell, (untried(cell, cell.plain, reason),)))
         if not possible:
             return
         alone = self._registry if self._touch_registry and environment.system is System.WINDOWS else nullcontext()
@@ -185,13 +200,14 @@ class Runner:
                 done(CellRun(cell, (surroundings.journey(cell),)))
 
     @contextmanager
-    def _worker(self, client: str) -> Iterator[WorkerProcess]:
+    def _worker(self, client: Client) -> Iterator[WorkerProcess]:
         """A process of this client that nobody else uses now; new ones only when all are busy."""
+        names = sharing(client)
         with self._lock:
-            idle = self._idle.setdefault(client, [])
+            idle = self._idle.setdefault(names, [])
             worker = idle.pop() if idle else None
         if worker is None:
-            worker = WorkerProcess([client], clean_environment(Path(self._home.name)))
+            worker = WorkerProcess(names, clean_environment(Path(self._home.name)))
             with self._lock:
                 self._all.append(worker)
                 self.versions |= {name: version for name, version in worker.versions.items() if version}
@@ -203,6 +219,31 @@ class Runner:
                     idle.append(worker)
                 else:
                     self._all.remove(worker)
+
+
+def sharing(client: Client) -> tuple[str, ...]:
+    """The clients that one process serves: a library has its own, and the canaries, which need none, share theirs."""
+    if not client.is_canary:
+        return (client.name,)
+    return tuple(one.name for one in clients().values() if one.is_canary)
+
+
+def allow_open_files(cells: Iterable[Cell], *, jobs: int) -> None:
+    """Raise this process's limit of open files to what a run of these cells needs, if it is lower.
+
+    Raises: HarnessError, if the system does not allow so many.
+    """
+    clients = len({cell.client.name for cell in cells})
+    needed = _FILES + clients * _FILES_A_PROCESS * min(jobs, _PROCESSES_A_CLIENT) + jobs * _FILES_A_JOB
+    if sys.platform != "win32":  # which has no such limit
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= needed:
+            return
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        except (OSError, ValueError):
+            problem = f"this system lets a process open {soft} files, and {jobs} cells at a time may need {needed}"
+            raise HarnessError(f"{problem}; allow more (ulimit -n {needed}), or give fewer --jobs") from None
 
 
 def _batches(cells: Iterable[Cell]) -> Iterator[list[Cell]]:

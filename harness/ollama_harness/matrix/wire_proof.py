@@ -77,11 +77,11 @@ def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: flo
     With `played` the server plays those instead: where they differ the proof must fail, or it proves nothing, and
     `patience_s` is how long the socket then waits for what does not come.
     """
-    planned = cell.scripts()
+    planned = cell.scripts
     played = planned if played is None else played
     proofs: list[WireProof] = []
     with FakeOllama(version=None, listens=played[0].ending.how is not ConnectionEnd.REFUSE) as server:
-        server.play(cell.plain(), path=ELSEWHERE)
+        server.play(cell.plain, path=ELSEWHERE)
         sock: socket.socket | None = None
         for number, (script, really) in enumerate(zip(planned, played, strict=True), 1):
             server.play(really)
@@ -194,7 +194,7 @@ class _Probe:
                     timeout_s=self._patience_s,
                 )
                 self._expect(waits and not _readable(sock), f"the server did not wait for record {awaits}")
-                journal.yielded(awaits, index=self._number)
+                journal.yielded(journal.entries[self._number], awaits)
             data += read_exactly(sock, sum(len(segment.data) for segment in segments))
         return SocketView(data, "open", ())
 

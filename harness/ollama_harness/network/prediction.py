@@ -1,6 +1,6 @@
 """Which way a client's request goes, and by which of its library's rules: computed from the settings, nothing is sent.
 
-One module holds one library's rules, its docstring the short of them:
+One module holds one library's rules, and the short of them in `IN_WORDS`:
 
     stdlib.py               which proxies there are: Python's own rules, the ground of all the others
     stdlib_bypass.py        which hosts go past them: Python's own rules, for urllib and, in part, requests

@@ -1,17 +1,4 @@
-"""`httpx.Client().request`, `httpx.AsyncClient`, and Ollama's clients, which are httpx underneath.
-
-1. All is read once, when a client is made, and all that cannot be read raises there, whether it is needed or not.
-2. The proxies are those of `getproxies`, so the registry's and macOS's too: `http`, `https` and `all`. Without a scheme
-   they are `http://`; `http`, `https`, `socks5` and `socks5h` are known, and the last two need the package socksio.
-3. The exclusions are those of NO_PROXY alone. ProxyOverride on Windows and the exceptions on macOS are never read.
-   A `*` anywhere in NO_PROXY means no proxy at all. Each other entry becomes a pattern for URLs:
-   - an IPv4 or IPv6 address, or `localhost`: `all://127.0.0.1`, `all://[::1]`, `all://localhost`;
-   - anything with `://` in it: itself, so that `http://` excludes all of http;
-   - anything else: `all://*entry`, which is that name, or any that ends in a dot and that name. What begins with a dot
-     becomes `*.name`: only what stands below the name, and not `localhost` for `.localhost`.
-   A network (`127.0.0.0/8`) becomes the URL of its first address with a path, and covers that one address.
-4. Proxies and exclusions are sorted together, patterns with ports first, then longest hosts, then longest schemes,
-   and the first that matches decides.
+"""Which way a request of httpx, and so of Ollama's clients, goes: `IN_WORDS`, and line by line below.
 
 Sources, as of httpx 0.28: `get_environment_proxies` and `URLPattern` in
 https://github.com/encode/httpx/blob/0.28.1/httpx/_utils.py, `Client.__init__` in
@@ -35,6 +22,24 @@ from ollama_harness.network.settings import Mac, Registry, Settings, System
 from ollama_harness.network.stdlib_proxies import FoundProxy, getproxies, getproxies_environment
 
 __all__ = ["httpx_route"]
+
+#: Its rules, as docs/proxies.md prints them.
+IN_WORDS = """\
+`httpx.Client().request`, `httpx.AsyncClient`, and Ollama's clients, which are httpx underneath.
+
+1. All is read once, when a client is made, and all that cannot be read raises there, whether it is needed or not.
+2. The proxies are those of `getproxies`, so the registry's and macOS's too: `http`, `https` and `all`. Without a scheme
+   they are `http://`; `http`, `https`, `socks5` and `socks5h` are known, and the last two need the package socksio.
+3. The exclusions are those of NO_PROXY alone. ProxyOverride on Windows and the exceptions on macOS are never read.
+   A `*` anywhere in NO_PROXY means no proxy at all. Each other entry becomes a pattern for URLs:
+   - an IPv4 or IPv6 address, or `localhost`: `all://127.0.0.1`, `all://[::1]`, `all://localhost`;
+   - anything with `://` in it: itself, so that `http://` excludes all of http;
+   - anything else: `all://*entry`, which is that name, or any that ends in a dot and that name. What begins with a dot
+     becomes `*.name`: only what stands below the name, and not `localhost` for `.localhost`.
+   A network (`127.0.0.0/8`) becomes the URL of its first address with a path, and covers that one address.
+4. Proxies and exclusions are sorted together, patterns with ports first, then longest hosts, then longest schemes,
+   and the first that matches decides.
+"""
 
 READ = "httpx.get_environment_proxies:"
 

@@ -1,13 +1,4 @@
-"""`requests.Session().request`: NO_PROXY by its own rules *and* urllib's; then the first proxy that fits.
-
-1. NO_PROXY (`no_proxy`, or if that is empty `NO_PROXY`, all blanks removed) against the host without its port:
-   - an IPv4 address: entries are addresses, or networks (`127.0.0.0/8`). No ports: `127.0.0.1:11434` covers nothing;
-   - any other host: entries are names or ends of names, with the port or without; dots in front are ignored.
-2. If that covers nothing, `proxy_bypass`: urllib's, given the host *without its port*. So a lone `*` is read, and
-   macOS's exceptions. On Windows requests has its own, which matches ProxyOverride as regular expressions at the
-   *beginning* of the name, with blanks, never against addresses, and takes ProxyEnable "0" for what it says.
-3. The proxies are those of `getproxies`, the first of: `http://host`, `http`, `all://host`, `all`.
-4. A proxy without a scheme is `http://`. `https://` is spoken to over TLS; `socks4`, `4a`, `5` and `5h` need PySocks.
+"""Which way a request of requests goes: `IN_WORDS`, and line by line below.
 
 Sources, as of requests 2.34: `should_bypass_proxies`, `proxy_bypass_registry` and `select_proxy` in
 https://github.com/psf/requests/blob/main/src/requests/utils.py, `get_connection_with_tls_context` in
@@ -38,6 +29,20 @@ from ollama_harness.network.stdlib_bypass import (
 from ollama_harness.network.stdlib_proxies import FoundProxy, getproxies, getproxies_environment
 
 __all__ = ["requests_route"]
+
+#: Its rules, as docs/proxies.md prints them.
+IN_WORDS = """\
+`requests.Session().request`: NO_PROXY by its own rules *and* urllib's; then the first proxy that fits.
+
+1. NO_PROXY (`no_proxy`, or if that is empty `NO_PROXY`, all blanks removed) against the host without its port:
+   - an IPv4 address: entries are addresses, or networks (`127.0.0.0/8`). No ports: `127.0.0.1:11434` covers nothing;
+   - any other host: entries are names or ends of names, with the port or without; dots in front are ignored.
+2. If that covers nothing, `proxy_bypass`: urllib's, given the host *without its port*. So a lone `*` is read, and
+   macOS's exceptions. On Windows requests has its own, which matches ProxyOverride as regular expressions at the
+   *beginning* of the name, with blanks, never against addresses, and takes ProxyEnable "0" for what it says.
+3. The proxies are those of `getproxies`, the first of: `http://host`, `http`, `all://host`, `all`.
+4. A proxy without a scheme is `http://`. `https://` is spoken to over TLS; `socks4`, `4a`, `5` and `5h` need PySocks.
+"""
 
 CALL = "requests.Session.request"
 SELECT = "requests.utils.select_proxy:"

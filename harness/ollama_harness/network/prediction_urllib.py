@@ -1,13 +1,4 @@
-"""`urllib.request.urlopen`: its opener asks a ProxyHandler first, and that one sends requests round again.
-
-1. The proxies are those of `getproxies`, read at a process's first `urlopen` and kept; NO_PROXY is read at every call.
-   There is no `all`: ALL_PROXY is not used. A proxy of the kind `default`, from DEFAULT_PROXY, is used for every URL.
-2. The proxy's URL is read before any list of exclusions: one without an authority raises even where it is not needed.
-3. `proxy_bypass` gets the host *with its port*: `localhost:11434`, NO_PROXY's rules take it apart, macOS's do not.
-4. A proxy of the request's own scheme is simply connected to. Of another scheme: the request takes that scheme and
-   starts over. So a `https://` proxy of a `http://` URL is asked over TLS, or through HTTPS_PROXY if there is one;
-   and a `socks5://` proxy is an unknown kind of URL.
-5. A `https://` URL is always tunnelled, and always by a plain connection to the proxy, whatever the proxy's scheme.
+"""Which way a request of urllib goes: `IN_WORDS`, and line by line below.
 
 Sources: `ProxyHandler`, `OpenerDirector` and `_parse_proxy` in
 https://github.com/python/cpython/blob/v3.13.0/Lib/urllib/request.py; the same in 3.11 to 3.14.
@@ -25,6 +16,20 @@ from ollama_harness.network.stdlib_bypass import NameResolution, proxy_bypass
 from ollama_harness.network.stdlib_proxies import FoundProxy, getproxies
 
 __all__ = ["urllib_route"]
+
+#: Its rules, as docs/proxies.md prints them.
+IN_WORDS = """\
+`urllib.request.urlopen`: its opener asks a ProxyHandler first, and that one sends requests round again.
+
+1. The proxies are those of `getproxies`, read at a process's first `urlopen` and kept; NO_PROXY is read at every call.
+   There is no `all`: ALL_PROXY is not used. A proxy of the kind `default`, from DEFAULT_PROXY, is used for every URL.
+2. The proxy's URL is read before any list of exclusions: one without an authority raises even where it is not needed.
+3. `proxy_bypass` gets the host *with its port*: `localhost:11434`, NO_PROXY's rules take it apart, macOS's do not.
+4. A proxy of the request's own scheme is simply connected to. Of another scheme: the request takes that scheme and
+   starts over. So a `https://` proxy of a `http://` URL is asked over TLS, or through HTTPS_PROXY if there is one;
+   and a `socks5://` proxy is an unknown kind of URL.
+5. A `https://` URL is always tunnelled, and always by a plain connection to the proxy, whatever the proxy's scheme.
+"""
 
 CALL = "urllib.request.urlopen"
 OPEN = "urllib.request.ProxyHandler:"

@@ -1,8 +1,4 @@
-r"""How Python itself finds proxies: `urllib.request.getproxies`, which all the clients build on.
-
-Variables named `<scheme>_proxy` in any case, lower case first. *Only if there is not one such variable*, not even
-NO_PROXY, the system's own settings: the registry on Windows, System Settings on macOS.
-A proxy script (PAC) is never read.
+"""How Python itself finds proxies: `IN_WORDS`, and line by line below.
 
 The same in Python 3.11 to 3.14. Sources:
 https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies,
@@ -18,6 +14,15 @@ from dataclasses import dataclass
 from ollama_harness.network.settings import Mac, Registry, Settings, System
 
 __all__ = ["FoundProxy", "getproxies", "getproxies_environment", "getproxies_system"]
+
+#: Its rules, as docs/proxies.md prints them.
+IN_WORDS = """\
+How Python itself finds proxies: `urllib.request.getproxies`, which all the clients build on.
+
+Variables named `<scheme>_proxy` in any case, lower case first. *Only if there is not one such variable*, not even
+NO_PROXY, the system's own settings: the registry on Windows, System Settings on macOS.
+A proxy script (PAC) is never read.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

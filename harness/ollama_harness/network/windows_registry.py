@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from ollama_harness.errors import RegistryError
+from ollama_harness.files.writing import write_whole
 from ollama_harness.network.settings import Registry
 
 __all__ = ["RegistryKeeper", "RegistryKey", "RegistryValue", "changed", "left_behind", "may_touch", "read", "restore"]
@@ -110,15 +111,18 @@ def dump(values: RegistryValues) -> str:
 def parse(text: str) -> dict[str, RegistryValue | None]:
     """The values that `dump` wrote.
 
-    Raises: ValueError, KeyError, TypeError or AttributeError for anything else.
+    Raises: ValueError, KeyError, TypeError, AttributeError or RecursionError for anything else.
     """
 
     def value(plain: Mapping[str, Any]) -> RegistryValue:
         data = bytes.fromhex(plain["hex"]) if "hex" in plain else plain["data"]
+        texts = data if isinstance(data, list) else []
+        if not isinstance(data, int | str | bytes | list | None) or not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"{data!r} is nothing that the registry holds")
         return RegistryValue(type=int(plain["type"]), data=data)
 
     saved = json.loads(text)
-    return {name: saved[name] and value(saved[name]) for name in NAMES}
+    return {name: None if saved[name] is None else value(saved[name]) for name in NAMES}
 
 
 class RegistryKeeper:
@@ -193,22 +197,14 @@ class RegistryKeeper:
             raise RegistryError(f"{self._saved} cannot be deleted, the settings are back: {error}") from None
 
     def _save(self, values: RegistryValues) -> None:
-        temporary = self._saved.with_name(self._saved.name + ".tmp")
-        try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(dump(values))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._saved)
-        except OSError as error:
-            raise RegistryError(f"{self._saved} cannot be written, so nothing was changed: {error}") from None
+        write_whole(self._saved, dump(values), RegistryError, fix="nothing was changed; make room there")
 
     def _load(self) -> dict[str, RegistryValue | None] | None:
         try:
             return parse(self._saved.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             mend = "look at the proxy in Windows' settings, then delete the file"
             raise RegistryError(
                 f"{self._saved}, kept by a run that crashed, cannot be used ({error}); {mend}"

@@ -1,106 +1,158 @@
-"""When is a record that a client yields right? When all of it is in the reference's, and the essential is there.
+"""When is a record that a client yields right? When all of it was sent, and nothing that counts is lost.
 
-A typed client may leave out fields that its types do not know; it may not add any, and it may not lose what the
-exchange was about.
+A client that yields whole objects, as HTTP libraries do, yields all of each, and all of it is the same. A typed
+client may leave out fields that its types do not know, hold a time as a time, and hold a number that is not always
+whole as such a number. It may not add a field, and it may not lose what every exchange is about, nor what a scenario
+names as its subject.
 """
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-__all__ = ["agrees", "essential"]
+__all__ = ["agrees", "essential", "fractional"]
 
-#: What the exchange was about: of tool calls only name and arguments, of lists of models their names. A list stands
-#: for any number of such items.
-_ESSENTIAL: Any = {
-    "response": ...,
-    "thinking": ...,
-    "message": {
-        "role": ...,
-        "content": ...,
-        "thinking": ...,
-        "tool_calls": [{"function": {"name": ..., "arguments": ...}}],
-    },
-    "done": ...,
-    "done_reason": ...,
-    "error": ...,
-    "status": ...,
-    "embeddings": ...,
-    "embedding": ...,
-    "models": [{"model": ...}],
-    "version": ...,
-}
+#: What every exchange is about: of tool calls only name and arguments, of lists of models their names.
+_ESSENTIAL = (
+    "response",
+    "thinking",
+    "message.role",
+    "message.content",
+    "message.thinking",
+    "message.tool_calls.function.name",
+    "message.tool_calls.function.arguments",
+    "done",
+    "done_reason",
+    "error",
+    "status",
+    "embeddings",
+    "embedding",
+    "models.model",
+    "version",
+)
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 
 
-def agrees(yielded: Any, reference: Any) -> str | None:
-    """None if the record yielded is right, else what is wrong with it."""
-    return _extra(yielded, reference, "") or _missing(essential(reference), yielded, "")
+def agrees(
+    yielded: Any, reference: Any, *, subject: tuple[str, ...] | None = (), fractions: frozenset[str] = frozenset()
+) -> str | None:
+    """None if the record yielded is right, else what is wrong with it.
+
+    `subject` names fields that a typed client may not leave out, besides the essential: `details.family`, through any
+    list. With None the client is not typed and may leave out nothing. `fractions` are the exchange's `fractional` ones.
+    """
+    if subject is None:
+        return _different(yielded, reference, "", None) or _missing(reference, yielded, "", null_counts=True)
+    wanted = essential(reference, subject)
+    return _different(yielded, reference, "", fractions) or _missing(wanted, yielded, "", null_counts=False)
 
 
-def essential(record: Any) -> Any:
-    """The part of a record that every client must yield."""
-    return _project(record, _ESSENTIAL)
+def essential(record: Any, subject: tuple[str, ...] = ()) -> Any:
+    """The part of a record that every client must yield, with the fields of a subject."""
+    return _project(record, _shape((*_ESSENTIAL, *subject)))
+
+
+def fractional(records: Iterable[Any]) -> frozenset[str]:
+    """The fields, in the notation of a subject, that hold a number with a fraction in any of the records.
+
+    JSON writes 1 for such a number when it happens to be whole (RFC 8259 section 6), so a typed client says 1.0.
+    """
+    found = set[str]()
+
+    def walk(value: Any, path: str) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(inner, f"{path}.{key}" if path else key)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner, path)
+        elif isinstance(value, float):
+            found.add(path)
+
+    for record in records:
+        walk(record, "")
+    return frozenset(found)
+
+
+@functools.cache
+def _shape(paths: tuple[str, ...]) -> dict[str, Any]:
+    """The fields as a tree; `...` stands for all that is there."""
+    root: dict[str, Any] = {}
+    for path in sorted(paths):  # the whole of a field comes before its parts
+        *parents, last = path.split(".")
+        branch: Any = root
+        for parent in parents:
+            branch = branch if branch is ... else branch.setdefault(parent, {})
+        if branch is not ...:
+            branch[last] = ...
+    return root
 
 
 def _project(value: Any, shape: Any) -> Any:
     """What of a value has a place in the shape; a value of another form than the shape is kept whole."""
+    if isinstance(value, list):
+        return [_project(item, shape) for item in value]
     if isinstance(shape, dict) and isinstance(value, dict):
         return {key: _project(value[key], inner) for key, inner in shape.items() if key in value}
-    if isinstance(shape, list) and isinstance(value, list):
-        return [_project(item, shape[0]) for item in value]
     return value
 
 
-def _extra(yielded: Any, reference: Any, path: str) -> str | None:
-    """What is yielded that the reference does not say."""
+def _different(yielded: Any, reference: Any, path: str, fractions: frozenset[str] | None) -> str | None:
+    """What is yielded that was not sent, or not so. `fractions` is None for a client that is not typed."""
     if isinstance(yielded, dict) and isinstance(reference, dict):
         for key, value in yielded.items():
             if key not in reference:
                 return f"{path}{key} was not sent"
-            if problem := _extra(value, reference[key], f"{path}{key}."):
+            if problem := _different(value, reference[key], f"{path}{key}.", fractions):
                 return problem
         return None
     if isinstance(yielded, list) and isinstance(reference, list):
         if len(yielded) != len(reference):
             return f"{path.rstrip('.')} has {len(yielded)} items, {len(reference)} were sent"
-        problems = (_extra(a, b, f"{path}{i}.") for i, (a, b) in enumerate(zip(yielded, reference, strict=True)))
+        pairs = enumerate(zip(yielded, reference, strict=True))
+        problems = (_different(a, b, f"{path}{i}.", fractions) for i, (a, b) in pairs)
         return next(filter(None, problems), None)
-    return (
-        None
-        if _same(yielded, reference)
-        else f"{path.rstrip('.') or 'it'} is {yielded!r:.60}, sent was {reference!r:.60}"
-    )
+    if _same(yielded, reference) or (fractions is not None and _converted(yielded, reference, path, fractions)):
+        return None
+    return f"{path.rstrip('.') or 'it'} is {yielded!r:.60}, sent was {reference!r:.60}"
 
 
-def _missing(wanted: Any, yielded: Any, path: str) -> str | None:
-    """What of the essential was not yielded."""
+def _missing(wanted: Any, yielded: Any, path: str, *, null_counts: bool) -> str | None:
+    """What of the wanted was not yielded. Unless it counts, null may be said by leaving out, as typed clients do."""
     if isinstance(wanted, dict) and isinstance(yielded, dict):
         for key, value in wanted.items():
-            if key not in yielded:
-                if value is None:
-                    continue  # a typed client says null by leaving out
+            if key not in yielded and (null_counts or value is not None):
                 return f"{path}{key} was left out"
-            if problem := _missing(value, yielded[key], f"{path}{key}."):
+            if key in yielded and (problem := _missing(value, yielded[key], f"{path}{key}.", null_counts=null_counts)):
                 return problem
-        return None
     if isinstance(wanted, list) and isinstance(yielded, list):
-        problems = (_missing(a, b, f"{path}{i}.") for i, (a, b) in enumerate(zip(wanted, yielded, strict=True)))
+        pairs = enumerate(zip(wanted, yielded, strict=True))
+        problems = (_missing(a, b, f"{path}{i}.", null_counts=null_counts) for i, (a, b) in pairs)
         return next(filter(None, problems), None)
-    return None if _same(yielded, wanted) else f"{path.rstrip('.') or 'it'} was left out"
+    return None
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equal as JSON: true is not 1; numbers by value; times by instant, to the microsecond that datetime keeps."""
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    if isinstance(a, str) and isinstance(b, str) and a != b:
-        first, second = _instant(a), _instant(b)
-        return first is not None and first == second
-    return bool(a == b)
+    """Equal as JSON is read: 1 is neither true nor 1.0."""
+    return type(a) is type(b) and bool(a == b)
+
+
+def _converted(yielded: Any, reference: Any, path: str, fractions: frozenset[str]) -> bool:
+    """Whether a typed client says the same in its own types: a time, to datetime's microsecond, or a float."""
+    if isinstance(yielded, str) and isinstance(reference, str):
+        instant = _instant(yielded)
+        return instant is not None and instant == _instant(reference)
+    whole = type(yielded) is float and type(reference) is int and yielded == reference
+    return whole and _without_indexes(path) in fractions
+
+
+def _without_indexes(path: str) -> str:
+    return ".".join(step for step in path.split(".") if step and not step.isdigit())
 
 
 def _instant(text: str) -> datetime | None:

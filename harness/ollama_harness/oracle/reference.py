@@ -19,6 +19,7 @@ from ollama_harness.errors import ProtocolError
 from ollama_harness.recordings.records import (
     STREAMS,
     event_record,
+    has_lone_surrogate,
     in_band_error,
     is_terminal,
     ndjson_lines,
@@ -28,7 +29,17 @@ from ollama_harness.recordings.records import (
 from ollama_harness.script.http1 import Body, ResponseHead, read_body, read_response_head
 from ollama_harness.script.script import ConnectionEnd, Script, http_date
 
-__all__ = ["Cause", "ExpectedEnd", "ExpectedEndKind", "Layer", "Reference", "decode", "redirected", "reference"]
+__all__ = [
+    "Cause",
+    "ExpectedEnd",
+    "ExpectedEndKind",
+    "Layer",
+    "Reference",
+    "decode",
+    "first_silence",
+    "redirected",
+    "reference",
+]
 
 
 class Layer(StrEnum):
@@ -67,11 +78,18 @@ class Cause(StrEnum):
     OTHER_TYPE = "other-type"  # the right content under another Content-Type
     TWO_LENGTHS = "two-lengths"  # Content-Length beside chunks
     BYTE_ORDER_MARK = "byte-order-mark"
+    LONE_SURROGATE = "lone-surrogate"  # half a character, which no UTF-8 can hold
 
     @property
     def refusable(self) -> bool:
         """Whether a client may turn the whole answer down, so that no record is due."""
-        return self in (Cause.REDIRECT, Cause.OTHER_TYPE, Cause.TWO_LENGTHS, Cause.BYTE_ORDER_MARK)
+        return self in (
+            Cause.REDIRECT,
+            Cause.OTHER_TYPE,
+            Cause.TWO_LENGTHS,
+            Cause.BYTE_ORDER_MARK,
+            Cause.LONE_SURROGATE,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +126,16 @@ def reference(script: Script, *, media_type: str | None = None, read_timeout_s: 
     """What a perfect client sees of a script that asked for `media_type` and bears no silence of `read_timeout_s`."""
     if script.ending.how is ConnectionEnd.REFUSE:
         return _both((), ExpectedEnd(ExpectedEndKind.ERROR, Cause.REFUSED))
-    times = [0.0, *(send.at_s for send in script.segments), script.ending.at_s]
-    too_long = (n for n, (before, after) in enumerate(pairwise(times)) if after - before > read_timeout_s)
-    if (silent := next(too_long, None)) is not None:
+    if (silent := first_silence(script, read_timeout_s)) is not None:
         script = script.cut(silent, ConnectionEnd.HOLD)
     wire = script.render(date=http_date(0)).wire
     return decode(wire, script.ending.how, method=script.method, media_type=media_type)
+
+
+def first_silence(script: Script, read_timeout_s: float) -> int | None:
+    """How many sends come before the first silence that is longer than a read timeout; None if there is none."""
+    times = [0.0, *(send.at_s for send in script.segments), script.ending.at_s]
+    return next((n for n, (before, after) in enumerate(pairwise(times)) if after - before > read_timeout_s), None)
 
 
 def redirected(target: Reference) -> Reference:
@@ -153,6 +175,8 @@ def decode(wire: bytes, how: ConnectionEnd, *, method: str, media_type: str | No
         http = replace(http, cause=Cause.BYTE_ORDER_MARK, either=True) if http == _COMPLETE else http
     records, sure, bad_json = _records(kind, data, whole=http.kind is ExpectedEndKind.COMPLETE)
     http = ExpectedEnd(ExpectedEndKind.ERROR, Cause.BAD_JSON, bad_json) if bad_json else http
+    if http == _COMPLETE and rb"\u" in data and any(map(has_lone_surrogate, records)):  # RFC 8259 section 8.2
+        http = replace(http, cause=Cause.LONE_SURROGATE, either=True)
     end, due = _ollama_end(kind, records, http)
     return Reference(
         records=records,

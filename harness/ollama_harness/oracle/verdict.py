@@ -8,15 +8,15 @@
                   require                                                                               harm 5
     crash         the client's process died, or the client cannot be imported or made because of a
                   setting that does not concern the request                                             harm 4
-    hang          no end by the deadline                                                                harm 4
+    hang          no end by the deadline, or none while a silence was longer than the read timeout      harm 4
     silent-loss   ended normally although the answer was not complete, or records are missing           harm 5
     corrupt       yielded something that is not a prefix of the reference's records                  harm 6
     unsafe-retry     sent what it must not: a request that is not idempotent twice, or one too many on a
                   connection that was to be closed                                                      harm 3
     leak          left an answer that nobody reads any more open, so that Ollama goes on generating     harm 3
     false-alarm   raised although the answer was complete                                               harm 2
-    buffered      ended as it should, but kept back records that had arrived, or needed later bytes to
-                  hand one out                                                                          harm 2
+    buffered      ended as it should, but kept back records that had arrived, needed later bytes to hand
+                  one out, or was idle before its request or after the answer                           harm 2
     undocumented       raised as it should, but not an exception that its documentation names                harm 1
     pass          everything else                                                                       harm 0
 
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 
-from ollama_harness.oracle.record_comparison import agrees
+from ollama_harness.oracle.record_comparison import agrees, fractional
 from ollama_harness.oracle.reference import Cause, ExpectedEndKind, Layer, Reference
 
 __all__ = [
@@ -148,8 +148,10 @@ class Outcome:
 
     `requests` and `connections` count what reached the server. `unsafe-retry` says what the client sent though it must
     not. `leaked`: the connection of an answer that nobody reads any more stayed open. `buffered` is the record that was
-    yielded only after later bytes (None: there was none). `misrouted` says which way the request went though it
-    must not; `stillborn`: the client could not be imported or made, for a setting that does not concern the request.
+    yielded only after later bytes (None: there was none). `overslept` says how a silence was longer than the read
+    timeout, and the client stayed; `idle` says when it did nothing for too long. `misrouted` says which way the request
+    went though it must not; `stillborn`: the client could not be imported or made, for a setting that does not concern
+    the request.
     """
 
     records: tuple[Any, ...]
@@ -161,6 +163,8 @@ class Outcome:
     unsafe_retry: str = ""
     leaked: bool = False
     buffered: int | None = None
+    overslept: str = ""
+    idle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +175,18 @@ class Judgement:
     why: str
 
 
-def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: frozenset[str]) -> Judgement:
-    """Judge an outcome at a layer. `documented`: exceptions that the client's documentation names for this end."""
+def judge(
+    reference: Reference,
+    outcome: Outcome,
+    *,
+    layer: Layer,
+    documented: frozenset[str],
+    subject: tuple[str, ...] | None = (),
+) -> Judgement:
+    """Judge an outcome at a layer. `documented`: exceptions that the client's documentation names for this end.
+
+    `subject` holds the fields that a typed client may not leave out; None stands for all (see `agreement`).
+    """
     end, due = reference.ends[layer], reference.due[layer]
     match outcome.ending:
         case Failed(reason):
@@ -189,6 +203,8 @@ def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: f
             return Judgement(Verdict.CRASH, f"the client's process died with exit code {exit_code}")
         case Hung(deadline_s):
             return Judgement(Verdict.HANG, f"no end after {deadline_s:g} s")
+        case _ if outcome.overslept:
+            return Judgement(Verdict.HANG, outcome.overslept)
         case Finished() | Stopped() | Raised() as ending:
             pass
         case _:
@@ -198,12 +214,14 @@ def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: f
         return Judgement(Verdict.SILENT_LOSS, f"ended normally, but the answer is {end.kind} ({end.cause})")
     if isinstance(ending, Finished) and got < due:
         return Judgement(Verdict.SILENT_LOSS, f"ended normally with {got} of {due} records")
+    fractions = frozenset[str]() if subject is None else fractional(reference.records)
     for number, record in enumerate(outcome.records, 1):
         if number > len(reference.records):
             return Judgement(Verdict.CORRUPT, f"yielded {got} records, there are {len(reference.records)}")
-        problem = agrees(record, reference.records[number - 1])
+        problem = agrees(record, reference.records[number - 1], subject=subject, fractions=fractions)
         if problem is not None:
             return Judgement(Verdict.CORRUPT, f"record {number}: {problem}")
+    fractions = frozenset[str]() if subject is None else fractional(reference.records)
     if outcome.unsafe_retry:
         return Judgement(Verdict.UNSAFE_RETRY, outcome.unsafe_retry)
     if outcome.leaked:
@@ -218,6 +236,8 @@ def judge(reference: Reference, outcome: Outcome, *, layer: Layer, documented: f
             return Judgement(Verdict.UNDOCUMENTED, f"raised {name}, which its documentation does not name")
     if outcome.buffered is not None:
         return Judgement(Verdict.BUFFERED, f"yielded record {outcome.buffered} only when later bytes had come")
+    if outcome.idle:
+        return Judgement(Verdict.BUFFERED, outcome.idle)
     if isinstance(ending, Raised):
         return Judgement(Verdict.PASS, f"raised {ending.types[0]}: the answer is {end.kind} ({end.cause})")
     if isinstance(ending, Stopped):

@@ -5,8 +5,8 @@
     take = record("http://127.0.0.1:11434", out=Path("recordings"), model="smollm2:135m")
     take.ids  # ("0.32.15/generate-stream", …)
 
-It reads plain sockets through h11, one connection an exchange, and no setting of a proxy concerns it. Memory does not
-grow with the length of a stream: body and frames go to the disk as they come.
+It reads plain sockets through h11, one connection an exchange, and no setting of a proxy concerns it. The body goes to
+the disk as it comes; an answer that is longer than a recording may be is broken off, and leaves nothing behind.
 """
 
 from ollama_harness.recorder.probes import Probe, ProbeSet, default_probes, load_probes

@@ -12,7 +12,6 @@ from pathlib import Path
 from ollama_harness.recorder.address import Address
 from ollama_harness.recorder.live_request import exchange
 from ollama_harness.recorder.probes import Probe
-from ollama_harness.recorder.spool import FrameSpool
 from ollama_harness.recordings.draft import RecordingDraft
 from ollama_harness.recordings.recording import Recording, Response
 from ollama_harness.recordings.redaction import Redactor, SecretPattern, redact, redact_headers, redact_request
@@ -35,7 +34,7 @@ def record_one(
     `on_bytes` is called as the body comes, with the frames and the bytes of it so far.
 
     Raises: ServerUnreachable; RecorderError, if there was no answer of HTTP (then nothing is written);
-        RecordingError, if it cannot be written.
+        RecordingError, if it cannot be written; RecordingTooLong, as soon as it is.
     """
     recorded_at = datetime.now(UTC).isoformat(timespec="seconds")
     with contextlib.ExitStack() as stack:
@@ -48,7 +47,7 @@ def record_one(
             platform=f"{platform.system().lower()}/{platform.machine().lower()}",
             request=redact_request(probe.request, patterns),
             response=taken.response,
-            frames=(),  # they are in the spool
+            frames=(),  # they are in the draft
             ended=end.how,
             ended_at_s=end.at_s,
             note=None if probe.note is None else redact(probe.note.encode(), patterns).decode(),
@@ -69,7 +68,7 @@ class _Taken:
     ) -> None:
         self._stack, self._directory, self._name = stack, directory, name
         self._patterns, self._redactor, self._on_bytes = patterns, Redactor(patterns), on_bytes
-        self._size = 0
+        self._frames, self._size = 0, 0
 
     def head(self, response: Response) -> None:
         self.response = replace(
@@ -78,18 +77,16 @@ class _Taken:
             headers=redact_headers(response.headers, self._patterns),
         )
         self._draft = self._stack.enter_context(RecordingDraft(self._directory, self._name))
-        with self._draft.explained():
-            self._frames = self._stack.enter_context(FrameSpool(self._directory))
 
     def body(self, data: bytes) -> None:
         self._draft.write(self._redactor.feed(data))
         self._size += len(data)
 
     def frame(self, at_s: float, size: int) -> None:
-        with self._draft.explained():
-            self._frames.add(at_s, size)
-        self._on_bytes(self._frames.count, self._size)
+        self._draft.frame(at_s, size)
+        self._frames += 1
+        self._on_bytes(self._frames, self._size)
 
     def finish(self, recording: Recording) -> Path:
         self._draft.write(self._redactor.finish())
-        return self._draft.finish(recording, self._frames)
+        return self._draft.finish(recording)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ollama_harness.errors import RecorderError, ServerUnreachable
+from ollama_harness.errors import RecorderError, RecordingTooLong, ServerUnreachable
 from ollama_harness.recorder.address import Address
 from ollama_harness.recorder.live_request import LiveResponse, ask
 from ollama_harness.recorder.probes import Probe, default_probes
@@ -80,8 +80,9 @@ def record(
     `probes` are the default ones if none are given; `{model}` in them is `model`, or else the first that the server
     lists. An answer may end in any way, after `timeout_s` seconds of silence at the latest. Secrets are blanked (see
     `recordings.redaction`), user names in paths and names of hosts on request. A probe that gives no recording (no
-    answer, no HTTP, a stage that could not be set) is a failure of the take; the others are still asked, unless
-    nothing listens any more. Whatever ends this early, finished recordings stay and nothing else does.
+    answer, no HTTP, a stage that could not be set, an answer longer than a recording may be) is a failure of the take;
+    the others are still asked, unless nothing listens any more. Whatever ends this early, finished recordings stay and
+    nothing else does.
 
     Raises: RecorderError, before anything is written, if this is no Ollama, or there is no model; ServerUnreachable;
         RecordingError, if a recording cannot be written.
@@ -125,7 +126,7 @@ class _Session:
             except ServerUnreachable as error:
                 failures += [Failure(one.name, str(error)) for one in probes[index:]]
                 break
-            except RecorderError as error:
+            except (RecorderError, RecordingTooLong) as error:
                 failures.append(Failure(probe.name, str(error)))
         return RecordedSession(
             version=self.version, folder=self.out / self.place, ids=tuple(ids), failures=tuple(failures)

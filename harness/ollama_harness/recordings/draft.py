@@ -1,38 +1,43 @@
 """A recording on its way to disk: temporary files, moved into place once both halves are whole.
 
-Nothing is ever held in memory, so that a stream of any length can be written as it comes.
+The body is written as it comes; only the times and sizes of its frames are held in memory.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from ollama_harness.errors import RecordingError
+from ollama_harness.errors import RecordingError, RecordingTooLong
 from ollama_harness.recordings import meta
-from ollama_harness.recordings.recording import BODY_SUFFIXES, META_SUFFIX, Recording
+from ollama_harness.recordings.recording import BODY_SUFFIXES, MAX_BYTES, META_SUFFIX, Recording
 
-__all__ = ["RecordingDraft"]
+__all__ = ["RecordingDraft", "refuse_too_long"]
 
 _TEMPORARY = ".tmp"
+
+#: What a frame counts for before the meta file is written: no line of it is longer.
+_FRAME_BYTES = 32
 
 
 class RecordingDraft:
     """Both files of one recording, being written; a context manager that leaves nothing behind unless it is finished.
 
-    Raises: RecordingError, from any method, where the files cannot be written (a full disk, no permission).
+    Raises: RecordingError, from any method, where the files cannot be written (a full disk, no permission);
+        RecordingTooLong, once they are longer than may be.
     """
 
     def __init__(self, directory: Path, name: str) -> None:
         self._stem = directory / name
         self._body_path, self._meta_path = self._temporary(".body"), self._temporary(META_SUFFIX)
         self._body: IO[bytes] | None = None
+        self._body_bytes, self._frames = 0, list[tuple[float, int]]()
 
     def __enter__(self) -> Self:
-        with self.explained():
+        with self._explained():
             self._stem.parent.mkdir(parents=True, exist_ok=True)
             self._body = _create(self._body_path)
         return self
@@ -48,19 +53,26 @@ class RecordingDraft:
     def write(self, data: bytes) -> None:
         """Append to the body."""
         assert self._body is not None, "a draft is written between its `with` and its `finish`"
-        with self.explained():
+        with self._explained():
             self._body.write(data)
+        self._body_bytes += len(data)
+        refuse_too_long(self._final(META_SUFFIX), self._body_bytes)
 
-    def finish(self, recording: Recording, frames: Iterable[tuple[float, int]]) -> Path:
-        """Write the meta file (see `recording_meta.pieces`) and move both into place; returns the stem.
+    def frame(self, at_s: float, size: int) -> None:
+        """Note a frame of the body: when it came, and how many bytes it has."""
+        self._frames.append((at_s, size))
+        refuse_too_long(self._final(META_SUFFIX), self._body_bytes + len(self._frames) * _FRAME_BYTES)
+
+    def finish(self, recording: Recording) -> Path:
+        """Write the meta file, with the frames noted, and move both into place; returns the stem.
 
         An older recording of this name is replaced, whatever kind of body it had.
         """
-        with self.explained():
+        with self._explained():
             self._close()
             with _create(self._meta_path) as file:
-                for piece in meta.pieces(recording, frames):
-                    file.write(piece.encode())
+                meta_bytes = sum(file.write(piece.encode()) for piece in meta.pieces(recording, self._frames))
+            refuse_too_long(self._final(META_SUFFIX), self._body_bytes + meta_bytes)
             try:
                 self._move(recording.suffix)
             except KeyboardInterrupt:
@@ -83,7 +95,7 @@ class RecordingDraft:
             body.close()
 
     @contextlib.contextmanager
-    def explained(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         """Makes a RecordingError of what the system says where it cannot write."""
         try:
             yield
@@ -101,3 +113,13 @@ class RecordingDraft:
 
 def _create(path: Path) -> IO[bytes]:
     return path.open("wb")
+
+
+def refuse_too_long(path: Path, size_bytes: int) -> None:
+    """Refuse a recording whose two files have so many bytes together, if that is more than `MAX_BYTES`.
+
+    Raises: RecordingTooLong, with the path of one of them.
+    """
+    if size_bytes > MAX_BYTES:
+        problem = f"is longer than the {MAX_BYTES / 1_000_000:g} MB that a recording may have, both files together"
+        raise RecordingTooLong(path, "", problem, "record a shorter answer")

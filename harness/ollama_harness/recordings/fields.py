@@ -8,26 +8,35 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ollama_harness.errors import RecordingError
+from ollama_harness.errors import HarnessError, RecordingError
 from ollama_harness.recordings.recording import Headers
 
-__all__ = ["Fields", "is_head_text", "is_seconds"]
+__all__ = ["Fields", "is_count", "is_head_text", "is_one_line", "is_seconds"]
 
 
 class Fields:
     """One JSON object of a file: yields its fields checked, and refuses those that nobody asked for.
 
-    `error` is raised for the first that is wrong.
+    `error` is raised for the first that is wrong. `fix` says what to do about any of them, where the file is not one
+    that people write.
     """
 
-    def __init__(self, path: Path, value: Any, prefix: str, error: type[RecordingError] = RecordingError) -> None:
-        self._path, self._prefix, self._error, self._seen = path, prefix, error, set[str]()
+    def __init__(
+        self, path: Path, value: Any, prefix: str, error: type[HarnessError] = RecordingError, *, fix: str = ""
+    ) -> None:
+        self._path, self._prefix, self._error, self._fix, self._seen = path, prefix, error, fix, set[str]()
         if not isinstance(value, dict):
-            self.fail("", f"is {_shown(value)}", "make it a JSON object")
+            self._refuse("", value, "a JSON object")
         self._fields: dict[str, Any] = value
 
     def fail(self, field: str, problem: str, mend: str) -> NoReturn:
-        raise self._error(self._path, (self._prefix + field).rstrip("."), problem, mend)
+        raise self._error.about(self._path, (self._prefix + field).rstrip(".: "), problem, self._fix or mend)
+
+    def _refuse(self, field: str, value: Any, kind: str) -> NoReturn:
+        """Raise the error for a value that is not of this kind."""
+        if self._fix:
+            self.fail(field, f"is {_shown(value)}, not {kind}", self._fix)
+        self.fail(field, f"is {_shown(value)}", f"make it {kind}")
 
     def take(self, field: str, check: Callable[[Any], bool], kind: str, *, optional: bool = False) -> Any:
         self._seen.add(field)
@@ -37,7 +46,7 @@ class Fields:
             self.fail(field, "is missing", f"add it ({kind})")
         value = self._fields[field]
         if not check(value):
-            self.fail(field, f"is {_shown(value)}", f"make it {kind}")
+            self._refuse(field, value, kind)
         return value
 
     def text(self, field: str, *, optional: bool = False) -> Any:
@@ -48,7 +57,15 @@ class Fields:
 
     def object(self, field: str) -> Fields:
         value = self.take(field, lambda v: isinstance(v, dict), "a JSON object")
-        return Fields(self._path, value, f"{self._prefix}{field}.", self._error)
+        return Fields(self._path, value, f"{self._prefix}{field}.", self._error, fix=self._fix)
+
+    def objects(self, field: str) -> list[Fields]:
+        """The objects of a list, which is not empty."""
+        values = self.take(field, lambda v: isinstance(v, list) and v != [], "a list of JSON objects")
+        return [
+            Fields(self._path, value, f"{self._prefix}{field}[{number}].", self._error, fix=self._fix)
+            for number, value in enumerate(values)
+        ]
 
     def headers(self, field: str, *, optional: bool = False) -> Headers:
         kind = "a list of [name, value] pairs, each one line of Latin-1"
@@ -61,6 +78,15 @@ class Fields:
                 self.fail(
                     field, "is not a field of the format", f"remove it; known are {', '.join(sorted(self._seen))}"
                 )
+
+
+def is_one_line(value: Any) -> bool:
+    """Whether a value is a string that a line of a report can hold: not empty, and all of it can be printed."""
+    return isinstance(value, str) and value != "" and value.isprintable()
+
+
+def is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
 
 def is_seconds(value: Any) -> bool:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import re
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ollama_harness.errors import RecordingError
+from ollama_harness.files.reading import read_bytes, read_json
 from ollama_harness.recordings import meta as recording_meta
-from ollama_harness.recordings.draft import RecordingDraft
+from ollama_harness.recordings.draft import RecordingDraft, refuse_too_long
 from ollama_harness.recordings.fields import Fields
-from ollama_harness.recordings.frames import BodyOnDisk
-from ollama_harness.recordings.long_meta import read_line_by_line
 from ollama_harness.recordings.recording import BODY_SUFFIXES, META_SUFFIX, RecordedEnd, Recording, Request, Response
 from ollama_harness.recordings.records import ndjson_lines, parse_json
-from ollama_harness.recordings.timed_bytes import TimedBytes
+from ollama_harness.recordings.versions import is_version
 
-__all__ = ["KEPT_BYTES", "find", "load", "save"]
-
-#: A recording whose files are longer than this together is not kept in memory.
-KEPT_BYTES = 1024 * 1024
+__all__ = ["find", "load", "save"]
 
 #: A hand-written body has no times of its own.
 HAND_WRITTEN_GAP_S = 0.02
@@ -32,31 +29,31 @@ def find(root: Path) -> Iterator[Path]:
     if not root.is_dir():
         yield _stem(root)
         return
-    stems = {_stem(path) for path in root.rglob("*") if path.name.endswith((META_SUFFIX, *BODY_SUFFIXES))}
+    stems = {stem for path in root.rglob("*") if (stem := _stem(path)) != path}
     yield from sorted(stems)
 
 
-def load(stem: Path, *, id: str, kept_bytes: int = KEPT_BYTES) -> Recording:
+def load(stem: Path, *, id: str) -> Recording:
     """Read and validate one recording.
 
-    One whose files are longer than `kept_bytes` leaves its body on disk, and reads it as it is needed. (Not while it
-    is validated, if it is `.json`: that is one value. Nor is there a gain if its meta file was laid out by hand.)
-
-    Raises: RecordingError, for the first defect found.
+    Raises: RecordingError, for the first defect found; RecordingTooLong, before anything is read.
     """
+    if not stem.name.isprintable():
+        raise RecordingError(stem, "", "its name holds what cannot be printed", "rename its files")
     meta_path = stem.with_name(stem.name + META_SUFFIX)
     bodies = [path for suffix in BODY_SUFFIXES if (path := stem.with_name(stem.name + suffix)).is_file()]
+    files = [path for path in (*bodies, meta_path) if path.is_file()]
+    if not files:
+        raise RecordingError(stem, "", "no such recording", "give the path of a .meta.json or of a body")
+    refuse_too_long(files[0], sum(path.stat().st_size for path in files))
     if not meta_path.is_file():
-        if not bodies:
-            raise RecordingError(stem, "", "no such recording", "give the path of a .meta.json or of a body")
-        return _hand_written(bodies[0], id, kept_bytes)
-    is_long = sum(path.stat().st_size for path in (meta_path, *bodies)) > kept_bytes
-    meta = Fields(meta_path, _read_json(meta_path, is_long=is_long), "")
+        return _hand_written(bodies[0], id)
+    meta = Fields(meta_path, _read_json(meta_path), "")
     if not bodies:
         meta.fail("", "its other half, the body, is missing", f"put {stem.name}{BODY_SUFFIXES[0]} or alike beside it")
     if len(bodies) > 1:
         meta.fail("", f"has {len(bodies)} bodies ({', '.join(p.name for p in bodies)})", "keep one of them")
-    body = BodyOnDisk(bodies[0]) if is_long else bodies[0].read_bytes()
+    body = read_bytes(bodies[0], RecordingError)
     recording = recording_meta.parse(meta, body, id_=id)
     _check_body(recording, bodies[0], body)
     return recording
@@ -65,15 +62,16 @@ def load(stem: Path, *, id: str, kept_bytes: int = KEPT_BYTES) -> Recording:
 def save(recording: Recording, directory: Path) -> Path:
     """Write both files of a recording into `directory`, moved into place once both are whole; returns the stem.
 
-    Raises: RecordingError, if they cannot be written.
+    Raises: RecordingError, if they cannot be written; RecordingTooLong.
     """
     with RecordingDraft(directory, recording.name) as draft:
         for frame in recording.frames:
             draft.write(frame.data)
-        return draft.finish(recording, ((frame.at_s, len(frame.data)) for frame in recording.frames))
+            draft.frame(frame.at_s, len(frame.data))
+        return draft.finish(recording)
 
 
-def _check_body(recording: Recording, path: Path, body: bytes | BodyOnDisk) -> None:
+def _check_body(recording: Recording, path: Path, body: bytes) -> None:
     """Compare the body with what the head promises of it."""
     response, request = recording.response, recording.request
     if path.suffix != recording.suffix:
@@ -86,9 +84,9 @@ def _check_body(recording: Recording, path: Path, body: bytes | BodyOnDisk) -> N
         problem = f"is {length}, the body has {len(body)} bytes"
         meta = path.with_name(recording.name + META_SUFFIX)
         raise RecordingError(meta, "response.headers.Content-Length", problem, "record it again")
-    lines: Iterable[bytes] = [body[:]] if recording.suffix == ".json" and body else []
+    lines: Iterable[bytes] = [body] if recording.suffix == ".json" and body else []
     if recording.suffix == ".ndjson":
-        lines = (line for line in _lines(body) if line.strip())
+        lines = (line for line in ndjson_lines(body) if line.strip())
     for number, line in enumerate(lines, 1):
         try:
             parse_json(line)
@@ -96,31 +94,26 @@ def _check_body(recording: Recording, path: Path, body: bytes | BodyOnDisk) -> N
             raise RecordingError(path, f"line {number}", f"is no JSON: {error}", "record it again") from None
 
 
-def _lines(body: bytes | BodyOnDisk) -> Iterator[bytes]:
-    return body.lines() if isinstance(body, BodyOnDisk) else ndjson_lines(body)
-
-
-def _hand_written(path: Path, id_: str, kept_bytes: int) -> Recording:
+def _hand_written(path: Path, id_: str) -> Recording:
     """A body alone: NDJSON, for the route that its name begins with, one frame a line."""
     route = re.match(r"(generate|chat|pull|push|create)\b", path.name)
     if path.suffix != ".ndjson" or route is None:
         mend = f"add {_stem(path).name}{META_SUFFIX}; only .ndjson bodies called generate-… chat-… pull-… stand alone"
         raise RecordingError(path, "", "its other half, the meta file, is missing", mend)
-    body = BodyOnDisk(path) if path.stat().st_size > kept_bytes else path.read_bytes()
-    timed, end = TimedBytes(body), 0
-    for index, line in enumerate(_lines(body), 1):
-        end += len(line)
-        timed.note(index * HAND_WRITTEN_GAP_S, end)
+    body = read_bytes(path, RecordingError)
+    ends = array("q", itertools.accumulate(map(len, ndjson_lines(body))))
+    times = array("d", (HAND_WRITTEN_GAP_S * number for number in range(1, len(ends) + 1)))
     headers = (("Content-Type", "application/x-ndjson"), ("Date", ""), ("Transfer-Encoding", "chunked"))
-    end_s = len(timed) * HAND_WRITTEN_GAP_S
+    end_s = len(ends) * HAND_WRITTEN_GAP_S
+    folder = id_.rpartition("/")[0].rpartition("/")[2]
     recording = Recording(
         id=id_,
-        ollama_version=id_.rpartition("/")[0] or "hand-written",
+        ollama_version=folder if is_version(folder) else "hand-written",
         recorded_at="1970-01-01T00:00:00+00:00",
         platform="hand-written",
         request=Request(method="POST", path=f"/api/{route[1]}"),
         response=Response(status=200, reason="OK", headers=headers, head_at_s=min(HAND_WRITTEN_GAP_S, end_s)),
-        frames=recording_meta.frames_of(timed),
+        frames=recording_meta.frames_of(body, times, ends),
         ended=RecordedEnd.COMPLETE,
         ended_at_s=end_s,
     )
@@ -128,22 +121,14 @@ def _hand_written(path: Path, id_: str, kept_bytes: int) -> Recording:
     return recording
 
 
-def _read_json(path: Path, *, is_long: bool) -> Any:
-    try:
-        if is_long and (meta := read_line_by_line(path)) is not None:
-            return meta
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        field = f"line {error.lineno}, column {error.colno}"
-        raise RecordingError(path, field, f"is no JSON: {error.msg}", "fix it there") from None
-    except UnicodeDecodeError as error:
-        raise RecordingError(path, f"byte {error.start}", "is no UTF-8", "save the file as UTF-8") from None
-    except OSError as error:
-        raise RecordingError(path, "", f"cannot be read: {error.strerror}", "check the file's permissions") from None
+def _read_json(path: Path) -> Any:
+    return read_json(path, RecordingError, fix="check the file's permissions")
 
 
 def _stem(path: Path) -> Path:
-    for suffix in (META_SUFFIX, *BODY_SUFFIXES):
+    """The path of a recording's files without their suffixes; for any other file, its own path."""
+    suffixes = (META_SUFFIX, *BODY_SUFFIXES)
+    for suffix in suffixes if path.name not in suffixes else ():
         if path.name.endswith(suffix):
             return path.with_name(path.name[: -len(suffix)])
     return path

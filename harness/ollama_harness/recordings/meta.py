@@ -3,48 +3,52 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from re import fullmatch
 from typing import Any
 
-from ollama_harness.recordings.fields import Fields, is_head_text, is_seconds
-from ollama_harness.recordings.frames import BodyOnDisk, Frame, FramesOnDisk
-from ollama_harness.recordings.recording import FORMAT, RecordedEnd, Recording, Request, Response
+from ollama_harness.recordings.fields import Fields, is_head_text, is_one_line, is_seconds
+from ollama_harness.recordings.lazy import Lazy
+from ollama_harness.recordings.recording import FORMAT, Frame, RecordedEnd, Recording, Request, Response
 from ollama_harness.recordings.records import escape_surrogates
-from ollama_harness.recordings.timed_bytes import TimedBytes
-from ollama_harness.recordings.unkept import Remade
+from ollama_harness.recordings.versions import VERSION, is_version
 
-__all__ = ["dump", "frames_of", "parse", "pieces"]
+__all__ = ["MANY_FRAMES", "dump", "frames_of", "parse", "pieces"]
+
+#: More frames than this are not kept as objects. No answer of a model has so many.
+MANY_FRAMES = 10_000
 
 
-def parse(meta: Fields, body: bytes | BodyOnDisk, *, id_: str) -> Recording:
-    """The recording that a meta file and a body make. The frames of a body on disk stay there.
+def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
+    """The recording that a meta file and a body make.
 
     Raises: RecordingError.
     """
     number = meta.take("format", lambda v: type(v) is int, "a whole number")
     if number != FORMAT:
         meta.fail("format", f"is {number}", f"this version of ollama-harness reads format {FORMAT} only")
-    recorded_at = meta.text("recorded_at")
+    recorded_at = meta.take("recorded_at", is_one_line, "an ISO 8601 time")
     try:
         datetime.fromisoformat(recorded_at)
     except ValueError:
         meta.fail("recorded_at", f"is {recorded_at!r}", "write an ISO 8601 time such as 2026-11-22T19:20:02+00:00")
     request, response = _request(meta.object("request")), _response(meta.object("response"))
-    timed = _timed(meta, body, response.head_at_s)
+    frames = _frames(meta, body, response.head_at_s)
     ended = meta.take("end", lambda v: v in list(RecordedEnd), f"one of {', '.join(RecordedEnd)}")
     ended_at_s = meta.seconds("ended_at")
-    last_s = timed.times[-1] if timed else response.head_at_s
+    last_s = frames[-1].at_s if frames else response.head_at_s
     if ended_at_s < last_s:
         meta.fail("ended_at", f"time goes backwards: {ended_at_s} after {last_s}", "the end comes last")
     recording = Recording(
         id=id_,
-        ollama_version=meta.text("ollama_version"),
+        ollama_version=meta.take("ollama_version", lambda v: isinstance(v, str) and is_version(v), VERSION),
         recorded_at=recorded_at,
-        platform=meta.text("platform"),
+        platform=meta.take("platform", is_one_line, "a line of printable text, such as linux/x86_64"),
         request=request,
         response=response,
-        frames=frames_of(timed),
+        frames=frames,
         ended=RecordedEnd(ended),
         ended_at_s=ended_at_s,
         note=meta.text("note", optional=True),
@@ -56,8 +60,10 @@ def parse(meta: Fields, body: bytes | BodyOnDisk, *, id_: str) -> Recording:
 def _request(fields: Fields) -> Request:
     json_body = fields.take("json", lambda v: v is not None, "any JSON but null (or leave it out)", optional=True)
     request = Request(
-        method=fields.take("method", lambda v: isinstance(v, str) and v.isalpha() and v.isupper(), "a method: GET"),
-        path=fields.take("path", lambda v: isinstance(v, str) and v.startswith("/"), "a path that starts with /"),
+        method=fields.take(
+            "method", lambda v: isinstance(v, str) and fullmatch("[A-Z]+", v) is not None, "a method: GET"
+        ),
+        path=fields.take("path", lambda v: is_one_line(v) and v.startswith("/"), "a path that starts with /"),
         headers=fields.headers("headers", optional=True),
         json=json_body,
         body=fields.text("body", optional=True),
@@ -66,6 +72,10 @@ def _request(fields: Fields) -> Request:
         fields.fail("body", "stands beside json", "keep one of the two")
     fields.no_more()
     return request
+
+
+def _is_method(value: Any) -> bool:
+    return isinstance(value, str) and fullmatch("[A-Z]+", value) is not None
 
 
 def _response(fields: Fields) -> Response:
@@ -79,10 +89,10 @@ def _response(fields: Fields) -> Response:
     return response
 
 
-def _timed(meta: Fields, body: bytes | BodyOnDisk, head_at_s: float) -> TimedBytes:
+def _frames(meta: Fields, body: bytes, head_at_s: float) -> Sequence[Frame]:
     """The body's bytes with the times that the meta file gives them."""
-    pairs = meta.take("frames", lambda v: isinstance(v, list | Remade), "a list of [seconds, bytes] pairs")
-    timed, start, clock = TimedBytes(body), 0, head_at_s
+    pairs = meta.take("frames", lambda v: isinstance(v, list), "a list of [seconds, bytes] pairs")
+    times, ends, end, clock = array("d"), array("q"), 0, head_at_s
     for index, pair in enumerate(pairs):
         match pair:
             case [int() | float() as at_s, int(size)] if is_seconds(at_s) and type(size) is int and size > 0:
@@ -91,18 +101,25 @@ def _timed(meta: Fields, body: bytes | BodyOnDisk, head_at_s: float) -> TimedByt
                 meta.fail(f"frames[{index}]", f"is {json.dumps(pair)}", "write [seconds, bytes], bytes above 0")
         if at_s < clock:
             meta.fail(f"frames[{index}]", f"time goes backwards: {at_s} after {clock}", "order frames by arrival")
-        start, clock = start + size, at_s
-        timed.note(at_s, min(start, len(body)))
-    if start != len(body):
-        meta.fail("frames", f"sizes add up to {start} bytes, the body has {len(body)}", "the sizes add up to the body")
-    return timed
+        end, clock = end + size, at_s
+        times.append(at_s)
+        ends.append(min(end, len(body)))
+    if end != len(body):
+        meta.fail("frames", f"sizes add up to {end} bytes, the body has {len(body)}", "the sizes add up to the body")
+    return frames_of(body, times, ends)
 
 
-def frames_of(timed: TimedBytes) -> Sequence[Frame]:
-    """Frames of bytes with times: a tuple, or left where they are if they are on disk."""
-    if isinstance(timed.source, BodyOnDisk):
-        return FramesOnDisk(timed)
-    return tuple(Frame(at_s=at_s, data=data) for at_s, data in timed)
+def frames_of(body: bytes, times: Sequence[float], ends: Sequence[int]) -> Sequence[Frame]:
+    """The frames of a body: frame i came at `times[i]` and reaches to the offset `ends[i]`, where the next begins.
+
+    They are a tuple, or lazy where there are more than `MANY_FRAMES`.
+    """
+
+    def frame(index: int) -> Frame:
+        return Frame(at_s=times[index], data=body[ends[index - 1] if index else 0 : ends[index]])
+
+    frames = Lazy(len(times), frame)
+    return frames if len(frames) > MANY_FRAMES else tuple(frames)
 
 
 def dump(recording: Recording) -> str:
@@ -113,7 +130,7 @@ def dump(recording: Recording) -> str:
 def pieces(recording: Recording, frames: Iterable[tuple[float, int]]) -> Iterator[str]:
     """The same text piece by piece, for a recording whose frames (seconds, bytes) come from elsewhere.
 
-    A stream may have more frames than memory should hold: they are asked for one at a time.
+    The frames may be many, so their lines are made one at a time.
     """
     request: dict[str, Any] = {"method": recording.request.method, "path": recording.request.path}
     if recording.request.headers:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ollama_harness.recordings.frames import Frame, FramesOnDisk
-
 __all__ = [
     "FORMAT",
+    "MAX_BYTES",
     "META_SUFFIX",
     "OTHER_SUFFIX",
     "STREAMS_BY_DEFAULT",
@@ -30,6 +29,10 @@ __all__ = [
 
 FORMAT = 1
 META_SUFFIX = ".meta.json"
+
+#: A recording whose two files are longer than this together is neither made nor loaded. It would fit into the memory
+#: of few machines: what plays it takes about three times its size.
+MAX_BYTES = 256_000_000
 
 #: What the head says of the body decides the suffix of the body's file.
 SUFFIXES = {
@@ -101,10 +104,18 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """Bytes that arrived together, `at_s` seconds after the request was sent. Ollama sends one record a frame."""
+
+    at_s: float
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """One exchange. `id` is `<ollama version>/<name>`; `frames` join to the body.
 
-    The frames are a tuple, or, of a long recording that was loaded from disk, a sequence that reads them as needed.
+    The frames are a tuple, or, where many were loaded, a sequence that makes each of them when it is asked for.
     """
 
     id: str
@@ -129,8 +140,6 @@ class Recording:
     @property
     def size_bytes(self) -> int:
         """The length of the body."""
-        if isinstance(self.frames, FramesOnDisk):
-            return self.frames.size_bytes
         return sum(len(frame.data) for frame in self.frames)
 
     @property

@@ -10,9 +10,10 @@ import functools
 from collections.abc import Iterable
 from pathlib import Path
 
-from ollama_harness.errors import HarnessError, UnknownName
+from ollama_harness.errors import HarnessError, RecordingError, UnknownName
 from ollama_harness.recordings import files
 from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.versions import Order, order
 
 __all__ = ["AGAIN", "RecordingStore", "fixtures"]
 
@@ -40,9 +41,15 @@ class RecordingStore:
 
     @functools.cached_property
     def ids(self) -> tuple[str, ...]:
-        """All ids, sorted by version (numerically), then name."""
+        """All ids, sorted by version (numerically), then name.
+
+        Raises: RecordingError, if one cannot be printed.
+        """
         stems = [stem.relative_to(self.root) for stem in files.find(self.root / self._only)]
         ids = [stem.as_posix() for stem in stems if stem.name != "README"]
+        for id_ in ids:
+            if not id_.isprintable():
+                raise RecordingError(self.root / id_, "", "its name holds what cannot be printed", "rename it")
         return tuple(sorted(ids, key=lambda id_: (_version_key(_version(id_)), id_)))
 
     @property
@@ -106,8 +113,6 @@ def _version(id_: str) -> str:
     return id_.rpartition("/")[0]
 
 
-def _version_key(version: str) -> tuple[bool, tuple[int, ...], bool, str]:
-    """Orders versions by number, a release candidate before its release, and second takes after all."""
-    release, _, candidate = version.removeprefix(AGAIN).partition("-")
-    numbers = tuple(int(part) for part in release.split(".") if part.isdigit())
-    return version.startswith(AGAIN), numbers, not candidate, version
+def _version_key(version: str) -> tuple[bool, Order]:
+    """Orders versions as versions, and second takes after all."""
+    return version.startswith(AGAIN), order(version.removeprefix(AGAIN))

@@ -15,9 +15,9 @@ from email.utils import formatdate
 from itertools import dropwhile, takewhile
 
 from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.recordings.lazy import Lazy, mapped
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.records import record_ends
-from ollama_harness.recordings.unkept import Unkept, mapped
 from ollama_harness.script.head_predicates import HeadPredicate
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw, slices
@@ -77,7 +77,7 @@ class Script:
     conditions: tuple[HeadCondition, ...] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.segments, Unkept):
+        if isinstance(self.segments, Lazy):
             return  # they are a recording's, whose times were checked when it was loaded
         times = [send.at_s for send in self.segments] + [self.ending.at_s]
         if times != sorted(times):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from ollama_harness.recordings.lazy import Lazy
 from ollama_harness.recordings.recording import RecordedEnd, Recording
-from ollama_harness.recordings.unkept import Remade, Unkept
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw
 
-__all__ = ["HOLD_LIMIT_S", "ConnectionEnd", "RenderedSegment", "ScriptEnd", "Segment", "script_end_of", "segments_of"]
-
-#: How long a held connection stays silent before the server gives up on the client leaving.
-HOLD_LIMIT_S = 300.0
+__all__ = ["ConnectionEnd", "RenderedSegment", "ScriptEnd", "Segment", "script_end_of", "segments_of"]
 
 
 class ConnectionEnd(StrEnum):
@@ -62,24 +59,23 @@ class Segment:
 
 
 def segments_of(recording: Recording) -> Sequence[Segment]:
-    """The sends that play a recording, at its times: a tuple, or remade by each walk where its frames are on disk."""
+    """The sends that play a recording, at its times: a tuple, or lazy where its frames are."""
     response, frames = recording.response, recording.frames
     head = _head(recording)
     part = Chunk if head.chunked else Raw
     together = bool(frames) and frames[0].at_s == response.head_at_s  # what arrived in one read leaves in one write
     ends_in_chunk = head.chunked and recording.ended is RecordedEnd.COMPLETE and not _bodiless(recording, head)
 
-    def made() -> Iterator[Segment]:
-        rest = iter(frames)
-        yield Segment(response.head_at_s, (head, part(next(rest).data)) if together else (head,))
-        for frame in rest:
-            yield Segment(frame.at_s, (part(frame.data),))
-        if ends_in_chunk:
-            yield Segment(recording.ended_at_s, (LastChunk(),))
+    def send(index: int) -> Segment:
+        if index == 0:
+            return Segment(response.head_at_s, (head, part(frames[0].data)) if together else (head,))
+        if index - 1 + together == len(frames):
+            return Segment(recording.ended_at_s, (LastChunk(),))
+        frame = frames[index - 1 + together]
+        return Segment(frame.at_s, (part(frame.data),))
 
-    if isinstance(frames, Unkept):
-        return Remade(made, 1 - together + len(frames) + ends_in_chunk)
-    return tuple(made())
+    segments = Lazy(1 + len(frames) - together + ends_in_chunk, send)
+    return segments if isinstance(frames, Lazy) else tuple(segments)
 
 
 def script_end_of(recording: Recording) -> ScriptEnd:

@@ -180,9 +180,24 @@ class Connection:
         finally:
             self._selector.unregister(other)
 
-    def wait_for_bytes(self) -> None:
-        """Wait a while for the client to say something, and leave it unread."""
-        self._wait(_LINGER_S)
+    def wait_for_request(self) -> None:
+        """Wait a while for a whole request to arrive, and leave it unread."""
+        deadline = time.monotonic() + _LINGER_S
+        while (remaining := deadline - time.monotonic()) > 0 and self._wait(remaining) is WakeReason.LEFT:
+            try:
+                arrived = self._socket.recv(256 * 1024, socket.MSG_PEEK)
+            except OSError:
+                return
+            if not arrived or _is_whole(arrived):
+                return
+            time.sleep(0.0005)  # the socket stays readable, so there is no event to wait for
+
+    def wait_for_end(self) -> WakeReason:
+        """Wait until the client leaves or the server stops. There is no limit: Node's fetch alone waits 300 s."""
+        while True:
+            woken = self._wait(None)
+            if woken is WakeReason.STOP or not self._receive():
+                return woken
 
     def wait_for_stop(self) -> None:
         """Wait until the server stops, whatever the client does."""
@@ -241,6 +256,17 @@ class Connection:
                 time.sleep(0.05)
                 return
             time.sleep(0.0005)
+
+
+def _is_whole(arrived: bytes) -> bool:
+    """Whether this is a whole request; so is what can never become one."""
+    try:
+        if (head := read_request_head(arrived)) is None:
+            return False
+        body = read_body(arrived[head.size :], head, method=head.method)
+    except ProtocolError:
+        return True
+    return body.whole or body.error is not None
 
 
 def awaits_continue(head: RequestHead) -> bool:

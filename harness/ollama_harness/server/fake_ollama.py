@@ -32,7 +32,7 @@ from ollama_harness.server.playback import play
 from ollama_harness.server.unmatched import not_found, not_http
 from ollama_harness.server.wsgi import environ, segments
 
-__all__ = ["NEWEST", "FakeOllama"]
+__all__ = ["NEWEST", "FakeOllama", "packaged"]
 
 NEWEST = "newest"
 
@@ -203,16 +203,16 @@ class FakeOllama(HTTPServer):
             connection.close()
 
     def _play_unasked(self, connection: Connection, route: _Play, number: int) -> None:
-        entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=route.name)
+        entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=route.name, script=route.script)
         if route.script.ending.how is ConnectionEnd.RESET:
-            connection.wait_for_bytes()  # an RST while the client still connects would be another fault
+            connection.wait_for_request()  # an RST while the client connects or writes would be another fault
         self._play(connection, route.script, entry)
 
     def _answer(self, connection: Connection, entry: Entry, head: RequestHead) -> bool:
         """Answer one request; whether the connection can be used again."""
         response = self._expected(head, entry.body)
         if response is None:
-            script = self._script(head, entry)
+            entry.script = script = self._script(head, entry)
             if unmet := script.unmet(head):
                 entry.unmet, entry.why = unmet, f"{entry.why}; refused, for {unmet}"
             return self._play(connection, script.answer_to(head), entry)
@@ -325,6 +325,11 @@ class FakeOllama(HTTPServer):
                 return None
             self.log.append((request, response))
         return response
+
+
+def packaged(version: str) -> str:
+    """This version if the package has recordings of it, else NEWEST."""
+    return version if version in _packaged().versions else NEWEST
 
 
 @functools.cache

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from ollama_harness.recordings.lazy import Lazy
 from ollama_harness.script.http1 import RequestHead
-from ollama_harness.script.script import ConnectionEnd
-from ollama_harness.server.sent import SentSegments
+from ollama_harness.script.script import ConnectionEnd, Script
 
-__all__ = ["EndedBy", "Entry", "Journal", "Protocol"]
+__all__ = ["EndedBy", "Entry", "Journal", "Protocol", "SentSegments"]
 
 
 class EndedBy(StrEnum):
@@ -38,6 +40,25 @@ class Protocol(StrEnum):
     SOCKS5 = "socks5"  # RFC 1928
 
 
+class SentSegments(Lazy[tuple[float, bytes]]):
+    """Segments (seconds from the request's arrival, bytes) in order. One thread adds to it, any may read meanwhile.
+
+    It holds the very bytes that were sent. A list of pairs would take as much again as a record has bytes.
+    """
+
+    def __init__(self) -> None:
+        times, data = array("d"), list[bytes]()
+        super().__init__(0, lambda index: (times[index], data[index]))
+        self._times, self._data = times, data
+
+    def append(self, segment: tuple[float, bytes]) -> None:
+        """Add a segment."""
+        at_s, data = segment
+        self._times.append(at_s)
+        self._data.append(data)
+        self._length += 1  # last: what can be read is there
+
+
 @dataclass(slots=True, kw_only=True)
 class Entry:
     """One request and what became of it. `_s` are seconds from the request's arrival, which itself is `arrived_s` by
@@ -45,11 +66,14 @@ class Entry:
 
     `connection` counts connections and `index` requests on it, both from 1. `answered_by` is a recording's id, the
     name of a script, "expectation" (pytest-httpserver's) or "nothing"; `why` says why that one, or what came nearest.
+    `script` is the very script that was to be played (of a picky one the whole, even where a refusal was due): it tells
+    the request that a scenario is about from others that the client makes besides.
     `unmet` says how the request broke a demand of that script, so that the refusal was played; "" if it broke none.
     `sent` holds every segment that the system took, `date` the Date that was put into the head. `ended` is how the
     connection ended (or was left), once `ended_by` is set; `client_left_s` when the client closed its side.
     In lock-step `yielded` counts the records that the client's user has and `awaited` those that the server waits
-    for; `buffered` is the first record that was yielded only after later bytes had been sent.
+    for; `buffered` is the first record that was yielded only after later bytes had been sent. While `user_is_busy`
+    with something else, the server waits without a limit.
     `protocol` is how a proxy was asked, and `target` the host:port that it was asked for; what is no HTTP has no head,
     and its first bytes are the body.
     """
@@ -61,6 +85,7 @@ class Entry:
     arrived_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     arrived_s: float = field(default_factory=time.monotonic)
     answered_by: str = "nothing"
+    script: Script | None = None
     why: str = ""
     unmet: str = ""
     date: str = ""
@@ -71,6 +96,7 @@ class Entry:
     yielded: int = 0
     awaited: int = 0
     buffered: int | None = None
+    user_is_busy: bool = False
     protocol: Protocol = Protocol.HTTP
     target: str = ""
 
@@ -147,12 +173,23 @@ class Journal:
             entry.ended = entry.ended_by = None
             self._changed.notify_all()
 
-    def yielded(self, count: int, *, index: int) -> None:
-        """Note that the client's user has been handed so many records of the entry at this index."""
+    def yielded(self, entry: Entry, count: int) -> None:
+        """Note that the client's user has been handed so many records."""
         with self._changed:
-            if index < len(self._entries):
-                self._entries[index].yielded = count
+            entry.yielded = count
             self._changed.notify_all()
+
+    @contextmanager
+    def user_busy(self, entries: Iterable[Entry]) -> Iterator[None]:
+        """Note that the client's user does something else meanwhile, and takes no record of these."""
+        busy = list(entries)
+        for entry in busy:
+            entry.user_is_busy = True
+        try:
+            yield
+        finally:
+            for entry in busy:
+                entry.user_is_busy = False
 
     def awaits(self, entry: Entry, number: int) -> None:
         """Note that nothing more is sent until so many records have been yielded."""

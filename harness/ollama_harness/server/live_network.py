@@ -29,13 +29,13 @@ class LiveNetwork:
 
 
 @contextmanager
-def live_network(environment: Environment, *, ipv6: bool = True, version: str | None = None) -> Iterator[LiveNetwork]:
+def live_network(environment: Environment, *, ipv6: bool = True) -> Iterator[LiveNetwork]:
     """Start the servers and the proxy of an environment; without `ipv6` nothing listens on ::1.
 
     Raises: PortInUse, if no port is free on both addresses.
     """
     with ExitStack() as stack:
-        servers = _servers(ipv6=ipv6 and environment.ipv6, version=version)
+        servers = _servers(ipv6=ipv6 and environment.ipv6)
         for server in servers:
             stack.callback(server.stop)
         gone = environment.proxy == "gone"
@@ -49,17 +49,17 @@ def live_network(environment: Environment, *, ipv6: bool = True, version: str | 
         yield LiveNetwork(servers, proxy, environment.settings(proxy=proxy.address, port=servers[0].port))
 
 
-def _servers(*, ipv6: bool, version: str | None) -> tuple[FakeOllama, ...]:
+def _servers(*, ipv6: bool) -> tuple[FakeOllama, ...]:
     """A running server on 127.0.0.1 and, with `ipv6` where this machine has it, another on the same port of ::1.
 
     Raises: PortInUse, if no port is free on both.
     """
     for _ in range(_TRIES):
-        four = FakeOllama(version=version)
+        four = FakeOllama()
         four.start()
         if not ipv6 or not has_ipv6():
             return (four,)
-        six = FakeOllama("::1", four.port, version=version)
+        six = FakeOllama("::1", four.port)
         try:
             six.start()
         except PortInUse:

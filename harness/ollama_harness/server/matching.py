@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollama_harness.recordings.recording import Recording, Request
+from ollama_harness.recordings.records import parse_json
 from ollama_harness.script.http1 import RequestHead
 
 __all__ = ["Match", "Matcher", "Nearest", "received"]
@@ -48,8 +49,8 @@ class Nearest:
 def received(head: RequestHead, body: bytes) -> Request:
     """A request from the wire in the form that recordings have."""
     try:
-        value = json.loads(body) if body else None
-    except (ValueError, RecursionError):  # no JSON, or JSON nested deeper than Python reads
+        value = parse_json(body) if body else None
+    except ValueError:  # no JSON, or JSON that cannot be used
         value = None
     text = body.decode("utf-8", "replace") if body and value is None else None
     return Request(method=head.method, path=head.target.partition("?")[0], headers=head.headers, json=value, body=text)
@@ -62,7 +63,7 @@ class Matcher:
         self._undecisive = {"model", "name"} if any_model else set[str]()
         self._by_path: dict[str, list[_Candidate]] = {}
         for recording in recordings:
-            candidate = _Candidate(recording, _Facts.of(recording.request))
+            candidate = _Candidate(recording, _Facts.of(recording.request), recording.size_bytes)
             self._by_path.setdefault(recording.request.path, []).append(candidate)
 
     def match(self, request: Request) -> Match | Nearest:
@@ -151,6 +152,7 @@ class _Candidate:
 
     recording: Recording
     facts: _Facts
+    size_bytes: int  # which takes long to add up where there are many frames
 
     @property
     def is_error(self) -> bool:
@@ -160,7 +162,7 @@ class _Candidate:
         """The smallest wins; the module's docstring says why."""
         one = self.recording
         differing = len(self.facts.free_differences(asked))
-        return -len(self.facts.headers), differing, one.note is not None, -len(one.frames), -one.size_bytes, one.id
+        return -len(self.facts.headers), differing, one.note is not None, -len(one.frames), -self.size_bytes, one.id
 
 
 def _short(value: Any) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from ollama_harness.errors import RecordingError
-from ollama_harness.script.segments import HOLD_LIMIT_S, ConnectionEnd, RenderedSegment, ScriptEnd
+from ollama_harness.script.segments import ConnectionEnd, RenderedSegment, ScriptEnd
 from ollama_harness.server.connection import ClientLeft, Connection, WakeReason
 from ollama_harness.server.journal import EndedBy, Entry, Journal
 
@@ -47,11 +46,6 @@ def play(
     except ClientLeft:
         ended(WakeReason.LEFT)
         return False
-    except RecordingError as error:  # its body was left on disk, and somebody has touched it
-        entry.why = f"{entry.why}; broken off: {error}".removeprefix("; ")
-        connection.reset()
-        journal.settle(entry, ConnectionEnd.RESET, EndedBy.SERVER)
-        return False
     if ending.at_s > 0 and ended(connection.wait_until(arrived_s + ending.at_s)):
         return False
     match ending.how:
@@ -74,7 +68,7 @@ def play(
         case ConnectionEnd.HALF_CLOSE | ConnectionEnd.HOLD:
             if ending.how is ConnectionEnd.HALF_CLOSE:
                 connection.half_close()
-            woken = connection.wait_until(time.monotonic() + HOLD_LIMIT_S)
+            woken = connection.wait_for_end()
             if woken is WakeReason.LEFT:
                 journal.left(entry)
             connection.dispose()
@@ -97,11 +91,14 @@ def ended_early(connection: Connection, woken: WakeReason, *, entry: Entry, jour
 def _await_record(connection: Connection, entry: Entry, journal: Journal, number: int) -> WakeReason:
     """Wait until the client's user has been handed so many records, or note that this record was kept back."""
     journal.awaits(entry, number)
-    limit = time.monotonic() + (LOCK_STEP_LIMIT_S if entry.buffered is None else 0.0)
+    patience_s = LOCK_STEP_LIMIT_S if entry.buffered is None else 0.0
+    limit = time.monotonic() + patience_s
     while not journal.wait_for(lambda _: entry.yielded >= number, timeout_s=0.05):
         if (woken := connection.woken_by_now()) is not WakeReason.TIME:
             return woken
-        if time.monotonic() >= limit:
+        if entry.user_is_busy:
+            limit = time.monotonic() + patience_s
+        elif time.monotonic() >= limit:
             entry.buffered = entry.buffered or entry.yielded + 1
             break
     return WakeReason.TIME

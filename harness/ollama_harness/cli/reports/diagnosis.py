@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
+from ollama_harness.cli.reports.layout import Hanging
 from ollama_harness.doctor.diagnosis import Diagnosis, RouteForecast
 from ollama_harness.doctor.fixes import Fix
+from ollama_harness.files.printable import one_line
 from ollama_harness.network.prediction_base import hidden
 from ollama_harness.network.route import Route
 from ollama_harness.network.settings import System
@@ -37,7 +38,7 @@ def render(diagnosis: Diagnosis) -> RenderableType:
     parts += [Text("\nTHE SERVER", style="dim"), *_server(diagnosis)]
     parts += [Text("\nTHE ROUTE OF EACH CLIENT", style="dim"), *_clients(diagnosis)]
     parts += [Text("\nWHAT THAT MEANS", style="dim")]
-    parts += [Text(f"- {one.text}", style="yellow" if one.bad else "") for one in diagnosis.findings]
+    parts += [Hanging(_line(f"- {one.text}", style="yellow" if one.bad else "")) for one in diagnosis.findings]
     if diagnosis.fixes:
         parts += [Text("\nWHAT FIXES IT", style="dim")]
         parts += [_mend(one, diagnosis) for one in diagnosis.fixes]
@@ -55,13 +56,13 @@ def _verdict(diagnosis: Diagnosis) -> Text:
         (unknown, "of {} nobody can tell", "bold yellow"),
     ]
     parts = [(sentence.format(", ".join(names)), style) for names, sentence, style in said if names]
-    text = Text(f"{diagnosis.url}: ", style="bold")
+    text = _line(f"{diagnosis.url}: ", style="bold")
     for number, part in enumerate(parts or [("all clients reach it", "bold green")]):
         text.append("; " if number else "").append(*part)
     return text
 
 
-def _settings(diagnosis: Diagnosis) -> Iterator[Text]:
+def _settings(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     settings = diagnosis.settings
     rows = [(name, value) for name, value in sorted(settings.variables.items())]
     if settings.registry is not None:
@@ -84,9 +85,9 @@ def _settings(diagnosis: Diagnosis) -> Iterator[Text]:
     if not rows:
         yield Text("no proxy variable, no system proxy, and OLLAMA_HOST is not set")
     for name, value in rows:
-        yield Text(f"{name} = {_cut(hidden(value))}")
+        yield Hanging(_line(f"{name} = {_cut(hidden(value))}"))
     if settings.variable("OLLAMA_HOST") is not None and diagnosis.by_ollama_host:
-        yield Text(f"so clients ask {diagnosis.url}, and a server listens on {diagnosis.server_listens_on}")
+        yield Hanging(_line(f"so clients ask {diagnosis.url}, and a server listens on {diagnosis.server_listens_on}"))
 
 
 def _cut(value: str) -> str:
@@ -94,11 +95,11 @@ def _cut(value: str) -> str:
     return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 21]}…{value[-20:]}"
 
 
-def _server(diagnosis: Diagnosis) -> Iterator[Text]:
-    yield Text(f"{diagnosis.url} is {', '.join(diagnosis.addresses) or 'nowhere'}, asked in this order")
+def _server(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    yield Hanging(_line(f"{diagnosis.url} is {', '.join(diagnosis.addresses) or 'nowhere'}, asked in this order"))
     for answer in (*diagnosis.answers, *diagnosis.beside):
         style = "green" if answer.kind == "ollama" else ""
-        yield Text(f"  {answer.place}  {answer.kind}  {answer.says}", style=style)
+        yield Hanging(_line(f"{answer.place}  {answer.kind}  {answer.says}", style=style), indent=2)
 
 
 def _clients(diagnosis: Diagnosis) -> Iterator[RenderableType]:
@@ -112,9 +113,9 @@ def _clients(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     for (route, because, why, rule), several in together.items():
         style = {True: "green", False: "red", None: "yellow"}[several[0].arrives]
         names = ", ".join(f"{one.client} {one.version}".rstrip() for one in several)
-        yield Text.assemble((names, "bold"), ": ", (route, style))
-        yield _indented(Text(f"{because} {why[0].upper()}{why[1:]}."))
-        yield _indented(Text(rule, style="dim"))
+        yield Hanging(Text.assemble((one_line(names), "bold"), ": ", (one_line(route), style)))
+        yield _indented(_line(f"{because} {why[0].upper()}{why[1:]}."))
+        yield _indented(_line(rule, style="dim"))
 
 
 def _route(one: RouteForecast) -> str:
@@ -128,20 +129,24 @@ def _mend(mend: Fix, diagnosis: Diagnosis) -> RenderableType:
     everybody = {one.client for one in diagnosis.prognoses}
     who = "all clients" if everybody == set(mend.helps) else ", ".join(mend.helps)
     lines = [
-        Text.assemble(f"    {'' if number else shell:<12}", (each, "bold"), no_wrap=True, overflow="ignore")
+        Text.assemble(f"    {'' if number else shell:<12}", (one_line(each), "bold"), no_wrap=True, overflow="ignore")
         for shell, line in mend.lines.items()
         if shell in wanted
         for number, each in enumerate(line.split("\n"))
     ]
     return Group(
-        Text.assemble("- ", (mend.title, "bold"), f": then {who} go direct"),
+        Hanging(Text.assemble("- ", (one_line(mend.title), "bold"), f": then {who} go direct")),
         *lines,
-        _indented(Text(f"What else it changes: {mend.changes}.", style="dim")),
+        _indented(_line(f"What else it changes: {mend.changes}.", style="dim")),
     )
 
 
-def _indented(text: Text) -> Padding:
-    return Padding(text, (0, 0, 0, 4))
+def _line(text: str, style: str = "") -> Text:
+    return Text(one_line(text), style=style)
+
+
+def _indented(text: Text) -> Hanging:
+    return Hanging(text, indent=4, by=0)
 
 
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:

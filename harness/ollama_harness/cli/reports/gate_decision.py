@@ -6,16 +6,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
+from ollama_harness.cli.reports.layout import Hanging
+from ollama_harness.files.printable import one_line, toml_string
 from ollama_harness.gate.decision import Decision
-from ollama_harness.gate.findings import Evidence, Finding
+from ollama_harness.gate.findings import Evidence, Finding, place
 from ollama_harness.gate.rules import RULES, Level
 
 __all__ = ["explained", "markdown", "render"]
 
 _STYLES = {Level.BREAKING: "bold red", Level.NOTABLE: "yellow", Level.NOISE: "dim"}
+
+#: Below the subject of a finding, which stands after its fingerprint.
+_INDENT = 14
 
 #: How many pieces of evidence `--explain` shows in full.
 _SHOWN = 5
@@ -28,21 +32,23 @@ def render(decision: Decision) -> RenderableType:
         if found := [one for one in decision.findings if one.level is level]:
             parts.append(Text(f"\n{level}".upper(), _STYLES[level]))
             parts += [_entry(one, decision.accepted.get(one.fingerprint)) for one in found]
-    parts += [Text(f"\n{line}", "dim") for line in _quiet(decision)]
-    parts += [Text(f"accepted.toml: {line}", "bold red") for line in decision.stale]
-    parts += [Text(f"cannot tell: {line}", "bold red") for line in decision.problems]
+    for line in _quiet(decision):
+        parts += [Text(), Hanging(Text(one_line(line), "dim"))]
+    parts += [Hanging(Text(one_line(f"accepted.toml: {line}"), "bold red")) for line in decision.stale]
+    parts += [Hanging(Text(one_line(f"cannot tell: {line}"), "bold red")) for line in decision.problems]
     return Group(*parts)
 
 
 def _entry(one: Finding, reason: str | None) -> RenderableType:
     first = Text.assemble(
         (one.fingerprint, "cyan"),
-        f"  {one.subject}  ",
+        one_line(f"  {one.subject}  "),
         (one.rule, "bold"),
-        (f"  in {_counted(one)}", "dim"),
-        (f"  accepted: {reason}" if reason else "", "green"),
+        (one_line(f"  in {_counted(one)}"), "dim"),
+        (one_line(f"  accepted: {reason}") if reason else "", "green"),
     )
-    return Group(first, Padding(Text(f"{one.where}: {one.was} -> {one.now}"), (0, 0, 0, 14)))
+    what = Text(one_line(f"{one.where}: {one.was} -> {one.now}"))
+    return Group(Hanging(first, by=_INDENT), Hanging(what, indent=_INDENT))
 
 
 def _counted(one: Finding) -> str:
@@ -61,8 +67,8 @@ def _quiet(decision: Decision) -> Iterator[str]:
         yield f"recorded with {decision.candidate} alone: {', '.join(decision.only_new)}"
 
 
-def explained(one: Finding) -> str:
-    """Everything about one finding."""
+def explained(one: Finding) -> list[str]:
+    """Everything about one finding, in lines."""
     rule = RULES[one.rule]
     lines = [
         f"{one.fingerprint}  {one.rule} ({one.level})" + ("  unstable: two takes differ as well" * one.unstable),
@@ -70,7 +76,7 @@ def explained(one: Finding) -> str:
         f"  was  {one.was}",
         f"  now  {one.now}",
         "",
-        f"why it matters: {' '.join(rule.why.split())}",
+        f"why it matters: {rule.why}",
         f"source: {rule.source}",
         "",
         f"seen in {len(one.evidence)}:",
@@ -80,7 +86,8 @@ def explained(one: Finding) -> str:
         lines += [f"  new{_line(evidence.new_line, evidence)}: {evidence.new}"]
     lines += [f"… {', '.join(each.recording for each in one.evidence[_SHOWN:])}"] * (len(one.evidence) > _SHOWN)
     lines += ["", "to accept it:", "[[accepted]]", f'fingerprint = "{one.fingerprint}"', 'reason = "…"']
-    return "\n".join([*lines, 'versions = ">=…,<…"', "expires = YYYY-MM-DD"])
+    lines.append(f"seen_in = {toml_string(place(one.evidence[0].recording))}")
+    return [*lines, 'versions = ">=…,<…"', "expires = YYYY-MM-DD"]
 
 
 def _line(number: int, evidence: Evidence) -> str:
@@ -92,10 +99,12 @@ def markdown(decision: Decision) -> str:
     lines = [f"# Ollama {decision.baseline} -> {decision.candidate}", "", f"`{decision.last_line}`", ""]
     lines += [f"- **cannot tell**: {line}" for line in decision.problems]
     lines += [f"- **accepted.toml**: {line}" for line in decision.stale]
+    lines = list(map(one_line, lines))
     for level in (Level.BREAKING, Level.NOTABLE):
         if found := [one for one in decision.findings if one.level is level]:
             lines += ["", f"## {str(level).capitalize()}", "", *table(found, decision.accepted)]
-    lines += [f"\n{line}" for line in _quiet(decision)]
+    for line in _quiet(decision):
+        lines += ["", one_line(line)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -106,4 +115,4 @@ def table(findings: Sequence[Finding], accepted: dict[str, str]) -> Iterator[str
     for one in findings:
         note = f" accepted: {accepted[one.fingerprint]}" if one.fingerprint in accepted else ""
         cells = (f"{one.subject}: {one.where}", one.rule, one.was, one.now, _counted(one), f"`{one.fingerprint}`{note}")
-        yield "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
+        yield "| " + " | ".join(one_line(cell).replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"

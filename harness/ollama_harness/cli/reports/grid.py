@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.constrain import Constrain
 from rich.text import Text
 
 from ollama_harness.cli.reports import routes
+from ollama_harness.cli.reports.layout import Flow, Grid, Hanging
 from ollama_harness.clients import clients
+from ollama_harness.files.printable import one_line
 from ollama_harness.matrix.known_issues import Assessment, ExpectationReport
 from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS
 from ollama_harness.oracle.verdict import Verdict
 
 __all__ = ["Symbols", "render"]
+
+#: Three columns of them.
+_CANARIES_WIDTH = 120
 
 _LETTERS = {
     Verdict.INCONCLUSIVE: "?",
@@ -52,34 +58,32 @@ def render(report: ExpectationReport, console: Console) -> RenderableType:
     parts: list[RenderableType] = []
     real = [one for one in report.assessments if not _is_canary(one)]
     if answers := [one for one in real if not one.result.host]:
-        parts += [_grid(answers, symbols), _legend(answers, symbols)]
+        parts += [_grid(answers, symbols), Text(), _legend(answers, symbols)]
     if journeys := [one for one in real if one.result.host]:
-        parts += [Text(), routes.table(journeys), routes.legend(journeys)]
+        parts += [Text(), routes.table(journeys), Text(), routes.legend(journeys)]
     parts += [Text("canaries, and in how many cells each showed what it must:", style="dim")]
     parts += [_canaries(report.assessments), *_absent(report.assessments)]
     parts += [_unexpected(one) for one in report.unexpected]
-    parts += [Text(f"\nknown issues: {line}", style="red") for line in report.stale]
-    parts.append(_summary(report))
+    for line in report.stale:
+        parts += [Text(), Hanging(Text(one_line(f"known issues: {line}"), style="red"))]
+    parts += [Text(), Hanging(_summary(report))]
     return Group(*parts)
 
 
-def _grid(real: Sequence[Assessment], symbols: Symbols) -> Table:
+def _grid(real: Sequence[Assessment], symbols: Symbols) -> Grid:
     columns = sorted({one.result.client for one in real})
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("scenario")
-    for name in columns:
-        table.add_column(name, justify="center")
+    grid = Grid("scenario", columns)
     by_scenario: dict[str, list[Assessment]] = {}
     for one in real:
         by_scenario.setdefault(one.result.scenario, []).append(one)
     for title, scenarios in GROUPS.items():
         present = [one.name for one in scenarios if one.name in by_scenario]
         if present and len(by_scenario) > len(present):
-            table.add_row(Text(title.partition(":")[0].upper(), style="dim"))
+            grid.title(title.partition(":")[0].upper())
         for name in present:
             here = by_scenario[name]
-            table.add_row(name, *(_square([one for one in here if one.result.client == c], symbols) for c in columns))
-    return table
+            grid.row(name, [_square([one for one in here if one.result.client == c], symbols) for c in columns])
+    return grid
 
 
 def _square(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
@@ -103,20 +107,19 @@ def _square(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
     return Text(text, style="yellow") if worst.issue else Text(f"({text})", style="dim")
 
 
-def _legend(assessments: Iterable[Assessment], symbols: Symbols) -> Text:
+def _legend(assessments: Iterable[Assessment], symbols: Symbols) -> Flow:
     seen = {one.result.verdict for one in assessments}
     order = sorted(seen, key=lambda verdict: verdict.severity)
     meanings = [f"{symbols.of(verdict)} {verdict}" for verdict in order]
     meanings.append("( ) observed, not required")
     if any(not one.met for one in assessments):
         meanings.append("! not as expected")
-    return Text("\n" + "   ".join(meanings), style="dim")
+    return Flow(Text(one, style="dim") for one in meanings)
 
 
-def _canaries(assessments: Iterable[Assessment]) -> Table:
+def _canaries(assessments: Iterable[Assessment]) -> RenderableType:
     """Which canary earned what; the harness can be trusted only if all earned what they must."""
     canaries = sorted((one for one in assessments if _is_canary(one)), key=lambda one: one.result.client)
-    table = Table.grid(padding=(0, 3))
     shown = []
     for name, group in groupby(canaries, key=lambda one: one.result.client):
         mine = list(group)
@@ -124,42 +127,39 @@ def _canaries(assessments: Iterable[Assessment]) -> Table:
         verdicts = sorted({str(one.result.verdict) for one in wrong or mine}, key=lambda v: (v == "pass", v))
         text = f"{name} {'/'.join(verdicts)} {len(mine) - len(wrong)}/{len(mine)}"
         shown.append(Text(text, style="bold red" if wrong else "dim"))
-    for start in range(0, len(shown), 3):
-        table.add_row(*shown[start : start + 3])
-    return table
+    return Constrain(Columns(shown, padding=(0, 3)), _CANARIES_WIDTH)
 
 
-def _absent(assessments: Iterable[Assessment]) -> Iterator[Text]:
+def _absent(assessments: Iterable[Assessment]) -> Iterator[RenderableType]:
     """A line for each client that could do nothing at all: its library is not installed."""
     by_client: dict[str, list[Assessment]] = {}
     for one in assessments:
         by_client.setdefault(one.result.client, []).append(one)
     for mine in by_client.values():
         if len(mine) > 1 and {one.result.verdict for one in mine} == {Verdict.UNSUPPORTED}:
-            yield Text(mine[0].result.why, style="yellow")
+            yield Hanging(Text(one_line(mine[0].result.why), style="yellow"))
 
 
 def _summary(report: ExpectationReport) -> Text:
     known = sum(one.issue is not None and one.met for one in report.assessments)
     counts = f"{len(report.assessments)} cells, {len(report.unexpected)} not as expected, {known} known issues seen"
-    return Text(f"\n{counts}")
+    return Text(counts)
 
 
-def _unexpected(one: Assessment) -> Text:
+def _unexpected(one: Assessment) -> RenderableType:
     result = one.result
     lines = [
-        ("\n" + result.cell, "bold"),
-        (f"\n  {result.requirement} at the {result.layer} layer: {SCENARIOS[result.scenario].summary}", ""),
-        (f"\n  source    {_source(result.scenario)}", ""),
-        (f"\n  expected  {one.expected}", ""),
-        (f"\n  actual    {result.verdict}: {result.why}", "red"),
+        (f"{result.requirement} at the {result.layer} layer: {SCENARIOS[result.scenario].summary}", ""),
+        (f"source    {_source(result.scenario)}", ""),
+        (f"expected  {one.expected}", ""),
+        (f"actual    {result.verdict}: {result.why}", "red"),
     ]
-    if result.message:
-        lines.append((f"\n            {result.message}", "dim"))
-    lines.append((f"\n  repeat    ollama-harness show {result.cell}", ""))
+    lines += [(f"          {line}", "dim") for line in (result.message or "").split("\n") if line]
+    lines.append((f"repeat    ollama-harness show {result.cell}", ""))
     if one.advice:
-        lines.append((f"\n  then      {one.advice}", ""))
-    return Text.assemble(*lines)
+        lines.append((f"then      {one.advice}", ""))
+    shown = [Hanging(Text(one_line(line), style=style), indent=2, by=10) for line, style in lines]
+    return Group(Text(), Hanging(Text(one_line(result.cell), style="bold")), *shown)
 
 
 def _source(scenario: str) -> str:

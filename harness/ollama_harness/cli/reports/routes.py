@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
 from rich.text import Text
 
+from ollama_harness.cli.reports.layout import Flow, Grid
 from ollama_harness.matrix.known_issues import Assessment
 from ollama_harness.network.environments import GROUPS, HOSTS
 from ollama_harness.network.route import Route
@@ -24,20 +24,17 @@ LETTERS = {
 }
 
 
-def table(assessments: Sequence[Assessment]) -> Table:
+def table(assessments: Sequence[Assessment]) -> Grid:
     """The grid of routes, environments in the order of their table."""
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    grid.add_column("environment")
     columns = sorted({one.result.client for one in assessments})
-    for name in columns:
-        grid.add_column(name, justify="center")
+    grid = Grid("environment", columns)
     for title, environments in GROUPS.items():
         rows = [one.name for one in environments if any(one.name == each.result.scenario for each in assessments)]
         if rows:
-            grid.add_row(Text(title.partition(":")[0].partition(",")[0].upper(), style="dim"))
+            grid.title(title.partition(":")[0].partition(",")[0].upper())
         for name in rows:
             here = [one for one in assessments if one.result.scenario == name]
-            grid.add_row(name, *(letters([one for one in here if one.result.client == client]) for client in columns))
+            grid.row(name, [letters([one for one in here if one.result.client == client]) for client in columns])
     return grid
 
 
@@ -52,13 +49,14 @@ def letters(assessments: Sequence[Assessment]) -> Text:
     return text
 
 
-def legend(assessments: Sequence[Assessment]) -> Text:
+def legend(assessments: Sequence[Assessment]) -> Flow:
     """What the letters that occur mean."""
     seen = {one.result.route for one in assessments}
-    meanings = [f"{LETTERS[route]} {_MEANINGS[route]}" for route in Route if str(route) in seen]
+    meanings = [f"one letter each for {', '.join(HOSTS)}:"]
+    meanings += [f"{LETTERS[route]} {_MEANINGS[route]}" for route in Route if str(route) in seen]
     if None in seen:
         meanings.append("? not tried here")
-    return Text(f"\none letter each for {', '.join(HOSTS)}:  " + "   ".join(meanings), style="dim")
+    return Flow(Text(one, style="dim") for one in meanings)
 
 
 _MEANINGS = {

@@ -26,59 +26,73 @@ def _change(old: Result, new: Result) -> Change:
     return Change(where=old.scenario, was=old.verdict, now=new.verdict)
 
 
-@client_rule(Level.BREAKING, _DESIGN, when=lambda _, new: new is None)
+@client_rule(
+    "What was tried with the old version cannot be tried with the new one, so nothing is known of it.",
+    Level.BREAKING,
+    _DESIGN,
+    when=lambda _, new: new is None,
+)
 def cell_missing(old: Result, _: None) -> Iterator[Change]:
-    """What was tried with the old version cannot be tried with the new one, so nothing is known of it."""
     yield Change(where=old.scenario, was=old.verdict, now="not tried")
 
 
-@client_rule(Level.BREAKING, _DESIGN)
+@client_rule(
+    "With the new version's answers the client does its user more harm, where a document says what it must do.",
+    Level.BREAKING,
+    _DESIGN,
+)
 def more_harm(old: Result, new: Result) -> Iterator[Change]:
-    """With the new version's answers the client does its user more harm, where a document says what it must do."""
     if new.gating and _harm(new) > _harm(old):
         yield _change(old, new)
 
 
-@client_rule(Level.NOTABLE, _DESIGN)
+@client_rule("The client does its user more harm, in a case that no document decides.", Level.NOTABLE, _DESIGN)
 def more_harm_observed(old: Result, new: Result) -> Iterator[Change]:
-    """The client does its user more harm, in a case that no document decides."""
     if not new.gating and _harm(new) > _harm(old):
         yield _change(old, new)
 
 
-@client_rule(Level.NOTABLE, _DESIGN)
+@client_rule("The client errs in another way, or can be tried no more.", Level.NOTABLE, _DESIGN)
 def other_verdict(old: Result, new: Result) -> Iterator[Change]:
-    """The client errs in another way, or can be tried no more."""
     untried = Verdict.UNSUPPORTED in (old.verdict, new.verdict)
     if old.verdict is not new.verdict and (untried or _harm(new) == _harm(old)):
         yield _change(old, new)
 
 
-@client_rule(Level.NOTABLE, "https://docs.python.org/3/tutorial/errors.html#handling-exceptions")
+@client_rule(
+    "The user's `except` catches another type than before, or none.",
+    Level.NOTABLE,
+    "https://docs.python.org/3/tutorial/errors.html#handling-exceptions",
+)
 def other_exception(old: Result, new: Result) -> Iterator[Change]:
-    """The user's `except` catches another type than before, or none."""
     if old.raised != new.raised and not _by_chance(old, new):
         yield Change(where=old.scenario, was=old.raised or "no exception", now=new.raised or "no exception")
 
 
-@client_rule(Level.NOISE, "https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4")
+@client_rule(
+    (
+        "After an RST the system decides what a client still reads, and so what it raises; and one that holds "
+        "bytes back raises what the next of them make it raise, be it a line feed in what is compressed."
+    ),
+    Level.NOISE,
+    "https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4",
+)
 def other_exception_by_chance(old: Result, new: Result) -> Iterator[Change]:
-    """After an RST the system decides what a client still reads, and so what it raises; and one that holds bytes back
-    raises what the next of them make it raise, be it a line feed in what is compressed.
-    """
     if old.raised != new.raised and _by_chance(old, new):
         yield Change(where=old.scenario, was=old.raised or "no exception", now=new.raised or "no exception")
 
 
-@client_rule(Level.NOISE, _DESIGN)
+@client_rule("The client does better with the new version's answers.", Level.NOISE, _DESIGN)
 def less_harm(old: Result, new: Result) -> Iterator[Change]:
-    """The client does better with the new version's answers."""
     if _harm(new) < _harm(old):
         yield _change(old, new)
 
 
-@client_rule(Level.NOISE, "https://docs.python.org/3/library/exceptions.html#BaseException.args")
+@client_rule(
+    "The text of an exception is for people.",
+    Level.NOISE,
+    "https://docs.python.org/3/library/exceptions.html#BaseException.args",
+)
 def other_message(old: Result, new: Result) -> Iterator[Change]:
-    """The text of an exception is for people."""
     if old.raised == new.raised and old.message != new.message:
         yield Change(where=old.scenario, was=quoted(old.message), now=quoted(new.message))

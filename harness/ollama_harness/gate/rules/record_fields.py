@@ -40,9 +40,12 @@ def _zero(one: FieldShape, kind: str, here: VersionExchange) -> bool:
     return elsewhere and one.types == {"integer"} and one.path.endswith(_LEFT_OUT_AT_ZERO)
 
 
-@rule(Level.BREAKING, "https://github.com/ollama/ollama-python/issues/607")
+@rule(
+    "A typed client fails to validate the record, any other to find the key.",
+    Level.BREAKING,
+    "https://github.com/ollama/ollama-python/issues/607",
+)
 def field_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """A typed client fails to validate the record, any other to find the key."""
     for was, now in _records(old, new):
         for one in _missing(was, now):
             if not _zero(one, was.kind, new):
@@ -50,9 +53,12 @@ def field_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
                 yield Change(where=f"{was.kind} {one.path}", was=_types(one), now="gone", **place)
 
 
-@rule(Level.NOTABLE, "https://github.com/ollama/ollama/pull/15768")
+@rule(
+    "Clients ignore fields that they do not know, but those that forbid them.",
+    Level.NOTABLE,
+    "https://github.com/ollama/ollama/pull/15768",
+)
 def field_added(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Clients ignore fields that they do not know, but those that forbid them."""
     for was, now in _records(old, new):
         for one in _missing(now, was):
             if not _zero(one, was.kind, old):
@@ -60,9 +66,12 @@ def field_added(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
                 yield Change(where=f"{was.kind} {one.path}", was="none", now=_types(one), **place)
 
 
-@rule(Level.NOISE, "https://github.com/ollama/ollama/issues/3427")
+@rule(
+    "Go leaves out durations and counts that are zero; both versions say the field in other recordings.",
+    Level.NOISE,
+    "https://github.com/ollama/ollama/issues/3427",
+)
 def zero_left_out(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Go leaves out durations and counts that are zero; both versions say the field in other recordings."""
     for was, now in _records(old, new):
         for one in _missing(was, now):
             if _zero(one, was.kind, new):
@@ -72,17 +81,23 @@ def zero_left_out(old: VersionExchange, new: VersionExchange) -> Iterator[Change
                 yield Change(where=f"{was.kind} {one.path}", was="left out", now="there", new_line=one.line)
 
 
-@rule(Level.BREAKING, "https://github.com/SWE-agent/SWE-agent/issues/44")
+@rule(
+    "A field that every record of the kind had is missing in some: a typed client that requires it fails there.",
+    Level.BREAKING,
+    "https://github.com/SWE-agent/SWE-agent/issues/44",
+)
 def field_optional(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """A field that every record of the kind had is missing in some: a typed client that requires it fails there."""
     for where, was, now in _pairs(old, new):
         if was.always and not now.always and not was.path.endswith(_LEFT_OUT_AT_ZERO):
             yield _change(where, was, now, "always there", "in some records")
 
 
-@rule(Level.BREAKING, "https://github.com/paiml/aprender/pull/2371")
+@rule(
+    "A typed client fails to read the record, and may lose all of it.",
+    Level.BREAKING,
+    "https://github.com/paiml/aprender/pull/2371",
+)
 def type_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """A typed client fails to read the record, and may lose all of it."""
     for where, was, now in _pairs(old, new):
         types, wider = was.types - {"null"}, now.types - {"null"}
         numbers = {"integer", "number"}
@@ -90,49 +105,68 @@ def type_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]
             yield _change(where, was, now, _types(was), _types(now))
 
 
-@rule(Level.BREAKING, "https://www.rfc-editor.org/rfc/rfc8259#section-6")
+@rule(
+    '`"5"` is no 5: sums become texts, or the record cannot be read.',
+    Level.BREAKING,
+    "https://www.rfc-editor.org/rfc/rfc8259#section-6",
+)
 def number_to_string(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """`"5"` is no 5: sums become texts, or the record cannot be read."""
     for where, was, now in _pairs(old, new):
         if was.types - {"null"} and was.types <= {"integer", "number", "null"} and "string" in now.types:
             yield _change(where, was, now, _types(was), _types(now))
 
 
-@rule(Level.BREAKING, "https://www.rfc-editor.org/rfc/rfc8259#section-6")
+@rule(
+    "A client whose type is a whole number refuses a fraction.",
+    Level.BREAKING,
+    "https://www.rfc-editor.org/rfc/rfc8259#section-6",
+)
 def integer_to_number(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """A client whose type is a whole number refuses a fraction."""
     for where, was, now in _pairs(old, new):
         if was.types - {"null"} == {"integer"} and now.types - {"null"} == {"number"}:
             yield _change(where, was, now, _types(was), _types(now))
 
 
-@rule(Level.BREAKING, "https://github.com/docling-project/docling/issues/1647")
+@rule(
+    "A client whose type knows no null fails to validate the record.",
+    Level.BREAKING,
+    "https://github.com/docling-project/docling/issues/1647",
+)
 def null_new(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """A client whose type knows no null fails to validate the record."""
     for where, was, now in _pairs(old, new):
         if "null" in now.types and "null" not in was.types:
             yield _change(where, was, now, _types(was), _types(now))
 
 
-@rule(Level.NOTABLE, "https://github.com/docling-project/docling/issues/1647")
+@rule(
+    "A field that was null has a value now: who never met one may not read it.",
+    Level.NOTABLE,
+    "https://github.com/docling-project/docling/issues/1647",
+)
 def null_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """A field that was null has a value now: who never met one may not read it."""
     for where, was, now in _pairs(old, new):
         if "null" in was.types and "null" not in now.types:
             yield _change(where, was, now, _types(was), _types(now))
 
 
-@rule(Level.BREAKING, "https://github.com/langflow-ai/langflow/issues/12824")
+@rule(
+    "A database of vectors takes those of one length, and cannot compare them with those it has.",
+    Level.BREAKING,
+    "https://github.com/langflow-ai/langflow/issues/12824",
+)
 def vector_length_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """A database of vectors takes those of one length, and cannot compare them with those it has."""
     for where, was, now in _pairs(old, new):
         if was.lengths and now.lengths and was.lengths != now.lengths:
             yield _change(where, was, now, _numbers(was.lengths), _numbers(now.lengths))
 
 
-@rule(Level.NOTABLE, "https://www.rfc-editor.org/rfc/rfc8259#section-4", when=alike)
+@rule(
+    "Order means nothing in JSON; programs that cut the text at a key, and tests that compare texts, depend on it.",
+    Level.NOTABLE,
+    "https://www.rfc-editor.org/rfc/rfc8259#section-4",
+    when=alike,
+)
 def field_order_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Order means nothing in JSON; programs that cut the text at a key, and tests that compare texts, depend on it."""
     for was, now in common(old, new):
         for path, keys in was.orders.items():
             there = now.orders.get(path, ())

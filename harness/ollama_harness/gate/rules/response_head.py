@@ -21,24 +21,33 @@ def _others(one: VersionExchange) -> dict[str, tuple[str, str]]:
     return {name.lower(): (name, value) for name, value in one.shape.headers if name.lower() not in _ELSEWHERE}
 
 
-@rule(Level.BREAKING, "https://github.com/ITSpecialist111/ai_automation_suggester/issues/149")
+@rule(
+    "Clients choose their parser by it, and some refuse a type that they did not expect.",
+    Level.BREAKING,
+    "https://github.com/ITSpecialist111/ai_automation_suggester/issues/149",
+)
 def content_type_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Clients choose their parser by it, and some refuse a type that they did not expect."""
     if old.shape.media_type != new.shape.media_type:
         yield Change(where="Content-Type", was=old.shape.media_type or "none", now=new.shape.media_type or "none")
 
 
-@rule(Level.NOTABLE, "https://www.rfc-editor.org/rfc/rfc8259#section-8.1")
+@rule(
+    "Some clients decode by the charset, and some compare the whole value.",
+    Level.NOTABLE,
+    "https://www.rfc-editor.org/rfc/rfc8259#section-8.1",
+)
 def content_type_parameters_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Some clients decode by the charset, and some compare the whole value."""
     was, now = old.shape.header("content-type") or "none", new.shape.header("content-type") or "none"
     if was != now and old.shape.media_type == new.shape.media_type:
         yield Change(where="Content-Type", was=was, now=now)
 
 
-@rule(Level.BREAKING, "https://www.rfc-editor.org/rfc/rfc9110#section-6.3")
+@rule(
+    "Who reads the header finds nothing: a browser, for one, without Access-Control-Allow-Origin.",
+    Level.BREAKING,
+    "https://www.rfc-editor.org/rfc/rfc9110#section-6.3",
+)
 def header_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Who reads the header finds nothing: a browser, for one, without Access-Control-Allow-Origin."""
     there = _others(new)
     for key, (name, value) in _others(old).items():
         if key not in there:
@@ -47,18 +56,24 @@ def header_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
         yield Change(where="header Date", was="there", now="gone")
 
 
-@rule(Level.NOTABLE, "https://www.rfc-editor.org/rfc/rfc9110#section-5.1")
+@rule(
+    "Clients ignore headers that they do not know; one that they know may change what they do.",
+    Level.NOTABLE,
+    "https://www.rfc-editor.org/rfc/rfc9110#section-5.1",
+)
 def header_new(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Clients ignore headers that they do not know; one that they know may change what they do."""
     there = _others(old)
     for key, (name, value) in _others(new).items():
         if key not in there:
             yield Change(where=f"header {name}", was="none", now=value or "there")
 
 
-@rule(Level.NOTABLE, "https://www.rfc-editor.org/rfc/rfc9110#section-5.5")
+@rule(
+    "Clients may act on it: Connection, Allow, Access-Control.",
+    Level.NOTABLE,
+    "https://www.rfc-editor.org/rfc/rfc9110#section-5.5",
+)
 def header_value_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Clients may act on it: Connection, Allow, Access-Control."""
     there = _others(new)
     for key, (name, value) in _others(old).items():
         if key in there and there[key][1] != value:
@@ -70,18 +85,24 @@ def header_value_changed(old: VersionExchange, new: VersionExchange) -> Iterator
                 yield Change(where=f"header {name}", was=value, now=there[key][1])
 
 
-@rule(Level.NOTABLE, "https://www.rfc-editor.org/rfc/rfc9110#section-5.1")
+@rule(
+    "Names have no case by the standard; programs that compare them as text do not know it.",
+    Level.NOTABLE,
+    "https://www.rfc-editor.org/rfc/rfc9110#section-5.1",
+)
 def header_spelling_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Names have no case by the standard; programs that compare them as text do not know it."""
     names = {name.lower(): name for name, _ in new.shape.headers}
     for name, _ in old.shape.headers:
         if names.get(name.lower(), name) != name:
             yield Change(where=f"header {name}", was=name, now=names[name.lower()])
 
 
-@rule(Level.NOTABLE, "https://www.rfc-editor.org/rfc/rfc9110#section-5.3")
+@rule(
+    "Order among different names means nothing by the standard; recordings and fingerprints of servers differ.",
+    Level.NOTABLE,
+    "https://www.rfc-editor.org/rfc/rfc9110#section-5.3",
+)
 def header_order_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Order among different names means nothing by the standard; recordings and fingerprints of servers differ."""
     names = [[name.lower() for name, _ in one.shape.headers] for one in (old, new)]
     was, now = [[name for name in names[i] if name in names[1 - i]] for i in (0, 1)]
     if was != now:
@@ -89,26 +110,33 @@ def header_order_changed(old: VersionExchange, new: VersionExchange) -> Iterator
 
 
 @rule(
+    "Chunked or counted makes a difference to programs that show progress, and to proxies that speak HTTP/1.0.",
     Level.NOTABLE,
     "https://www.rfc-editor.org/rfc/rfc9112#section-6",
     when=lambda old, new: alike(old, new) and not _by_size(old, new),
 )
 def framing_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Chunked or counted makes a difference to programs that show progress, and to proxies that speak HTTP/1.0."""
     if old.shape.framing != new.shape.framing:
         yield Change(where="framing", was=old.shape.framing, now=new.shape.framing)
 
 
-@rule(Level.NOISE, "https://pkg.go.dev/net/http#ResponseWriter")
+@rule(
+    "Go counts a body that is written at once when it has up to 2048 bytes, and sends a longer one in chunks.",
+    Level.NOISE,
+    "https://pkg.go.dev/net/http#ResponseWriter",
+)
 def framing_by_size(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Go counts a body that is written at once when it has up to 2048 bytes, and sends a longer one in chunks."""
     if old.shape.framing != new.shape.framing and _by_size(old, new):
         yield Change(where="framing", was=old.shape.framing, now=new.shape.framing)
 
 
-@rule(Level.NOISE, "https://www.rfc-editor.org/rfc/rfc9112#section-4", when=lambda old, new: alike(old, new))
+@rule(
+    "A client SHOULD ignore it, says the standard.",
+    Level.NOISE,
+    "https://www.rfc-editor.org/rfc/rfc9112#section-4",
+    when=lambda old, new: alike(old, new),
+)
 def reason_phrase_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """A client SHOULD ignore it, says the standard."""
     if old.shape.status == new.shape.status and old.shape.reason != new.shape.reason:
         yield Change(where="reason phrase", was=old.shape.reason, now=new.shape.reason)
 

@@ -6,7 +6,6 @@ change of its kind. Decorating such a function puts it on the list, with its lev
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -142,28 +141,27 @@ RULES: dict[str, Rule[Any]] = {}
 
 
 def rule(
-    level: Level, source: str, *, when: Callable[[Any, Any], bool] = alike
+    why: str, level: Level, source: str, *, when: Callable[[Any, Any], bool] = alike
 ) -> Callable[[Compare[VersionExchange]], Compare[VersionExchange]]:
-    """Register a function of two exchanges as a rule; its name is the rule's id, its docstring says why.
+    """Register a function of two exchanges as a rule; its name is the rule's id.
 
     It is asked only about pairs for which `when` holds.
     """
-    return lambda function: _register(function, level, source, "wire", when)
+    return lambda function: _register(function, why, level, source, "wire", when)
 
 
 def client_rule(
-    level: Level, source: str, *, when: Callable[[Any, Any], bool] = lambda _, new: new is not None
+    why: str, level: Level, source: str, *, when: Callable[[Any, Any], bool] = lambda _, new: new is not None
 ) -> Callable[[Compare[Any]], Compare[Any]]:
     """Register a function of two results of a cell as a rule; the new one is None for a cell that is missing."""
-    return lambda function: _register(function, level, source, "clients", when)
+    return lambda function: _register(function, why, level, source, "clients", when)
 
 
 def _register(
-    function: Compare[T], level: Level, source: str, about: str, when: Callable[[Any, Any], bool]
+    function: Compare[T], why: str, level: Level, source: str, about: str, when: Callable[[Any, Any], bool]
 ) -> Compare[T]:
     id_ = function.__name__.replace("_", "-")
     assert id_ not in RULES, f"there are two rules called {id_}"
-    why = inspect.cleandoc(function.__doc__ or "")
     RULES[id_] = Rule(id=id_, level=level, why=why, source=source, about=about, compare=function, when=when)
     return function
 

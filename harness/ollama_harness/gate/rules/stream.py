@@ -22,9 +22,13 @@ def _whole_streams(old: VersionExchange, new: VersionExchange) -> bool:
     return _streams(old, new) and old.shape.ended == new.shape.ended == "complete"
 
 
-@rule(Level.BREAKING, "https://docs.ollama.com/api/streaming", when=_whole_streams)
+@rule(
+    "Clients know by the last record that the answer is whole; it also holds the reason and the counts.",
+    Level.BREAKING,
+    "https://docs.ollama.com/api/streaming",
+    when=_whole_streams,
+)
 def terminal_record_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Clients know by the last record that the answer is whole; it also holds the reason and the counts."""
     if old.shape.ends_with != new.shape.ends_with:
         counts = [len(one.shape.records) for one in (old, new)]
         yield Change(
@@ -36,57 +40,84 @@ def terminal_record_changed(old: VersionExchange, new: VersionExchange) -> Itera
         )
 
 
-@rule(Level.BREAKING, "https://github.com/ollama/ollama/issues/12557", when=_streams)
+@rule(
+    "Clients stop reading at the terminal record, or take what follows for the next answer.",
+    Level.BREAKING,
+    "https://github.com/ollama/ollama/issues/12557",
+    when=_streams,
+)
 def records_after_done(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Clients stop reading at the terminal record, or take what follows for the next answer."""
     if new.shape.after_done and not old.shape.after_done:
         yield Change(where="records after the terminal one", was="none", now="some")
 
 
-@rule(Level.BREAKING, "https://github.com/ollama/ollama/issues/12557", when=_whole_streams)
+@rule(
+    "Clients that wait for this record wait in vain.",
+    Level.BREAKING,
+    "https://github.com/ollama/ollama/issues/12557",
+    when=_whole_streams,
+)
 def record_kind_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Clients that wait for this record wait in vain."""
     for kind, record in old.shape.records.items():
         if kind not in (*_BY_LENGTH, old.shape.ends_with) and kind not in new.shape.records:
             yield Change(where=f"record {kind}", was="there", now="gone", old_line=record.line)
 
 
-@rule(Level.NOTABLE, "https://github.com/mark3labs/mcphost/issues/56", when=_whole_streams)
+@rule(
+    "Clients meet a record that they may not know.",
+    Level.NOTABLE,
+    "https://github.com/mark3labs/mcphost/issues/56",
+    when=_whole_streams,
+)
 def record_kind_new(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Clients meet a record that they may not know."""
     for kind, record in new.shape.records.items():
         if kind not in (*_BY_LENGTH, new.shape.ends_with) and kind not in old.shape.records:
             yield Change(where=f"record {kind}", was="none", now="there", new_line=record.line)
 
 
-@rule(Level.NOTABLE, "https://github.com/ollama/ollama/issues/9092", when=_whole_streams)
+@rule(
+    "What came in one record comes in several, or the other way: who takes the first for all loses the rest.",
+    Level.NOTABLE,
+    "https://github.com/ollama/ollama/issues/9092",
+    when=_whole_streams,
+)
 def answer_in_pieces_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """What came in one record comes in several, or the other way: who takes the first for all loses the rest."""
     was, now = ("in pieces" if RecordKind.FIRST in one.shape.records else "in one record" for one in (old, new))
     if was != now:
         yield Change(where="answer", was=was, now=now, old_line=1, new_line=1)
 
 
-@rule(Level.NOTABLE, "https://docs.ollama.com/api/streaming", when=_whole_streams)
+@rule(
+    "Clients that go from state to state meet a record where they do not expect it.",
+    Level.NOTABLE,
+    "https://docs.ollama.com/api/streaming",
+    when=_whole_streams,
+)
 def record_order_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Clients that go from state to state meet a record where they do not expect it."""
     kinds = [[kind for kind in one.shape.records if kind not in _BY_LENGTH] for one in (old, new)]
     was, now = [[kind for kind in kinds[i] if kind in kinds[1 - i]] for i in (0, 1)]
     if was != now:
         yield Change(where="order of records", was=listed(was), now=listed(now))
 
 
-@rule(Level.BREAKING, "https://github.com/ollama/ollama/issues/1728", when=_streams)
+@rule(
+    "Chunks mean nothing by the standard, but programs that parse each as one record are many.",
+    Level.BREAKING,
+    "https://github.com/ollama/ollama/issues/1728",
+    when=_streams,
+)
 def chunking_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Chunks mean nothing by the standard, but programs that parse each as one record are many."""
     was, now = old.shape.chunking, new.shape.chunking
     if was is not None and now is not None and was is not now:
         yield Change(where="chunks", was=was, now=now)
 
 
-@rule(Level.BREAKING, "https://github.com/ndjson/ndjson-spec")
+@rule(
+    "Records are told apart by LF alone. A client that waits for it never yields a record that has none.",
+    Level.BREAKING,
+    "https://github.com/ndjson/ndjson-spec",
+)
 def newline_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Records are told apart by LF alone. A client that waits for it never yields a record that has none."""
     was, now = old.shape.newlines, new.shape.newlines
     if was and now and not now <= was and old.shape.ended == new.shape.ended == "complete":
         yield Change(where="end of a record", was=listed(sorted(was)), now=listed(sorted(now)))

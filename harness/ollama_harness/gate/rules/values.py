@@ -28,34 +28,48 @@ def _answered(old: VersionExchange, new: VersionExchange) -> bool:
     return alike(old, new) and old.answer is ResponseKind.ANSWERED
 
 
-@rule(Level.NOTABLE, "https://github.com/Quansight/ragna/issues/582", when=_erring)
+@rule(
+    'Programs compare the text to tell errors apart, for there is no code: "not found, try pulling it first".',
+    Level.NOTABLE,
+    "https://github.com/Quansight/ragna/issues/582",
+    when=_erring,
+)
 def error_text_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Programs compare the text to tell errors apart, for there is no code: "not found, try pulling it first"."""
     if old.shape.error is not None and new.shape.error is not None and old.shape.error != new.shape.error:
         lines = [one.shape.records[RecordKind.ERROR].line for one in (old, new)]
         was, now = quoted(old.shape.error), quoted(new.shape.error)
         yield Change(where="error", was=was, now=now, old_line=lines[0], new_line=lines[1])
 
 
-@rule(Level.BREAKING, "https://docs.ollama.com/api/errors", when=_erring)
+@rule(
+    "Clients read `error` as a string, or as an object with a message; the other form is an exception of its own.",
+    Level.BREAKING,
+    "https://docs.ollama.com/api/errors",
+    when=_erring,
+)
 def error_form_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Clients read `error` as a string, or as an object with a message; the other form is an exception of its own."""
     was, now = (one.shape.records[RecordKind.ERROR] for one in (old, new))
     if _form(was) != _form(now):
         yield Change(where="error", was=_form(was), now=_form(now), old_line=was.line, new_line=now.line)
 
 
-@rule(Level.NOTABLE, "https://github.com/ollama/ollama/issues/5483")
+@rule(
+    "Who looks for the text (`Ollama is running`) does not find it.",
+    Level.NOTABLE,
+    "https://github.com/ollama/ollama/issues/5483",
+)
 def text_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Who looks for the text (`Ollama is running`) does not find it."""
     was, now = ([one.shape.recording.body.decode("utf-8", "replace")] for one in (old, new))
     if old.shape.media_type == new.shape.media_type == "text/plain" and was != now:
         yield Change(where="text", was=quoted(was[0]), now=quoted(now[0]), old_line=1, new_line=1)
 
 
-@rule(Level.NOTABLE, "https://docs.ollama.com/api/generate")
+@rule(
+    "A client whose type lists the words refuses one that is new; another takes a branch for what it does not know.",
+    Level.NOTABLE,
+    "https://docs.ollama.com/api/generate",
+)
 def word_new(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """A client whose type lists the words refuses one that is new; another takes a branch for what it does not know."""
     for was, now in common(old, new):
         for path, one in now.fields.items():
             known = old.version.words.get((old.shape.route, path), frozenset())
@@ -64,9 +78,8 @@ def word_new(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
                 yield Change(where=where, was=listed(sorted(known)), now=listed(sorted(more)), new_line=one.line)
 
 
-@rule(Level.NOTABLE, "https://docs.ollama.com/api/generate")
+@rule("Who waits for this word (`stop`, say) waits in vain.", Level.NOTABLE, "https://docs.ollama.com/api/generate")
 def word_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Who waits for this word (`stop`, say) waits in vain."""
     for was, now in common(old, new):
         for path, one in was.fields.items():
             said = new.version.words.get((new.shape.route, path), frozenset())
@@ -75,37 +88,54 @@ def word_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
                 yield Change(where=where, was=listed(sorted(less)), now=listed(sorted(said)), old_line=one.line)
 
 
-@rule(Level.BREAKING, "https://github.com/langchain4j/langchain4j/issues/5578")
+@rule(
+    "Parsers of times are strict: one that wants a zone, or knows `Z` only, fails for the whole record.",
+    Level.BREAKING,
+    "https://github.com/langchain4j/langchain4j/issues/5578",
+)
 def time_format_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Parsers of times are strict: one that wants a zone, or knows `Z` only, fails for the whole record."""
     yield from _formats(old, new, "time")
 
 
-@rule(Level.NOTABLE, "https://platform.openai.com/docs/api-reference/chat/streaming")
+@rule(
+    "Clients should not look into ids; some check the prefix.",
+    Level.NOTABLE,
+    "https://platform.openai.com/docs/api-reference/chat/streaming",
+)
 def id_format_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Clients should not look into ids; some check the prefix."""
     yield from _formats(old, new, "id")
 
 
-@rule(Level.NOTABLE, "https://pkg.go.dev/encoding/json#Marshal")
+@rule(
+    "The same JSON in other bytes: who cuts or hashes bytes, or splits lines at U+2028, sees the difference.",
+    Level.NOTABLE,
+    "https://pkg.go.dev/encoding/json#Marshal",
+)
 def escaping_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """The same JSON in other bytes: who cuts or hashes bytes, or splits lines at U+2028, sees the difference."""
     for characters, was in old.shape.escapes.items():
         now = new.shape.escapes.get(characters, was)
         if not now <= was:
             yield Change(where=f"characters {characters}", was=listed(sorted(was)), now=listed(sorted(now)))
 
 
-@rule(Level.NOISE, "https://docs.ollama.com/api/generate", when=_answered)
+@rule(
+    "Times, ids, durations and what the model writes differ from take to take.",
+    Level.NOISE,
+    "https://docs.ollama.com/api/generate",
+    when=_answered,
+)
 def values_differ(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """Times, ids, durations and what the model writes differ from take to take."""
     if old.shape.recording.body != new.shape.recording.body:
         yield Change(where="values", was="some", now="others")
 
 
-@rule(Level.NOISE, "https://docs.ollama.com/api/streaming", when=_answered)
+@rule(
+    "A text that drifts, or is cut by hand, has more records one time and fewer the next.",
+    Level.NOISE,
+    "https://docs.ollama.com/api/streaming",
+    when=_answered,
+)
 def length_differs(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
-    """A text that drifts, or is cut by hand, has more records one time and fewer the next."""
     if old.shape.stream and len(old.shape.recording.frames) != len(new.shape.recording.frames):
         yield Change(where="number of records", was="some", now="more or fewer")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from ollama_harness.errors import HarnessError
+from ollama_harness.files.printable import toml_string
+from ollama_harness.files.writing import write_whole
 from ollama_harness.gate.shapes.shape import FieldShape, RecordShape, Shape
 from ollama_harness.gate.shapes.version import VersionShapes
 
@@ -31,43 +33,38 @@ def write(version: VersionShapes, directory: Path) -> Path:
     Raises: HarnessError.
     """
     path = directory / FILE
-    temporary = path.with_name(FILE + ".tmp")
-    try:
-        temporary.write_text(dump(version), encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise HarnessError(f"{path} cannot be written: {error.strerror}; give a directory that can") from None
+    write_whole(path, dump(version), HarnessError)
     return path
 
 
 def _exchange(one: Shape) -> Iterator[str]:
-    yield f"[{one.name}]"
-    yield f"request = {_quoted(one.route)}"
-    yield f"status = {_quoted(f'{one.status} {one.reason}'.strip())}"
+    table = one.name if re.fullmatch("[A-Za-z0-9_-]+", one.name) else toml_string(one.name)
+    yield f"[{table}]"
+    yield f"request = {toml_string(one.route)}"
+    yield f"status = {toml_string(f'{one.status} {one.reason}'.strip())}"
     yield "head = ["
     for name, value in one.headers:
-        yield f"  {_quoted(f'{name}: {value}' if value else name)},"
+        yield f"  {toml_string(f'{name}: {value}' if value else name)},"
     yield "]"
-    yield f"end = {_quoted(one.ended)}"
+    yield f"end = {toml_string(one.ended)}"
     if one.records:
         framing = (one.framing, one.chunking, *sorted(one.newlines))
-        yield f"body = {_quoted(', '.join(filter(None, framing)))}"
-        yield f"ends_with = {_quoted(one.ends_with)}"
+        yield f"body = {toml_string(', '.join(filter(None, framing)))}"
+        yield f"ends_with = {toml_string(one.ends_with)}"
     if one.after_done:
         yield f"after_done = {one.after_done}"
     if one.escapes:
         ways = [f"{characters} {' and '.join(sorted(ways))}" for characters, ways in one.escapes.items()]
-        yield f"characters = {_quoted('; '.join(ways))}"
+        yield f"characters = {toml_string('; '.join(ways))}"
     if one.error is not None:
-        yield f"error = {_quoted(one.error)}"
+        yield f"error = {toml_string(one.error)}"
     before: RecordShape | None = None
     for kind, record in one.records.items():
-        yield f"[{one.name}.records.{_quoted(kind)}]"
+        yield f"[{table}.records.{toml_string(kind)}]"
         if before is not None and (before.fields, before.orders) == (record.fields, record.orders):
-            yield f"as = {_quoted(before.kind)}"
+            yield f"as = {toml_string(before.kind)}"
             continue
-        yield from (f"{_quoted(path)} = {_quoted(_field(field))}" for path, field in record.fields.items())
+        yield from (f"{toml_string(path)} = {toml_string(_field(field))}" for path, field in record.fields.items())
         before = record
 
 
@@ -77,8 +74,3 @@ def _field(one: FieldShape) -> str:
     if one.values:
         parts.append(f"one of {' '.join(sorted(one.values))}")
     return ", ".join(parts) + ("" if one.always else ", sometimes")
-
-
-def _quoted(text: str) -> str:
-    """A basic string of TOML, which JSON's strings are as well."""
-    return json.dumps(text, ensure_ascii=False)

@@ -20,9 +20,9 @@ from ollama_harness.matrix.scenarios.scenario import Requirement, Scenario, Sour
 
 __all__ = ["GROUPS", "SCENARIOS", "Requirement", "Scenario", "Source", "scenario"]
 
-#: The groups in the order of the reports, each with its module's first line.
+#: The groups in the order of the reports, each under its title.
 GROUPS: dict[str, list[Scenario]] = {
-    (module.__doc__ or "").strip(): module.SCENARIOS
+    module.TITLE: module.SCENARIOS
     for module in (recorded, disconnects, head, picky, ends, content, framing, timing, sequences, presets, networks)
 }
 

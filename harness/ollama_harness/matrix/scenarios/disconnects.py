@@ -1,4 +1,4 @@
-"""The connection: there is none, nobody speaks, or it ends before an answer has begun."""
+"""Scenarios: the connection."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ _NETWORK_PROBLEM = Source(
     "https://requests.readthedocs.io/en/latest/user/quickstart/#errors-and-exceptions",
     "A network problem (a refused connection, …) raises an exception that the documentation names.",
 )
+
+TITLE = "The connection: there is none, nobody speaks, or it ends before an answer has begun."
 
 SCENARIOS = [
     Scenario(

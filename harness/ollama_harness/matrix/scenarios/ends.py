@@ -1,4 +1,4 @@
-"""The end of the body: it comes too early, at every place where it can, or it does not say what it should."""
+"""Scenarios: the end of the body."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from ollama_harness.faults import (
     inside_number,
     inside_record,
     inside_text,
+    lock_step,
     replace_with,
     reset_at,
 )
@@ -63,6 +64,8 @@ def _cut_and_reset(name: str, where: str, place: Place, recordings: tuple[str, .
     )
 
 
+TITLE = "The end of the body: it comes too early, at every place where it can, or it does not say what it should."
+
 SCENARIOS = [
     *_cut_and_reset("after-head", "after the head, before the first record", after_head()),
     *_cut_and_reset("after-record", "between two records", after_record(3), STREAMS),
@@ -87,6 +90,16 @@ SCENARIOS = [
         faults=(add_trailers(), close_at(inside_last_chunk())),
         requirement=Requirement.SHOULD,
         source=_LAST_CHUNK,
+    ),
+    Scenario(
+        name="reset-after-many-records",
+        summary="RST after twelve records, each of which the user has got",
+        recordings=STREAMS,
+        faults=(reset_at(after_record(12)), lock_step()),
+        source=Source(
+            "https://github.com/BerriAI/litellm/issues/33404",
+            "A reset in the middle of a stream became finish_reason stop and [DONE], as if the answer were whole.",
+        ),
     ),
     Scenario(
         name="half-close-after-record",

@@ -1,4 +1,4 @@
-"""The framing: chunks that are odd but allowed, chunks that are not, and content codings."""
+"""Scenarios: the framing."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ def _size(name: str, summary: str, line: str, source: Source = _BAD_CHUNK, *, of
         read_timeout_s=1.0,
     )
 
+
+TITLE = "The framing: chunks that are odd but allowed, chunks that are not, and content codings."
 
 SCENARIOS = [
     # ------------------------------------------------------------------ allowed

@@ -1,4 +1,4 @@
-"""The head: something else answers in Ollama's place, or the head is not what a client expects."""
+"""Scenarios: the head."""
 
 from __future__ import annotations
 
@@ -54,6 +54,8 @@ def _error_shape(name: str, summary: str, error: object) -> Scenario:
         source=ERRORS,
     )
 
+
+TITLE = "The head: something else answers in Ollama's place, or the head is not what a client expects."
 
 SCENARIOS = [
     # ------------------------------------------------------------------ statuses that Ollama gives

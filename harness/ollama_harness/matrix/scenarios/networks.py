@@ -1,4 +1,4 @@
-"""ENVIRONMENTS: one good answer, and a client's process born into different network settings."""
+"""Scenarios: network settings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ def _source(one: Environment) -> Source | None:
             return Source(asked.source, f"The way is {asked.route}: {asked.because}.")
     return None
 
+
+TITLE = "ENVIRONMENTS: one good answer, and a client's process born into different network settings."
 
 SCENARIOS = [
     Scenario(

@@ -1,4 +1,4 @@
-"""Picky: a server or proxy that answers only to a request whose head suits it, and refuses what others accept."""
+"""Scenarios: picky servers and proxies."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ def _picky(name: str, summary: str, demand: Fault, url: str, says: str) -> Scena
 #: Whether a client is refused is told by what its library sends (docs/clients.md). One that is refused must say so, and
 #: one that is not must read the answer. Servers that close a connection that was to be kept, or answer in HTTP/1.0, are
 #: picky about nothing: see the sequences and the ends.
+TITLE = "Picky: a server or proxy that answers only to a request whose head suits it, and refuses what others accept."
+
 SCENARIOS = [
     # ------------------------------------------------------------------ how the body comes
     _picky(

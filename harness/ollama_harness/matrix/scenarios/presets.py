@@ -1,4 +1,4 @@
-"""Presets: what is known under a name, made of the faults above."""
+"""Scenarios: what is known under a name."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from ollama_harness.matrix.scenarios.scenario import (
     Scenario,
     Source,
 )
+
+TITLE = "Presets: what is known under a name, made of the faults above."
 
 SCENARIOS = [
     Scenario(

@@ -1,4 +1,4 @@
-"""Recordings as they are: what Ollama really sends, its own errors and deaths included."""
+"""Scenarios: recordings as they are."""
 
 from __future__ import annotations
 
@@ -12,11 +12,29 @@ from ollama_harness.matrix.scenarios.scenario import (
     Source,
 )
 
+TITLE = "Recordings as they are: what Ollama really sends, its own errors and deaths included."
+
+#: What the terminal record counts.
+_STATISTICS = (
+    "model",
+    "created_at",
+    "total_duration",
+    "load_duration",
+    "prompt_eval_count",
+    "prompt_eval_duration",
+    "eval_count",
+    "eval_duration",
+)
+
+#: What Ollama has always said of a model.
+_DETAILS = ("format", "family", "parameter_size", "quantization_level")
+
 SCENARIOS = [
     Scenario(
         name="stream",
         summary="a streamed answer, whole",
         recordings=STREAMS,
+        subject=_STATISTICS,
         source=STREAMING,
     ),
     Scenario(
@@ -31,6 +49,7 @@ SCENARIOS = [
             "generate-system",
             "chat-history",
         ),
+        subject=_STATISTICS,
         source=STREAMING,
     ),
     Scenario(
@@ -43,6 +62,7 @@ SCENARIOS = [
             "generate-*load",
             "chat-*load",
         ),
+        subject=_STATISTICS,
         source=STREAMING,
     ),
     Scenario(
@@ -82,12 +102,19 @@ SCENARIOS = [
         name="logprobs",
         summary="log probabilities beside the text",
         recordings=("generate-logprobs", "chat-logprobs"),
+        subject=(
+            "logprobs.token",
+            "logprobs.logprob",
+            "logprobs.top_logprobs.token",
+            "logprobs.top_logprobs.logprob",
+        ),
         source=STREAMING,
     ),
     Scenario(
         name="progress",
         summary="a pull, streamed and not, of a new model and of one that is there",
         recordings=("pull-stream", "pull-again", "pull-nonstream"),
+        subject=("digest", "total", "completed"),
         source=Source(
             "https://github.com/ollama/ollama/blob/main/docs/api.md#pull-a-model",
             "A stream of status objects; the last says success, none says done.",
@@ -106,6 +133,16 @@ SCENARIOS = [
         name="models",
         summary="what is there: tags, ps, show, version",
         recordings=("tags", "ps-*", "show", "version"),
+        subject=(
+            "models.size",
+            "models.digest",
+            *(f"{whose}.{field}" for whose in ("models.details", "details") for field in _DETAILS),
+            "modelfile",
+            "parameters",
+            "template",
+            "model_info",
+            "capabilities",
+        ),
         source=Source(
             "https://github.com/ollama/ollama/blob/main/docs/api.md#list-local-models",
             "One object with the list of models.",

@@ -53,6 +53,9 @@ class Scenario:
 
     `then` holds the faults of further exchanges that the same session makes. After `stop_after` records of the first
     the client's user takes no more; after `meanwhile_after` the second is made, whole, before the first goes on.
+    In each exchange the client may let at most `most_idle_s` seconds pass before its request, and after the answer.
+    `subject` names the fields that the scenario is about: `logprobs.token`, through any list. A client whose types know
+    fewer fields than Ollama sends may leave out others, not these.
     In an `environment` the client's process is born into those settings; unless `by_default` it is run when asked for.
     `speed` is how fast recordings are played (0: as fast as possible) and `read_timeout_s` the longest silence that the
     client is told to bear.
@@ -65,6 +68,8 @@ class Scenario:
     then: tuple[tuple[Fault, ...], ...] = ()
     stop_after: int | None = None
     meanwhile_after: int | None = None
+    most_idle_s: float | None = None
+    subject: tuple[str, ...] = ()
     requirement: Requirement = Requirement.MUST
     layer: Layer = Layer.HTTP
     source: Source | None = None

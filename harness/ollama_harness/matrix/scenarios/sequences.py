@@ -1,4 +1,4 @@
-"""Sequences: several exchanges of one session, and what an answer leaves behind for the next."""
+"""Scenarios: several exchanges of one session."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ _LEFTOVERS = Source(
     "A client MUST NOT take what follows a message for a separate response.",
 )
 
+TITLE = "Sequences: several exchanges of one session, and what an answer leaves behind for the next."
+
 SCENARIOS = [
     Scenario(
         name="reuse",
@@ -42,6 +44,18 @@ SCENARIOS = [
         recordings=("generate-cold", "chat-nonstream"),
         then=((), (), ()),
         source=_PERSISTENT,
+    ),
+    Scenario(
+        name="prompt",
+        summary="three exchanges, in none of which the server waits for the request, or the user for the end",
+        recordings=SHORT,
+        then=((), ()),
+        most_idle_s=1.0,  # in each of the three: a busy machine may take long once
+        requirement=Requirement.SHOULD,
+        source=Source(
+            "https://github.com/ollama/ollama/issues/6233",
+            "Each request took two seconds more than the server did: the client's.",
+        ),
     ),
     Scenario(
         name="stale-closed",

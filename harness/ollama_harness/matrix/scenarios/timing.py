@@ -1,4 +1,4 @@
-"""Time: every byte comes, but late, slowly or in bursts; or it never comes."""
+"""Scenarios: time."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ def _stall(name: str, where: str, place: Place, recordings: tuple[str, ...] = SH
         source=_STALL,
     )
 
+
+TITLE = "Time: every byte comes, but late, slowly or in bursts; or it never comes."
 
 SCENARIOS = [
     # ------------------------------------------------------------------ late, but in time
@@ -141,6 +143,14 @@ SCENARIOS = [
         recordings=SHORT,
         faults=(pause_at(after_record(3), 3.0),),
         read_timeout_s=1.0,
+        source=READ_TIMEOUT,
+    ),
+    Scenario(
+        name="pause-just-over-timeout",
+        summary="a pause of one and a half times the read timeout",
+        recordings=SHORT,
+        faults=(pause_at(after_record(3), 6.0),),
+        read_timeout_s=4.0,  # two seconds are enough for any machine to notice, and for a client to be late
         source=READ_TIMEOUT,
     ),
     _stall("inside-head", "in the middle of the head", inside_head()),

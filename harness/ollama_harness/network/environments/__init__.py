@@ -17,9 +17,9 @@ from ollama_harness.network.environments.process_variables import clean_environm
 
 __all__ = ["ENVIRONMENTS", "GROUPS", "HOSTS", "OLLAMA_HOST", "Environment", "clean_environment", "environment"]
 
-#: The groups in the order of the reports, each with its module's first line.
+#: The groups in the order of the reports, each under its title.
 GROUPS: dict[str, list[Environment]] = {
-    (module.__doc__ or "").strip().partition("\n")[0]: module.ENVIRONMENTS
+    module.TITLE: module.ENVIRONMENTS
     for module in (windows, proxy_variables, no_proxy, macos, ollama_host_forms, host_names, proxy_behaviour)
 }
 

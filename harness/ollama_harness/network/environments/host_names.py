@@ -1,10 +1,12 @@
-"""What `localhost` is, and who listens there."""
+"""Environments: names of this machine."""
 
 from __future__ import annotations
 
 from ollama_harness.network.environments.environment import Environment
 
 _IPV6_FIRST = {"localhost": ("::1", "127.0.0.1")}
+
+TITLE = "What `localhost` is, and who listens there."
 
 ENVIRONMENTS = [
     Environment(

@@ -1,4 +1,4 @@
-"""macOS: the proxies of the system configuration, and the hosts that bypass them."""
+"""Environments: the system proxy of macOS."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ def _mac(
         story=story,
     )
 
+
+TITLE = "macOS: the proxies of the system configuration, and the hosts that bypass them."
 
 ENVIRONMENTS = [
     _mac("mac-default", "a system proxy with the default exceptions", Mac(http="{proxy}", exceptions=_DEFAULT)),

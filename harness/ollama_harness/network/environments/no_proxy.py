@@ -1,4 +1,4 @@
-"""NO_PROXY in every form that people write, beside HTTP_PROXY.
+"""Environments: NO_PROXY.
 
 No standard says what it means: https://about.gitlab.com/blog/we-need-to-talk-no-proxy/ compares five programs.
 """
@@ -12,6 +12,8 @@ def _no_proxy(name: str, value: str, summary: str, *, story: bool = False) -> En
     variables = {"HTTP_PROXY": "http://{proxy}", "NO_PROXY": value}
     return Environment(name=name, summary=f"NO_PROXY={summary}", variables=variables, story=story)
 
+
+TITLE = "NO_PROXY in every form that people write, beside HTTP_PROXY."
 
 ENVIRONMENTS = [
     _no_proxy("no-proxy-name", "localhost", "localhost"),

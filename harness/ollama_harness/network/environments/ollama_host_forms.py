@@ -1,4 +1,4 @@
-"""OLLAMA_HOST in every form, read by the clients that read it; https://github.com/ollama/ollama/blob/main/envconfig/config.go."""
+"""Environments: OLLAMA_HOST."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def _host(name: str, value: str, summary: str = "", disputed: str = "") -> Envir
 
 
 _WILDCARD = "it says where a server listens; as an address to connect to, it works on Linux and not on Windows"
+
+TITLE = (
+    "OLLAMA_HOST in every form, read by the clients that read it; "
+    "https://github.com/ollama/ollama/blob/main/envconfig/config.go."
+)
 
 ENVIRONMENTS = [
     Environment(name="ollama-host-unset", summary="OLLAMA_HOST is not set", hosts=(OLLAMA_HOST,)),

@@ -26,10 +26,8 @@ def clean_environment(home: Path, settings: Mapping[str, str] = _NO_PROXY) -> di
 
     `home` is an empty directory, so that no .netrc is found.
     """
-    source_root = Path(__file__).resolve().parents[3]
     environment = {
         **settings,
-        "PYTHONPATH": str(source_root),  # so that the worker is found without installation
         "PYTHONUSERBASE": site.getuserbase(),  # packages installed with --user, although home has moved
         "HOME": str(home),
         "USERPROFILE": str(home),

@@ -1,4 +1,4 @@
-"""What the proxy does with a request that reaches it: local proxy programs, company proxies, login pages."""
+"""Environments: what a proxy does."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ def _proxy(mode: str, summary: str) -> Environment:
         hosts=("127.0.0.1",),
     )
 
+
+TITLE = "What the proxy does with a request that reaches it: local proxy programs, company proxies, login pages."
 
 ENVIRONMENTS = [
     _proxy("forwards", "forwards"),

@@ -1,4 +1,4 @@
-"""Proxy variables: which of them name a proxy, in every case, kind and spelling.
+"""Environments: proxy variables.
 
 curl reads http_proxy in lower case only, Python in both; see https://everything.curl.dev/usingcurl/proxies/env.html.
 """
@@ -9,6 +9,8 @@ from ollama_harness.network.environments.environment import Environment
 from ollama_harness.network.settings import System
 
 _HTTP = {"HTTP_PROXY": "http://{proxy}"}
+
+TITLE = "Proxy variables: which of them name a proxy, in every case, kind and spelling."
 
 ENVIRONMENTS = [
     Environment(name="nothing-set", summary="no variable and no system proxy", story=True),

@@ -1,4 +1,4 @@
-r"""Windows: the system proxy of `HKCU\...\Internet Settings`, as dialogues and local proxy programs write it.
+"""Environments: the system proxy of Windows.
 
 `ProxyOverride` lists the hosts to reach directly, https://learn.microsoft.com/en-us/windows/win32/api/wininet/nf-wininet-internetopena.
 """
@@ -45,6 +45,8 @@ def _registry(
         explains=explains,
     )
 
+
+TITLE = "Windows: the system proxy of `HKCU\\...\\Internet Settings`, as dialogues and local proxy programs write it."
 
 ENVIRONMENTS = [
     _registry(

@@ -50,7 +50,7 @@ class ProxyConnection:
             if isinstance(self._does, Script) and not self._does.awaits_request:
                 entry = self._noted(None)
                 if self._does.ending.how is ConnectionEnd.RESET:
-                    self._connection.wait_for_bytes()  # an RST while the client still connects would be another fault
+                    self._connection.wait_for_request()  # as FakeOllama does
                 self._play(self._does, entry, by="script")
                 return
             match self._connection.peek(1)[:1]:

@@ -1,0 +1,59 @@
+"""Versions of Ollama as servers report them: 0.6.0, 0.12.0-rc1, 0.6.0-12-gabc1234 (12 commits after 0.6.0).
+
+Source: https://github.com/ollama/ollama/tags for releases and candidates; Ollama's own builds are called by
+`git describe --tags` (scripts/env.sh there).
+"""
+
+from __future__ import annotations
+
+import re
+
+from packaging.version import Version
+
+__all__ = ["VERSION", "Order", "is_version", "order", "pep440"]
+
+#: What is needed to be the name of a folder on any system, and to stand in any line of a report.
+VERSION = "up to 100 letters, digits and . + _ -, with a letter or a digit at each end"
+_VERSION = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.+_-]{0,98}[0-9A-Za-z])?")
+
+_NUMBERED = re.compile(r"v?(?P<release>\d+(?:\.\d+)*)(?P<rest>[^+]*)(?P<build>.*)", re.ASCII | re.DOTALL)
+_DESCRIBED = re.compile(r"(?P<tag>.+)-(?P<commits>\d+)-(?P<commit>g[0-9a-f]+)", re.ASCII)
+
+#: In the order of versions: a word (rc) comes before the end of a name, a number after it.
+_WORD, _END, _NUMBER = 0, 1, 2
+
+#: Compares with others of its kind only.
+Order = tuple[tuple[int, ...], tuple[tuple[int, int, str], ...], str]
+
+
+def is_version(text: str) -> bool:
+    """Whether a text can be a version of Ollama (see `VERSION`)."""
+    return _VERSION.fullmatch(text) is not None
+
+
+def order(version: str) -> Order:
+    """What versions are sorted by: 0.9.6, 0.12.0-rc2, 0.12.0-rc10, 0.12.0, 0.12.0-3-gabc1234, 0.12.1.
+
+    What does not begin with a number (`main`) comes before all that do.
+    """
+    match = _NUMBERED.fullmatch(version)
+    if match is None:
+        return (), (), version
+    release = [int(part[:18]) for part in match["release"].split(".")]
+    while release and not release[-1]:
+        release.pop()
+    parts = [
+        (_NUMBER, int(part[:18]), "") if part[0] in "0123456789" else (_WORD, 0, part.lower())
+        for part in re.findall(r"[0-9]+|[^\W\d_]+", match["rest"])
+    ]
+    return tuple(release) or (0,), (*parts, (_END, 0, "")), match["build"] + version
+
+
+def pep440(version: str) -> Version | None:
+    """What `packaging` compares with ranges, or None if this is no version. Commits after a tag are post-releases."""
+    match = _DESCRIBED.fullmatch(version)
+    text = f"{match['tag']}.post{match['commits']}+{match['commit']}" if match else version
+    try:
+        return Version(text)
+    except ValueError:  # InvalidVersion, or more digits than Python reads
+        return None

@@ -1,0 +1,100 @@
+"""The rooms of the package: a room imports only what stands before it, and no two public classes share a name."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "harness" / "ollama_harness"
+NAME = PACKAGE.name
+
+#: Each room may import those before it, and `cli` and the plugin all of them.
+ORDER = (
+    "errors",
+    "recordings",
+    "script",
+    "faults",
+    "oracle",
+    "network",
+    "server",
+    "recorder",
+    "clients",
+    "matrix",
+    "doctor",
+    "gate",
+    "cli",
+    "pytest_plugin",
+)
+OUTSIDE = {"__init__", "__main__"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(module: str) -> str:
+    """The room of a dotted name, which may be the package's own name."""
+    name = [*module.split("."), "__init__"][1]
+    return "__init__" if name.startswith("__") else name
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The rooms that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{each.name}" if node.module == NAME else node.module for each in node.names]
+        yield from (room_of(name) for name in names if name.split(".")[0] == NAME)
+
+
+def test_the_folders_are_the_rooms() -> None:
+    there = {path.stem for path in PACKAGE.iterdir() if path.name[0] not in "._" or path.stem in OUTSIDE}
+    assert there - {"py"} == {*ORDER, *OUTSIDE} - {"__pycache__"}
+
+
+def test_the_page_lists_the_rooms_in_this_order() -> None:
+    page = (PACKAGE.parent.parent / "docs" / "how-it-works.md").read_text("utf-8")
+    [block] = re.findall(r"```rooms\n(.*?)```", page, re.DOTALL)
+    listed = [line.split()[0] for line in block.splitlines()]
+    assert [*listed, "pytest_plugin"] == [*ORDER]
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_a_room_imports_only_what_stands_before_it(room: str) -> None:
+    modules = [path for path in MODULES if path.relative_to(PACKAGE).parts[0].removesuffix(".py") == room]
+    imported = {(path.relative_to(PACKAGE).as_posix(), other) for path in modules for other in imports(path)}
+    before = {*ORDER[: ORDER.index(room) + 1], "__init__"}
+    assert modules
+    assert {pair for pair in imported if pair[1] not in before} == set()
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    places = defaultdict(list)
+    for path in MODULES:
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(path.relative_to(PACKAGE).as_posix())
+    assert len(places) > len(MODULES) / 2, "classes are found"
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("imported", "not_loaded"),
+    [
+        ("gate", "matrix.runner"),
+        ("gate.rules", "matrix.runner"),
+        ("matrix.results", "matrix.runner"),
+        ("recordings", "script"),
+        ("errors", "recordings"),
+    ],
+)
+def test_a_room_loads_no_more_than_it_needs(imported: str, not_loaded: str) -> None:
+    code = f"import sys, {NAME}.{imported}; print('{NAME}.{not_loaded}' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
