@@ -103,11 +103,11 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
 
 def good_results(directory: Path, *more: Result) -> list[dict[str, Any]]:
     """The lines of a good file of results, as values."""
-    writer = Writer(directory, planned=2 + len(more), recordings={"0.32.15/chat-stream": "0" * 64})
     cells = (result(raised="builtins.ValueError", message="no"), result(client="canary-perfect"), *more)
-    for one in cells:
-        writer.add(one)
-    writer.finish(clients={"requests": "2.32.0"})
+    with Writer(directory, planned=len(cells), recordings={"0.32.15/chat-stream": "0" * 64}) as writer:
+        for one in cells:
+            writer.add(one)
+        writer.finish(clients={"requests": "2.32.0"})
     return [json.loads(each) for each in (directory / FILE).read_bytes().splitlines()]
 
 

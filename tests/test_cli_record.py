@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def test_own_probes_are_asked_instead_and_failures_are_named(url: str, tmp_path:
         (("--host", "https://a.example"), "cannot be recorded"),
         (("--host", "http://u:p@a.example"), "--host holds a user name"),
         (("--host", "URL", "--only", "chat-steam"), "did you mean chat-stream"),
+        (("--host", "URL", "--only", "tags", "--only", "!tags"), "there is no probe to ask"),
         (("--host", "URL", "--take", "A"), "is no name of a take"),
         (("--host", "URL", "--probes", "none.toml"), "none.toml: cannot be read"),
         (("--host", "URL", "--timeout", "0"), "--timeout"),
@@ -78,6 +80,25 @@ def test_bad_input_is_one_sentence_and_exit_code_2_and_writes_nothing(
     assert ended.value.code == 2
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "full", "full/below"])
+def test_a_folder_that_cannot_be_written_to_is_an_error_before_anything_is_asked(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    (tmp_path / "file").touch()
+    if out.startswith("full"):
+        monkeypatch.setattr(Path, "mkdir", refuse)  # the superuser may write anywhere
+    with pytest.raises(SystemExit) as ended:
+        main(["record", "--host", url, "--out", str(tmp_path / out), "--only", "version"])
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert str(tmp_path / out) in message
+    assert "Traceback" not in message
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_an_interrupt_says_where_the_finished_ones_are(

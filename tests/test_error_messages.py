@@ -153,7 +153,7 @@ def reachable(server: OtherServer, folder: Path) -> Iterator[str]:
 
 def quick(one: Cell) -> Cell:
     """The same cell; where only the client's timeout ends it, that is short: no message depends on its length."""
-    held = one.scripts()[0].ending.how is ConnectionEnd.HOLD
+    held = one.scripts[0].ending.how is ConnectionEnd.HOLD
     return replace(one, scenario=replace(one.scenario, read_timeout_s=0.3)) if held else one
 
 
@@ -270,7 +270,7 @@ def test_a_cell_that_is_named_exists(store: RecordingStore, name: str) -> None:
 def test_what_is_said_to_be_played_can_be_played(at: Reproduction) -> None:
     one = at.cell("canary-perfect")
     assert isinstance(one, Cell)
-    assert one.scripts()
+    assert one.scripts
 
 
 def test_a_message_is_matched_from_end_to_end() -> None:

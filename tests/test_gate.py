@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -306,6 +307,7 @@ def test_an_upgrade_that_breaks_fails_and_each_finding_is_explained(tmp_path: Pa
 
 def test_what_somebody_looked_at_passes(tmp_path: Path) -> None:
     wire("0.24.0", "0.32.15", tmp_path)
+    levels = Counter(one.level for one in gate_file.load(tmp_path))
     breaking = {
         one.fingerprint: one.evidence[0].recording for one in gate_file.load(tmp_path) if one.level is Level.BREAKING
     }
@@ -316,7 +318,8 @@ def test_what_somebody_looked_at_passes(tmp_path: Path) -> None:
     (tmp_path / "accepted.toml").write_text(text.replace("2027-01-01", "2999-01-01"), encoding="utf-8")
     done = wire("0.24.0", "0.32.15", tmp_path, "--accept", tmp_path / "accepted.toml")
     assert done.exit_code == 0
-    assert f"0 breaking, 7 notable, 23 noise, {len(breaking)} accepted" in done.output
+    assert f"0 breaking, {levels[Level.NOTABLE]} notable, {levels[Level.NOISE]} noise, " in done.output
+    assert f" noise, {levels[Level.BREAKING]} accepted" in done.output
 
 
 def test_two_servers_are_recorded_and_compared(tmp_path: Path) -> None:

@@ -115,3 +115,8 @@ def test_the_newest_of_an_empty_library_is_an_error_in_words(tmp_path: Path) -> 
 def test_the_fixtures_hold_recordings_and_known_issues() -> None:
     assert (fixtures() / "recordings").is_dir()
     assert (fixtures() / "known_issues.toml").is_file()
+
+
+def test_no_version_is_recorded_to_miss_a_model_that_it_had_just_pulled(store: RecordingStore) -> None:
+    statuses = {version: store.get(f"{version}/delete-pulled").response.status for version in store.versions}
+    assert statuses == dict.fromkeys(store.versions, 200)

@@ -15,7 +15,6 @@ from ollama_harness.recordings.store import RecordingStore
 
 #: What stands for a model; and what pulls of a registry on this machine were allowed, which nobody's own should be.
 MODELS = ("model", "source", "destination", "from")
-MADE_UP = "ollama-harness-probe"
 LIBRARY = RecordingStore()
 COVERED = [
     name
@@ -62,29 +61,6 @@ def test_what_is_generated_is_generated_alike_each_time() -> None:
                 assert options["temperature"] == 0, one.name
             if one.request.path in ("/api/generate", "/api/chat"):
                 assert options["seed"] == 42, one.name
-
-
-def test_nothing_is_made_changed_or_deleted_but_what_the_probes_made_themselves() -> None:
-    for one in default_probes().probes:
-        for request in (*one.before, one.request, *one.after):
-            value = request.json if isinstance(request.json, dict) else {}
-            match request.path:
-                case "/api/delete" | "/api/create":
-                    assert MADE_UP in value["model"], one.name
-                case "/api/copy":
-                    assert MADE_UP in value["destination"], one.name
-                case "/api/push":
-                    assert value["model"].startswith("127.0.0.1:1/"), one.name  # it must lead nowhere
-
-
-def test_what_a_probe_makes_is_deleted_after_it() -> None:
-    for one in default_probes().probes:
-        made = [
-            request.json.get("destination") or request.json["model"]
-            for request in (*one.before, one.request)
-            if request.path in ("/api/copy", "/api/create")
-        ]
-        assert {request.json["model"] for request in one.after if request.path == "/api/delete"} == set(made), one.name
 
 
 def test_a_model_takes_its_place_in_all_of_a_probe() -> None:
@@ -210,3 +186,34 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "odd.toml").write_bytes(b"# \xff")
     with pytest.raises(ProbeError, match=r"odd\.toml: byte 2: is no UTF-8; save the file as UTF-8"):
         load_probes(tmp_path / "odd.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("probe = []", id="no-probes"),
+        pytest.param(GOOD + "json = " + "[" * 5000 + "]" * 5000, id="deep-arrays"),
+        pytest.param(GOOD + "json = " + "[" * 200 + "]" * 200, id="deeper-than-allowed"),
+        pytest.param(f"[{'.'.join('a' * 5000)}]\n" + GOOD, id="deep-tables"),
+        pytest.param(GOOD + "json." + ".".join("a" * 5000) + " = 1", id="deep-keys"),
+        pytest.param(GOOD + "json = " + "9" * 5000, id="digits"),
+        pytest.param(GOOD + "json = 0x1" + "0" * 5000, id="hexadecimal-digits"),
+        pytest.param(GOOD + "json = { n = [9223372036854775808] }", id="more-than-64-bits"),
+        pytest.param(GOOD + "json = 1e999", id="infinite"),
+        pytest.param(GOOD + '[repeated]\nx = ["", 99999999999999999999]', id="huge-times"),
+        pytest.param(GOOD + "headers = [[1, 2], 3]", id="odd-headers"),
+        pytest.param('[[probe]]\nname = "' + "a" * 101 + '"\npath = "/"', id="long-name"),
+    ],
+)
+def test_an_odd_file_is_an_error_and_no_traceback(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ProbeError) as caught:
+        load_probes(written(tmp_path, text))
+    assert str(caught.value).startswith(str(tmp_path / "my.toml"))
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("json", ["9223372036854775807", "-9223372036854775808", "1e308", "[" * 90 + "1" + "]" * 90])
+def test_what_is_large_but_fits_is_fine(tmp_path: Path, json: str) -> None:
+    assert load_probes(written(tmp_path, GOOD + f"json = {json}")).probes[0].request.content == json.encode().replace(
+        b"1e308", b"1e+308"
+    )

@@ -357,12 +357,6 @@ def test_recordings_lie_under_their_version_and_a_take_beside_it(server: FakeOll
     assert store.get(f"{LIBRARY.newest}/chat-stream").request.json["model"] == "smollm2:135m"
 
 
-def test_the_first_model_that_the_server_lists_is_asked(server: FakeOllama, tmp_path: Path) -> None:
-    server.clear()
-    take = record(server.url, default_probes().only(("show",)), tmp_path)
-    assert RecordingStore(tmp_path).get(take.ids[0]).request.json == {"model": "smollm2-embed:135m"}
-
-
 def test_the_stage_is_set_before_and_cleaned_up_after_and_neither_is_recorded(
     server: FakeOllama, tmp_path: Path
 ) -> None:
@@ -518,8 +512,8 @@ def test_an_ollama_without_models_is_refused_where_one_is_needed(tmp_path: Path)
     with HTTPServer() as other:
         other.expect_request("/api/version").respond_with_json({"version": "1.0"})
         other.expect_request("/api/tags").respond_with_json({"models": []})
-        with pytest.raises(RecorderError, match="has no model; pull one there, or give --model"):
-            record(other.url_for(""), out=tmp_path / "out")
+        with pytest.raises(RecorderError, match="has no model called 'm'; it has none; pull one there"):
+            record(other.url_for(""), out=tmp_path / "out", model="m")
         assert not (tmp_path / "out").exists()
         assert record(other.url_for(""), default_probes().only(("tags",)), tmp_path / "out").ids == ("1.0/tags",)
 

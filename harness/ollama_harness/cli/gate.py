@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from ollama_harness.cli.output import console, echo
-from ollama_harness.cli.record import record_with_progress
+from ollama_harness.cli.record import chosen_model, record_with_progress
 from ollama_harness.cli.reports.gate_decision import explained, markdown, render
 from ollama_harness.cli.run import run_with_progress
 from ollama_harness.errors import GateError
@@ -51,8 +51,8 @@ _GO_WITH = {
 @click.option("--again", type=_DIRECTORY, multiple=True, help="Another take of it: what differs is noise (repeatable).")
 @click.option("--candidate", type=_DIRECTORY, help="Recordings of the version to go to.")
 @click.option("--live", nargs=2, metavar="OLD_URL NEW_URL", help="Record both servers first, the old one twice.")
-@click.option("--model", metavar="NAME", help="For --live: the model to ask; the first that a server lists otherwise.")
-@click.option("--only", multiple=True, metavar="PATTERN", help="For --live: only these probes; '!pull-*' takes away.")
+@click.option("--model", metavar="NAME", help="For --live: the model to ask, which both servers must have.")
+@click.option("--only", multiple=True, metavar="PATTERN", help="For --live: only these probes; '!chat-*' takes away.")
 @click.option("--results", type=(Path, Path), metavar="OLD NEW", help="Earlier results of both, instead of a run.")
 @click.option("--wire-only", is_flag=True, help="Compare what is sent, and leave out what clients make of it.")
 @click.option("--client", "clients", multiple=True, metavar="NAME", help="Only this client (repeatable).")
@@ -141,6 +141,7 @@ def _record(old: str, new: str, out: Path, model: str | None, only: Sequence[str
     for name, _ in takes:
         if (out / name).exists():
             raise GateError(f"{out / name} is there from an earlier gate; take it away, or give another --out")
+    model = chosen_model(old, probes, model)
     first, second, third = (record_with_progress(url, probes, out / name, model=model).folder for name, url in takes)
     return first, second, third
 

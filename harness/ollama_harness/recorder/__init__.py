@@ -9,17 +9,21 @@ It reads plain sockets through h11, one connection an exchange, and no setting o
 the disk as it comes; an answer that is longer than a recording may be is broken off, and leaves nothing behind.
 """
 
+from ollama_harness.recorder.planning import Failure, Plan, models_of, plan
 from ollama_harness.recorder.probes import Probe, ProbeSet, default_probes, load_probes
-from ollama_harness.recorder.session import TIMEOUT_S, Failure, Progress, RecordedSession, record
+from ollama_harness.recorder.session import TIMEOUT_S, Progress, RecordedSession, record
 
 __all__ = [
     "TIMEOUT_S",
     "Failure",
+    "Plan",
     "Probe",
     "ProbeSet",
     "Progress",
     "RecordedSession",
     "default_probes",
     "load_probes",
+    "models_of",
+    "plan",
     "record",
 ]

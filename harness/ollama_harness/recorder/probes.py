@@ -12,6 +12,7 @@ A file of probes is TOML (`probes.toml` beside this module is the default one, a
     before = [{ path = "/api/generate", json = { model = "{model}", keep_alive = 0 } }]
     after = []                                 # requests too; cleans up, whatever came of the probe
 
+A probe is not asked where one of its requests would change a model that is on the server already (see planning.py).
 `{model}` stands for the model in any string of a request. `[repeated]` names long texts: `words = ["word ", 3000]` is
 what `{words}` stands for. `[left_out]` gives names (patterns) that this file does not cover, and why.
 """
@@ -23,7 +24,7 @@ import math
 import re
 import tomllib
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -44,6 +45,8 @@ _PATH = re.compile(r"/[!-~]*")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 #: More than any context; a slip of the finger must not make gigabytes.
 _MOST_REPEATED_CHARS = 4 * 1024 * 1024
+#: Far below what exhausts Python's stack, here or where a request is written.
+_DEEPEST = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +106,11 @@ def load_probes(path: Path) -> ProbeSet:
 
     Raises: ProbeError, for the first defect found.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ProbeError(path, "", f"is no TOML: {error}", "fix it there") from None
-    except UnicodeDecodeError as error:
-        raise ProbeError(path, f"byte {error.start}", "is no UTF-8", "save the file as UTF-8") from None
-    except OSError as error:
-        raise ProbeError(path, "", f"cannot be read: {error.strerror}", "give the path of a file of probes") from None
+    data = _toml(path)
     fields = Fields(path, data, "", ProbeError)
     repeated = _repeated(fields)
     left_out = fields.take("left_out", _is_texts, "a table of names and reasons", optional=True)
-    entries = fields.take("probe", _is_tables, "tables: write [[probe]] before each")
+    entries = fields.take("probe", lambda v: _is_tables(v) and v != [], "tables: write [[probe]] before each")
     fields.no_more()
     probes: dict[str, Probe] = {}
     for number, entry in enumerate(entries, 1):
@@ -124,6 +120,42 @@ def load_probes(path: Path) -> ProbeSet:
             raise ProbeError(path, f"{prefix}name", "is there twice", "give each probe a name of its own")
         probes[probe.name] = probe
     return ProbeSet(probes=tuple(probes.values()), left_out=left_out or {})
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ProbeError(path, "", f"is no TOML: {error}", "fix it there") from None
+    except UnicodeDecodeError as error:
+        raise ProbeError(path, f"byte {error.start}", "is no UTF-8", "save the file as UTF-8") from None
+    except OSError as error:
+        raise ProbeError(path, "", f"cannot be read: {error.strerror}", "give the path of a file of probes") from None
+    except ValueError:  # Python's own limit; its advice is for programmers
+        raise ProbeError(path, "", "is no TOML: a number has too many digits", "fix it there") from None
+    except RecursionError:
+        raise _too_deep(path) from None
+    level: list[Any] = [table]
+    for _ in range(_DEEPEST):
+        if any(isinstance(one, int) and not -(2**63) <= one < 2**63 for one in level):
+            raise ProbeError(path, "", "is no TOML: a number has more than 64 bits", "fix it there")
+        if not (level := [inner for one in level for inner in _inside(one)]):
+            return table
+    raise _too_deep(path)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()
+
+
+def _too_deep(path: Path) -> ProbeError:
+    return ProbeError(path, "", f"holds tables or arrays more than {_DEEPEST} deep", "make it flatter")
 
 
 def _repeated(fields: Fields) -> dict[str, str]:
@@ -136,8 +168,8 @@ def _repeated(fields: Fields) -> dict[str, str]:
             case [str(text), int(times)] if times > 0 and len(text) * times <= _MOST_REPEATED_CHARS:
                 texts["{" + name + "}"] = text * times
             case _:
-                mend = f"write [text, times], {_MOST_REPEATED_CHARS} characters at the most in all"
-                fields.fail(f"repeated.{name}", f"is {str(pair)[:60]}", mend)
+                fix = f"write [text, times], {_MOST_REPEATED_CHARS} characters at the most in all"
+                fields.fail(f"repeated.{name}", f"is {str(pair)[:60]}", fix)
     return texts
 
 
