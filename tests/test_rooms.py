@@ -18,6 +18,7 @@ NAME = PACKAGE.name
 #: Each room may import those before it, and `cli` and the plugin all of them.
 ORDER = (
     "errors",
+    "files",
     "recordings",
     "script",
     "faults",
