@@ -50,7 +50,7 @@ def main(names: tuple[str, ...], check: bool, routes: Path | None, with_clients:
 
 
 def _settle(page: Page, check: bool, routes: Path | None, with_clients: bool) -> int:  # noqa: FBT001
-    """Write a page, or compare it; the exit code."""
+    """Write a page, or compare it; returns the exit code."""
     start_s, there = time.monotonic(), page.read()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         sources = Sources(scratch=Path(scratch), routes=routes, there=there, checking=check, with_clients=with_clients)

@@ -23,7 +23,7 @@ from pages.page import Page, Sources, table
 
 __all__ = ["MEASURED", "normal", "page"]
 
-#: How the one line begins that is another on each machine.
+#: The beginning of the one line that differs from machine to machine.
 MEASURED = "Measured with "
 
 #: Codings that are offered if a decoder is installed (brotli, zstandard), or from Python 3.14 on (zstd).
@@ -32,38 +32,39 @@ _OPTIONAL_CODINGS = ("br", "zstd")
 _INTRODUCTION = """\
 # Clients: what each sends by itself
 
-Four libraries that ask the same of Ollama send different heads, so a server or proxy that is picky refuses some of them
-and not others. Nothing here is written by hand: `python -m pages clients` asks FakeOllama
-with each of them and reads its journal; a test keeps this page current. `ollama-harness list clients --wire` says the
-same for the versions that you have, in full with `--json`.
+Four libraries send different heads with the same request. So a picky server or proxy refuses some of them and not
+others. Nothing here is written by hand: `python -m pages clients` sends requests to FakeOllama with each library and
+reads the journal. A test keeps this page current. `ollama-harness list clients --wire` shows the same for the
+versions that you have, in full with `--json`.
 
 {measured}
 
 VERSION, PLATFORM, HOST and N stand for what differs from machine to machine. `br` and `zstd` are left out of
-Accept-Encoding: they are there if decoders for them are installed (zstd is part of Python 3.14).
+Accept-Encoding, because they depend on installed decoders (zstd is part of Python 3.14).
 
 ## At a glance
 
-*Writes* are counted in the client's process, and each leaves as a TCP segment of its own (Nagle's algorithm is off in
-all of them). A server's `recv` is no measure of them: it shows head and body together whenever it is called a little
-late. They matter to servers that expect a request in one piece, as [firmware of
-switches](https://github.com/logicog/RTLPlayground/pull/375) did. *Second request* is one more of the same session, and
-the last row is how a head changes when a stream is asked for (`"stream": true` in the body, `stream=True` of the
-library).
+*Writes* are counted in the client's process. Each leaves as a TCP segment of its own, because Nagle's algorithm is
+off in all of them. A server's `recv` cannot count them: it returns head and body together when it is called a little
+late. Writes matter to servers that expect a request in one piece, as [firmware of
+switches](https://github.com/logicog/RTLPlayground/pull/375) did. *Second request* is one more request of the same
+session. The last row shows how a head changes when a stream is asked for (`"stream": true` in the body, `stream=True`
+of the library).
 """
 
 _HEADS = """\
 ## The heads, in order and as spelt
 
-Of a POST to /api/chat that asks for a stream. Only urllib was told its Content-Type: by itself it takes every body for
-a form's.
+These are the heads of a POST to /api/chat that asks for a stream. Only urllib was told its Content-Type: by itself it
+sends every body as a form.
 """
 
 _REFUSED = """\
-## Who is refused by whom
+## Which server refuses which client
 
-Each row is a scenario: `ollama-harness run --scenario NAME` plays it, [faults.md](faults.md) has the sources. A cell
-says why a client is refused; those without a reason get their answer. To be refused is no defect, to hide it would be.
+Each row is a scenario: `ollama-harness run --scenario NAME` plays it, and [faults.md](faults.md) has the sources. A
+cell gives the reason why a client is refused; an empty cell means that it gets its answer. A refused client has no
+defect, unless it hides the refusal.
 """
 
 

@@ -1,4 +1,4 @@
-"""docs/doctor.md: what the doctor says of three set-ups that are broken, each made real for it.
+"""docs/doctor.md: what the doctor prints about three broken set-ups, each made real for the page.
 
 python -m pages doctor
 """
@@ -22,27 +22,28 @@ __all__ = ["page", "transcript"]
 _INTRODUCTION = """\
 # The doctor
 
-`ollama-harness doctor` says which way each installed client would go from this machine to Ollama, by which rule of
-which library, whether anybody answers there, and the line that fixes it. It changes nothing, and sends nothing but a
-`GET /api/version` to each address of the host that it is asked about (for this machine, to 127.0.0.1 and ::1); with
-`--through-proxy` the same goes to the proxies that clients would ask. A proxy on
-this machine is knocked at: a connection is opened and closed, to see whether it is still there.
+`ollama-harness doctor` shows which route each installed client takes from this machine to Ollama, the rule of the
+library behind it, whether a server answers there, and the line that fixes it.
+
+It changes nothing. It sends one `GET /api/version` to each address of the host (for this machine, to 127.0.0.1 and
+::1). With `--through-proxy` it sends the same to the proxies that clients would ask. It opens and closes a connection
+to a proxy on this machine, to see whether the proxy still runs. It sends nothing else.
 
 ```sh
-ollama-harness doctor                                  # what OLLAMA_HOST says, or 127.0.0.1:11434
+ollama-harness doctor                                  # the host in OLLAMA_HOST, or 127.0.0.1:11434
 ollama-harness doctor --host http://localhost:11434    # another server, or another form of the URL
 ollama-harness doctor --through-proxy                  # ask the proxies too
 ollama-harness doctor --json                           # for tools
-ollama-harness doctor --environment issue-9549         # see what it says of a set-up of the matrix
+ollama-harness doctor --environment issue-9549         # an environment of the matrix, as an example
 ```
 
-Exit code 0: all clients reach the server. 1: some do not. 3: nobody can tell.
+Exit code 0: all clients reach the server. 1: some do not. 3: it could not find out.
 
-What it says of each client is not guessed: `ollama-harness run --environments` holds it against which way the client
-really went, in every environment of the matrix, and any difference is red.
+The routes are not guessed. `ollama-harness run --environments` compares them with the route that each client really
+took, in every environment of the matrix, and any difference is red.
 
-Three set-ups, each made real with a server and a proxy of the harness (the ports are put in place of the real ones).
-This page is made by `python -m pages doctor`; a test keeps it current.
+These are three set-ups, each made real with a server and a proxy of the harness (with usual ports in place of the real
+ones). This page is made by `python -m pages doctor`; a test keeps it current.
 """
 
 _SHOWN = {
@@ -63,7 +64,7 @@ def page() -> str:
 
 
 def transcript(name: str, host: str, clients: Mapping[str, str] = dict.fromkeys(CLIENTS, "")) -> str:
-    """What the doctor says of an environment, with the ports of Ollama and of a usual proxy."""
+    """What the doctor prints about an environment, with the ports of Ollama and of a usual proxy."""
     diagnosis = demonstrate(environment(name), clients=clients, host=host)
     screen = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
     screen.print(render(diagnosis), crop=False)

@@ -342,7 +342,7 @@ def _wire(at: Reproduction | OtherServer) -> str:
         return _code(at.fault)
     scenario = SCENARIOS[at.scenario]
     if scenario.environment is not None:
-        return f"[`{scenario.name}`](proxies.md#which-way-each-client-went): {scenario.summary.replace('|', '/')}"
+        return f"[`{scenario.name}`](proxies.md#the-route-of-each-client): {scenario.summary.replace('|', '/')}"
     group = next(title for title, group in GROUPS.items() if scenario in group)
     return f"[`{scenario.name}`](faults.md#{heading_anchor(group)}): {scenario.summary}"
 

@@ -18,9 +18,9 @@ __all__ = ["catalogue"]
 _INTRODUCTION = """\
 # Faults
 
-Every way that a stream can go wrong here: {faults} faults, {places} places, {scenarios} scenarios. This page is made
-from the tables in `ollama_harness/faults/` and `ollama_harness/matrix/scenarios/`; a test keeps it current. Network
-settings are no faults: see [proxies.md](proxies.md).
+This page lists how a stream can go wrong here: {faults} faults, {places} places, {scenarios} scenarios. It is made
+from the tables in `ollama_harness/faults/` and `ollama_harness/matrix/scenarios/`, and a test keeps it current.
+Network settings are no faults: see [proxies.md](proxies.md).
 
 A **fault** is what happens; a **place** is where. They are written as calls, in Python and on the command line:
 
@@ -34,16 +34,15 @@ with FakeOllama() as server:
 
 ```sh
 ollama-harness serve --fault "delay_first_byte(0.5)" --fault "reset_at(after_record(3))"
-ollama-harness run --scenario reset-after-record     # what each client makes of a scenario
-ollama-harness prove --scenario reset-after-record   # what a plain socket sees of it, on this machine
+ollama-harness run --scenario reset-after-record     # how each client handles a scenario
+ollama-harness prove --scenario reset-after-record   # what a plain socket sees, on this machine
 ```
 
-Faults compose: they strike one after the other. One that has no place to strike, or would change nothing, says so
-(`FaultDoesNotApply`); it never silently does nothing. Times are in seconds, sizes in bytes, records count from 1 (from
-the end: -1), and what is left to chance takes a seed. Change what a stream says first, then its framing, then where
-it ends.
+Faults compose: they strike one after the other. A fault that has no place to strike, or that would change nothing,
+raises `FaultDoesNotApply`; it never silently does nothing. Times are in seconds, sizes in bytes. Records count from 1
+(from the end: -1). Random faults have a seed. Change the content of a stream first, then its framing, then its end.
 
-`replace_with` gives one of these answers: {answers}.
+`replace_with` sends one of these answers: {answers}.
 """
 
 
@@ -68,8 +67,9 @@ def _faults() -> Iterator[str]:
 def _scenarios() -> Iterator[str]:
     yield "## Scenarios\n"
     yield (
-        "*Asks* is how binding a scenario is, and at which layer: an HTTP library must meet HTTP's, an Ollama client "
-        "Ollama's as\nwell. OBSERVE is shown and never gates. Exchanges of one session are parted by `;`.\n"
+        "*Asks* is the requirement of a scenario, and its layer. An HTTP library must meet the requirements of HTTP, "
+        "an Ollama\nclient those of Ollama as well. OBSERVE is shown and never gates. A `;` separates the exchanges "
+        "of a sequence.\n"
     )
     for title, scenarios in GROUPS.items():
         if any(one.environment is not None for one in scenarios):

@@ -1,4 +1,4 @@
-"""docs/issue-9549.md: the report taken apart, made from experiments that are run for it.
+"""docs/issue-9549.md: the report, explained by experiments that are run for the page.
 
 python -m pages issue-9549
 """
@@ -11,7 +11,7 @@ from pages.experiments import EXPERIMENTS, ClaimKind, Experiment
 from pages.experiments.conclusions import ExplanationGrade, RemedyGrade, TrialResult, answer, grade
 from pages.experiments.experiment import NO_PROXY
 from pages.experiments.trials import run
-from pages.experiments.wording import alike, appears, conclusion, ends, names, not_mended
+from pages.experiments.wording import alike, appears, conclusion, ends, names, not_fixed
 from pages.page import Page, table
 
 __all__ = ["page"]
@@ -20,7 +20,7 @@ _HEAD = """\
 # 502 Bad Gateway from ollama and httpx on Windows, while requests works
 
 [ollama/ollama#9549](https://github.com/ollama/ollama/issues/9549): on some Windows machines
-`ollama.generate(stream=True)` and `httpx.stream()` fail, and requests gets its answer from the same URL:
+`ollama.generate(stream=True)` and `httpx.stream()` fail, but requests gets its answer from the same URL:
 
 ```text
 ollama._types.ResponseError:  (status code: 502)
@@ -31,25 +31,25 @@ httpx.HTTPStatusError: Server error '502 Bad Gateway' for url 'http://127.0.0.1:
 _METHOD = """\
 ## How it was measured
 
-Each explanation and each remedy that people give is an experiment. Recorded answers of a real Ollama are played by a
-server on 127.0.0.1, each client runs in a process of its own, and the proxy answers 502 with an empty body, as local
-proxy programs do when they cannot reach a target. Which way a request went is told by the journals of the server and
-the proxy. In each place, the trials of an experiment differ in one thing only. What follows is computed from what was
-measured; `pages/experiments/` holds the experiments, and this page is made from a run of them.
+Each explanation and each remedy that people give is an experiment. A server on 127.0.0.1 plays recorded answers of a
+real Ollama. Each client runs in a process of its own. The proxy answers 502 with an empty body, as local proxy programs
+do when they cannot reach a target. The journals of the server and the proxy show which route a request took. In each
+place, the trials of an experiment differ in one thing only. The conclusions are computed from the measurements.
+`pages/experiments/` holds the experiments, and a run of them makes this page.
 
 The places:
 
 - **Windows system proxy**: environment `issue-9549`. ProxyServer is on, ProxyOverride excludes this machine, and there
-  are no proxy variables. The libraries' own code for Windows runs, on a stand-in for the registry.
+  are no proxy variables. The libraries' own code for Windows runs, with a simulated registry.
 - **HTTP_PROXY variable**: environment `http-proxy`. The variable names the proxy, and there is no NO_PROXY.
 - **no proxy**: environment `nothing-set`.
 
-An explanation is *the cause* if the 502 as reported (httpx and ollama get it, requests and urllib do not) is there in
-every trial with it, and in none without. A remedy fixes the 502 if every request that got one gets the whole answer.
-httpx and ollama stand for both their halves, with threads and with asyncio.
+An explanation is *the cause* if every trial with it has the 502 as reported (httpx and ollama get it, requests and
+urllib do not), and no trial without it has. A remedy fixes the 502 if every request that got one gets the whole answer.
+"httpx" and "ollama" mean both halves of the library, with threads and with asyncio.
 """
 
-_MENDS = f"""\
+_FIXES = f"""\
 ```text
 cmd           set NO_PROXY={NO_PROXY}
 PowerShell    $env:NO_PROXY = '{NO_PROXY}'
@@ -58,8 +58,8 @@ Python        ollama.Client(trust_env=False), httpx.Client(trust_env=False)
 ```
 
 Once NO_PROXY is set, Python no longer reads the system proxy at all, for any host
-([getproxies](https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies)): programs that need it
-for other hosts get HTTPS_PROXY too. More messages, settings and libraries: [proxies.md](proxies.md).
+([getproxies](https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies)). Set HTTPS_PROXY too for
+programs that need the proxy for other hosts. [proxies.md](proxies.md) has more messages, settings and libraries.
 """
 
 _REPRODUCE = """\
@@ -67,13 +67,13 @@ _REPRODUCE = """\
 
 ```sh
 ollama-harness run --scenario issue-9549             # every client in that environment, on any system
-ollama-harness doctor --environment issue-9549       # which way each client goes, by which rule, and what fixes it
+ollama-harness doctor --environment issue-9549       # each client's route, the rule behind it, and what fixes it
 ollama-harness doctor                                # the same for your own machine
-python -m pages --check issue-9549    # run all experiments again
+python -m pages --check issue-9549                   # run all experiments again
 ```
 
-Not measured here: the machines of the report, real Windows sockets, proxy scripts (PAC), and programs that do not use
-Python's libraries. The issue itself was read in part, so an explanation that stands only there may be missing.
+These were not measured here: the machines of the report, real Windows sockets, proxy scripts (PAC), and programs that
+do not use Python's libraries. The issue itself was read in part, so an explanation that is only there may be missing.
 """
 
 
@@ -84,9 +84,9 @@ def page(seen: Mapping[str, Sequence[TrialResult]]) -> str:
     parts = [
         _HEAD,
         *_in_short(seen),
-        "## What it comes from\n",
+        "## What causes it\n",
         *table(
-            ("explanation", "502 as reported: with it", "without it", "so it is"),
+            ("explanation", "502 as reported: with it", "without it", "conclusion"),
             (
                 (_link(one), appears(each, given=True), appears(each, given=False), answer(each))
                 for one, each in ((one, seen[one.name]) for one in explanations)
@@ -94,8 +94,8 @@ def page(seen: Mapping[str, Sequence[TrialResult]]) -> str:
         ),
         "## What fixes it\n",
         *table(
-            ("remedy", "fixes the 502?", "where it does not help, and what comes instead"),
-            ((_link(one), grade(seen[one.name]), not_mended(seen[one.name])) for one in remedies),
+            ("remedy", "fixes the 502?", "where it does not help, and what happens there"),
+            ((_link(one), grade(seen[one.name]), not_fixed(seen[one.name])) for one in remedies),
         ),
         _METHOD,
         "## The explanations, one by one\n",
@@ -111,19 +111,19 @@ def page(seen: Mapping[str, Sequence[TrialResult]]) -> str:
 def _in_short(seen: Mapping[str, Sequence[TrialResult]]) -> Iterator[str]:
     """The cause and the fix, if that is what was measured."""
     causes = [EXPERIMENTS[name].title for name, each in seen.items() if _is_cause(name, each)]
-    mended = [EXPERIMENTS[name].title for name, each in seen.items() if _mends_everywhere(name, each)]
+    fixes = [EXPERIMENTS[name].title for name, each in seen.items() if _fixes_everywhere(name, each)]
     reported = seen["system-proxy"][0].last.values()
     hit, spared = (names(one.client for one in reported if (one.status == 502) is wanted) for wanted in (True, False))
-    yield f"**Why:** {' with '.join(causes) or 'not explained by what was tried'}."
-    yield f"{hit} ask the proxy for what is on this machine, and it says 502; {spared} do not ask it.\n"
-    yield f"**What fixes it:** {' or '.join(mended) or 'nothing that was tried'}.\n"
-    yield _MENDS
-    yield "What arrived, in environment `issue-9549`:\n"
+    yield f"**Why:** {' with '.join(causes) or 'the trials do not explain it'}."
+    yield f"{hit} ask the proxy for a server on this machine, and the proxy answers 502; {spared} do not ask it.\n"
+    yield f"**What fixes it:** {' or '.join(fixes) or 'none of the remedies tried'}.\n"
+    yield _FIXES
+    yield "What each client did, in environment `issue-9549`:\n"
     rows = (
         (name, "the proxy" if first.route.through_proxy else "the server", f"`{first.asked}`", first.end)
         for name, first in alike(reported)
     )
-    yield from table(("client", "asked", "with", "and got"), rows)
+    yield from table(("client", "asked", "with", "got"), rows)
 
 
 def _is_cause(name: str, seen: Sequence[TrialResult]) -> bool:
@@ -131,7 +131,7 @@ def _is_cause(name: str, seen: Sequence[TrialResult]) -> bool:
     return EXPERIMENTS[name].kind is ClaimKind.EXPLANATION and answer(seen) in causes
 
 
-def _mends_everywhere(name: str, seen: Sequence[TrialResult]) -> bool:
+def _fixes_everywhere(name: str, seen: Sequence[TrialResult]) -> bool:
     return EXPERIMENTS[name].kind is ClaimKind.REMEDY and grade(seen) is RemedyGrade.ALL
 
 
@@ -141,10 +141,10 @@ def _link(one: Experiment) -> str:
 
 def _detail(one: Experiment, seen: Sequence[TrialResult]) -> Iterator[str]:
     yield f'<a id="{one.name}"></a>\n\n### {one.title[0].upper()}{one.title[1:]}\n'
-    said = f" ([source]({one.source.url}))" if one.source else " (often said; no source found)"
+    said = f" ([source]({one.source.url}))" if one.source else " (often claimed; no source found)"
     yield f"*{one.claim}*{said}{f' {one.note}' if one.note else ''}\n"
     yield from table(
-        ("place", "trial", "clients", "way", "end"),
+        ("place", "trial", "clients", "route", "end"),
         (
             (each.trial.where, each.trial.what, name, first.route, ends(each, first.client))
             for each in seen

@@ -1,11 +1,10 @@
-"""docs/proxies.md: what an error message means and what to set, and which way each client goes, as measured.
+"""docs/proxies.md: what an error message means, what to set, and the measured route of each client.
 
 python -m pages proxies                  runs all environments for it
-python -m pages proxies --routes DIR     takes the results that `ollama-harness run --environments --out DIR` has left
+python -m pages proxies --routes DIR     uses the results of `ollama-harness run --environments --out DIR`
 
-Some lists are read otherwise before Python
-3.11.9 and 3.12.3, so a page is compared only with results of the same system, libraries, minor version and
-side of that.
+Python before 3.11.9 and 3.12.3 reads some lists differently. So a page is compared only with results of the same
+system, libraries, minor version and side of that change.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ _RULES: dict[str, ModuleType] = {
     "httpx, and so ollama": prediction_httpx,
     "requests": prediction_requests,
     "urllib": prediction_urllib,
-    "What they have in common": stdlib_proxies,
+    "All of them": stdlib_proxies,
 }
 
 
 def page(results: Results) -> str:
     """The whole page, in Markdown."""
     cells = _routes(results)
-    letters = ", ".join(f"{letter} {_WAYS[route]}" for route, letter in LETTERS.items())
+    letters = ", ".join(f"{letter} {_IN_WORDS[route]}" for route, letter in LETTERS.items())
     parts = [
         HEAD.format(made_with=made_with(results.header)),
         *(line for one in MESSAGES for line in _message(one, cells)),
@@ -68,13 +67,13 @@ def _routes(results: Results) -> list[Result]:
     return [one for one in results.cells if one.host and one.client.removesuffix("-async") in _CLIENTS]
 
 
-_WAYS = {
+_IN_WORDS = {
     Route.DIRECT: "direct",
     Route.PROXIED: "to the proxy",
     Route.TUNNEL: "to the proxy with CONNECT",
     Route.TLS: "to the proxy with TLS",
     Route.SOCKS: "to the proxy with SOCKS",
-    Route.NOWHERE: "it raised before it connected",
+    Route.NOWHERE: "raised before it connected",
 }
 
 
@@ -103,7 +102,7 @@ def _message(one: ProxyMessage, cells: Sequence[Result]) -> Iterator[str]:
     clients = sorted({each.client.removesuffix("-async") for each in found})
     where = list(dict.fromkeys(name for name in _names() if any(each.scenario == name for each in found)))
     means = textwrap.fill(one.means, 120, break_long_words=False, break_on_hyphens=False)
-    yield f"### {one.title}\n\n{means}\n\n```text\n{one.mend}```\n"
+    yield f"### {one.title}\n\n{means}\n\n```text\n{one.fix}```\n"
     shown = ", ".join(f"`{name}`" for name in where[:6]) + (f" and {len(where) - 6} more" if len(where) > 6 else "")
     yield f"Measured with {', '.join(clients)}: {shown}.\n" if found else "Not measured in this run.\n"
 
@@ -153,8 +152,8 @@ def _shortened(entries: str) -> str:
 def _required(one: Environment) -> str:
     if one.disputed:
         return "." * len(one.hosts)
-    ways = (required(one.settings(), one.url(host) or "http://127.0.0.1:11434").route for host in one.hosts)
-    return "".join("." if route is None else LETTERS[route] for route in ways)
+    routes = (required(one.settings(), one.url(host) or "http://127.0.0.1:11434").route for host in one.hosts)
+    return "".join("." if route is None else LETTERS[route] for route in routes)
 
 
 def _went(one: Environment, client: str, results: Results) -> str:
@@ -174,7 +173,7 @@ def _letter(one: Result) -> str:
 
 
 def _other_pythons(header: ResultsHeader) -> Iterator[str]:
-    """What goes another way on the other side of Python 3.11.9 and 3.12.3, by the rules."""
+    """The routes that differ on the other side of Python 3.11.9 and 3.12.3, by the rules."""
     here = _version(header.python)
     there, side = ((3, 13, 0), "From") if _resolves(here) else ((3, 11, 0), "Before")
     changes = []
@@ -188,7 +187,7 @@ def _other_pythons(header: ResultsHeader) -> Iterator[str]:
                 if now is not then:
                     changes.append(f"- {client} in `{one.name}`, {host}: {then} (here: {now})")
     yield "### Other versions of Python\n"
-    yield f"{side} Python 3.11.9 and 3.12.3, by the rules above, not measured in this run:\n"
+    yield f"{side} Python 3.11.9 and 3.12.3 (from the rules above, not measured in this run):\n"
     yield "\n".join(changes or ["- nothing differs"]) + "\n"
 
 

@@ -37,43 +37,47 @@ class ProxyMessage:
     title: str
     pattern: str
     means: str
-    mend: str
+    fix: str
 
 
 HEAD = """\
-# Proxies: which way httpx, ollama, requests and urllib go to an Ollama on this machine
+# Proxies: which route httpx, ollama, requests and urllib take to an Ollama on this machine
 
-Find your error message, and set what stands below it. `ollama-harness doctor` says the same for your own machine, and
-by which rule each library goes where. Messages of other kinds are in [error-messages.md](error-messages.md).
+Find your error message, and set what is below it. `ollama-harness doctor` shows the same for your own machine, and the
+rule behind each library's route. [error-messages.md](error-messages.md) has messages of other kinds.
 
 This page is made from a run of `ollama-harness run --environments` on
 {made_with}.
-The libraries' own code for Windows and macOS ran there, on stand-ins for the registry and the system configuration.
+The libraries' own code for Windows and macOS ran there, with a simulated registry and system configuration.
 
 ## Your error message
 
-A variable must be set before the client is made; for `ollama.chat()` and its like, before `import ollama`. On Windows
-and macOS, any NO_PROXY makes Python ignore the system's proxy for all hosts: what needs it gets HTTPS_PROXY too.
+Set a variable before the client is made. `ollama.chat()` and its like need it before `import ollama`. On Windows and
+macOS, any NO_PROXY makes Python ignore the system's proxy for all hosts. Programs that need that proxy need HTTPS_PROXY
+too.
 """
 
 TABLE = """\
-## Which way each client went
+## The route of each client
 
 One letter for each of {hosts}, in this order:
 {letters}.
 
-*must* is the way that the settings ask for, by their own documents (`.`: those disagree, or none speaks). `!`
-marks a way that is not the one asked for, and an exception raised for a setting that does not concern the request. The
-halves of httpx and ollama with asyncio are named where they differ. `127.0.0.1:7890` stands for the proxy, 11434 for
-Ollama's port, `…` in a list for more networks of its kind.
+*must* is the route that the settings require by their own documents. A `.` means that the documents disagree, or that
+none is about it. `!` marks another route than the required one, and an exception because of a setting that does not
+concern the request. The halves of httpx and ollama with asyncio are named where they differ. `127.0.0.1:7890` is the
+proxy, 11434 is Ollama's port, and `…` in a list means more networks of its kind.
 """
 
 LIMITS = """\
 ## What was not measured
 
-WinINET and WinHTTP themselves, which browsers and .NET use; proxy scripts (PAC, WPAD), which none of these libraries
-reads; real Winsock and its name resolution; proxies that are named in code (`proxies=`, `proxy=`); `https` URLs; other
-libraries (aiohttp, Node.js, Go, Rust).
+- WinINET and WinHTTP themselves, which browsers and .NET use
+- proxy scripts (PAC, WPAD), which none of these libraries reads
+- real Winsock and its name resolution
+- proxies that are named in code (`proxies=`, `proxy=`)
+- `https` URLs
+- other libraries (aiohttp, Node.js, Go, Rust)
 """
 
 #: In the order of the page.
@@ -82,49 +86,49 @@ MESSAGES = (
         title="`502 Bad Gateway`, `ollama._types.ResponseError: (status code: 502)`",
         pattern=r"502 Bad Gateway|status code: 502|502 Server Error|HTTP Error 502",
         means=(
-            "The request did not reach Ollama: the library sent it to a proxy, of a variable or of the system, and the "
-            "proxy cannot reach this machine for you. Exclude this machine. [More](issue-9549.md)."
+            "The request did not reach Ollama. The library sent it to a proxy, which a variable or the system names. "
+            "The proxy cannot reach this machine for you. Exclude this machine. [More](issue-9549.md)."
         ),
-        mend=_EXCLUDE,
+        fix=_EXCLUDE,
     ),
     ProxyMessage(
-        title="403, 407, 500 or 503 from a server that is your own, or a page instead of JSON",
+        title="403, 407, 500 or 503 from your own server, or a page instead of JSON",
         pattern=r"(HTTPStatusError: .*'|status code: |HTTPError: |HTTP Error )(403|407|500|503)\b|JSONDecodeError",
-        means="As with 502: another proxy program, another status. Exclude this machine.",
-        mend=_EXCLUDE,
+        means="The same as 502, from another proxy program. Exclude this machine.",
+        fix=_EXCLUDE,
     ),
     ProxyMessage(
         title="`ValueError: Unknown scheme for proxy URL`",
         pattern="Unknown scheme for proxy URL",
         means=(
             "A variable, or ProxyServer in the registry, names a `socks://` or `socks4://` proxy. httpx reads all of "
-            "them when a client is made, and `import ollama` makes one. Take the variable that names it out (here "
-            "ALL_PROXY); NO_PROXY does not help there, but for NO_PROXY=*. If ProxyServer names it, NO_PROXY does."
+            "them when a client is made, and `import ollama` makes one. Remove the variable that names it (here "
+            "ALL_PROXY). NO_PROXY does not help against a variable, except NO_PROXY=*. It helps against ProxyServer."
         ),
-        mend=_TAKE_OUT,
+        fix=_TAKE_OUT,
     ),
     ProxyMessage(
         title="`ImportError: Using SOCKS proxy, but the 'socksio' package is not installed`",
         pattern="socksio",
-        means="As before, with `socks5://`. `pip install httpx[socks]` helps too, and then NO_PROXY counts.",
-        mend=_TAKE_OUT,
+        means="The same, with `socks5://`. `pip install httpx[socks]` helps too, and then NO_PROXY counts.",
+        fix=_TAKE_OUT,
     ),
     ProxyMessage(
         title="`httpx.InvalidURL: Invalid port: ':1]'`",
         pattern="Invalid port",
         means="NO_PROXY holds `[::1]`, or a network of IPv6, which httpx cannot read. Write `::1`.",
-        mend=_EXCLUDE_FIRST,
+        fix=_EXCLUDE_FIRST,
     ),
     ProxyMessage(
         title="`ValueError: Port could not be cast to integer value`",
         pattern="Port could not be cast",
-        means="OLLAMA_HOST has quotes, blanks, or an IPv6 address without brackets. The Ollama server forgives that.",
-        mend=_OLLAMA_HOST,
+        means="OLLAMA_HOST has quotes, blanks, or an IPv6 address without brackets. Ollama itself accepts that.",
+        fix=_OLLAMA_HOST,
     ),
     ProxyMessage(
         title="`httpx.ConnectError`, `requests.exceptions.ProxyError`, `Connection refused`, while Ollama runs",
         pattern=r"(ConnectError|ProxyError|URLError): .*(attempts failed|Connection refused|WinError 10061)",
-        means="The settings name a proxy program that is not there any more. Exclude this machine, or take them out.",
-        mend=_EXCLUDE,
+        means="The settings name a proxy program that no longer runs. Exclude this machine, or remove the settings.",
+        fix=_EXCLUDE,
     ),
 )

@@ -23,7 +23,7 @@ CLIENTS = ("<!-- clients -->", "<!-- /clients -->")
 
 
 def page(sources: Sources) -> str:
-    """The whole page; what clients make of the versions stays as the page says unless it is run again.
+    """The whole page; the part about clients stays as it is in the page unless the clients run again.
 
     Raises: GateError.
     """
@@ -61,10 +61,11 @@ def render(steps: Sequence[HistoryStep], clients: Sequence[str]) -> str:
     lines = [
         "# What changed on Ollama's wire",
         "",
-        "Made by `python -m pages wire-history` from `fixtures/recordings/`: several versions of Ollama, asked the",
-        "same on the same machine, each compared with the next. Every row names the rule that sees the change",
-        "(`ollama-harness list rules` says why it matters) and where to look: the recording, and the number of the",
-        "record in the old and the new version (no number: the head). Any version between the two may have brought it.",
+        "`python -m pages wire-history` makes this page from `fixtures/recordings/`. Several versions of Ollama got",
+        "the same requests on the same machine, and each is compared with the next. Every row names the rule that",
+        "finds the change (`ollama-harness list rules` gives the reason) and where to look: the recording, and the",
+        "number of the record in the old and the new version (no number: the head). The change may have come with any",
+        "version between the two.",
         "",
         "## The gates",
         "",
@@ -74,8 +75,8 @@ def render(steps: Sequence[HistoryStep], clients: Sequence[str]) -> str:
         *(one.decision.last_line for one in steps),
         "```",
         "",
-        "A second take of the same version differs in noise only; that is how the rules are kept honest.",
-        "With all clients, all scenarios and the faults in them:",
+        "A second session with the same version differs in noise only. So the rules do not report too much.",
+        "With all clients in all scenarios:",
         "",
         CLIENTS[0],
         "```text",
@@ -83,21 +84,21 @@ def render(steps: Sequence[HistoryStep], clients: Sequence[str]) -> str:
         "```",
         CLIENTS[1],
         "",
-        "## By route",
+        "## By endpoint",
         "",
         *_routes(upgrades),
     ]
     for one in upgrades:
         lines += ["", f"## {one.decision.baseline} -> {one.decision.candidate}", "", *_changes(one)]
-    lines += ["", "## Compared with what the source says", "", *_claims(upgrades)]
+    lines += ["", "## Compared with Ollama's source", "", *_claims(upgrades)]
     return "\n".join(lines) + "\n"
 
 
 def _routes(steps: Sequence[HistoryStep]) -> Iterator[str]:
-    """How much changed on which route, and when."""
+    """How much changed on which endpoint, and when."""
     yield "Breaking and notable changes:"
     yield ""
-    yield "| route | " + " | ".join(f"{one.decision.baseline} -> {one.decision.candidate}" for one in steps) + " |"
+    yield "| endpoint | " + " | ".join(f"{one.decision.baseline} -> {one.decision.candidate}" for one in steps) + " |"
     yield "|---|" + "---|" * len(steps)
     counts = [
         Counter((finding.subject, finding.level) for finding in one.decision.findings if finding.level) for one in steps
@@ -113,8 +114,8 @@ def _count(breaking: int, notable: int) -> str:
 
 
 def _changes(one: HistoryStep) -> Iterator[str]:
-    """All changes of one step, by route; then noise in a line."""
-    yield "| route | what | was | now | rule | level | seen in |"
+    """All changes of one step, by endpoint; then noise in a line."""
+    yield "| endpoint | what | was | now | rule | level | seen in |"
     yield "|---|---|---|---|---|---|---|"
     findings = [each for each in one.decision.findings if each.level]
     for each in sorted(findings, key=lambda each: (each.subject.split()[::-1], -each.level, each.rule, each.where)):
@@ -125,7 +126,7 @@ def _changes(one: HistoryStep) -> Iterator[str]:
     yield "Noise: " + ", ".join(f"{rule} {count}" for rule, count in sorted(noise.items())) + "."
     if one.decision.only_new:
         yield ""
-        yield f"Recorded with {one.decision.candidate} alone: {', '.join(one.decision.only_new)}."
+        yield f"Recorded with {one.decision.candidate} only: {', '.join(one.decision.only_new)}."
 
 
 def _evidence(finding: Finding) -> str:
@@ -156,7 +157,7 @@ def _claims(steps: Sequence[HistoryStep]) -> Iterator[str]:
             said += "" if in_time(claim, shown_by) else f". **Not as listed**: {claim.unlike}"
         yield f"| {claim.since} | {_cell(claim.says)} | {_cell(said)} |"
     yield ""
-    yield "Breaking changes that the recordings show and the list does not name:"
+    yield "Breaking changes that the recordings show and the list does not have:"
     yield ""
     for one in steps:
         for each in one.decision.findings:

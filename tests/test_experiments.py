@@ -24,7 +24,7 @@ from pages.experiments.conclusions import (
 )
 from pages.experiments.experiment import BUILT_ON_HTTPX, CLIENTS
 from pages.experiments.trials import cells, measured, run
-from pages.experiments.wording import conclusion, names, not_mended
+from pages.experiments.wording import conclusion, names, not_fixed
 
 EXPLANATIONS = {
     "streaming",
@@ -106,8 +106,8 @@ def test_who_got_a_502_makes_the_pattern() -> None:
     found = seen(one, BUILT_ON_HTTPX, CLIENTS, (), ("requests",))
     assert [pattern(each) for each in found] == [
         FailurePattern.REPORTED,
-        FailurePattern.EVERYBODY,
-        FailurePattern.NOBODY,
+        FailurePattern.ALL_CLIENTS,
+        FailurePattern.NO_CLIENT,
         FailurePattern.OTHER,
     ]
 
@@ -117,14 +117,14 @@ def test_what_is_there_with_it_and_without_it_is_no_cause() -> None:
     found = seen(one, BUILT_ON_HTTPX, BUILT_ON_HTTPX, (), ())
     assert answer(found) is ExplanationGrade.NO
     assert "comes without it too (Windows system proxy, not streamed)" in conclusion(one, found)
-    assert "stays away with it (no proxy, streamed)" in conclusion(one, found)
+    assert "does not come with it (no proxy, streamed)" in conclusion(one, found)
 
 
 def test_what_is_there_with_it_only_is_the_cause() -> None:
     one = EXPERIMENTS["streaming"]
     found = seen(one, BUILT_ON_HTTPX, (), BUILT_ON_HTTPX, ())
     assert answer(found) is ExplanationGrade.MAKES_IT
-    assert "in every trial with it; without it, nobody" in conclusion(one, found)
+    assert "Without it, no client" in conclusion(one, found)
 
 
 def test_what_makes_the_others_go_another_way_is_the_cause_of_the_difference() -> None:
@@ -137,24 +137,24 @@ def test_a_502_that_requests_gets_too_is_another_one() -> None:
     one = EXPERIMENTS["middleware"]
     found = seen(one, CLIENTS, BUILT_ON_HTTPX, CLIENTS, ())
     assert answer(found) is ExplanationGrade.ANOTHER
-    assert "a 502 for httpx, ollama, requests, urllib" in conclusion(one, found)
+    assert "Instead httpx, ollama, requests, urllib get a 502" in conclusion(one, found)
 
 
-def test_a_remedy_that_gets_all_through_mends() -> None:
+def test_a_remedy_that_gets_all_through_fixes_it() -> None:
     one = EXPERIMENTS["retrying"]
     found = seen(one, BUILT_ON_HTTPX, (), CLIENTS, ())
     assert grade(found) is RemedyGrade.ALL
-    assert not_mended(found) == ""
+    assert not_fixed(found) == ""
 
 
-def test_a_remedy_that_changes_nothing_does_not_mend() -> None:
+def test_a_remedy_that_changes_nothing_does_not_fix_it() -> None:
     one = EXPERIMENTS["retrying"]
     found = seen(one, BUILT_ON_HTTPX, BUILT_ON_HTTPX, CLIENTS, CLIENTS)
     assert grade(found) is RemedyGrade.NONE
-    assert not_mended(found).startswith("Windows system proxy: httpx, ollama: 502 Bad; HTTP_PROXY variable: ")
+    assert not_fixed(found).startswith("Windows system proxy: httpx, ollama: 502 Bad; HTTP_PROXY variable: ")
 
 
-def test_another_error_in_place_of_the_502_is_no_mend() -> None:
+def test_another_error_in_place_of_the_502_is_no_fix() -> None:
     one = EXPERIMENTS["retrying"]
     gone = seen(one, (), BUILT_ON_HTTPX, (), (), status=0)[1]
     found = (seen(one, BUILT_ON_HTTPX, (), (), ())[0], gone)
@@ -166,7 +166,7 @@ def test_requests_in_the_place_of_httpx_helps_only_where_requests_gets_through()
     found = seen(one, BUILT_ON_HTTPX, (), BUILT_ON_HTTPX, ("requests",))
     assert [each.grade for each in effects(found)] == [RemedyGrade.ALL, RemedyGrade.NONE]
     assert grade(found) is RemedyGrade.SOME
-    assert not_mended(found) == "HTTP_PROXY variable: requests: 502 Bad"
+    assert not_fixed(found) == "HTTP_PROXY variable: requests: 502 Bad"
 
 
 def test_what_fails_otherwise_than_with_a_502_is_shown_and_does_not_count() -> None:
@@ -175,7 +175,7 @@ def test_what_fails_otherwise_than_with_a_502_is_shown_and_does_not_count() -> N
     socks = seen(one, (), (), (), (), BUILT_ON_HTTPX, BUILT_ON_HTTPX, status=0)
     found = (*fine[:4], *socks[4:])
     assert grade(found) is RemedyGrade.ALL
-    assert not_mended(found) == "ALL_PROXY=socks://…: httpx, ollama: 0 Bad"
+    assert not_fixed(found) == "ALL_PROXY=socks://…: httpx, ollama: 0 Bad"
 
 
 def test_the_last_of_several_tries_counts() -> None:

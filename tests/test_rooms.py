@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -56,6 +57,13 @@ def imports(path: Path) -> Iterator[str]:
 def test_the_folders_are_the_rooms() -> None:
     there = {path.stem for path in PACKAGE.iterdir() if path.name[0] not in "._" or path.stem in OUTSIDE}
     assert there - {"py"} == {*ORDER, *OUTSIDE} - {"__pycache__"}
+
+
+def test_the_page_lists_the_rooms_in_this_order() -> None:
+    page = (PACKAGE.parent.parent / "docs" / "how-it-works.md").read_text("utf-8")
+    [block] = re.findall(r"```rooms\n(.*?)```", page, re.DOTALL)
+    listed = [line.split()[0] for line in block.splitlines()]
+    assert [*listed, "pytest_plugin"] == [*ORDER]
 
 
 @pytest.mark.parametrize("room", ORDER)

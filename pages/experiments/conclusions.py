@@ -1,6 +1,6 @@
 """What follows from an experiment: computed from what was measured, never written down by hand.
 
-An explanation holds if the 502 *as reported* (all that is built on httpx gets it, and nobody else does) is there
+An explanation holds if the 502 *as reported* (all that is built on httpx gets it, and no other client does) is there
 in every trial with what is claimed, and in none without. A remedy fixes a place if every request that failed
 there without it gets the whole answer with it.
 """
@@ -32,7 +32,7 @@ __all__ = [
 class Measured:
     """One request. `status` is what the client saw (None: no answer), `end` how it ended, in a few words.
 
-    `asked` is the request line as the server or the proxy received it, with PORT for the port; "" if nobody did.
+    `asked` is the request line as the server or the proxy received it, with PORT for the port; "" if neither did.
     """
 
     client: str
@@ -62,28 +62,28 @@ class TrialResult:
 
 
 class FailurePattern(StrEnum):
-    """Who got a 502."""
+    """Which clients got a 502."""
 
-    REPORTED = "as reported"  # httpx and what is built on it, and nobody else
-    EVERYBODY = "everybody"
-    NOBODY = "nobody"
-    OTHER = "others"
+    REPORTED = "as reported"  # httpx and what is built on it, and no other client
+    ALL_CLIENTS = "all clients"
+    NO_CLIENT = "no client"
+    OTHER = "other clients"
 
 
 def pattern(seen: TrialResult) -> FailurePattern:
     hit = {name for name, one in seen.last.items() if one.status == 502}
     if not hit:
-        return FailurePattern.NOBODY
+        return FailurePattern.NO_CLIENT
     if hit == set(seen.last):
-        return FailurePattern.EVERYBODY
+        return FailurePattern.ALL_CLIENTS
     return FailurePattern.REPORTED if hit == set(seen.last) & set(BUILT_ON_HTTPX) else FailurePattern.OTHER
 
 
 class ExplanationGrade(StrEnum):
     """What an explanation is worth."""
 
-    MAKES_IT = "the cause"  # without it, nobody gets a 502
-    MAKES_THE_DIFFERENCE = "the cause of the difference"  # without it, everybody does
+    MAKES_IT = "the cause"  # without it, no client gets a 502
+    MAKES_THE_DIFFERENCE = "the cause of the difference"  # without it, all clients do
     ANOTHER = "not the cause: it makes another 502"  # one that requests gets too
     NO = "not the cause"
 
@@ -94,10 +94,10 @@ def answer(seen: Sequence[TrialResult]) -> ExplanationGrade:
     without = [(one.trial.where, pattern(one)) for one in seen if not one.trial.given]
     reported_with = [each is FailurePattern.REPORTED for _, each in with_it]
     if all(reported_with) and not any(each is FailurePattern.REPORTED for _, each in without):
-        everybody = all(each is FailurePattern.EVERYBODY for _, each in without)
-        return ExplanationGrade.MAKES_THE_DIFFERENCE if everybody else ExplanationGrade.MAKES_IT
-    quiet = {where for where, each in without if each is FailurePattern.NOBODY}
-    if any(where in quiet and each in (FailurePattern.EVERYBODY, FailurePattern.OTHER) for where, each in with_it):
+        all_get_one = all(each is FailurePattern.ALL_CLIENTS for _, each in without)
+        return ExplanationGrade.MAKES_THE_DIFFERENCE if all_get_one else ExplanationGrade.MAKES_IT
+    quiet = {where for where, each in without if each is FailurePattern.NO_CLIENT}
+    if any(where in quiet and each in (FailurePattern.ALL_CLIENTS, FailurePattern.OTHER) for where, each in with_it):
         return ExplanationGrade.ANOTHER
     return ExplanationGrade.NO
 
@@ -125,8 +125,8 @@ class Effect:
     of_502: bool
 
     @property
-    def mended(self) -> frozenset[str]:
-        """Who gets it now; a client that takes the place of others does what those could not."""
+    def fixed(self) -> frozenset[str]:
+        """The clients that get it now; a client in the place of others does what those could not."""
         took_their_place = not self.failed_before & (self.whole | self.left.keys())
         return self.whole if took_their_place else self.whole & self.failed_before
 
@@ -134,7 +134,7 @@ class Effect:
     def grade(self) -> RemedyGrade:
         if not self.left:
             return RemedyGrade.ALL
-        return RemedyGrade.SOME if self.mended else RemedyGrade.NONE
+        return RemedyGrade.SOME if self.fixed else RemedyGrade.NONE
 
 
 def effects(seen: Sequence[TrialResult]) -> Iterator[Effect]:

@@ -69,7 +69,7 @@ EXPERIMENTS = [
     _explanation(
         "streaming",
         "streaming itself",
-        "`stream=True` makes the 502; without it all is well.",
+        "`stream=True` causes the 502; without it, everything works.",
         Source(_ISSUE, "502 Bad Gateway with stream=True using ollama and httpx on Windows (v0.5.7)"),
         *_crossed(
             ("streamed", True, {"recording": "0.32.15/generate-stream"}),
@@ -79,7 +79,7 @@ EXPERIMENTS = [
     _explanation(
         "chunked",
         "chunked transfer coding",
-        "Ollama streams in chunks, and httpx does not get on with that.",
+        "Ollama streams in chunks, and httpx cannot handle that.",
         Source(_RETOLD, "Streaming differs in chunked coding, keep-alive and timeouts."),
         *_crossed(
             ("in chunks, as Ollama sends it", True, {}),
@@ -99,10 +99,10 @@ EXPERIMENTS = [
     _explanation(
         "timeouts",
         "timeouts",
-        "The model takes longer than the client waits.",
+        "The model needs longer than the client waits.",
         Source(_RETOLD, "Streaming differs in chunked coding, keep-alive and timeouts."),
         *_crossed(
-            ("the client waits less than the answer takes", True, {"read_timeout_s": 0.5}),
+            ("the client waits less than the answer needs", True, {"read_timeout_s": 0.5}),
             ("the client waits longer", False, {"read_timeout_s": 10.0}),
             faults=(delay_first_byte(1.5),),
         ),
@@ -111,7 +111,7 @@ EXPERIMENTS = [
     _explanation(
         "buffering",
         "buffering",
-        "Something collects the stream and hands it on late, in one piece.",
+        "Something collects the stream and forwards it late, in one piece.",
         None,
         *_crossed(
             ("all of it late, in one segment", True, {"faults": (burst(0.5),)}),
@@ -121,7 +121,7 @@ EXPERIMENTS = [
     _explanation(
         "request-heads",
         "request heads",
-        "requests sends other fields than httpx, and the server or something before it minds.",
+        "requests sends other fields than httpx, and the server, or something before it, refuses those of httpx.",
         None,
         *_crossed(
             ("each with its own", True, {}),
@@ -129,12 +129,12 @@ EXPERIMENTS = [
             ("all like httpx", False, {"headers": _LIKE_HTTPX}),
             clients=("httpx", "httpx-async", "requests", "urllib"),
         ),
-        note="User-Agent and Accept-Encoding are set. ollama is left out: its calls take no header fields.",
+        note="User-Agent and Accept-Encoding are set. ollama is left out, because its calls accept no header fields.",
     ),
     _explanation(
         "ollama-0.5.7",
         "Ollama 0.5.7",
-        "That version does not get on with some clients.",
+        "That version does not work with some clients.",
         Source(_ISSUE, "502 Bad Gateway with stream=True using ollama and httpx on Windows (v0.5.7)"),
         *_crossed(
             (f"answer of {_OLD}", True, {"recording": f"{_OLD}/generate-stream"}),
@@ -163,7 +163,7 @@ EXPERIMENTS = [
             ("the server's own address answers 502", True, {"faults": (replace_with("proxy-502"),)}),
             ("the server's own address answers as Ollama", False, {}),
         ),
-        note="Whatever stands at the address of the URL answers every client that goes there.",
+        note="Whatever listens at the address of the URL answers every client that goes there.",
     ),
     _explanation(
         "system-proxy",
@@ -175,7 +175,7 @@ EXPERIMENTS = [
         ),
         Trial(where="Windows", what="ProxyEnable is 1", given=True, conditions=_registry(enable=1)),
         Trial(where="Windows", what="ProxyEnable is 0", given=False, conditions=_registry(enable=0)),
-        note="The registry is otherwise the same. When nothing can be reached through it, the proxy says 502.",
+        note="The rest of the registry is the same. The proxy answers 502 when it can reach nothing.",
     ),
     _explanation(
         "proxy-override",

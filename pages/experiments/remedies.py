@@ -112,7 +112,7 @@ EXPERIMENTS = [
         note=(
             "`httpx.Client(trust_env=False)`, `ollama.Client(trust_env=False)`, `session.trust_env = False` of "
             "requests, `build_opener(ProxyHandler({}))` of urllib. `import ollama` makes a client of its own, with the "
-            "machine's settings; `ollama.chat()` and its like use that one, and were not tried."
+            "machine's settings. `ollama.chat()` and its like use that client; they were not tried."
         ),
     ),
     _remedy(
@@ -138,7 +138,7 @@ EXPERIMENTS = [
             ),
         ),
         *_tried("`set HTTP_PROXY=`", HTTP_PROXY, environment=environment("nothing-set")),
-        note="In cmd, `set name=` takes the variable away; a system proxy is no variable, so nothing is left to take.",
+        note="In cmd, `set name=` removes the variable. A system proxy is no variable, so it stays.",
     ),
     _remedy(
         "another-ollama",
@@ -181,7 +181,7 @@ EXPERIMENTS = [
     _remedy(
         "fresh-venv",
         "a fresh virtual environment",
-        "Install all of it anew, away from other packages.",
+        "Install everything again, away from other packages.",
         Source(_RETOLD, "A virtual environment."),
         *_tried("a fresh virtual environment", AS_REPORTED, HTTP_PROXY, fresh=True),
         note="It is made with `venv`, and sees the same installed libraries.",
@@ -193,8 +193,8 @@ EXPERIMENTS = [
         Source("https://github.com/ollama/ollama/issues/7291", "Close your vpn and try again. – That's right."),
         *_in_environment("the program is gone, its setting is left", AS_REPORTED, HTTP_PROXY, proxy="gone"),
         note=(
-            "A program that ends in good order may take its setting back, and then there is no proxy any more. Here "
-            "it leaves it, as after a crash."
+            "A program that ends properly may undo its setting, and then there is no proxy any more. Here the setting "
+            "stays, as after a crash."
         ),
     ),
 ]

@@ -128,7 +128,7 @@ def measured(cell: Cell, exchange: Exchange) -> Measured:
         case Failed(reason) | Unsupported(reason):
             raise HarnessError(f"{cell.id} could not be measured here: {reason}")
     if exchange.route is None:
-        raise HarnessError(f"{cell.id} could not be measured here: nobody can tell which way it went")
+        raise HarnessError(f"{cell.id} could not be measured here: its route is unknown")
     line = exchange.entries[0].request_line if exchange.entries else ""
     return Measured(
         client=name, route=exchange.route, status=status, whole=whole, end=end, asked=_PORT.sub("PORT", line)

@@ -18,13 +18,13 @@ from pages.experiments.conclusions import (
 )
 from pages.experiments.experiment import ClaimKind, Experiment
 
-__all__ = ["alike", "appears", "conclusion", "ends", "names", "not_mended"]
+__all__ = ["alike", "appears", "conclusion", "ends", "names", "not_fixed"]
 
 _PATTERNS = {
     FailurePattern.REPORTED: "yes",
-    FailurePattern.NOBODY: "no",
-    FailurePattern.EVERYBODY: "no, everybody gets one",
-    FailurePattern.OTHER: "no, others get one",
+    FailurePattern.NO_CLIENT: "no",
+    FailurePattern.ALL_CLIENTS: "no, all clients get one",
+    FailurePattern.OTHER: "no, other clients get one",
 }
 
 
@@ -37,7 +37,7 @@ def appears(seen: Sequence[TrialResult], *, given: bool) -> str:
     return "; ".join(texts)
 
 
-def not_mended(seen: Sequence[TrialResult]) -> str:
+def not_fixed(seen: Sequence[TrialResult]) -> str:
     """Where a remedy does not fix all, and what comes instead; of several that were tried in a place, the weakest."""
     weakest: dict[str, Effect] = {}
     for one in effects(seen):
@@ -57,15 +57,15 @@ def _of_explanation(seen: Sequence[TrialResult]) -> str:
     without = [each for each in seen if not each.trial.given and pattern(each) is FailurePattern.REPORTED]
     texts = [f"**{found[0].upper()}{found[1:]}.**"]
     if found in (ExplanationGrade.MAKES_IT, ExplanationGrade.MAKES_THE_DIFFERENCE):
-        left = "nobody gets one" if found is ExplanationGrade.MAKES_IT else "everybody gets one"
-        texts.append(f"The 502 as reported is there in every trial with it; without it, {left}.")
+        left = "no client gets one" if found is ExplanationGrade.MAKES_IT else "all clients get one"
+        texts.append(f"Every trial with it has the 502 as reported. Without it, {left}.")
     if without:
         texts.append(f"The 502 as reported comes without it too ({_trials(without)}).")
     if absent:
-        texts.append(f"It stays away with it ({_trials(absent)}).")
+        texts.append(f"It does not come with it ({_trials(absent)}).")
     if found is ExplanationGrade.ANOTHER:
         hit = {name for each in absent for name, got in each.last.items() if got.status == 502}
-        texts.append(f"What comes there is a 502 for {names(hit)}.")
+        texts.append(f"Instead {names(hit)} get a 502.")
     return " ".join(texts)
 
 
@@ -73,9 +73,9 @@ def _of_remedy(seen: Sequence[TrialResult]) -> str:
     words = {RemedyGrade.ALL: "fixes it", RemedyGrade.SOME: "fixes it in part", RemedyGrade.NONE: "does not fix it"}
     texts = []
     for one in effects(seen):
-        who = f", for {names(one.mended)}" if one.grade is RemedyGrade.SOME else ""
+        whom = f", for {names(one.fixed)}" if one.grade is RemedyGrade.SOME else ""
         left = f" ({_left(one)})" if one.left else ""
-        texts.append(f"**{one.where}, {one.what}:** {words[one.grade]}{who}{left}.")
+        texts.append(f"**{one.where}, {one.what}:** {words[one.grade]}{whom}{left}.")
     return " ".join(texts)
 
 
@@ -84,7 +84,7 @@ def _reach(effect: Effect) -> int:
 
 
 def _left(effect: Effect) -> str:
-    """Who does not get the whole answer, and what instead."""
+    """The clients that do not get the whole answer, and what they get."""
     return ", ".join(
         f"{names(name for name, other in effect.left.items() if other == end)}: {end}"
         for end in sorted(set(effect.left.values()))

@@ -36,11 +36,11 @@ def render(diagnosis: Diagnosis) -> RenderableType:
     """The whole diagnosis, as a person reads it: the verdict first."""
     parts: list[RenderableType] = [_verdict(diagnosis), Text("\nSETTINGS", style="dim"), *_settings(diagnosis)]
     parts += [Text("\nTHE SERVER", style="dim"), *_server(diagnosis)]
-    parts += [Text("\nWHICH WAY EACH CLIENT GOES", style="dim"), *_clients(diagnosis)]
+    parts += [Text("\nTHE ROUTE OF EACH CLIENT", style="dim"), *_clients(diagnosis)]
     parts += [Text("\nWHAT THAT MEANS", style="dim")]
     parts += [Hanging(_line(f"- {one.text}", style="yellow" if one.bad else "")) for one in diagnosis.findings]
     if diagnosis.fixes:
-        parts += [Text("\nWHAT MENDS IT", style="dim")]
+        parts += [Text("\nWHAT FIXES IT", style="dim")]
         parts += [_mend(one, diagnosis) for one in diagnosis.fixes]
     return Group(*parts)
 

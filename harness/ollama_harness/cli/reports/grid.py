@@ -31,9 +31,9 @@ _LETTERS = {
     Verdict.SILENT_LOSS: "S",
     Verdict.CORRUPT: "C",
     Verdict.FALSE_ALARM: "F",
-    Verdict.BUFFERED: "W",
-    Verdict.UNDOCUMENTED: "L",
-    Verdict.UNSAFE_RETRY: "O",
+    Verdict.BUFFERED: "B",
+    Verdict.UNDOCUMENTED: "U",
+    Verdict.UNSAFE_RETRY: "R",
     Verdict.LEAK: "K",
 }
 

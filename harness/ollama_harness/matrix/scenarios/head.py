@@ -268,7 +268,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="inform-100",
-        summary="100 Continue before the answer, though nobody asked",
+        summary="100 Continue before the answer, without being asked for",
         recordings=SHORT,
         faults=(inform(100),),
         source=_INFORMATIONAL,

@@ -1,0 +1,120 @@
+"""README.md: its Python runs, and the models of its `serve` section answer as it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ollama_harness.recordings.recording import Request
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.server.matching import Match, Matcher, Nearest
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+[(CURL_PATH, CURL_BODY)] = re.findall(r"curl http://[\d.:]+(/\S+) -d '(.*?)'", README)
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+TOOLS = [{"type": "function", "function": {"name": "add"}}]
+ANSWERED: list[tuple[str, str, dict[str, Any]]] = [
+    *(("smollm2:135m", "/api/chat", {"messages": MESSAGES, "stream": stream}) for stream in (True, False)),
+    *(("smollm2:135m", "/api/generate", {"prompt": "Hi", "stream": stream}) for stream in (True, False)),
+    *(
+        ("smollm2:135m", path, {**asked, "stream": stream})
+        for path, asked in (
+            ("/v1/chat/completions", {"messages": MESSAGES}),
+            ("/v1/completions", {"prompt": "Hi"}),
+            ("/v1/responses", {"input": "Hi"}),
+            ("/v1/messages", {"messages": MESSAGES, "max_tokens": 9}),
+        )
+        for stream in (True, False)
+    ),
+    ("smollm2:135m", "/api/show", {}),
+    ("smollm2-tools:135m", "/api/chat", {"messages": MESSAGES, "tools": TOOLS}),
+    ("smollm2-tools:135m", "/v1/chat/completions", {"messages": MESSAGES, "tools": TOOLS, "stream": True}),
+    *(("smollm2-think:135m", "/api/chat", {"messages": MESSAGES, "think": True, "stream": s}) for s in (True, False)),
+    ("smollm2-embed:135m", "/api/embed", {"input": ["Hi", "Ho"]}),
+    ("smollm2-embed:135m", "/api/embeddings", {"prompt": "Hi"}),
+    ("smollm2-embed:135m", "/v1/embeddings", {"input": "Hi"}),
+]
+
+
+@pytest.fixture(scope="module")
+def matcher() -> Matcher:
+    store = RecordingStore()
+    return Matcher(store.of_version(store.newest))
+
+
+def asked(matcher: Matcher, path: str, body: dict[str, Any]) -> Match | Nearest:
+    return matcher.match(Request(method="POST", path=path, json=body))
+
+
+@pytest.mark.parametrize(("model", "path", "body"), ANSWERED)
+def test_the_models_answer(matcher: Matcher, model: str, path: str, body: dict[str, Any]) -> None:
+    [row] = re.findall(rf"^\| `{re.escape(model)}` \|.*$", README, re.MULTILINE)
+    assert f"`{path}`" in row
+    found = asked(matcher, path, {"model": model, **body})
+    assert isinstance(found, Match), found.why
+    assert found.recording.response.status == 200
+
+
+def test_no_endpoint_of_the_table_is_left_out() -> None:
+    rows = re.findall(r"^\| `(smollm2\S+)` \|(.*)$", README, re.MULTILINE)
+    named = {(model, path) for model, row in rows for path in re.findall(r"`(/\S+)`", row)}
+    assert named == {(model, path) for model, path, _ in ANSWERED}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "what"),
+    [
+        ("/v1/chat/completions", {"messages": MESSAGES, "tools": TOOLS, "stream": True}, b'"tool_calls"'),
+        ("/api/chat", {"messages": MESSAGES, "tools": TOOLS}, b'"content":"'),
+    ],
+)
+def test_a_tool_call_and_a_text(matcher: Matcher, path: str, body: dict[str, Any], what: bytes) -> None:
+    found = asked(matcher, path, {"model": "smollm2-tools:135m", **body})
+    assert isinstance(found, Match), found.why
+    assert what in found.recording.body
+
+
+def test_the_curl_line_is_answered(matcher: Matcher) -> None:
+    found = asked(matcher, CURL_PATH, json.loads(CURL_BODY))
+    assert isinstance(found, Match), found.why
+    assert found.recording.name == "chat-stream"
+
+
+MY_APP = """
+import httpx
+import ollama
+
+class NoAnswer(Exception):
+    pass
+
+def ask(question):
+    try:
+        client = ollama.Client(trust_env={trust_env})
+        parts = list(client.chat("m", [{{"role": "user", "content": question}}], stream=True))
+    except (httpx.HTTPError, ollama.ResponseError) as error:
+        raise NoAnswer from error
+    return "".join(part.message.content for part in parts)
+"""
+
+
+@pytest.mark.parametrize(("trust_env", "outcome"), [(False, {"passed": 3}), (True, {"passed": 2, "failed": 1})])
+def test_the_python_runs(pytester: pytest.Pytester, trust_env: bool, outcome: dict[str, int]) -> None:
+    """And the test with a proxy fails for a program that asks it."""
+    cut, proxied, alone = BLOCKS
+    indented = "".join(f"    {line}" for line in alone.splitlines(keepends=True))
+    pytester.makepyfile(
+        my_app=MY_APP.format(trust_env=trust_env),
+        test_cut=cut,
+        test_proxied=proxied,
+        test_alone=f"def test_alone():\n{indented}",
+    )
+    # In a process of its own: it must work as installed, without this project's conftest.
+    result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
+    assert result.parseoutcomes() == outcome
+    assert ("FAILED test_proxied.py" in result.stdout.str()) is trust_env
