@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
 from ollama_harness.clients import clients
 from ollama_harness.clients.adapter import Job
@@ -83,27 +84,6 @@ Unknown scheme for proxy URL
 502 Bad Gateway
 """.splitlines()
 
-#: A certificate for localhost and 127.0.0.1 until 2126, signed by itself, and its key: made for these tests, and of no
-#: use to anybody, since no client is to trust it.
-SELF_SIGNED = """\
------BEGIN CERTIFICATE-----
-MIIBmzCCAUGgAwIBAgIUIZp9yFY+8p656qv36cvbn7RB8dIwCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNzA3MTgzOFoYDzIxMjYxMTAz
-MDcxODM4WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAAQfjIqhF/zQLN+0rTI7yJItOBY6P78p/lWJBS2jHgGMDpdKvHxG9sqy
-X6ucURkthHeN9ssS/Il5Qd+ApJusC5iWo28wbTAdBgNVHQ4EFgQULcC76DHBtnEJ
-5VlcTcEXT7jJKcIwHwYDVR0jBBgwFoAULcC76DHBtnEJ5VlcTcEXT7jJKcIwDwYD
-VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
-zj0EAwIDSAAwRQIhALuA3ZCL7znMbYqLVxv6tiGFp29iTFiB7fzESUC4E8bTAiA1
-5x0wH6zHXcz1X0X2HTHY3c64ylSKjTiB5ZF77iR4Xw==
------END CERTIFICATE-----
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgYg6HJKPXOyHQnb03
-fxhYUT9UhfWiaVm8yJwHKFJSFUqhRANCAAQfjIqhF/zQLN+0rTI7yJItOBY6P78p
-/lWJBS2jHgGMDpdKvHxG9sqyX6ucURkthHeN9ssS/Il5Qd+ApJusC5iW
------END PRIVATE KEY-----
-"""
-
 
 @contextlib.contextmanager
 def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
@@ -137,7 +117,8 @@ def reachable(server: OtherServer, folder: Path) -> Iterator[str]:
         yield "http://ollama.invalid:11434"
         return
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    (folder / "both.pem").write_text(SELF_SIGNED)
+    authority = trustme.CA()  # its own certificate is signed by itself
+    (folder / "both.pem").write_bytes(authority.private_key_pem.bytes() + authority.cert_pem.bytes())
     context.load_cert_chain(folder / "both.pem")
 
     def answer(connection: socket.socket) -> None:
@@ -154,7 +135,8 @@ def reachable(server: OtherServer, folder: Path) -> Iterator[str]:
 def quick(one: Cell) -> Cell:
     """The same cell; where only the client's timeout ends it, that is short: no message depends on its length."""
     held = one.scripts[0].ending.how is ConnectionEnd.HOLD
-    return replace(one, scenario=replace(one.scenario, read_timeout_s=0.3)) if held else one
+    scenario = replace(one.scenario, read_timeout_s=0.3)
+    return replace(one, planned=replace(one.planned, scenario=scenario)) if held else one
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from ollama_harness.clients import client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
-from ollama_harness.matrix.cells import Cell, cell, plan
+from ollama_harness.matrix.cells import Cell, PlannedScenario, cell, plan
 from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner, sharing
 from ollama_harness.matrix.scenarios import SCENARIOS
@@ -59,7 +59,10 @@ def test_a_right_client_passes_whatever_else_it_asks_and_however_slow_it_is(stor
     """In every scenario that demands something: one looks first whether a server is there, one takes its time."""
     demanding = [one for one in SCENARIOS.values() if one.requirement == "MUST" and one.environment is None]
     cells = [
-        Cell(client(name), one, store.get(f"{NEWEST}/{store.names(NEWEST, one.recordings)[0]}"))
+        Cell(
+            client(name),
+            PlannedScenario.of(one, store.get(f"{NEWEST}/{store.names(NEWEST, one.recordings)[0]}")),
+        )
         for one in demanding
         for name in ("canary-courteous", "canary-slow")
     ]
@@ -73,7 +76,7 @@ def test_what_a_client_asks_besides_is_answered_as_the_recorded_ollama_answers(
     runner: Runner, store: RecordingStore
 ) -> None:
     old = store.get("0.5.7/generate-cold")
-    one = runner.run_cell(Cell(client("canary-courteous"), SCENARIOS["lock-step"], old))
+    one = runner.run_cell(Cell(client("canary-courteous"), PlannedScenario.of(SCENARIOS["lock-step"], old)))
     answered = [(entry.request_line, entry.answered_by) for entry in one.decisive.entries]
     assert answered == [
         ("HEAD / HTTP/1.1", "0.5.7/root-head"),
