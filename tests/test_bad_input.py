@@ -12,10 +12,12 @@ import json
 import re
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from builders import DONE, HELLO, JSON, SSE, line, recording, result
@@ -23,14 +25,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ollama_harness.cli import main
-from ollama_harness.doctor.server_check import ServerKind, _understood
-from ollama_harness.errors import BadFault, UnknownName
+from ollama_harness.cli.output import _Console, echo_json
+from ollama_harness.cli.reports import diagnosis as doctor_report
+from ollama_harness.doctor import diagnosis
+from ollama_harness.doctor.server_check import ServerAnswer, ServerKind, _understood
+from ollama_harness.errors import BadFault, HarnessError, UnknownName
 from ollama_harness.faults.notation import parse_fault
 from ollama_harness.gate import gate_file
 from ollama_harness.gate.decision import Decision
 from ollama_harness.gate.findings import Evidence, Finding
 from ollama_harness.gate.rules import Level
+from ollama_harness.gate.shapes import VersionShapes
+from ollama_harness.gate.shapes.toml_text import dump
 from ollama_harness.matrix.results import FILE, Result, ResultsHeader, Writer
+from ollama_harness.network.prediction import CLIENTS
+from ollama_harness.network.settings import Mac, Registry, Settings, System
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.recording import META_SUFFIX
@@ -50,6 +59,8 @@ odd_values: st.SearchStrategy[Any] = st.recursive(
 )
 #: Texts for a file that nothing should end in a traceback for.
 DEEP, HUGE = "[" * 100_000, "9" * 5000
+#: What must never be printed.
+UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202e\ud800-\udfff]")
 
 a_few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -75,7 +86,7 @@ def clean(*arguments: str | Path, codes: tuple[int, ...] = (0, 1, 2, 3)) -> str:
     assert "this is a bug" not in err, err
     assert "Traceback" not in err
     assert code in codes, (code, err)
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202e]", out + err)
+    assert not UNSAFE.search(out + err)
     return out + err
 
 
@@ -270,6 +281,23 @@ def test_a_body_that_cannot_be_walked_through(text: str, media_type: str, tmp_pa
     body = b"data: " * (media_type == SSE) + text.encode() + b"\n\n"
     on_disk.save(recording(body, media_type=media_type), tmp_path / "1.0.0")
     use_recordings(tmp_path / "1.0.0")
+
+
+@a_few
+@given(
+    st.dictionaries(st.text(st.characters(), max_size=5) | st.sampled_from(["\ud800", "\x7f", '"', "a.b"]), odd_values),
+    st.sampled_from(["chat-x", "chat.v2", "chat x", "chat-größe"]),
+)
+def test_shapes_are_toml_whatever_a_recording_holds(record: dict[str, Any], name: str) -> None:
+    body = json.dumps(record).encode() + b"\n"
+    one = recording(body.replace(b"NaN", b"0").replace(b"Infinity", b"0"), id=f"1.0.0/{name}")
+    with folder() as directory:
+        files.save(one, directory)
+        version = VersionShapes.read(directory)
+        table = tomllib.loads(dump(version))
+        assert table[name]["request"] == "POST /api/generate"
+        clean("shapes", directory, codes=(0,))
+        clean("shapes", "--check", directory, codes=(0,))
 
 
 @pytest.mark.parametrize(
@@ -512,6 +540,62 @@ def test_a_version_that_could_forge_a_line_is_no_version() -> None:
 def test_any_text_for_a_fault(text: str) -> None:
     with contextlib.suppress(BadFault, UnknownName):
         parse_fault(text)
+
+
+#: Settings of the network, made of what belongs there and of what does not.
+pieces = [
+    "http://",
+    "socks5://",
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+    "[",
+    "]",
+    ":",
+    "11434",
+    "99999",
+    "@",
+    "/",
+    "?",
+    "#",
+]
+pieces += ["%", "*", ",", ".", "user:pw@", " ", "\n", "\x1b", "é", "\ud800", "xn--", "a" * 70, "<local>", "１", "_"]
+setting = st.lists(st.sampled_from(pieces), max_size=6).map("".join)
+names = ["HTTP_PROXY", "https_proxy", "ALL_PROXY", "NO_PROXY", "no_proxy", "OLLAMA_HOST"]
+variables = st.dictionaries(st.sampled_from(names), setting, max_size=4)
+
+
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")  # as requests makes patterns of ProxyOverride
+@settings(max_examples=100, deadline=None)
+@given(variables, st.sampled_from(System), st.none() | setting, st.none() | setting, st.none() | setting)
+def test_any_settings_for_the_doctor(
+    variables: dict[str, str], system: System, url: str | None, server: str | None, override: str | None
+) -> None:
+    there = ServerAnswer(address="127.0.0.1", port=11434, kind=ServerKind.OLLAMA, says="0.5.7")
+    settings = Settings(
+        system=system,
+        variables=variables,
+        registry=Registry(enable=1, server=server, override=override) if system is System.WINDOWS else None,
+        mac=Mac(http=server, exceptions=tuple((override or "").split(","))) if system is System.MACOS else None,
+    )
+    with (
+        mock.patch.object(diagnosis, "ask", return_value=there),
+        mock.patch.object(diagnosis, "knock", return_value=there),
+        contextlib.suppress(HarnessError),
+    ):
+        found = diagnosis.diagnose(
+            settings,
+            dict.fromkeys(CLIENTS, "1"),
+            url=url,
+            extras=frozenset(),
+            through_proxy=False,
+            resolve=lambda _: ("127.0.0.1",),
+        )
+        assert found.prognoses
+        screen = _Console(file=io.StringIO(), width=80, color_system=None)
+        screen.print(doctor_report.render(found))
+        assert not UNSAFE.search(screen.file.getvalue())  # type: ignore[attr-defined]
+        echo_json(doctor_report.to_json(found))
 
 
 @pytest.mark.parametrize("verdict", Verdict)

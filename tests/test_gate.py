@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
 from datetime import date
@@ -15,6 +16,7 @@ from click.testing import Result as Ran
 
 from ollama_harness import FakeOllama, RecordingStore
 from ollama_harness.cli import commands
+from ollama_harness.cli import gate as cli_gate
 from ollama_harness.errors import GateError, HarnessError
 from ollama_harness.gate import accepted, gate_file
 from ollama_harness.gate.client_comparison import ClientComparison, compare
@@ -27,6 +29,7 @@ from ollama_harness.gate.shapes.toml_text import dump
 from ollama_harness.gate.wire_comparison import WireComparison
 from ollama_harness.matrix.results import SCHEMA, Result, Results, ResultsHeader
 from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.recordings import on_disk
 from pages.wire_claims import CLAIMS
 from pages.wire_history import in_time, pairs, step, when
 
@@ -358,3 +361,41 @@ def test_bad_input_is_one_clear_error_and_writes_nothing(
     assert done.exit_code == 2
     assert said in done.output + str(done.exception)
     assert [one.name for one in tmp_path.iterdir()] == ["empty"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--baseline", "{old}", "--candidate", "{new}", "--out", "file/out"), "file/out: cannot be written"),
+        (("--baseline", "{old}", "--candidate", "{new}", "--out", "file/out", "--wire-only"), "file/out: cannot be"),
+        (("--baseline", "{old}", "--candidate", "{odd}", "--accept", "accepted.toml"), "'main', which is no version"),
+    ],
+)
+def test_what_will_fail_at_the_end_fails_before_the_matrix_is_run(
+    arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli_gate, "run_with_progress", lambda *_, **__: pytest.fail("the matrix was run"))
+    small = RecordingStore().get("0.32.15/version")
+    for version in ("0.24.0", "0.32.15", "main"):
+        on_disk.save(replace(small, ollama_version=version), tmp_path / "recordings" / version)
+    places = {
+        name: f"recordings/{version}" for name, version in (("old", "0.24.0"), ("new", "0.32.15"), ("odd", "main"))
+    }
+    Path("file").write_text("")
+    Path("accepted.toml").write_text(ENTRY, encoding="utf-8")
+    done = invoke("gate", *(one.format(**places) for one in arguments))
+    assert done.exit_code == 2
+    assert said.replace("/", os.sep) in done.output + str(done.exception)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["accepted.toml", "file", "recordings"]
+
+
+def test_what_explains_a_finding_is_what_accepts_it(tmp_path: Path) -> None:
+    wire("0.9.6", "0.12.11", tmp_path)
+    found = next(one for one in gate_file.load(tmp_path) if one.rule == "vector-length-changed")
+    lines = invoke("gate", "--explain", found.fingerprint, "--out", tmp_path).output.split("\n")
+    entry = "\n".join(lines[lines.index("[[accepted]]") :])
+    entry = entry.replace("…,<…", "0.12").replace("YYYY-MM-DD", "2999-01-01")
+    (accepted_,) = entries(tmp_path, entry)
+    assert (accepted_.fingerprint, accepted_.reason) == (found.fingerprint, "…")
+    assert accepted_.seen_in == found.evidence[0].recording

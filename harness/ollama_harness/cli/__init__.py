@@ -62,6 +62,12 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
         return command
 
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except BrokenPipeError as error:  # click would end in silence; but the output's own would be _NotWritten
+            raise RuntimeError(f"a pipe broke: {error}") from error
+
 
 @click.group(
     help="Plays recorded Ollama streams, whole and broken, to client libraries and judges what they make of them.",

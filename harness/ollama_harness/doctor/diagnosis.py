@@ -126,7 +126,7 @@ def _url(text: str) -> str:
     Raises: HarnessError.
     """
     try:
-        url = ollama_url(text)
+        url = _asked(text)
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not re.fullmatch(r"[^\s/]+", parts.hostname or ""):
             raise ValueError("it is neither http nor https, or has no host")
@@ -141,9 +141,24 @@ def _url(text: str) -> str:
 def _told(ollama_host: str | None) -> str:
     """What OLLAMA_HOST says to a client; what is no address says nothing, and is a finding of its own."""
     try:
-        return ollama_url(ollama_host)
+        return _asked(ollama_host)
     except ValueError:
         return ollama_url(None)
+
+
+def _asked(host: str | None) -> str:
+    """The URL that the Python client makes of a host.
+
+    Raises: ValueError, if the library or httpx, which it uses, cannot read it.
+    """
+    import httpx
+
+    url = ollama_url(host)
+    try:
+        _ = httpx.URL(url).host
+    except httpx.InvalidURL as error:
+        raise ValueError(str(error)) from None
+    return url
 
 
 def _first(answers: tuple[ServerAnswer, ...]) -> ServerAnswer | None:
@@ -247,7 +262,7 @@ def _of_settings(settings: Settings, proxies: Mapping[str, ServerAnswer | None])
         text = f"{name} holds a password in plain text, which every program of yours can read (it is hidden here)"
         yield Remark(code="credentials", text=text, bad=False)
     try:
-        ollama_url(settings.variable("OLLAMA_HOST"))
+        _asked(settings.variable("OLLAMA_HOST"))
     except ValueError as error:
         text = f"OLLAMA_HOST is no address to the Python library ({hidden(str(error))}): import ollama fails"
         yield Remark(code="bad-ollama-host", text=text)

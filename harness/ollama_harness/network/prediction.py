@@ -75,7 +75,7 @@ def predicted(
             if url is None or host is not None:  # it is read when ollama is imported, whatever the URL
                 try:
                     url = url or ollama_url(host)
-                    httpx.URL(ollama_url(host))
+                    _ = httpx.URL(ollama_url(host)).host
                 except (ValueError, httpx.InvalidURL) as error:
                     kind = "httpx.InvalidURL" if isinstance(error, httpx.InvalidURL) else "ValueError"
                     because = (

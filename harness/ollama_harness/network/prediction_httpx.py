@@ -104,22 +104,37 @@ def _failure(mounts: dict[str, Mount], client: str, installed: frozenset[str]) -
         if mount.proxy is None:
             continue
         try:
-            scheme = httpx.URL(mount.proxy).scheme
-        except httpx.InvalidURL:
-            return nowhere("httpx.InvalidURL", made, mount.found, "which is no URL", rule="httpx.Proxy: refuses")
+            scheme = _parsed(mount.proxy).scheme
+        except _NO_URL as error:
+            return nowhere(_called(error), made, mount.found, "which is no URL", rule="httpx.Proxy: refuses")
         if scheme not in ("http", "https", "socks5", "socks5h"):
             what = f"and {scheme}:// is no kind of proxy that httpx knows"
             return nowhere("ValueError", made, mount.found, what, rule="httpx.Proxy: refuses")
     for pattern, mount in mounts.items():
         try:
-            httpx.URL(pattern)
-        except httpx.InvalidURL:
+            _parsed(pattern)
+        except _NO_URL as error:
             what = f"and httpx cannot read its entry {hidden(mount.found.value)!r}"
-            return nowhere("httpx.InvalidURL", made, mount.found, what, rule="httpx.URLPattern: refuses")
+            return nowhere(_called(error), made, mount.found, what, rule="httpx.URLPattern: refuses")
         if mount.proxy is not None and httpx.URL(mount.proxy).scheme.startswith("socks") and "socksio" not in installed:
             what = "which needs the package socksio"
             return nowhere("ImportError", made, mount.found, what, rule="httpx.HTTPTransport: refuses")
     return None
+
+
+#: What `httpx.URL` raises; the second for a name that IDNA does not allow, or half a surrogate pair.
+_NO_URL = (httpx.InvalidURL, UnicodeError)
+
+
+def _parsed(url: str) -> httpx.URL:
+    """A URL whose host has been read, too: httpx decodes it only when it is asked for."""
+    parsed = httpx.URL(url)
+    _ = parsed.host
+    return parsed
+
+
+def _called(error: Exception) -> str:
+    return "httpx.InvalidURL" if isinstance(error, httpx.InvalidURL) else type(error).__name__
 
 
 def _priority(pattern: httpx.URL) -> tuple[int, int, int]:

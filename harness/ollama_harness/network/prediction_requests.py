@@ -128,6 +128,8 @@ def _connected(scheme: str, found: FoundProxy, installed: frozenset[str]) -> Pre
         parsed = urllib3.util.parse_url(proxy)
     except urllib3.exceptions.LocationParseError:
         return nowhere("requests.exceptions.InvalidURL", CALL, found, "which is no URL", rule=f"{SELECT} takes")
+    except TypeError:  # of urlunparse, which gets None for the host
+        return nowhere("TypeError", CALL, found, "which names no host", rule=f"{SELECT} takes")
     if not parsed.host:
         error = "requests.exceptions.InvalidProxyURL"
         return nowhere(error, CALL, found, "which names no host", rule=f"{SELECT} takes")
@@ -152,7 +154,7 @@ def _connected(scheme: str, found: FoundProxy, installed: frozenset[str]) -> Pre
 def _is_ipv4(host: str) -> bool:
     try:
         socket.inet_aton(host)
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for a byte of a variable that is no UTF-8
         return False
     return True
 

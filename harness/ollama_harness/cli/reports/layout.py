@@ -54,7 +54,7 @@ class Flow:
             yield self._joined(line)
 
     def _joined(self, items: list[Text]) -> Hanging:
-        return Hanging(Text(" " * self._gap).join(items), indent=self._indent)
+        return Hanging(Text(" " * self._gap).join(items), by=0, indent=self._indent)
 
 
 class Grid:
