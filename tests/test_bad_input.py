@@ -282,7 +282,7 @@ def test_a_meta_file_that_cannot_be_read_is_one_sentence(text: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("media_type", ["application/x-ndjson", JSON, SSE])
-@pytest.mark.parametrize("text", ['{"a":' * 400 + "1" + "}" * 400, DEEP, HUGE])
+@pytest.mark.parametrize("text", ['{"a":' * 700 + "1" + "}" * 700, DEEP, HUGE])
 def test_a_body_that_cannot_be_walked_through(text: str, media_type: str, tmp_path: Path) -> None:
     body = b"data: " * (media_type == SSE) + text.encode() + b"\n\n"
     on_disk.save(recording(body, media_type=media_type), tmp_path / "1.0.0")

@@ -176,6 +176,11 @@ def test_nothing_in_a_result_can_begin_a_line_of_the_report(text: str, width: in
     assert lines_at_the_edge(other) == lines_at_the_edge(plain)
 
 
+def test_a_message_of_several_lines_keeps_them() -> None:
+    shown = rendered([result(Verdict.CORRUPT, message="first\nsecond\n")])
+    assert re.search(r"\n +first\n +second\n", shown)
+
+
 def decision(text: str, **changes: str) -> Decision:
     fields = {"subject": text, "where": text, "was": text, "now": text}
     findings = [
