@@ -298,7 +298,7 @@ def test_shapes_are_toml_whatever_a_recording_holds(record: dict[str, Any], name
     body = json.dumps(record).encode() + b"\n"
     one = recording(body.replace(b"NaN", b"0").replace(b"Infinity", b"0"), id=f"1.0.0/{name}")
     with folder() as directory:
-        files.save(one, directory)
+        on_disk.save(one, directory)
         version = VersionShapes.read(directory)
         table = tomllib.loads(dump(version))
         assert table[name]["request"] == "POST /api/generate"

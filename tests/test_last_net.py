@@ -16,6 +16,7 @@ from typing import Any
 import click
 import pytest
 
+import ollama_harness
 from ollama_harness.cli import main
 from ollama_harness.errors import HarnessError
 
