@@ -452,7 +452,7 @@ def test_secrets_reach_the_server_and_never_the_disk(server: FakeOllama, tmp_pat
     server.clear()
     headers = (("Content-Type", NDJSON), ("Set-Cookie", "id=s3cret"), ("Transfer-Encoding", "chunked"))
     frames = (b'{"a":1}\n{"api_k', b'ey":"s3', b'cret","b":"Bearer s3cret"}\n', line(HELLO))
-    response = Response(status=200, reason="OK", headers=headers, head_at_s=0.0)
+    response = Response(status=200, reason="OK sk-s3cret-s3cret", headers=headers, head_at_s=0.0)
     request = replace(ASK, headers=(("Authorization", "Bearer s3cret"),), json={"password": "s3cret"})
     one = replace(
         LIBRARY.get(f"{LIBRARY.newest}/chat-stream"),
@@ -461,13 +461,15 @@ def test_secrets_reach_the_server_and_never_the_disk(server: FakeOllama, tmp_pat
         frames=tuple(Frame(at_s=0.0, data=data) for data in frames),
     )
     server.play(one)
-    take = record(server.url, [Probe(name="generate-small", request=request)], tmp_path)
+    probe = Probe(name="generate-small", request=request, note="asked with password=s3cret")
+    take = record(server.url, [probe], tmp_path)
     entry = server.journal.entries[-1]
     assert entry.head is not None
     assert dict(entry.head.headers)["Authorization"] == "Bearer s3cret"
     assert entry.body == b'{"password":"s3cret"}'
     assert not any(b"s3" in path.read_bytes() for path in take.folder.iterdir())
     made = RecordingStore(tmp_path).get(take.ids[0])
+    assert (made.response.reason, made.note) == ("OK ****************", "asked with password=******")
     assert [len(frame.data) for frame in made.frames] == list(map(len, frames))
     assert made.body == b"".join(frames).replace(b"s3cret", b"******")
 

@@ -47,7 +47,7 @@ def check(paths: tuple[Path, ...]) -> None:
 
 
 def _secret(stem: Path, field: str, kind: str) -> RecordingError:
-    mend = "put * in the place of each of its characters (ollama-harness record does so by itself)"
+    mend = "put * in the place of each of its characters, or 1 for a digit of a number (ollama-harness record does so)"
     return RecordingError(
         stem.with_name(stem.name + META_SUFFIX), field, f"holds what looks like a secret: {kind}", mend
     )

@@ -1,37 +1,51 @@
 """Secrets: found in recordings, and blanked before they reach a disk.
 
 A secret is blanked with as many asterisks as it has bytes, so that Content-Length, chunk sizes and frame sizes stay
-true. Known are: the values of headers that carry credentials; strings in JSON whose key says so (api_key, token,
-password, …; in JSON within a string of JSON too); what looks like a key wherever it stands (sk-…, ghp_…, AKIA…, a JWT,
-Bearer …); parameters of a query; user names and passwords in URLs.
+true; of a number each digit becomes 1 (0 in its exponent), so that JSON stays JSON. Known are: the values of headers
+that carry credentials; what stands under a name that says so (api_key, token, password, …) in JSON, in YAML and behind
+an equals sign; what looks like a key wherever it stands (sk-…, ghp_…, AKIA…, a JWT, Bearer …, Basic …); parameters of a
+query; user names and passwords in URLs.
 
-A secret that a model spells over several records is not seen: each line is looked at by itself. Nor is one in a body
-with a Content-Encoding (the recorder asks for none).
+A line that is JSON is taken apart, and each of its strings is looked at with its escapes undone, and again as JSON if
+it is that. So a blank never reaches beyond the string that holds the secret, and no spelling of a name hides it. Other
+lines are looked at as they are, and once more for each layer of escapes.
+
+Not seen are: a secret that a model spells over several records, or that is printed over several lines, because each
+line is looked at by itself; and one in a body with a Content-Encoding (the recorder asks for none).
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ollama_harness.recordings.recording import Headers, Recording, Request
+from ollama_harness.secret_json import Leaf, leaves, unescaped
+from ollama_harness.secret_names import Secrecy, secrecy
+from ollama_harness.secret_patterns import (
+    NUMBERS_IN_JSON,
+    PATTERNS,
+    STRINGS_IN_JSON,
+    SecretPattern,
+    home_pattern,
+    name_pattern,
+)
 
 __all__ = [
+    "PATTERNS",
     "Redactor",
     "SecretPattern",
     "find",
     "home_pattern",
     "name_pattern",
     "redact",
+    "redact_headers",
     "redact_request",
     "secrets_in",
 ]
-
-BLANK = b"*"
 
 #: A line longer than this is looked at in pieces of this size, each with the end of the one before it.
 MAX_LINE_BYTES = 1024 * 1024
@@ -39,82 +53,91 @@ OVERLAP_BYTES = 64 * 1024
 #: How much of the overlap is for what stands before a secret and tells that it is one.
 _KEY_BYTES = 1024
 
-#: Headers whose values are credentials, whatever they look like.
-SECRET_HEADERS = frozenset(
+#: JSON in a string of JSON in a string of JSON …: deeper than anybody packs it.
+_DEEPEST = 8
+
+#: Headers that carry credentials, but for those whose names say so by themselves (X-Api-Key, Private-Token, …).
+_SECRET_HEADERS = frozenset(
     {
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "set-cookie",
-        "api-key",
-        "x-api-key",
-        "x-auth-token",
-        "x-amz-security-token",
-        "x-goog-api-key",
+        *("authentication-info", "proxy-authentication-info", "cookie2", "set-cookie2", "x-goog-iap-jwt-assertion"),
+        *("cf-access-jwt-assertion", "cf-access-client-id", "x-amz-signature", "x-forwarded-client-cert", "x-jwt"),
     }
 )
 
-_KEYS = (
-    rb"(?:[a-z0-9_.-]{0,80}[_.-])?(?:api[_-]?keys?|password|passwd|passphrase|secret|secret[_-]?(?:access[_-]?)?key"
-    rb"|client[_-]?secret|access[_-]?key|private[_-]?key|authorization|credentials?|cookie)"
-    rb"|(?:access|refresh|id|auth|session|bearer|api|csrf|hf)[_-]?token|token"
-)
-#: A string of JSON up to its end or the line's; and one within a string of JSON, where every quote has a backslash.
-_STRING = rb'(?:[^"\\\r\n]|\\[^\r\n])*+'
-_INNER = rb'(?:[^"\\\r\n]|\\\\(?:\\[^\r\n])?|\\[^"\\\r\n])*+'
+_SSE = re.compile(rb"data:[ ]?")
 
 
-@dataclass(frozen=True, slots=True)
-class SecretPattern:
-    """What one kind of secret looks like: group 1 is the secret. None of `hints`, in lower case: it cannot be there."""
-
-    kind: str
-    regex: re.Pattern[bytes]
-    hints: tuple[bytes, ...]
-
-
-def _pattern(kind: str, regex: bytes, *hints: bytes) -> SecretPattern:
-    return SecretPattern(kind, re.compile(regex, re.IGNORECASE), hints)
-
-
-_KEY_HINTS = (b"key", b"token", b"pass", b"secret", b"authorization", b"credential", b"cookie")
-_QUERY = rb"api[_-]?key|access[_-]?token|token|password|secret|client[_-]?secret"
-#: `token` is also what Ollama calls a piece of text where it gives its probability: then `logprob` comes next.
-PATTERNS = (
-    _pattern(
-        "a value in JSON",
-        rb'"(?:' + _KEYS + rb')"[ \t]*:[ \t]*"(' + _STRING + rb')(?!",[ \t]*"logprob)',
-        *_KEY_HINTS,
-    ),
-    _pattern(
-        "a value in JSON in a string",
-        rb'\\"(?:' + _KEYS + rb')\\"[ \t]*:[ \t]*\\"(' + _INNER + rb')(?!\\",[ \t]*\\"logprob)',
-        *_KEY_HINTS,
-    ),
-    _pattern("a key (sk-…)", rb"(?<![a-z0-9_-])(sk-[a-z0-9_-]{8,})", b"sk-"),
-    _pattern("a GitHub token", rb"(?<![a-z0-9_])(gh[pousr]_[a-z0-9]{16,}|github_pat_[a-z0-9_]{16,})", b"gh"),
-    _pattern("a Hugging Face token", rb"(?<![a-z0-9_])(hf_[a-z0-9]{16,})", b"hf_"),
-    _pattern("a Slack token", rb"(?<![a-z0-9_])(xox[abprs]-[a-z0-9-]{10,})", b"xox"),
-    _pattern("an AWS key", rb"(?<![a-z0-9_])((?-i:AKIA|ASIA)[0-9A-Z]{16})", b"akia", b"asia"),
-    _pattern("a JWT", rb"(?<![a-z0-9_-])((?-i:eyJ)[a-z0-9_-]{8,}\.[a-z0-9_-]{4,}(?:\.[a-z0-9_-]*)?)", b"eyj"),
-    _pattern("a bearer token", rb'"bearer +([^"\\\r\n ]++)"', b"bearer"),
-    _pattern(
-        "a bearer token", rb"\bbearer +((?=[a-z._~+/=-]*[0-9])[a-z0-9._~+/=-]{8,}|[a-z0-9._~+/=-]{24,})", b"bearer"
-    ),
-    _pattern("a secret in a query", rb"[?&](?:" + _QUERY + rb")=([^&\s\"'\\#<>]++)", b"="),
-    _pattern("a user in a URL", rb":(?:\\?/){2}([^\s/@\"'\\?#<>]{1,512}+)@", b"@"),
-    _pattern("a private key", rb"-----BEGIN [A-Z ]*PRIVATE KEY-----([^-\r\n]++)", b"private key-----"),
-)
-
-
-def find(data: bytes, patterns: Iterable[SecretPattern] = PATTERNS) -> Iterator[tuple[str, int, int]]:
+def find(data: bytes, patterns: Sequence[SecretPattern] = PATTERNS) -> Iterator[tuple[str, int, int]]:
     """What looks like a secret: its kind, and where it begins and ends. What is blank already is none."""
-    lowered = data.lower()
-    for pattern in patterns:
-        if any(hint in lowered for hint in pattern.hints):
-            for match in pattern.regex.finditer(data):
-                if match[1].strip(BLANK):
-                    yield pattern.kind, match.start(1), match.end(1)
+    return ((pattern.kind, start, end) for pattern, start, end in _finder(tuple(patterns)).find(data))
+
+
+@functools.cache
+def _finder(patterns: tuple[SecretPattern, ...]) -> _Finder:
+    return _Finder(patterns)
+
+
+#: A pattern that found something, and where that begins and ends.
+_Found = tuple[SecretPattern, int, int]
+
+
+class _Finder:
+    """Finds what any of the patterns means."""
+
+    def __init__(self, patterns: tuple[SecretPattern, ...]) -> None:
+        self._patterns = patterns
+        hints = {hint for pattern in patterns for hint in pattern.hints}
+        self._hints = sorted(hints | {b"\\u"})  # an escape may hide any of them
+        self._shapes = {pattern.shape for pattern in patterns if pattern.shape}
+        self._in_json = STRINGS_IN_JSON in patterns
+        self._short_may = functools.lru_cache(maxsize=4096)(self._may_hold_any)  # names come again with each record
+
+    def find(self, data: bytes) -> Iterator[_Found]:
+        if not self._may_hold_any(data):
+            return
+        at = 0
+        for line in data.split(b"\n"):
+            if self._may_hold_any(line):
+                skipped = match.end() if (match := _SSE.match(line)) else 0
+                places = range(skipped, len(line) + 1)
+                for pattern, start, end in self._in_text(line[skipped:], places, _DEEPEST):
+                    if line[start:end] != pattern.blank(line[start:end]):
+                        yield pattern, at + start, at + end
+            at += len(line) + 1
+
+    def _may_hold_any(self, text: bytes) -> bool:
+        lowered = text.lower()
+        for hint in self._hints:
+            if hint in lowered:
+                return True
+        return any(shape.search(text) for shape in self._shapes)
+
+    def _in_text(self, text: bytes, places: Sequence[int], layers: int) -> Iterator[_Found]:
+        """What is found in a text, each of whose bytes has its place in the line, as has its end."""
+        found = leaves(text) if text.lstrip()[:1] in (b"{", b"[", b'"') else None
+        if found is not None:
+            yield from self._in_leaves(text, found, places, layers)
+            return
+        lowered = text.lower()
+        for pattern in self._patterns:
+            if pattern.shape or any(hint in lowered for hint in pattern.hints):
+                for start, end in pattern.spans(text):
+                    yield pattern, places[start], places[end]
+        if layers and b"\\" in text:
+            inner, inner_places = unescaped(text, places)
+            if len(inner) < len(text):
+                yield from self._in_text(inner, inner_places, layers - 1)
+
+    def _in_leaves(self, text: bytes, found: list[Leaf], places: Sequence[int], layers: int) -> Iterator[_Found]:
+        for leaf in found:
+            if leaf.is_secret and self._in_json:
+                pattern = NUMBERS_IN_JSON if leaf.is_number else STRINGS_IN_JSON
+                yield pattern, places[leaf.start], places[leaf.end]
+            elif layers:
+                inner = text[leaf.start : leaf.end]
+                if self._short_may(inner) if len(inner) < 40 else self._may_hold_any(inner):
+                    inner, inner_places = unescaped(inner, places[leaf.start : leaf.end + 1])
+                    yield from self._in_text(inner, inner_places, layers - 1)
 
 
 def redact(data: bytes, patterns: Sequence[SecretPattern] = PATTERNS) -> bytes:
@@ -125,10 +148,10 @@ def redact(data: bytes, patterns: Sequence[SecretPattern] = PATTERNS) -> bytes:
 def _redact(data: bytes, patterns: Sequence[SecretPattern]) -> tuple[bytes, int]:
     """`data` blanked, and where the secret begins that goes on to its end (its length, without one)."""
     unended = len(data)
-    while found := list(find(data, patterns)):
+    while found := list(_finder(tuple(patterns)).find(data)):
         edited = bytearray(data)
-        for _, start, end in found:
-            edited[start:end] = BLANK * (end - start)
+        for pattern, start, end in found:
+            edited[start:end] = pattern.blank(data[start:end])
             if end == len(data):
                 unended = min(unended, start)
         data = bytes(edited)  # and again: blanks may have parted what hid another
@@ -171,43 +194,20 @@ class Redactor:
             return redact(data, self._patterns)
         size = data.find(b"\n") if b"\n" in data else len(data)
         self._blanking = size == len(data)
-        return BLANK * size + redact(data[size:], self._patterns)
+        return b"*" * size + redact(data[size:], self._patterns)
 
     def _part_of_line(self) -> bytes:
         """Let go of a piece of a line but for its end."""
         if self._blanking:
-            ready = BLANK * len(self._held)
+            ready = b"*" * len(self._held)
             self._held.clear()
             return ready
-        data, unended = _redact(bytes(self._held[:MAX_LINE_BYTES]), self._patterns)
+        original = bytes(self._held[:MAX_LINE_BYTES])
+        data, unended = _redact(original, self._patterns)
         self._blanking = unended < len(data) - OVERLAP_BYTES + _KEY_BYTES
         kept = len(data) if self._blanking else len(data) - OVERLAP_BYTES
-        self._held[: len(data)] = data[kept:]
+        self._held[: len(data)] = data[kept:unended] + original[max(kept, unended) :]  # it is seen again, and whole
         return data[:kept]
-
-
-# ------------------------------------------------------------------------------------------ on request: this machine
-
-_UNIX_HOME = rb"(?:/home|/Users)/([^/\\\"'\s:;,<>|*?]++)"
-_WINDOWS_HOME = rb"[a-z]:[\\/]{1,4}Users[\\/]{1,4}([^/\\\":*?<>|\r\n]++(?=[\\/])|[^/\\\"'\s:;,*?<>|]++)"
-
-
-def home_pattern(home: Path) -> tuple[SecretPattern, ...]:
-    """What stands for a user in paths: /home/NAME, /Users/NAME, C:\\Users\\NAME, and this one's own home."""
-    above = [re.escape(part.encode()) for part in (part.strip("\\/") for part in home.parent.parts) if part]
-    own = rb"[\\/]{1,2}".join([*above, b"(" + re.escape(home.name.encode()) + rb")(?![a-z0-9_-])"])
-    return (
-        _pattern("a home", _UNIX_HOME, b"/home", b"/users"),
-        _pattern("a home", _WINDOWS_HOME, b"users"),
-        *((_pattern("a home", own, home.name.lower().encode()),) if home.name else ()),
-    )
-
-
-def name_pattern(names: Iterable[str]) -> tuple[SecretPattern, ...]:
-    """These names of hosts, wherever they stand as words of their own."""
-    encoded = [(name.encode(), name.lower().encode()) for name in names if name]
-    edge = rb"(?<![a-z0-9-])(%b)(?![a-z0-9-])"
-    return tuple(_pattern("a host", edge % re.escape(name), lowered) for name, lowered in encoded)
 
 
 # ------------------------------------------------------------------------------------------ requests and recordings
@@ -216,9 +216,17 @@ def name_pattern(names: Iterable[str]) -> tuple[SecretPattern, ...]:
 def redact_headers(headers: Headers, patterns: Sequence[SecretPattern] = PATTERNS) -> Headers:
     """The same headers with their secrets blanked."""
     return tuple(
-        (name, "*" * len(value) if name.lower() in SECRET_HEADERS else _redact_text(value, patterns, "latin-1"))
+        (name, "*" * len(value) if _is_secret_header(name) else _redact_text(value, patterns, "latin-1"))
         for name, value in headers
     )
+
+
+def _is_secret_header(name: str) -> bool:
+    """Whether its value is a secret, whatever it looks like."""
+    lowered = name.lower()
+    if lowered.startswith("access-control-"):  # Access-Control-Allow-Credentials
+        return False
+    return lowered in _SECRET_HEADERS or secrecy(name.encode("latin-1")) is not Secrecy.NONE
 
 
 def redact_request(request: Request, patterns: Sequence[SecretPattern] = PATTERNS) -> Request:
@@ -236,7 +244,7 @@ def secrets_in(recording: Recording) -> Iterator[tuple[str, str]]:
     """Where a recording holds what looks like a secret (a field of the meta file, or `body`), and of which kind."""
     for where, headers in (("request", recording.request.headers), ("response", recording.response.headers)):
         for name, value in headers:
-            if name.lower() in SECRET_HEADERS and value.strip("*"):
+            if _is_secret_header(name) and value.strip("*"):
                 yield f"{where}.headers.{name}", "credentials"
             for kind, _, _ in find(value.encode("latin-1")):
                 yield f"{where}.headers.{name}", kind
@@ -244,6 +252,7 @@ def secrets_in(recording: Recording) -> Iterator[tuple[str, str]]:
         "request.path": recording.request.path,
         "request.json": None if recording.request.json is None else json.dumps(recording.request.json),
         "request.body": recording.request.body,
+        "response.reason": recording.response.reason,
         "note": recording.note,
     }
     for field, text in texts.items():
