@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import result
+from builders import recording, result
 from click.testing import CliRunner
 from click.testing import Result as Ran
 
@@ -335,6 +335,26 @@ def test_two_servers_are_recorded_and_compared(tmp_path: Path) -> None:
     assert "404 -> 405" in done.output
     assert again.exit_code == 2
     assert "is there from an earlier gate" in str(again.exception)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ((), "no model is named; give --model with one of those at OLD: "),
+        (("--model", "nobody"), "OLD has no model called 'nobody'; it has "),
+        (("--model", "smollm2:135m"), "NEW has no model called 'smollm2:135m'; it has other:1b"),
+    ],
+)
+def test_neither_server_is_recorded_unless_both_have_the_model(
+    tmp_path: Path, model: tuple[str, ...], said: str
+) -> None:
+    tags = b'{"models":[{"name":"other:1b"}]}'
+    with FakeOllama(speed=0) as old, FakeOllama(speed=0) as new:
+        new.play(recording(tags, media_type="application/json", method="GET", path="/api/tags"))
+        done = invoke("gate", "--live", old.url, new.url, *model, "--wire-only", "--out", tmp_path / "gate")
+    assert isinstance(done.exception, HarnessError)
+    assert said.replace("OLD", old.url).replace("NEW", new.url) in str(done.exception)
+    assert not (tmp_path / "gate").exists()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ollama_harness.gate.gate_run import gate, planned
 from ollama_harness.gate.rules import Level
 from ollama_harness.gate.shapes import VersionShapes
 from ollama_harness.matrix.results import Results
-from ollama_harness.recorder import default_probes
+from ollama_harness.recorder import TIMEOUT_S, default_probes, plan
 
 __all__ = ["gate_"]
 
@@ -142,6 +142,8 @@ def _record(old: str, new: str, out: Path, model: str | None, only: Sequence[str
         if (out / name).exists():
             raise GateError(f"{out / name} is there from an earlier gate; take it away, or give another --out")
     model = chosen_model(old, probes, model)
+    for url in (old, new):  # what is wrong with one of them is found before the other is recorded
+        plan(url, probes, model=model, timeout_s=TIMEOUT_S)
     first, second, third = (record_with_progress(url, probes, out / name, model=model).folder for name, url in takes)
     return first, second, third
 
