@@ -23,9 +23,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ollama_harness.recordings.recording import Headers, Recording, Request
-from ollama_harness.secret_json import Leaf, leaves, unescaped
-from ollama_harness.secret_names import Secrecy, secrecy
-from ollama_harness.secret_patterns import (
+from ollama_harness.recordings.secret_patterns import (
     NUMBERS_IN_JSON,
     PATTERNS,
     STRINGS_IN_JSON,
@@ -33,6 +31,8 @@ from ollama_harness.secret_patterns import (
     home_pattern,
     name_pattern,
 )
+from ollama_harness.secret_json import Leaf, leaves, unescaped
+from ollama_harness.secret_names import Secrecy, secrecy
 
 __all__ = [
     "PATTERNS",

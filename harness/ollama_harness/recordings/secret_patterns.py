@@ -13,11 +13,11 @@ from pathlib import Path
 from ollama_harness.secret_json import NO_SECRET, blank_number, numbers_in_text, strings_in_text
 from ollama_harness.secret_names import Secrecy, secrecy
 
-__all__ = ["NUMBERS_IN_JSON", "PATTERNS", "STRINGS_IN_JSON", "Pattern", "home_pattern", "name_pattern"]
+__all__ = ["NUMBERS_IN_JSON", "PATTERNS", "STRINGS_IN_JSON", "SecretPattern", "home_pattern", "name_pattern"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
+class SecretPattern:
     """One kind of secret. `spans` finds it in a text: where each begins and ends.
 
     It is in no text that has none of `hints`, in lower case, and nothing of this `shape`: they are looked for first,
@@ -27,7 +27,7 @@ class Pattern:
     kind: str
     spans: Callable[[bytes], Iterable[tuple[int, int]]]
     hints: tuple[bytes, ...]
-    shape: re.Pattern[bytes] | None = None
+    shape: re.SecretPattern[bytes] | None = None
     blank: Callable[[bytes], bytes] = lambda secret: b"*" * len(secret)
 
 
@@ -35,16 +35,16 @@ def _pattern(
     kind: str,
     regex: bytes,
     *hints: bytes,
-    shape: re.Pattern[bytes] | None = None,
+    shape: re.SecretPattern[bytes] | None = None,
     accepts: Callable[[re.Match[bytes]], bool] = lambda _: True,
-) -> Pattern:
+) -> SecretPattern:
     """What a regular expression finds: group 1 is the secret."""
     compiled = re.compile(regex, re.IGNORECASE)
 
     def spans(text: bytes) -> Iterator[tuple[int, int]]:
         return (match.span(1) for match in compiled.finditer(text) if match[1] and accepts(match))
 
-    return Pattern(kind, spans, hints, shape)
+    return SecretPattern(kind, spans, hints, shape)
 
 
 # ------------------------------------------------------------------------------------------ assigned to a name
@@ -154,12 +154,12 @@ _KEY_SHAPE = re.compile(rb"[a-zA-Z][_-][a-zA-Z0-9_-]{8}")
 _KEY_HINTS = (b"r8_", b"akia", b"asia", b"aiza", b"ya29.", b"sg.", b"hvs.", b"dapi", b":aa", b"atatt3")
 _NAME_HINTS = (b"key", b"token", b"pass", b"pw", b"secret", b"auth", b"credential", b"cookie", b"sess")
 
-STRINGS_IN_JSON = Pattern("a value in JSON", strings_in_text, _NAME_HINTS)
-NUMBERS_IN_JSON = Pattern("a number in JSON", numbers_in_text, _NAME_HINTS, blank=blank_number)
+STRINGS_IN_JSON = SecretPattern("a value in JSON", strings_in_text, _NAME_HINTS)
+NUMBERS_IN_JSON = SecretPattern("a number in JSON", numbers_in_text, _NAME_HINTS, blank=blank_number)
 PATTERNS = (
     STRINGS_IN_JSON,
     NUMBERS_IN_JSON,
-    Pattern("a value that is assigned", _assigned, _NAME_HINTS),
+    SecretPattern("a value that is assigned", _assigned, _NAME_HINTS),
     _pattern("a key", rb"(?<![a-z0-9_-])(" + _KEYS + rb")", *_KEY_HINTS, shape=_KEY_SHAPE),
     _pattern("a JWT", rb"(?<![a-z0-9_-])((?-i:eyJ)[a-z0-9_-]{8,}\.[a-z0-9_-]{4,}(?:\.[a-z0-9_-]*)?)", b"eyj"),
     _pattern("a bearer token", rb"\A\"?bearer +([^\s\"'\\]++)\"?\Z", b"bearer"),
@@ -179,7 +179,7 @@ PATTERNS = (
         rb"(?<![a-z0-9-])(?:set-)?cookie2?[ \t]*:[ \t]*([^\s=;\"'\\]++=[^\r\n\"'\\]++)",
         b"cookie",
     ),
-    Pattern("a secret in a query", _in_query, (*_NAME_HINTS, b"sig")),
+    SecretPattern("a secret in a query", _in_query, (*_NAME_HINTS, b"sig")),
     _pattern("a user in a URL", rb":(?:\\?/){2}([^\s/@\"'\\?#<>]{1,512}+)@", b"@"),
     _pattern("a private key", rb"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----([^-]++)", b"key"),
 )
@@ -190,7 +190,7 @@ _UNIX_HOME = rb"(?:/home|/Users)/([^/\\\"'\s:;,<>|*?]++)"
 _WINDOWS_HOME = rb"[a-z]:[\\/]{1,4}Users[\\/]{1,4}([^/\\\":*?<>|\r\n]++(?=[\\/])|[^/\\\"'\s:;,*?<>|]++)"
 
 
-def home_pattern(home: Path) -> tuple[Pattern, ...]:
+def home_pattern(home: Path) -> tuple[SecretPattern, ...]:
     """What stands for a user in paths: /home/NAME, /Users/NAME, C:\\Users\\NAME, and this one's own home."""
     above = [re.escape(os.fsencode(part)) for part in (part.strip("\\/") for part in home.parent.parts) if part]
     own = rb"[\\/]{1,2}".join([*above, b"(" + re.escape(os.fsencode(home.name)) + rb")(?![a-z0-9_-])"])
@@ -201,7 +201,7 @@ def home_pattern(home: Path) -> tuple[Pattern, ...]:
     )
 
 
-def name_pattern(names: Iterable[str]) -> tuple[Pattern, ...]:
+def name_pattern(names: Iterable[str]) -> tuple[SecretPattern, ...]:
     """These names of hosts, wherever they stand as words of their own."""
     encoded = [(name.encode(), name.lower().encode()) for name in names if name]
     edge = rb"(?<![a-z0-9-])(%b)(?![a-z0-9-])"
