@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ollama_harness.secret_json import NO_SECRET, blank_number, numbers_in_text, strings_in_text
+from ollama_harness.recordings.secret_json import NO_SECRET, blank_number, numbers_in_text, strings_in_text
 from ollama_harness.secret_names import Secrecy, secrecy
 
 __all__ = ["NUMBERS_IN_JSON", "PATTERNS", "STRINGS_IN_JSON", "SecretPattern", "home_pattern", "name_pattern"]
@@ -27,7 +27,7 @@ class SecretPattern:
     kind: str
     spans: Callable[[bytes], Iterable[tuple[int, int]]]
     hints: tuple[bytes, ...]
-    shape: re.SecretPattern[bytes] | None = None
+    shape: re.Pattern[bytes] | None = None
     blank: Callable[[bytes], bytes] = lambda secret: b"*" * len(secret)
 
 
@@ -35,7 +35,7 @@ def _pattern(
     kind: str,
     regex: bytes,
     *hints: bytes,
-    shape: re.SecretPattern[bytes] | None = None,
+    shape: re.Pattern[bytes] | None = None,
     accepts: Callable[[re.Match[bytes]], bool] = lambda _: True,
 ) -> SecretPattern:
     """What a regular expression finds: group 1 is the secret."""
