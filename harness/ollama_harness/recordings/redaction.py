@@ -24,6 +24,7 @@ from typing import Any
 
 from ollama_harness.recordings.recording import Headers, Recording, Request
 from ollama_harness.recordings.secret_json import Leaf, leaves, unescaped
+from ollama_harness.recordings.secret_names import Secrecy, secrecy
 from ollama_harness.recordings.secret_patterns import (
     NUMBERS_IN_JSON,
     PATTERNS,
@@ -32,7 +33,6 @@ from ollama_harness.recordings.secret_patterns import (
     home_pattern,
     name_pattern,
 )
-from ollama_harness.secret_names import Secrecy, secrecy
 
 __all__ = [
     "PATTERNS",
