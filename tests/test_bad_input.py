@@ -28,7 +28,7 @@ from ollama_harness.cli import main
 from ollama_harness.cli.output import _Console, echo_json
 from ollama_harness.cli.reports import diagnosis as doctor_report
 from ollama_harness.doctor import diagnosis
-from ollama_harness.doctor.server_check import ServerAnswer, ServerKind, _understood
+from ollama_harness.doctor._server_check import ServerAnswer, ServerKind, _understood
 from ollama_harness.errors import BadFault, HarnessError, UnknownName
 from ollama_harness.faults.notation import parse_fault
 from ollama_harness.gate import gate_file

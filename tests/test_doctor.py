@@ -17,9 +17,9 @@ from ollama_harness.cli import main
 from ollama_harness.cli.reports.diagnosis import render, to_json
 from ollama_harness.clients.installed import installed
 from ollama_harness.doctor import machine
+from ollama_harness.doctor._server_check import ServerKind, ask
 from ollama_harness.doctor.demonstration import demonstrate
 from ollama_harness.doctor.diagnosis import Diagnosis, diagnose
-from ollama_harness.doctor.server_check import ServerKind, ask
 from ollama_harness.errors import HarnessError
 from ollama_harness.network.environments import ENVIRONMENTS, Environment, environment
 from ollama_harness.network.prediction import CLIENTS
@@ -134,7 +134,7 @@ def test_what_answers_in_the_servers_place(mode: str, code: str) -> None:
 
 
 def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ollama_harness.doctor.server_check.PATIENCE_S", 0.05)
+    monkeypatch.setattr("ollama_harness.doctor._server_check.PATIENCE_S", 0.05)
     with FakeProxy(does=MODES["hang"]) as other:
         diagnosis = examine(other.url)
     assert codes(diagnosis) == {"silent"}

@@ -18,8 +18,8 @@ from ollama_harness.clients import clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.errors import RecordingError
+from ollama_harness.matrix._raw_socket import NO_RESETS
 from ollama_harness.matrix.cells import Cell, cell
-from ollama_harness.matrix.raw_socket import NO_RESETS
 from ollama_harness.matrix.runner import CellRun, Runner
 from ollama_harness.network.environments import clean_environment
 from ollama_harness.network.settings import System

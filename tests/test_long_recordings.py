@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from ollama_harness import FakeOllama, RecordingStore
 from ollama_harness.errors import RecordingError, RecordingTooLong
 from ollama_harness.faults.definition import FAULTS, Fault, FaultKind
-from ollama_harness.matrix.raw_socket import connect, read_to_end, request
+from ollama_harness.matrix._raw_socket import connect, read_to_end, request
 from ollama_harness.recorder import Probe, record
+from ollama_harness.recordings import _meta
 from ollama_harness.recordings import draft as recording_draft
-from ollama_harness.recordings import meta as recording_meta
 from ollama_harness.recordings import on_disk as recording_files
 from ollama_harness.recordings.lazy import Lazy, mapped
 from ollama_harness.recordings.recording import META_SUFFIX, Recording, Request
@@ -90,10 +90,10 @@ def test_frames_are_lazy_where_there_are_many(with_meta: bool, tmp_path: Path, m
     stem = recording_files.save(recording(line(HELLO), line(HELLO), line(DONE).rstrip()), tmp_path)
     if not with_meta:
         stem.with_name(stem.name + META_SUFFIX).unlink()
-    monkeypatch.setattr(recording_meta, "MANY_FRAMES", 3)
+    monkeypatch.setattr(_meta, "MANY_FRAMES", 3)
     kept = recording_files.load(stem, id=ID)
     assert isinstance(kept.frames, tuple)
-    monkeypatch.setattr(recording_meta, "MANY_FRAMES", 2)
+    monkeypatch.setattr(_meta, "MANY_FRAMES", 2)
     long = recording_files.load(stem, id=ID)
     assert isinstance(long.frames, Lazy)
     assert long == kept
@@ -114,7 +114,7 @@ def test_what_was_sent_can_be_read_between_one_segment_and_the_next(added: list[
 
 
 def test_a_long_recording_comes_byte_for_byte_and_the_journal_has_all_of_it(tmp_path: Path) -> None:
-    count = recording_meta.MANY_FRAMES
+    count = _meta.MANY_FRAMES
     one = recording(*(line(HELLO | {"n": n}) for n in range(count)), line(DONE))
     long = recording_files.load(recording_files.save(one, tmp_path), id=ID)
     assert isinstance(long.frames, Lazy)

@@ -19,9 +19,9 @@ from ollama_harness.faults import (
     forbid_header,
     replace_with,
 )
+from ollama_harness.matrix._raw_socket import connect, read_exactly, read_to_end
 from ollama_harness.matrix.cells import Cell, PlannedScenario
 from ollama_harness.matrix.exchange import _overreach
-from ollama_harness.matrix.raw_socket import connect, read_exactly, read_to_end
 from ollama_harness.matrix.runner import Runner
 from ollama_harness.matrix.scenarios import picky, scenario
 from ollama_harness.oracle.verdict import Verdict

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ollama_harness.errors import PortInUse
 from ollama_harness.faults import close_on_accept, refuse
-from ollama_harness.matrix.raw_socket import (
+from ollama_harness.matrix._raw_socket import (
     NO_RESETS,
     PATIENCE_S,
     SocketView,

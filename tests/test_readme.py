@@ -11,7 +11,7 @@ import pytest
 
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import RecordingStore
-from ollama_harness.server.matching import Match, Matcher, Nearest
+from ollama_harness.server._matching import Match, Matcher, Nearest
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

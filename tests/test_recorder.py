@@ -20,7 +20,7 @@ from pytest_httpserver import HTTPServer
 
 from ollama_harness import FakeOllama, RecordingStore, Script
 from ollama_harness.errors import RecorderError, RecordingError, ServerUnreachable
-from ollama_harness.matrix.raw_socket import PATIENCE_S, resets_are_real
+from ollama_harness.matrix._raw_socket import PATIENCE_S, resets_are_real
 from ollama_harness.recorder import Probe, Progress, default_probes, record
 from ollama_harness.recorder.address import Address
 from ollama_harness.recorder.live_request import LiveEnd, converse

@@ -15,8 +15,7 @@ from builders import DONE, HELLO, JSON, SSE, TEXT, line, recording, recordings
 from hypothesis import given
 
 from ollama_harness.errors import RecordingError
-from ollama_harness.recordings import draft
-from ollama_harness.recordings import meta as recording_meta
+from ollama_harness.recordings import _meta, draft
 from ollama_harness.recordings import on_disk as recording_files
 from ollama_harness.recordings.recording import META_SUFFIX, RecordedEnd, Recording, Request
 from ollama_harness.recordings.store import RecordingStore
@@ -140,7 +139,7 @@ def test_every_meta_file_says_what_it_said_and_nearly_every_one_in_the_same_byte
     for id_ in LIBRARY.ids:
         there, saved = (
             (LIBRARY.root / f"{id_}{META_SUFFIX}").read_bytes(),
-            recording_meta.dump(LIBRARY.get(id_)).encode(),
+            _meta.dump(LIBRARY.get(id_)).encode(),
         )
         if saved != there:
             laid_out_otherwise += 1
@@ -151,12 +150,12 @@ def test_every_meta_file_says_what_it_said_and_nearly_every_one_in_the_same_byte
 @given(recordings())
 def test_a_meta_file_in_pieces_is_the_whole_one(one: Recording) -> None:
     sizes = [[frame.at_s, len(frame.data)] for frame in one.frames]
-    text = recording_meta.dump(one)
-    assert "".join(recording_meta.pieces(replace(one, frames=()), ((at_s, size) for at_s, size in sizes))) == text
+    text = _meta.dump(one)
+    assert "".join(_meta.pieces(replace(one, frames=()), ((at_s, size) for at_s, size in sizes))) == text
     # As if it were laid out at once: what has been written so far must go on being what is written.
     meta = json.loads(text)
     assert meta["frames"] == sizes
-    assert recording_meta.escape_surrogates(recording_meta._indented(meta, 0)) + "\n" == text
+    assert _meta.escape_surrogates(_meta._indented(meta, 0)) + "\n" == text
 
 
 class _FullDisk(io.BytesIO):

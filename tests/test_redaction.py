@@ -13,9 +13,8 @@ from builders import cuts, json_values, recording
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_harness.recordings import redaction
 from ollama_harness.recordings.recording import Request
-from ollama_harness.recordings.redaction import (
+from ollama_harness.recordings.secrets import (
     Redactor,
     find,
     home_pattern,
@@ -23,6 +22,7 @@ from ollama_harness.recordings.redaction import (
     redact,
     redact_headers,
     redact_request,
+    redaction,
     secrets_in,
 )
 from ollama_harness.recordings.store import RecordingStore

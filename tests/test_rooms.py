@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -35,6 +36,10 @@ ORDER = (
 )
 OUTSIDE = {"__init__", "__main__"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = [
+    path.parent for path in MODULES if path.name == "__init__.py" and path.parent not in (PACKAGE, PACKAGE / "cli")
+]
+OTHERS = [path for name in ("pages", "benchmarks") for path in (PACKAGE.parents[1] / name).rglob("*.py")]
 
 
 def room_of(module: str) -> str:
@@ -99,3 +104,28 @@ def test_a_room_loads_no_more_than_it_needs(imported: str, not_loaded: str) -> N
     code = f"import sys, {NAME}.{imported}; print('{NAME}.{not_loaded}' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@functools.cache
+def imported_modules() -> dict[str, set[str]]:
+    """Each dotted name that is imported, with the modules of the package, of pages and of benchmarks that do so."""
+    found = defaultdict(set)
+    for path in (*MODULES, *OTHERS):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                for name in (str(node.module), *(f"{node.module}.{each.name}" for each in node.names)):
+                    found[name].add(path.as_posix())
+    return found
+
+
+def users_of(module: Path) -> set[str]:
+    return imported_modules()[".".join(module.relative_to(PACKAGE.parent).with_suffix("").parts)]
+
+
+def test_what_only_its_own_room_uses_is_private_unless_the_room_says_what_is_public() -> None:
+    """A room whose `__init__` exports nothing shows by underscores what is its own."""
+    silent = [room for room in ROOMS if "__all__" not in (room / "__init__.py").read_text("utf-8")]
+    modules = [path for room in silent for path in room.glob("*.py") if path.stem not in ("__init__", "__main__")]
+    inside = {path for path in modules if all(user.startswith(path.parent.as_posix() + "/") for user in users_of(path))}
+    assert inside
+    assert {path.as_posix() for path in inside} == {path.as_posix() for path in modules if path.stem.startswith("_")}

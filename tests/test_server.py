@@ -33,7 +33,7 @@ from ollama_harness.faults import (
     replace_with_error,
     stall_at,
 )
-from ollama_harness.matrix.raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
+from ollama_harness.matrix._raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment, http_date
 from ollama_harness.server import connection as connection_module

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from ollama_harness.faults import after_record, close_at, delay_first_byte, slow_records
-from ollama_harness.matrix.raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
+from ollama_harness.matrix._raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
 from ollama_harness.recordings.recording import RecordedEnd
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import ConnectionEnd, Script

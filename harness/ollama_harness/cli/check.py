@@ -11,7 +11,7 @@ from ollama_harness.cli.output import echo
 from ollama_harness.errors import RecordingError
 from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.recording import META_SUFFIX
-from ollama_harness.recordings.redaction import secrets_in
+from ollama_harness.recordings.secrets import secrets_in
 
 __all__ = ["check"]
 

@@ -26,7 +26,7 @@ from ollama_harness.recorder import (
 )
 from ollama_harness.recorder.touching import full_name, touches
 from ollama_harness.recordings.recording import Request
-from ollama_harness.recordings.redaction import redact_request
+from ollama_harness.recordings.secrets import redact_request
 
 __all__ = ["chosen_model", "record", "record_with_progress"]
 

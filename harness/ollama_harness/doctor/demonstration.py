@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from ollama_harness.clients.installed import installed, installed_extras
+from ollama_harness.doctor._server_check import port_of
 from ollama_harness.doctor.diagnosis import Diagnosis, diagnose
-from ollama_harness.doctor.server_check import port_of
 from ollama_harness.errors import HarnessError, UnknownName
 from ollama_harness.faults import apply, replace_with
 from ollama_harness.network.environments import HOSTS, OLLAMA_HOST, Environment

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ollama_harness.doctor._server_check import ServerAnswer, ServerKind, addresses, ask, ask_through, knock
 from ollama_harness.doctor.fixes import LOCAL, Fix, fixes
-from ollama_harness.doctor.server_check import ServerAnswer, ServerKind, addresses, ask, ask_through, knock
 from ollama_harness.errors import HarnessError
 from ollama_harness.network.ollama_host import ollama_server_address, ollama_url
 from ollama_harness.network.prediction import predicted

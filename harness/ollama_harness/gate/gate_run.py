@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ollama_harness.gate import client_comparison, wire_comparison
+from ollama_harness.gate import _client_comparison, _wire_comparison
 from ollama_harness.gate.accepted import Acceptance
 from ollama_harness.gate.decision import Decision, decide
 from ollama_harness.gate.rules import Level
@@ -55,11 +55,11 @@ def gate(
     compared = None
     if results is not None:
         old, new = results
-        compared = client_comparison.compare(old, new, old_hashes=_hashes(baseline), new_hashes=_hashes(candidate))
+        compared = _client_comparison.compare(old, new, old_hashes=_hashes(baseline), new_hashes=_hashes(candidate))
     return decide(
         baseline=baseline.name,
         candidate=candidate.name,
-        wire=wire_comparison.compare(takes, candidate),
+        wire=_wire_comparison.compare(takes, candidate),
         clients=compared,
         acceptances=acceptances,
         fail_on=fail_on,

@@ -18,9 +18,9 @@ from ollama_harness.clients import Client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.errors import HarnessError
+from ollama_harness.matrix._raw_socket import NO_RESETS, resets_are_real
 from ollama_harness.matrix.cells import ELSEWHERE, Cell
 from ollama_harness.matrix.exchange import Exchange, exchange, untried
-from ollama_harness.matrix.raw_socket import NO_RESETS, resets_are_real
 from ollama_harness.matrix.routed_exchange import LiveEnvironment, impossible
 from ollama_harness.network.environments import Environment, clean_environment
 from ollama_harness.network.settings import System

@@ -14,8 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ollama_harness.matrix.cells import ELSEWHERE, Cell
-from ollama_harness.matrix.raw_socket import (
+from ollama_harness.matrix._raw_socket import (
     NO_RESETS,
     PATIENCE_S,
     SocketView,
@@ -26,6 +25,7 @@ from ollama_harness.matrix.raw_socket import (
     read_to_end,
     resets_are_real,
 )
+from ollama_harness.matrix.cells import ELSEWHERE, Cell
 from ollama_harness.recordings.recording import Headers, Request
 from ollama_harness.script.http1 import read_request_head
 from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, http_date

@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import sys
 
+from ollama_harness.network._stdlib_bypass import NameResolution
 from ollama_harness.network.ollama_host import ollama_url
 from ollama_harness.network.prediction_base import hidden
 from ollama_harness.network.route import PredictedRoute, Route
 from ollama_harness.network.settings import Settings
-from ollama_harness.network.stdlib_bypass import NameResolution
 
 __all__ = ["CLIENTS", "READ_FOR_EACH_REQUEST", "NameResolution", "predicted"]
 

@@ -17,15 +17,15 @@ from urllib.parse import urlsplit
 import urllib3
 from requests.utils import prepend_scheme_if_needed
 
-from ollama_harness.network.prediction_base import excluded, no_proxy_found, nowhere, through
-from ollama_harness.network.route import PredictedRoute, Route
-from ollama_harness.network.settings import Registry, Settings, System
-from ollama_harness.network.stdlib_bypass import (
+from ollama_harness.network._stdlib_bypass import (
     NameResolution,
     proxy_bypass,
     proxy_bypass_environment,
     registry_patterns,
 )
+from ollama_harness.network.prediction_base import excluded, no_proxy_found, nowhere, through
+from ollama_harness.network.route import PredictedRoute, Route
+from ollama_harness.network.settings import Registry, Settings, System
 from ollama_harness.network.stdlib_proxies import FoundProxy, getproxies, getproxies_environment
 
 __all__ = ["requests_route"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
+from ollama_harness.network._stdlib_bypass import NameResolution, proxy_bypass
 from ollama_harness.network.prediction_base import excluded, no_proxy_found, nowhere, through
 from ollama_harness.network.route import PredictedRoute, Route
 from ollama_harness.network.settings import Settings
-from ollama_harness.network.stdlib_bypass import NameResolution, proxy_bypass
 from ollama_harness.network.stdlib_proxies import FoundProxy, getproxies
 
 __all__ = ["urllib_route"]

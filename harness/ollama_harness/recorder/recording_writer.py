@@ -14,7 +14,7 @@ from ollama_harness.recorder.live_request import exchange
 from ollama_harness.recorder.probes import Probe
 from ollama_harness.recordings.draft import RecordingDraft
 from ollama_harness.recordings.recording import Recording, Response
-from ollama_harness.recordings.redaction import Redactor, SecretPattern, redact, redact_headers, redact_request
+from ollama_harness.recordings.secrets import Redactor, SecretPattern, redact, redact_headers, redact_request
 
 __all__ = ["record_one"]
 

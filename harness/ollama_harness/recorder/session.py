@@ -16,7 +16,7 @@ from ollama_harness.recorder.planning import Failure, plan
 from ollama_harness.recorder.probes import Probe
 from ollama_harness.recorder.recording_writer import record_one
 from ollama_harness.recordings.recording import Request
-from ollama_harness.recordings.redaction import PATTERNS, SecretPattern, home_pattern, name_pattern
+from ollama_harness.recordings.secrets import PATTERNS, SecretPattern, home_pattern, name_pattern
 
 __all__ = ["TIMEOUT_S", "Progress", "RecordedSession", "record"]
 
@@ -75,7 +75,7 @@ def record(
     `probes` are the default ones if none are given; `{model}` in them is `model`. A probe that would change a model
     that the session has not made is left out or refused, unless `may_change` names the model (see
     `recorder.planning`). An answer may end in any way, after `timeout_s` seconds of silence at the latest. Secrets are
-    blanked (see `recordings.redaction`), user names in paths and names of hosts on request. A probe that gives no
+    blanked (see `recordings.secrets`), user names in paths and names of hosts on request. A probe that gives no
     recording (no answer, no HTTP, a stage that could not be set, an answer longer than a recording may be) is a failure
     of the session; the others are still asked, unless nothing listens any more. Whatever ends this early, finished
     recordings stay and nothing else does.

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from ollama_harness.errors import RecordingError, RecordingTooLong
-from ollama_harness.recordings import meta
+from ollama_harness.recordings import _meta
 from ollama_harness.recordings.recording import BODY_SUFFIXES, MAX_BYTES, META_SUFFIX, Recording
 
 __all__ = ["RecordingDraft", "refuse_too_long"]
@@ -71,7 +71,7 @@ class RecordingDraft:
         with self._explained():
             self._close()
             with _create(self._meta_path) as file:
-                meta_bytes = sum(file.write(piece.encode()) for piece in meta.pieces(recording, self._frames))
+                meta_bytes = sum(file.write(piece.encode()) for piece in _meta.pieces(recording, self._frames))
             refuse_too_long(self._final(META_SUFFIX), self._body_bytes + meta_bytes)
             try:
                 self._move(recording.suffix)

@@ -13,7 +13,7 @@ from ollama_harness.errors import RecordingError
 from ollama_harness.files.fields import Fields
 from ollama_harness.files.json_text import ndjson_lines, parse_json
 from ollama_harness.files.reading import read_bytes, read_json
-from ollama_harness.recordings import meta as recording_meta
+from ollama_harness.recordings import _meta
 from ollama_harness.recordings.draft import RecordingDraft, refuse_too_long
 from ollama_harness.recordings.recording import BODY_SUFFIXES, META_SUFFIX, RecordedEnd, Recording, Request, Response
 from ollama_harness.recordings.versions import is_version
@@ -54,7 +54,7 @@ def load(stem: Path, *, id: str) -> Recording:
     if len(bodies) > 1:
         meta.fail("", f"has {len(bodies)} bodies ({', '.join(p.name for p in bodies)})", "keep one of them")
     body = read_bytes(bodies[0], RecordingError)
-    recording = recording_meta.parse(meta, body, id_=id)
+    recording = _meta.parse(meta, body, id_=id)
     _check_body(recording, bodies[0], body)
     return recording
 
@@ -113,7 +113,7 @@ def _hand_written(path: Path, id_: str) -> Recording:
         platform="hand-written",
         request=Request(method="POST", path=f"/api/{route[1]}"),
         response=Response(status=200, reason="OK", headers=headers, head_at_s=min(HAND_WRITTEN_GAP_S, end_s)),
-        frames=recording_meta.frames_of(body, times, ends),
+        frames=_meta.frames_of(body, times, ends),
         ended=RecordedEnd.COMPLETE,
         ended_at_s=end_s,
     )

@@ -24,13 +24,13 @@ from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
+from ollama_harness.server._matching import Match, Matcher, received
+from ollama_harness.server._playback import play
+from ollama_harness.server._unmatched import not_found, not_http
+from ollama_harness.server._wsgi import environ, segments
 from ollama_harness.server.connection import Connection, awaits_continue
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
-from ollama_harness.server.matching import Match, Matcher, received
-from ollama_harness.server.playback import play
-from ollama_harness.server.unmatched import not_found, not_http
-from ollama_harness.server.wsgi import environ, segments
 
 __all__ = ["NEWEST", "FakeOllama", "packaged"]
 
@@ -62,7 +62,7 @@ class FakeOllama(HTTPServer):
     """A server on 127.0.0.1 that answers from recordings; a context manager that starts and stops it.
 
     Who answers a request: an expectation of pytest-httpserver (`expect_request` and its like), else the last `play`
-    for its method and path, else the recording of `version` that matches (see `server.matching`), else 404 as
+    for its method and path, else the recording of `version` that matches (see `server._matching`), else 404 as
     Ollama gives it. `journal` says what was received, what answered and why, and what was really sent.
 
     `version` is an Ollama version in the library, "newest", or None for no recordings at all. `speed` is how fast

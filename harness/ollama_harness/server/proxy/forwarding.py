@@ -16,9 +16,9 @@ from ollama_harness.errors import ProtocolError
 from ollama_harness.script.http1 import RequestHead, ResponseHead
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk
 from ollama_harness.script.script import ConnectionEnd, ScriptEnd
+from ollama_harness.server._playback import ended_early, play
 from ollama_harness.server.connection import ClientLeft, Connection, WakeReason
 from ollama_harness.server.journal import Entry, Journal
-from ollama_harness.server.playback import ended_early, play
 from ollama_harness.server.proxy.hop_by_hop import accepts_gzip, compressed, request_onward, stripped
 from ollama_harness.server.proxy.relayed_body import RelayedBody
 from ollama_harness.server.proxy.upstream import Upstream, UpstreamFailed, WaitInterrupted

@@ -7,16 +7,16 @@ import socket
 from ollama_harness.errors import ProtocolError
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, Script, http_date
+from ollama_harness.server._playback import ended_early, play
+from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.connection import ClientLeft, Connection, WakeReason
 from ollama_harness.server.journal import Entry, Journal, Protocol
-from ollama_harness.server.playback import ended_early, play
 from ollama_harness.server.proxy.forwarding import Forward, forward
 from ollama_harness.server.proxy.modes import error_page, says
 from ollama_harness.server.proxy.socks import DONE, NOT_ALLOWED, REFUSED, Refused, handshake, reply
 from ollama_harness.server.proxy.target import Target, form, target_of
 from ollama_harness.server.proxy.tunnel import tunnel
 from ollama_harness.server.proxy.upstream import UpstreamFailed, connect
-from ollama_harness.server.unmatched import not_http
 
 __all__ = ["ProxyConnection"]
 

@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass
 
 from ollama_harness.script.script import ConnectionEnd, ScriptEnd
+from ollama_harness.server._playback import ended_early, play
 from ollama_harness.server.connection import Connection, WakeReason, abort
 from ollama_harness.server.journal import EndedBy, Entry, Journal
-from ollama_harness.server.playback import ended_early, play
 from ollama_harness.server.proxy.upstream import PIECE_BYTES
 
 __all__ = ["tunnel"]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ollama_harness.recordings.secret_names import Secrecy, secrecy
+from ollama_harness.recordings.secrets.names import Secrecy, secrecy
 
 __all__ = ["NO_SECRET", "Leaf", "blank_number", "leaves", "numbers_in_text", "strings_in_text", "unescaped"]
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ollama_harness.recordings.secret_json import NO_SECRET, blank_number, numbers_in_text, strings_in_text
-from ollama_harness.recordings.secret_names import Secrecy, secrecy
+from ollama_harness.recordings.secrets.in_json import NO_SECRET, blank_number, numbers_in_text, strings_in_text
+from ollama_harness.recordings.secrets.names import Secrecy, secrecy
 
 __all__ = ["NUMBERS_IN_JSON", "PATTERNS", "STRINGS_IN_JSON", "SecretPattern", "home_pattern", "name_pattern"]
 

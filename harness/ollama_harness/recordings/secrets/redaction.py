@@ -23,9 +23,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ollama_harness.recordings.recording import Headers, Recording, Request
-from ollama_harness.recordings.secret_json import Leaf, leaves, unescaped
-from ollama_harness.recordings.secret_names import Secrecy, secrecy
-from ollama_harness.recordings.secret_patterns import (
+from ollama_harness.recordings.secrets.in_json import Leaf, leaves, unescaped
+from ollama_harness.recordings.secrets.names import Secrecy, secrecy
+from ollama_harness.recordings.secrets.patterns import (
     NUMBERS_IN_JSON,
     PATTERNS,
     STRINGS_IN_JSON,
