@@ -96,7 +96,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_before_anything_is_asked
         main(["record", "--host", url, "--out", str(tmp_path / out), "--only", "version"])
     assert ended.value.code == 2
     message = capsys.readouterr().err
-    assert str(tmp_path / out) in message
+    assert Path(out).name in message
     assert "Traceback" not in message
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
