@@ -25,6 +25,7 @@ ORDER = (
     "faults",
     "oracle",
     "network",
+    "answers",
     "server",
     "recorder",
     "clients",

@@ -62,7 +62,8 @@ class Matcher:
     def __init__(self, recordings: Iterable[Recording], *, any_model: bool = False) -> None:
         self._undecisive = {"model", "name"} if any_model else set[str]()
         self._by_path: dict[str, list[_Candidate]] = {}
-        for recording in recordings:
+        self.recordings = tuple(recordings)
+        for recording in self.recordings:
             candidate = _Candidate(recording, _Facts.of(recording.request), recording.size_bytes)
             self._by_path.setdefault(recording.request.path, []).append(candidate)
 

@@ -18,6 +18,7 @@ from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
+from ollama_harness.answers import Asked, World, answer, world_of
 from ollama_harness.errors import FaultDoesNotApply, ProtocolError
 from ollama_harness.faults import Fault, apply
 from ollama_harness.recordings.recording import Recording
@@ -228,6 +229,9 @@ class FakeOllama(HTTPServer):
         if (route := self._route(lambda one: one.answers(request.method, request.path))) is not None:
             entry.answered_by, entry.why = route.name, "the last play for this method and path"
             return route.script
+        if (refused := answer(Asked.of(head, entry.body), self._world)) is not None:
+            entry.answered_by, entry.why = f"rule {refused.rule.id}", refused.rule.why
+            return refused.reply.script(head.method)
         found = self._matcher.match(request)
         if not isinstance(found, Match):
             entry.why = found.why
@@ -277,6 +281,10 @@ class FakeOllama(HTTPServer):
     def _matcher(self) -> Matcher:
         recordings = [] if self._version is None else self.store.of_version(self._version_number())
         return Matcher(recordings, any_model=self._any_model)
+
+    @functools.cached_property
+    def _world(self) -> World:
+        return world_of(self._matcher.recordings, self._version_number(), any_model=self._any_model)
 
     def _version_number(self) -> str:
         return self.store.newest if self._version in (None, NEWEST) else str(self._version)

@@ -1,0 +1,1 @@
+"""Requests to Ollama's own endpoints: bodies decoded as Go does it, and their fields validated."""

@@ -1,0 +1,1 @@
+"""What Go's HTTP server itself refuses, before any handler of Ollama's sees the request."""

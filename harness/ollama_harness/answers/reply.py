@@ -1,0 +1,69 @@
+"""A reply in one piece, with its head as Go's net/http writes it.
+
+Go writes the headers of a handler in the order of their names, then Date, then what says how long the body is.
+Source: net/http, server.go (`cw.writeHeader`).
+"""
+
+from __future__ import annotations
+
+import http
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ollama_harness.recordings.recording import Headers
+from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
+
+__all__ = ["Reply", "go_json", "json_reply", "text_reply"]
+
+#: From this length on Go sends chunks, unless the handler has said how long the body is.
+_CHUNKED_FROM_BYTES = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A status and a body. `headers` are those of the handler, in any order; `chunked` None lets the length decide.
+
+    With `closes` the server closes the connection after it.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+    chunked: bool | None = None
+    closes: bool = False
+    reason: str = ""
+
+    def script(self, method: str) -> Script:
+        """What is played; a reply to HEAD has the head only."""
+        chunked = len(self.body) > _CHUNKED_FROM_BYTES if self.chunked is None else self.chunked
+        length = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(self.body)))
+        closing = (("Connection", "close"),) if self.closes else ()
+        headers = (*sorted((*self.headers, *closing), key=lambda header: header[0]), ("Date", ""), length)
+        head = Head(self.status, self.reason or http.HTTPStatus(self.status).phrase, headers)
+        parts: list[Part] = [head]
+        if method != "HEAD" and self.body:
+            parts += [Chunk(self.body), LastChunk()] if chunked else [Raw(self.body)]
+        how = ConnectionEnd.CLOSE if self.closes else ConnectionEnd.KEEP_OPEN
+        segment = Segment(0.0, tuple(parts))
+        return Script(method=method, segments=(segment,), ending=ScriptEnd(how=how, at_s=0.0))
+
+
+def go_json(value: Any) -> bytes:
+    """A value as Go's json.Marshal writes it: no blanks, `<`, `>`, `&`, U+2028 and U+2029 escaped; keys as they are."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode("utf-8", "replace")
+
+
+def json_reply(
+    status: int, value: Any, *, content_type: str = "application/json; charset=utf-8", end: bytes = b""
+) -> Reply:
+    """JSON, as gin's `c.JSON` sends it. Some compatible endpoints leave the charset out, and `end` with LF."""
+    return Reply(status=status, body=go_json(value) + end, headers=(("Content-Type", content_type),))
+
+
+def text_reply(status: int, text: str, *, content_type: str = "text/plain", headers: Headers = ()) -> Reply:
+    return Reply(status=status, body=text.encode(), headers=(*headers, ("Content-Type", content_type)))

@@ -1,0 +1,74 @@
+"""Refusals by rule: what a version of Ollama answers with an error or a redirect, and in which words.
+
+A rule is a function of a request and a world that gives a reply, or None for a request that it does not concern.
+Decorating it puts it on the list, in its step; the rules of a step are asked in the order in which they stand there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.reply import Reply
+from ollama_harness.answers.world import World
+from ollama_harness.recordings.versions import order
+
+__all__ = ["RULES", "Refusal", "Step", "refusal"]
+
+
+class Step(StrEnum):
+    """The steps, in their order."""
+
+    PROTOCOL = "protocol"  # what Go's HTTP server itself refuses
+    GUARD = "guard"  # Host, Origin, method, path
+    REQUEST = "request"  # the body decoded as Go does, its fields validated
+    MODEL = "model"  # is it there, and able to do this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One rule. `since` and `before` bound the versions of Ollama that have it ("": no bound).
+
+    `examples` are names of recordings, or ids of requests in fixtures/requests, that get it.
+    """
+
+    id: str
+    step: Step
+    why: str
+    source: str
+    since: str
+    before: str
+    examples: tuple[str, ...]
+    reply: Callable[[Asked, World], Reply | None]
+
+    def holds_in(self, version: str) -> bool:
+        """Whether this version of Ollama has the rule."""
+        here = order(version)
+        return (not self.since or order(self.since) <= here) and (not self.before or here < order(self.before))
+
+
+RULES: dict[str, Refusal] = {}
+
+
+def refusal(
+    id_: str,
+    step: Step,
+    why: str,
+    *examples: str,
+    source: str,
+    since: str = "",
+    before: str = "",
+) -> Callable[[Callable[[Asked, World], Reply | None]], Callable[[Asked, World], Reply | None]]:
+    """Put a function `(asked, world) -> reply or None` on the list of rules."""
+
+    def register(function: Callable[[Asked, World], Reply | None]) -> Callable[[Asked, World], Reply | None]:
+        if id_ in RULES:
+            raise ValueError(f"there are two rules called {id_}")
+        RULES[id_] = Refusal(
+            id=id_, step=step, why=why, source=source, since=since, before=before, examples=examples, reply=function
+        )
+        return function
+
+    return register
