@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["ConflictingSourceError", "ModelName", "ModelRef", "Source", "parse_name", "parse_ref"]
+__all__ = ["ConflictingSourceError", "ModelName", "ModelRef", "Source", "parse_name", "parse_ref", "stub_name"]
 
 _HOST, _NAMESPACE, _TAG = "registry.ollama.ai", "library", "latest"
 _MISSING = "!MISSING!"
@@ -131,6 +131,15 @@ def parse_ref(text: str) -> ModelRef | None:
     if source is not Source.UNSPECIFIED and _source(base)[1] is not Source.UNSPECIFIED:
         raise ConflictingSourceError(text)
     return ModelRef(base=base, source=source)
+
+
+def stub_name(text: str) -> str:
+    """The name that is pulled for this one: "" if it has none, or says twice where its model is."""
+    try:
+        ref = parse_ref(text)
+    except ConflictingSourceError:
+        return ""
+    return "" if ref is None else ref.stub
 
 
 def _source(text: str) -> tuple[str, Source]:
