@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ollama_harness.answers.model_name import ConflictingSourceError, ModelName, Source, parse_name, parse_ref
+from ollama_harness.answers.model_name import ConflictingSourceError, ModelName, ModelSource, parse_name, parse_ref
 from ollama_harness.answers.world import Model, World
 
-__all__ = ["Failure", "Use", "find_model", "go_quote", "missing_model", "ref_name", "unable_model"]
+__all__ = ["ModelFailure", "Use", "find_model", "go_quote", "missing_model", "ref_name", "unable_model"]
 
 _CLOUD_SINCE = "0.18.0"  # names say where their model is
 
@@ -29,7 +29,7 @@ class Use(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ModelFailure:
     """An error: its status, and the text that stands at `error`."""
 
     status: int
@@ -42,20 +42,20 @@ def find_model(name: str, world: World) -> Model | None:
     return None if isinstance(parsed, str) else world.find(parsed)
 
 
-def missing_model(use: Use, name: str, world: World) -> Failure | None:
+def missing_model(use: Use, name: str, world: World) -> ModelFailure | None:
     """What is wrong with a request's `model`: missing, no name, of the cloud, or not there. None if it is there."""
     if world.since(_CLOUD_SINCE):
         try:
             ref = parse_ref(name)
         except ConflictingSourceError as error:
-            return Failure(400, _conflicting(error))
+            return ModelFailure(400, _conflicting(error))
         if ref is None:
             return _required(use, name)
         if not ref.name.is_valid:
-            return Failure(400, "invalid model name")
-        if ref.source is Source.CLOUD and not world.cloud:
+            return ModelFailure(400, "invalid model name")
+        if ref.source is ModelSource.CLOUD and not world.cloud:
             what = "remote model details are" if use is Use.SHOW else "remote model is"
-            return Failure(403, f"ollama cloud is disabled: {what} unavailable")
+            return ModelFailure(403, f"ollama cloud is disabled: {what} unavailable")
         parsed = ref.name
     else:
         parsed = parse_name(name)
@@ -75,7 +75,7 @@ def unable_model(
     insert: bool = False,
     thinking: bool = False,
     embeds: bool = False,
-) -> Failure | None:
+) -> ModelFailure | None:
     """What a model that is there cannot do of what is asked; `embeds` says that there is a text to embed."""
     if (model := find_model(name, world)) is None:
         return None
@@ -84,12 +84,12 @@ def unable_model(
         if not embeds or "embedding" in able or not world.since("0.30.0"):
             return None
         text = "This server does not support embeddings. Start it with `--embeddings`"
-        return Failure(501 if use is Use.EMBED else 500, text)
+        return ModelFailure(501 if use is Use.EMBED else 500, text)
     thinks = thinking and world.since("0.9.0") and "thinking" not in able
     if thinks and world.since("0.12.5"):
-        return Failure(400, f"{go_quote(name)} does not support thinking")
+        return ModelFailure(400, f"{go_quote(name)} does not support thinking")
     if "completion" not in able:
-        return Failure(400, f"{go_quote(name)} does not support {use}")
+        return ModelFailure(400, f"{go_quote(name)} does not support {use}")
     lacks = [
         word
         for word, wanted in (("tools", tools), ("insert", insert), ("thinking", thinks))
@@ -98,7 +98,7 @@ def unable_model(
     if not lacks:
         return None
     what = "\n".join(lacks)
-    return Failure(400, f"{parse_name(model.name).full} does not support {what}")
+    return ModelFailure(400, f"{parse_name(model.name).full} does not support {what}")
 
 
 def ref_name(name: str, world: World) -> ModelName | str:
@@ -143,29 +143,29 @@ def _exact(use: Use, parsed: ModelName, world: World) -> Model | None:
     return model
 
 
-def _required(use: Use, name: str) -> Failure:
+def _required(use: Use, name: str) -> ModelFailure:
     """The name is empty or blank, since 0.18.0."""
     if use in (Use.GENERATE, Use.EMBED):
-        return Failure(404, f"model '{name}' not found")
-    return Failure(400, "model is required")
+        return ModelFailure(404, f"model '{name}' not found")
+    return ModelFailure(400, "model is required")
 
 
-def _invalid(use: Use, name: str) -> Failure:
+def _invalid(use: Use, name: str) -> ModelFailure:
     """The name is none, before 0.18.0."""
     match use:
         case Use.GENERATE:
-            return Failure(404, f"model '{name}' not found")
+            return ModelFailure(404, f"model '{name}' not found")
         case Use.EMBED:
-            return Failure(404, f"model {go_quote(name)} not found, try pulling it first")
+            return ModelFailure(404, f"model {go_quote(name)} not found, try pulling it first")
         case Use.SHOW:
-            return Failure(500, "invalid model path") if name else Failure(400, "model is required")
+            return ModelFailure(500, "invalid model path") if name else ModelFailure(400, "model is required")
         case Use.CHAT | Use.EMBEDDINGS:
-            return Failure(400, "model is required")
+            return ModelFailure(400, "model is required")
 
 
-def _not_found(use: Use, name: str, parsed: ModelName, world: World) -> Failure:
+def _not_found(use: Use, name: str, parsed: ModelName, world: World) -> ModelFailure:
     if use in (Use.EMBED, Use.EMBEDDINGS) or (use is Use.CHAT and not world.since("0.12.0")):
-        return Failure(404, f"model {go_quote(name)} not found, try pulling it first")
+        return ModelFailure(404, f"model {go_quote(name)} not found, try pulling it first")
     if use is Use.SHOW and world.since("0.30.0"):
         name = parsed.short
-    return Failure(404, f"model '{name}' not found")
+    return ModelFailure(404, f"model '{name}' not found")

@@ -27,7 +27,7 @@ from ollama_harness.answers.go_json import (
 from ollama_harness.answers.made_model import made_from
 from ollama_harness.answers.model_name import ModelName, parse_name, stub_name
 from ollama_harness.answers.model_use import (
-    Failure,
+    ModelFailure,
     Use,
     find_model,
     go_quote,
@@ -143,7 +143,7 @@ def _use(asked: Asked, world: World) -> tuple[Use, dict[str, Any]] | None:
     return None if isinstance(value, GoError) else (use, value)
 
 
-def _refused(failure: Failure | None) -> Reply | None:
+def _refused(failure: ModelFailure | None) -> Reply | None:
     return None if failure is None else json_reply(failure.status, {"error": failure.message})
 
 
@@ -269,7 +269,7 @@ def _v1_model(asked: Asked, world: World) -> Reply | None:
     return json_reply(200, _v1_listed(name, model), content_type="application/json", end=b"\n")
 
 
-def _v1_type(failure: Failure, world: World) -> str:
+def _v1_type(failure: ModelFailure, world: World) -> str:
     if not world.since("0.13.0"):
         return "api_error"
     return {400: "invalid_request_error", 404: "not_found_error"}.get(failure.status, "api_error")

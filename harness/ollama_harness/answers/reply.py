@@ -29,7 +29,8 @@ _CHUNKED_FROM_BYTES = 2048
 class Reply:
     """A status and a body. `headers` are those of the handler, in any order; `chunked` None lets the length decide.
 
-    With `closes` the server closes the connection after it. `world` is the world after it, if it changes that.
+    With `closes` the server closes the connection after it. A `bare` one has these headers only, in this order: Go
+    writes it by hand to what is no request. `world` is the world after it, if it changes that.
     """
 
     status: int
@@ -38,18 +39,19 @@ class Reply:
     chunked: bool | None = None
     closes: bool = False
     reason: str = ""
+    bare: bool = False
     world: World | None = None
 
     def script(self, method: str) -> Script:
-        """What is played; each record of a stream is a chunk. A reply to HEAD has the head only.
-
-        Go says how long the body of a GET would be, unless there is none or it would come in chunks.
-        """
+        """What is played; each record of a stream is a chunk. A reply to HEAD has the head only."""
         chunked = len(self.body) > _CHUNKED_FROM_BYTES if self.chunked is None else self.chunked
-        length = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(self.body)))
-        lengths = () if method == "HEAD" and (chunked or not self.body) else (length,)
-        closing = (("Connection", "close"),) if self.closes else ()
-        headers = (*sorted((*self.headers, *closing), key=lambda header: header[0]), ("Date", ""), *lengths)
+        headers = self.headers
+        if not self.bare:
+            headers = (
+                *sorted(headers, key=lambda header: header[0]),
+                ("Date", ""),
+                *self._length(method, chunked=chunked),
+            )
         pieces: list[tuple[Part, ...]] = [
             (Head(self.status, self.reason or http.HTTPStatus(self.status).phrase, headers),)
         ]
@@ -66,6 +68,14 @@ class Reply:
         how = ConnectionEnd.CLOSE if self.closes else ConnectionEnd.KEEP_OPEN
         segments = tuple(Segment(0.0, parts) for parts in pieces)
         return Script(method=method, segments=segments, ending=ScriptEnd(how=how, at_s=0.0))
+
+    def _length(self, method: str, *, chunked: bool) -> Headers:
+        """What says how long the body is. Of a body that is not sent Go knows the length only where it was short."""
+        if self.status == 204 or any(name == "Content-Length" for name, _ in self.headers):
+            return ()
+        if method == "HEAD":
+            return () if chunked or not self.body else (("Content-Length", str(len(self.body))),)
+        return (("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(self.body))),)
 
     @property
     def _is_stream(self) -> bool:

@@ -21,7 +21,10 @@ from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.versions import Order, order
 
-__all__ = ["MODELS_FOLDER", "Model", "World", "shown_as", "world_of"]
+__all__ = ["CAPABILITIES", "MODELS_FOLDER", "Model", "World", "parse_model", "shown_as", "world_of"]
+
+#: What a model can be said to be able to do.
+CAPABILITIES = ("completion", "tools", "thinking", "vision", "embedding", "insert")
 
 #: Where the recorded servers keep their models.
 MODELS_FOLDER = "/usr/share/ollama/.ollama/models"
@@ -181,6 +184,20 @@ class World:
         except (ValueError, OverflowError):
             return _SOME_TIME
         return later.isoformat() + last[19:]
+
+
+def parse_model(text: str) -> tuple[str, tuple[str, ...]]:
+    """A model as the command line takes it, NAME or NAME=CAPABILITY,CAPABILITY: its name and what it can do.
+
+    Raises: ValueError (no name of a model, or no capability).
+    """
+    name, _, words = text.partition("=")
+    able = tuple(word.strip() for word in words.split(",") if word.strip())
+    if not parse_name(name).is_valid:
+        raise ValueError(f"{name!r} is no name of a model; give NAME or NAME=tools,thinking")
+    if unknown := [word for word in able if word not in CAPABILITIES]:
+        raise ValueError(f"{unknown[0]!r} is no capability; there are {', '.join(CAPABILITIES)}")
+    return name, able
 
 
 def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool = False) -> World:
