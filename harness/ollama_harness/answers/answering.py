@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 
-from ollama_harness.answers import compatible, guard, models, native, protocol
+from ollama_harness.answers import compatible, guard, models, native, protocol, registry
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.reply import Reply
 from ollama_harness.answers.rule import RULES, Refusal, Step
@@ -15,7 +15,7 @@ from ollama_harness.answers.world import World
 __all__ = ["Answer", "answer"]
 
 #: Importing them fills the list of rules.
-_MODULES = (protocol, guard, native, compatible, models)
+_MODULES = (protocol, guard, native, compatible, models, registry)
 
 
 @dataclass(frozen=True, slots=True)
