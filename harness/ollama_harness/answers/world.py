@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from ollama_harness.answers.model_name import ModelName, parse_name
@@ -123,7 +123,7 @@ class World:
 
     def since(self, version: str) -> bool:
         """Whether this version of Ollama is at least that one."""
-        return self.order >= order(version)
+        return self.order >= _order(version)
 
     @cached_property
     def _by_key(self) -> Mapping[str, Model]:
@@ -174,7 +174,13 @@ class World:
         able = frozenset(capabilities or (like.capabilities if found else ("completion",)))
         if able != {"embedding"}:
             able |= {"completion"}
-        return replace(like.called(short), capabilities=able)
+        made = replace(like.called(short), capabilities=able)
+        listed = {"capabilities": [word for word in CAPABILITIES if word in able]}
+        return replace(
+            made,
+            entry={**made.entry, **listed} if "capabilities" in made.entry else made.entry,
+            show={**made.show, **listed} if "capabilities" in made.show else made.show,
+        )
 
     def _next_time(self) -> str:
         """A second after the last change: a clock would give other bytes to the same requests."""
@@ -184,6 +190,9 @@ class World:
         except (ValueError, OverflowError):
             return _SOME_TIME
         return later.isoformat() + last[19:]
+
+
+_order = cache(order)
 
 
 def parse_model(text: str) -> tuple[str, tuple[str, ...]]:
