@@ -11,6 +11,7 @@ from typing import Any
 from ollama_harness.answers._go_scanner import quote
 from ollama_harness.answers._go_values import base64_error
 from ollama_harness.answers._refused import Cause, RefusedError
+from ollama_harness.answers._tool_types import parameters_type
 from ollama_harness.answers.go_json import (
     ANY,
     BOOL,
@@ -26,7 +27,6 @@ from ollama_harness.answers.go_json import (
     decode,
     fields,
 )
-from ollama_harness.answers._tool_types import parameters_type
 from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.world import World
 
@@ -58,7 +58,7 @@ _BLOCK = Struct(
 )
 _BLOCKS = Slice(of=_BLOCK)
 _MESSAGE = Struct(
-    name='struct { Role string "json:\\"role\\""; Content json.RawMessage "json:\\"content\\"" }',
+    name='struct { Role string "json:\\"role\\""; Content jsontext.Value "json:\\"content\\"" }',
     fields=fields(role=STRING, content=ANY),
 )
 
@@ -130,11 +130,11 @@ def to_chat(request: dict[str, Any], world: World) -> dict[str, Any]:
     }
 
 
-def _messages(message: dict[str, Any] | None) -> list[dict[str, Any]]:
-    role = message["role"].lower() if message else ""
+def _messages(message: dict[str, Any]) -> list[dict[str, Any]]:
+    role = message["role"].lower()
     made: dict[str, Any] = {"role": role, "content": ""}
     images, calls, results, thinking = [], [], [], ""
-    for block in (message["content"] if message else None) or ():
+    for block in message["content"] or ():
         match block["type"]:
             case "text":
                 made["content"] += block["text"] or ""

@@ -1,7 +1,6 @@
 """OpenAI's requests as Ollama decodes them, and what it makes of them for its own endpoints.
 
-Source: openai/openai.go (`ChatCompletionRequest`, `FromChatRequest`, `FromCompleteRequest`), middleware/openai.go; up to
-0.12 both in openai/openai.go.
+Source: openai/openai.go (`ChatCompletionRequest`, `FromChatRequest`, `FromCompleteRequest`), middleware/openai.go.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any
 from ollama_harness.answers._go_scanner import quote
 from ollama_harness.answers._go_values import base64_error, go_type
 from ollama_harness.answers._refused import Cause, RefusedError
+from ollama_harness.answers._tool_types import tool_type
 from ollama_harness.answers.go_json import (
     ANY,
     BOOL,
@@ -30,7 +30,6 @@ from ollama_harness.answers.go_json import (
     Struct,
     fields,
 )
-from ollama_harness.answers._tool_types import tool_type
 from ollama_harness.answers.world import World
 
 __all__ = [
@@ -51,9 +50,7 @@ _FUNCTION = Struct(
     name='struct { Name string "json:\\"name\\""; Arguments string "json:\\"arguments\\"" }',
     fields=fields(name=STRING, arguments=STRING),
 )
-_TOOL_CALL = Struct(
-    name="openai.ToolCall", fields=fields(id=STRING, index=INT, type=STRING, function=_FUNCTION)
-)
+_TOOL_CALL = Struct(name="openai.ToolCall", fields=fields(id=STRING, index=INT, type=STRING, function=_FUNCTION))
 
 #: Since these versions Ollama reads what it ignored before. Not each is the very first: some are the first recorded.
 _SCHEMA_AS_SENT_SINCE = "0.5.8"

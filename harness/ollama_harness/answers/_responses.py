@@ -13,6 +13,7 @@ from typing import Any
 from ollama_harness.answers._go_scanner import quote
 from ollama_harness.answers._openai import check_image_url, think_of
 from ollama_harness.answers._refused import Cause, RefusedError
+from ollama_harness.answers._tool_types import parameters_type
 from ollama_harness.answers.go_json import (
     ANY,
     BOOL,
@@ -30,7 +31,6 @@ from ollama_harness.answers.go_json import (
     decode,
     fields,
 )
-from ollama_harness.answers._tool_types import parameters_type
 from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.world import World
 
@@ -64,19 +64,21 @@ _CONTENT_KINDS = {
 }
 _KIND = Struct(name='struct { Type string "json:\\"type\\"" }', fields=fields(type=STRING))
 _KIND_AND_ROLE = Struct(
-    name='struct { Type string "json:\\"type\\""; Role string "json:\\"role\\"" }', fields=fields(type=STRING, role=STRING)
+    name='struct { Type string "json:\\"type\\""; Role string "json:\\"role\\"" }',
+    fields=fields(type=STRING, role=STRING),
 )
 _MESSAGE = Struct(
     name='struct { Type string "json:\\"type\\""; Role string "json:\\"role\\"";'
-    ' Content json.RawMessage "json:\\"content\\"" }',
+    ' Content jsontext.Value "json:\\"content\\"" }',
     fields=fields(type=STRING, role=STRING, content=ANY),
 )
 _OUTPUT = Struct(
     name='struct { Type string "json:\\"type\\""; CallID string "json:\\"call_id\\"";'
-    ' Output json.RawMessage "json:\\"output\\"" }',
+    ' Output jsontext.Value "json:\\"output\\"" }',
     fields=fields(type=STRING, call_id=STRING, output=ANY),
 )
-_RAW_LIST = Slice(of=ANY, name="[]json.RawMessage")
+#: json.RawMessage is another name for this in the builds that have these routes and were recorded.
+_RAW_LIST = Slice(of=ANY, name="[]jsontext.Value")
 
 
 class _WrongError(Exception):

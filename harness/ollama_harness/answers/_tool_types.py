@@ -1,4 +1,4 @@
-from ollama_harness.answers.go_json import ANY, GoType, Struct, fields, STRING
+from ollama_harness.answers.go_json import ANY, STRING, GoType, Struct, fields
 
 
 def tool_type(version: str) -> GoType:

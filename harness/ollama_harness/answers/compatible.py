@@ -1,12 +1,12 @@
 """Requests to the endpoints of OpenAI's and Anthropic's kind: bodies, fields, and errors in their shapes.
 
 Ollama answers these routes in two halves. A middleware decodes the request, refuses what it cannot translate, and makes
-a request to one of Ollama's own endpoints of it; the handler of that endpoint answers, and a writer puts its answer into
-the shape of the route. So there are two kinds of errors: the middleware's own (JSON as gin sends it, with a charset) and
-the handler's in other words (`application/json`, with a line end). The rules here follow that: what becomes of a request
-is read once, and the rules of Ollama's own endpoints are asked about what it became.
+a request to one of Ollama's own endpoints of it. The handler of that endpoint answers, and a writer puts that
+into the shape of the route. So there are two kinds of errors: those of the middleware (JSON as gin sends it, with a charset)
+and those of the handler in other words (`application/json`, with a line end). The rules follow that: what becomes of a
+request is read once, and the rules of Ollama's own endpoints are asked about it.
 
-Source: middleware/openai.go, middleware/anthropic.go; up to 0.12 openai/openai.go; server/routes.go, server/cloud_proxy.go.
+Source: middleware/openai.go, middleware/anthropic.go (up to 0.12 openai/openai.go); server/cloud_proxy.go.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ _last: tuple[Asked, str, _Read | None] | None = None
 
 def _read(asked: Asked, world: World) -> _Read | None:
     """What becomes of a request; None if its route is none of these."""
-    global _last  # noqa: PLW0603
+    global _last
     last = _last
     if last is not None and last[0] is asked and last[1] == world.version:
         return last[2]
@@ -107,10 +107,7 @@ def _read(asked: Asked, world: World) -> _Read | None:
 
 
 def _read_now(asked: Asked, world: World) -> _Read | None:
-    path = asked.path
-    if asked.method == "GET" and path.startswith(_MODELS) and (name := path.removeprefix(_MODELS)) and "/" not in name:
-        return _Read(native=Asked(method="POST", target="/api/show", body=go_json({"name": name})))
-    route = _ROUTES.get(path) if asked.method == "POST" else None
+    route = _ROUTES.get(asked.path) if asked.method == "POST" else None
     if route is None or (route.since and not world.since(route.since)):
         return None
     request = decode(asked.body, route.type(world.version), world.version)
@@ -344,7 +341,7 @@ def _handler(asked: Asked, world: World) -> Reply | None:
 
 
 @refusal(
-    "v1-model",
+    "v1-handler-model",
     Step.MODEL,
     "the model is not there, or not able to do this",
     "v1-error-model-not-found",
