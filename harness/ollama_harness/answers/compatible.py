@@ -2,8 +2,8 @@
 
 Ollama answers these routes in two halves. A middleware decodes the request, refuses what it cannot translate, and makes
 a request to one of Ollama's own endpoints of it. The handler of that endpoint answers, and a writer puts that into the
-shape of the route. So there are two kinds of errors: those of the middleware (JSON as gin sends it, with a charset), and
-those of the handler in other words (`application/json`, with a line end). The rules follow that: what becomes of a
+shape of the route. So there are two kinds of errors: the middleware's (JSON as gin sends it, with a charset), and
+the handler's in other words (`application/json`, with a line end). The rules follow that: what becomes of a
 request is read once, and the rules of Ollama's own endpoints are asked about it.
 
 Source: middleware/openai.go, middleware/anthropic.go (up to 0.12 openai/openai.go); server/cloud_proxy.go.
