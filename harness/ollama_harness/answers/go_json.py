@@ -1,0 +1,635 @@
+"""Go's encoding/json as a decoder of request bodies: a value of a described type, or the error in Go's words.
+
+Types are described as values (`Struct`, `Slice`, `Map`, `Pointer`, the scalars …) with the names that Go has for them,
+since its errors show them. `decode` first reads one JSON value with Python's own parser, which is fast; where that one
+objects, `scanner_error` goes over the bytes again, as Go's scanner does, to find the words. Then the value is put into
+the type: Go goes on after a type error and reports the first, while a syntax error anywhere comes before all of them.
+What follows the first value is never read.
+
+There are two sets of words. Builds up to Ollama 0.22 have the older implementation; the later ones, on top of Go's
+json/v2, write a path with the indexes of lists and the keys as they were sent, name the outermost type instead of the
+innermost, and do not stop at the error of a type with a decoder of its own.
+
+Sources: Go 1.26, encoding/json: decode.go; v2_inject.go and v2/arshal_default.go.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any, Final, TypeAlias
+
+from ollama_harness.answers._go_scanner import scanner_error
+from ollama_harness.recordings.versions import order
+
+__all__ = [
+    "ANY",
+    "BOOL",
+    "FLOAT32",
+    "FLOAT64",
+    "INT",
+    "RAW",
+    "STRING",
+    "UINT8",
+    "Bytes",
+    "Custom",
+    "Field",
+    "Float",
+    "GoError",
+    "GoType",
+    "Int",
+    "Map",
+    "Members",
+    "Number",
+    "Pointer",
+    "Raw",
+    "Slice",
+    "Struct",
+    "Text",
+    "decode",
+    "fields",
+    "go_kind",
+    "value_of",
+]
+
+#: The first version whose recordings have the words of json/v2 (its go.mod asks for Go 1.26).
+_V2_SINCE = "0.23.1"
+
+
+@dataclass(frozen=True, slots=True)
+class GoError:
+    """An error of the decoder. Text is as Go's `Error()` gives it; `EOF` if there is no value at all."""
+
+    text: str
+
+
+class Number(float):
+    """A number that is no plain integer, with its text."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> Number:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+class Members(dict[str, Any]):
+    """A JSON object. `pairs` has every member as it was sent; the value of a key that came twice is the last one."""
+
+    __slots__ = ("pairs",)
+    pairs: list[tuple[str, Any]]
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
+# --- types ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoType:
+    """A type of Go. `name` is what errors call it."""
+
+    name: str
+
+    def zero(self) -> Any:
+        """The value of a field that did not come."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(GoType):
+    """A string, also one with a name of its own."""
+
+    name: str = "string"
+
+    def zero(self) -> Any:
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bool(GoType):
+    name: str = "bool"
+
+    def zero(self) -> Any:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Int(GoType):
+    name: str = "int"
+    bits: int = 64
+    signed: bool = True
+
+    def zero(self) -> Any:
+        return 0
+
+    def holds(self, text: str) -> bool:
+        """Whether a number is in the range; an unsigned one has no sign at all."""
+        number = int(text)
+        low = -(1 << (self.bits - 1)) if self.signed else 0
+        return (self.signed or text[0] != "-") and low <= number < (1 << (self.bits - 1 if self.signed else self.bits))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Float(GoType):
+    name: str = "float64"
+
+    def zero(self) -> Any:
+        return 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Any_(GoType):
+    """`any`: the value as it came, numbers as int or Number, objects as Members."""
+
+    name: str = "interface {}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raw(GoType):
+    """json.RawMessage: the text of the value as it was sent, null included; None if it did not come."""
+
+    name: str = "json.RawMessage"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bytes(GoType):
+    """A slice of bytes, sent as base64 text."""
+
+    name: str = "[]uint8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pointer(GoType):
+    """A pointer: None for null. Errors name what it points to."""
+
+    to: GoType
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice(GoType):
+    of: GoType
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or f"[]{self.of.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Map(GoType):
+    """A map with keys of type string."""
+
+    of: GoType
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or f"map[string]{self.of.name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A field by its JSON name."""
+
+    name: str
+    type: GoType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Struct(GoType):
+    """A struct: decoded into a dict with every field, those that did not come with their zero.
+
+    `name` has the package (`api.ChatRequest`); an anonymous one has Go's long text, and `short` is empty.
+    """
+
+    fields: tuple[Field, ...] = field(hash=False)
+
+    @cached_property
+    def short(self) -> str:
+        """The name without its package."""
+        return "" if self.name.startswith("struct {") else self.name.rpartition(".")[2]
+
+    @cached_property
+    def exact(self) -> dict[str, Field]:
+        """The fields by their names."""
+        return {one.name: one for one in self.fields}
+
+    @cached_property
+    def folded(self) -> dict[str, Field]:
+        """The fields by their names without case; of two that are then the same, the first."""
+        return {_fold(one.name): one for one in reversed(self.fields)}
+
+    def zero(self) -> Any:
+        return {one.name: one.type.zero() for one in self.fields}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Custom(GoType):
+    """A type with an UnmarshalJSON of its own: a function of (value as any, the version) to a value or a GoError.
+
+    `inner` instead is the type that UnmarshalJSON passes everything to, as an alias does; `then` checks its value.
+    """
+
+    read: Callable[[Any, str], Any] | None = None
+    inner: GoType | None = None
+    then: Callable[[Any, str], Any] | None = None
+    empty: Callable[[], Any] = lambda: None
+
+    def zero(self) -> Any:
+        return self.inner.zero() if self.inner else self.empty()
+
+
+STRING: Final = Text()
+BOOL: Final = Bool()
+INT: Final = Int()
+UINT8: Final = Int(name="uint8", bits=8, signed=False)
+FLOAT32: Final = Float(name="float32")
+FLOAT64: Final = Float()
+ANY: Final = Any_()
+RAW: Final = Raw()
+
+
+def fields(**types: GoType) -> tuple[Field, ...]:
+    """Fields in the order given."""
+    return tuple(Field(name=name, type=type_) for name, type_ in types.items())
+
+
+def _fold(name: str) -> str:
+    # The two characters outside ASCII whose simple folding is an ASCII letter.
+    return name.replace("ſ", "s").replace("K", "k").lower()
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+@cache
+def has_v2_words(version: str) -> bool:
+    """Whether the builds of this version decode with json/v2 underneath."""
+    return order(version) >= order(_V2_SINCE)
+
+
+def decode(body: bytes, type_: GoType, version: str) -> Any:
+    """The first JSON value of a body as a value of this type, or a GoError in the words of a version of Ollama."""
+    read = value_of(body, version)
+    if isinstance(read, GoError):
+        return read
+    value, text = read
+    decoding = _Decoding(v2=has_v2_words(version), version=version, root=type_, text=text)
+    try:
+        result = decoding.put(type_, value, type_.zero(), ())
+    except _Stopped as stopped:
+        return GoError(stopped.fault.text())
+    except RecursionError:  # a tower of typed values; Go's own limit is higher
+        return GoError("exceeded max depth")
+    return GoError(decoding.fault.text()) if decoding.fault else result
+
+
+def value_of(body: bytes, version: str) -> tuple[Any, str] | GoError:
+    """The first JSON value of a body as `any`, and its text; or the scanner's error."""
+    text = body.decode("utf-8", "replace")
+    start = _BLANK.match(text).end()  # type: ignore[union-attr]  # it matches the empty text
+    try:
+        value, end = _PARSER.scan_once(text, start)
+    except (StopIteration, ValueError, RecursionError):
+        # An older Python has a lower limit of depth than Go.
+        return GoError(scanner_error(body, v2=has_v2_words(version)) or "exceeded max depth")
+    if "\\u" in text:
+        value = _without_lone_surrogates(value, text)
+    return value, text[start:end]
+
+
+def _integer(text: str) -> int | Number:
+    return int(text) if len(text) < 19 and text != "-0" else Number(text)
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(text)
+
+
+_BLANK = re.compile(r"[ \t\r\n]*")
+_PARSER: Any = json.JSONDecoder(
+    object_pairs_hook=Members, parse_int=_integer, parse_float=Number, parse_constant=_no_constant
+)
+_LONE = re.compile("[\ud800-\udfff]")
+_LONE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _without_lone_surrogates(value: Any, text: str) -> Any:
+    """Go puts U+FFFD in the place of half a pair."""
+    return _mapped(value) if _LONE_ESCAPE.search(text) else value
+
+
+def _mapped(value: Any) -> Any:
+    match value:
+        case str():
+            return _LONE.sub("�", value)
+        case Members():
+            return Members([(_LONE.sub("�", key), _mapped(one)) for key, one in value.pairs])
+        case list():
+            return [_mapped(one) for one in value]
+        case _:
+            return value
+
+
+# --- putting into a type ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """An error before it is text: that of a type (with `go`), or any other, which is `cause` alone."""
+
+    cause: str = ""
+    what: str = ""
+    go: str = ""
+    struct: str = ""
+    path: tuple[str, ...] = ()
+    v2: bool = False
+
+    def text(self) -> str:
+        if not self.go:
+            return self.cause
+        into = "Go value"
+        if self.struct or self.path:
+            dotted = ".".join(self.path)
+            is_index = self.v2 and dotted.rpartition(".")[2].isdecimal()
+            into = f"{'' if is_index else 'Go struct field '}{self.struct}.{dotted}"
+        cause = f": {self.cause}" if self.cause else ""
+        return f"json: cannot unmarshal {self.what} into {into} of type {self.go}{cause}"
+
+
+class _Stopped(Exception):
+    """The older decoder ends at the error of a type's own decoder."""
+
+    def __init__(self, fault: _Fault) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+#: A step into a value: key or index as it was sent (escaped as in a JSON pointer), and the field's name if it has one.
+_Path: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass
+class _Decoding:
+    """One run over `text`, of which it decodes the value at `base`."""
+
+    v2: bool
+    version: str
+    root: GoType
+    text: str
+    base: _Path = ()
+    fault: _Fault | None = None
+    _struct: str = ""
+
+    def put(self, type_: GoType, value: Any, old: Any, where: _Path) -> Any:
+        """What this value makes of an old one. An error is noted, and leaves the old one."""
+        match type_:
+            case Pointer():
+                if value is None:
+                    return None
+                return self.put(type_.to, value, type_.to.zero() if old is None else old, where)
+            case Raw():
+                return _raw_text(self.text, (*self.base, *where))
+            case Custom():
+                return self._custom(type_, value, old, where)
+            case Any_():
+                return self._any(value, old, where)
+            case Slice() if isinstance(value, list):
+                return [
+                    self.put(type_.of, one, type_.of.zero(), (*where, (str(index), "")))
+                    for index, one in enumerate(value)
+                ]
+            case Bytes() if isinstance(value, list):
+                return bytes(self.put(UINT8, one, 0, (*where, (str(index), ""))) for index, one in enumerate(value))
+            case Map() if isinstance(value, Members):
+                new = dict(old or {})
+                for key, one in value.pairs:
+                    new[key] = self.put(type_.of, one, type_.of.zero(), (*where, (_pointer(key), "")))
+                return new
+            case Struct() if isinstance(value, Members):
+                return self._into_struct(type_, value, old, where)
+        if value is None:
+            return None if isinstance(type_, Slice | Bytes | Map) else old
+        return self._scalar(type_, value, old, where)
+
+    def _scalar(self, type_: GoType, value: Any, old: Any, where: _Path) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        match type_:
+            case Text() if isinstance(value, str):
+                return value
+            case Bool() if isinstance(value, bool):
+                return value
+            case Bytes() if isinstance(value, str):
+                return self._from_base64(type_, value, old, where)
+            case Int() if is_number:
+                text = _text(value)
+                if _INTEGER.fullmatch(text) and len(text) < 25 and type_.holds(text):
+                    return int(text)
+                return self._note(type_, f"number {text}", old, where)
+            case Float() if is_number:
+                if _is_finite(value, type_.name):
+                    return float(value)
+                return self._note(type_, f"number {_text(value)}", old, where)
+        return self._note(type_, go_kind(value), old, where)
+
+    def _into_struct(self, type_: Struct, value: Members, old: dict[str, Any], where: _Path) -> Any:
+        new = dict(old)
+        outer = self._struct
+        for key, one in value.pairs:
+            found = type_.exact.get(key) or type_.folded.get(_fold(key))
+            if found is not None:
+                self._struct = type_.short
+                new[found.name] = self.put(found.type, one, new[found.name], (*where, (_pointer(key), found.name)))
+        self._struct = outer
+        return new
+
+    def _any(self, value: Any, old: Any, where: _Path) -> Any:
+        if isinstance(value, bool | str | None):
+            return value
+        huge = next(_huge(value, where), None)
+        return value if huge is None else self._note(FLOAT64, f"number {huge[1].text}", old, huge[0])
+
+    def _custom(self, type_: Custom, value: Any, old: Any, where: _Path) -> Any:
+        fault: _Fault | None = None
+        if type_.inner is not None:
+            base = (*self.base, *where)
+            inside = _Decoding(v2=self.v2, version=self.version, root=type_.inner, text=self.text, base=base)
+            try:
+                new = inside.put(type_.inner, value, old, ())
+                fault = inside.fault
+            except _Stopped as stopped:
+                fault = stopped.fault
+            if fault is None and type_.then is not None:
+                new = type_.then(new, self.version)
+        else:
+            new = type_.read(value, self.version) if type_.read is not None else value
+        if fault is None and isinstance(new, GoError):
+            fault = _Fault(cause=new.text)
+        if fault is None:
+            return new
+        if self.v2:
+            self.fault = self.fault or fault
+            return old
+        if fault.go and where:
+            fault = _Fault(fault.cause, fault.what, fault.go, self._struct, (*_fields_of(where), *fault.path))
+        raise _Stopped(fault)
+
+    def _from_base64(self, type_: GoType, value: str, old: Any, where: _Path) -> Any:
+        decoded = _base64(value)
+        if isinstance(decoded, bytes):
+            return decoded
+        if self.v2:
+            return self._note(type_, "string", old, where, decoded)
+        self.fault = self.fault or _Fault(cause=decoded)
+        return old
+
+    def _note(self, type_: GoType, what: str, old: Any, where: _Path, cause: str = "") -> Any:
+        if self.fault is None:
+            if self.v2:
+                short = self.root.short if isinstance(self.root, Struct) and where else ""
+                path = tuple(sent for sent, _ in where)
+            else:
+                short, path = self._struct, _fields_of(where)
+            self.fault = _Fault(cause, what, type_.name, short, path, self.v2)
+        return old
+
+
+def _fields_of(where: _Path) -> tuple[str, ...]:
+    return tuple(name for _, name in where if name)
+
+
+def _pointer(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
+
+
+def _huge(value: Any, where: _Path) -> Iterator[tuple[_Path, Number]]:
+    """Numbers that no float64 holds, with their paths, in order."""
+    if isinstance(value, Number):
+        if math.isinf(value):
+            yield where, value
+    elif isinstance(value, Members):
+        for key, one in value.pairs:
+            if not isinstance(one, str):
+                yield from _huge(one, (*where, (_pointer(key), "")))
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            if not isinstance(one, str):
+                yield from _huge(one, (*where, (str(index), "")))
+
+
+def go_kind(value: Any) -> str:
+    """What Go's errors call a JSON value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case dict():
+            return "object"
+        case _:
+            return "number"
+
+
+_INTEGER = re.compile(r"-?\d+")
+
+
+def _text(number: float) -> str:
+    return number.text if isinstance(number, Number) else str(number)
+
+
+def _is_finite(number: float, name: str) -> bool:
+    if name == "float32":
+        try:
+            struct.pack("<f", number)
+        except OverflowError:
+            return False
+    return math.isfinite(number)
+
+
+_NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
+
+
+def _base64(text: str) -> bytes | str:
+    """Bytes, or Go's error. CR and LF are skipped; the place is that of the first byte that cannot be there."""
+    plain = text.replace("\r", "").replace("\n", "")
+    if len(plain) % 4 == 0:
+        try:
+            return base64.b64decode(plain.encode("ascii"), validate=True)
+        except (binascii.Error, UnicodeEncodeError):
+            pass
+    return f"illegal base64 data at input byte {_base64_fault(text.encode())}"
+
+
+def _base64_fault(data: bytes) -> int:
+    """The offset of Go's CorruptInputError. Source: encoding/base64, base64.go (`decodeQuantum`)."""
+    alphabet = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+    at, digits = 0, 0
+    while True:
+        if at == len(data):
+            return at - digits
+        byte = data[at]
+        at += 1
+        if byte in b"\r\n":
+            continue
+        if byte in alphabet:
+            digits = (digits + 1) % 4
+            continue
+        if byte != ord("=") or digits < 2:
+            return at - 1
+        if digits == 2:
+            while at < len(data) and data[at] in b"\r\n":
+                at += 1
+            if at == len(data):
+                return len(data)
+            if data[at] != ord("="):
+                return at - 1
+            at += 1
+        while at < len(data) and data[at] in b"\r\n":
+            at += 1
+        return at
+
+
+def _raw_text(text: str, path: _Path) -> str:
+    """The text of the value at a path; of a key that came twice the last one."""
+    start = _BLANK.match(text).end()  # type: ignore[union-attr]
+    end = len(text)
+    for step, _ in path:
+        found = [(at, to) for key, at, to in _entries(text, start) if _pointer(key) == step]
+        if not found:
+            break
+        start, end = found[-1]
+    return text[start:end]
+
+
+def _entries(text: str, start: int) -> Iterator[tuple[str, int, int]]:
+    """Key (or index), start and end of each value in the object or list that begins here. The text is valid JSON."""
+    blank = _BLANK.match
+    is_object = text[start] == "{"
+    at = blank(text, start + 1).end()  # type: ignore[union-attr]
+    index = 0
+    while text[at] not in "]}":
+        key = str(index)
+        if is_object:
+            key, at = json.decoder.scanstring(text, at + 1, True)  # type: ignore[attr-defined]
+            at = blank(text, blank(text, at).end() + 1).end()  # type: ignore[union-attr]
+        _, end = _PARSER.scan_once(text, at)
+        yield key, at, end
+        at = blank(text, end).end()  # type: ignore[union-attr]
+        if text[at] == ",":
+            at = blank(text, at + 1).end()  # type: ignore[union-attr]
+        index += 1
