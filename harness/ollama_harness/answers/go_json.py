@@ -200,10 +200,11 @@ class Map(GoType):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A field by its JSON name."""
+    """A field by its JSON name. `via` is the Go name of the embedded struct that it comes from."""
 
     name: str
     type: GoType
+    via: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,10 +298,15 @@ def decode(body: bytes, type_: GoType, version: str) -> Any:
 
 def value_of(body: bytes, version: str) -> tuple[Any, str] | GoError:
     """The first JSON value of a body as `any`, and its text; or the scanner's error."""
-    text = body.decode("utf-8", "replace")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:  # Go puts one U+FFFD in the place of each byte
+        text = _LONE.sub("�", body.decode("utf-8", "surrogateescape"))
     start = _BLANK.match(text).end()  # type: ignore[union-attr]  # it matches the empty text
     try:
         value, end = _PARSER.scan_once(text, start)
+        if text[end : end + 1] in _GOES_ON and text[end - 1].isdigit():
+            raise ValueError("Python stops before a fraction that is none")
     except (StopIteration, ValueError, RecursionError):
         # An older Python has a lower limit of depth than Go.
         return GoError(scanner_error(body, v2=has_v2_words(version)) or "exceeded max depth")
@@ -317,6 +323,7 @@ def _no_constant(text: str) -> Any:
     raise ValueError(text)
 
 
+_GOES_ON = frozenset(".eE")
 _BLANK = re.compile(r"[ \t\r\n]*")
 _PARSER: Any = json.JSONDecoder(
     object_pairs_hook=Members, parse_int=_integer, parse_float=Number, parse_constant=_no_constant
@@ -450,7 +457,8 @@ class _Decoding:
             found = type_.exact.get(key) or type_.folded.get(_fold(key))
             if found is not None:
                 self._struct = type_.short
-                new[found.name] = self.put(found.type, one, new[found.name], (*where, (_pointer(key), found.name)))
+                name = f"{found.via}.{found.name}" if found.via else found.name
+                new[found.name] = self.put(found.type, one, new[found.name], (*where, (_pointer(key), name)))
         self._struct = outer
         return new
 
