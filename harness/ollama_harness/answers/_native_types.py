@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -299,24 +301,49 @@ def request_type(path: str, version: str) -> Struct | None:
     return _struct(name, *fields)
 
 
-_INTEGER, _FLOAT, _BOOLEAN, _TEXT_LIST = "integer", "float32", "boolean", "array"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionKind:
+    """What an option has to be, in the words of Ollama, and the versions that have it (an empty bound is none)."""
 
-#: What each option has to be, with the versions that have it: (since, before), "" for no bound.
+    words: str
+    since: str = ""
+    before: str = ""
+
+    def holds_in(self, version: str) -> bool:
+        now = order(version)
+        return (not self.since or order(self.since) <= now) and (not self.before or now < order(self.before))
+
+
+_INTEGER, _FLOAT = OptionKind(words="integer"), OptionKind(words="float32")
+
 #: Source: api/types.go (`Options`, `Runner`, `FromMap`).
-OPTIONS: dict[str, tuple[str, str, str]] = {
-    **{
-        name: (_INTEGER, "", "")
-        for name in "num_keep seed num_predict top_k repeat_last_n num_ctx num_batch num_gpu main_gpu num_thread".split()
-    },
-    **{
-        name: (_FLOAT, "", "")
-        for name in "top_p min_p typical_p temperature repeat_penalty presence_penalty frequency_penalty".split()
-    },
-    "use_mmap": (_BOOLEAN, "", ""),
-    "stop": (_TEXT_LIST, "", ""),
-    "mirostat": (_INTEGER, "", "0.9.0"),
-    "mirostat_tau": (_FLOAT, "", "0.9.0"),
-    "mirostat_eta": (_FLOAT, "", "0.9.0"),
-    **{name: (_BOOLEAN, "", "0.9.0") for name in "low_vram f16_kv logits_all vocab_only use_mlock".split()},
-    "draft_num_predict": (_INTEGER, "0.30.0", ""),
+OPTIONS: Mapping[str, OptionKind] = {
+    "num_keep": _INTEGER,
+    "seed": _INTEGER,
+    "num_predict": _INTEGER,
+    "top_k": _INTEGER,
+    "repeat_last_n": _INTEGER,
+    "num_ctx": _INTEGER,
+    "num_batch": _INTEGER,
+    "num_gpu": _INTEGER,
+    "main_gpu": _INTEGER,
+    "num_thread": _INTEGER,
+    "top_p": _FLOAT,
+    "min_p": _FLOAT,
+    "typical_p": _FLOAT,
+    "temperature": _FLOAT,
+    "repeat_penalty": _FLOAT,
+    "presence_penalty": _FLOAT,
+    "frequency_penalty": _FLOAT,
+    "use_mmap": OptionKind(words="boolean"),
+    "stop": OptionKind(words="array"),
+    "mirostat": OptionKind(words="integer", before="0.9.0"),
+    "mirostat_tau": OptionKind(words="float32", before="0.9.0"),
+    "mirostat_eta": OptionKind(words="float32", before="0.9.0"),
+    "low_vram": OptionKind(words="boolean", before="0.9.0"),
+    "f16_kv": OptionKind(words="boolean", before="0.9.0"),
+    "logits_all": OptionKind(words="boolean", before="0.9.0"),
+    "vocab_only": OptionKind(words="boolean", before="0.9.0"),
+    "use_mlock": OptionKind(words="boolean", before="0.9.0"),
+    "draft_num_predict": OptionKind(words="integer", since="0.30.0"),
 }

@@ -499,16 +499,22 @@ def _needed(request: _Request, world: World) -> list[str]:
 def option_error(options: dict[str, Any] | None, version: str) -> str | None:
     """What is wrong with the first option of another type; unknown ones and null do not count."""
     for key, value in (options or {}).items():
-        kind, since, before = OPTIONS.get(key, ("", "", ""))
-        if not kind or value is None or not (order(since or "0") <= order(version) < order(before or "999")):
+        kind = OPTIONS.get(key)
+        if kind is None or value is None or not kind.holds_in(version):
             continue
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if kind == "array" and isinstance(value, list):
-            if all(isinstance(item, str) for item in value):
+        match kind.words:
+            case "array" if isinstance(value, list):
+                if not all(isinstance(item, str) for item in value):
+                    return f'option "{key}" must be of an array of strings'
                 continue
-            return f'option "{key}" must be of an array of strings'
-        if not (is_number if kind in ("integer", "float32") else isinstance(value, bool) and kind == "boolean"):
-            return f'option "{key}" must be of type {kind}'
+            case "boolean":
+                fits = isinstance(value, bool)
+            case "array":
+                fits = False
+            case _:
+                fits = isinstance(value, int | float) and not isinstance(value, bool)
+        if not fits:
+            return f'option "{key}" must be of type {kind.words}'
     return None
 
 
