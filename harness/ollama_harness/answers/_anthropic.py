@@ -11,7 +11,7 @@ from typing import Any
 from ollama_harness.answers._go_scanner import quote
 from ollama_harness.answers._go_values import base64_error
 from ollama_harness.answers._refused import Cause, RefusedError
-from ollama_harness.answers._tool_types import parameters_type
+from ollama_harness.answers._tool_types import arguments_type, parameters_type
 from ollama_harness.answers.go_json import (
     ANY,
     BOOL,
@@ -20,7 +20,6 @@ from ollama_harness.answers.go_json import (
     STRING,
     Custom,
     GoError,
-    Map,
     Pointer,
     Slice,
     Struct,
@@ -38,29 +37,32 @@ _CITATION = Struct(
     fields=fields(type=STRING, url=STRING, title=STRING, encrypted_index=STRING, cited_text=STRING),
 )
 _SOURCE = Struct(name="anthropic.ImageSource", fields=fields(type=STRING, media_type=STRING, data=STRING, url=STRING))
-_ARGUMENTS = Custom(name="api.ToolCallFunctionArguments", inner=Map(of=ANY))
-_BLOCK = Struct(
-    name="anthropic.ContentBlock",
-    fields=fields(
-        type=STRING,
-        text=_OPTIONAL_TEXT,
-        citations=Slice(of=_CITATION),
-        source=Pointer(to=_SOURCE),
-        id=STRING,
-        name=STRING,
-        input=_ARGUMENTS,
-        tool_use_id=STRING,
-        content=ANY,
-        is_error=BOOL,
-        thinking=_OPTIONAL_TEXT,
-        signature=STRING,
-    ),
-)
-_BLOCKS = Slice(of=_BLOCK)
 _MESSAGE = Struct(
     name='struct { Role string "json:\\"role\\""; Content jsontext.Value "json:\\"content\\"" }',
     fields=fields(role=STRING, content=ANY),
 )
+
+
+@cache
+def _blocks_type(version: str) -> Slice:
+    block = Struct(
+        name="anthropic.ContentBlock",
+        fields=fields(
+            type=STRING,
+            text=_OPTIONAL_TEXT,
+            citations=Slice(of=_CITATION),
+            source=Pointer(to=_SOURCE),
+            id=STRING,
+            name=STRING,
+            input=arguments_type(version),
+            tool_use_id=STRING,
+            content=ANY,
+            is_error=BOOL,
+            thinking=_OPTIONAL_TEXT,
+            signature=STRING,
+        ),
+    )
+    return Slice(of=block)
 
 
 def _message(value: Any, version: str) -> Any:
@@ -73,7 +75,7 @@ def _message(value: Any, version: str) -> Any:
         return GoError("unexpected end of JSON input")
     if isinstance(content, str | None):
         return {**message, "content": [{"type": "text", "text": content or ""}]}
-    blocks = decode(go_json(content), _BLOCKS, version)
+    blocks = decode(go_json(content), _blocks_type(version), version)
     return blocks if isinstance(blocks, GoError) else {**message, "content": blocks}
 
 

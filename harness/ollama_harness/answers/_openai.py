@@ -13,7 +13,7 @@ from typing import Any
 from ollama_harness.answers._go_scanner import quote
 from ollama_harness.answers._go_values import base64_error, go_type
 from ollama_harness.answers._refused import Cause, RefusedError
-from ollama_harness.answers._tool_types import tool_type
+from ollama_harness.answers._tool_types import arguments_type, tool_type, unmarshal
 from ollama_harness.answers.go_json import (
     ANY,
     BOOL,
@@ -23,6 +23,7 @@ from ollama_harness.answers.go_json import (
     RAW,
     STRING,
     Field,
+    GoError,
     GoType,
     Map,
     Pointer,
@@ -180,16 +181,16 @@ def to_chat(request: dict[str, Any], world: World) -> dict[str, Any]:
 def _messages(message: dict[str, Any], world: World) -> list[dict[str, Any]]:
     role, content, calls = message["role"], message["content"], message["tool_calls"]
     if isinstance(content, str):
-        native = _tool_calls(calls) if world.since(_NAMED_TOOLS_SINCE) else []
+        native = _tool_calls(calls, world) if world.since(_NAMED_TOOLS_SINCE) else []
         return [{"role": role, "content": content, **({"tool_calls": native} if native else {})}]
     if isinstance(content, list):
         made = [_part(role, part, world) for part in content]
         if made and calls and world.since(_NAMED_TOOLS_SINCE):
-            made[-1]["tool_calls"] = _tool_calls(calls)
+            made[-1]["tool_calls"] = _tool_calls(calls, world)
         return made
     if calls is None:
         raise RefusedError(Cause.CONTENT, f"invalid message content type: {go_type(content)}")
-    return [{"role": role, "content": "", "tool_calls": _tool_calls(calls)}]
+    return [{"role": role, "content": "", "tool_calls": _tool_calls(calls, world)}]
 
 
 def _part(role: str, part: Any, world: World) -> dict[str, Any]:
@@ -238,26 +239,20 @@ def check_image_url(url: str, world: World) -> str:
     return data
 
 
-def _tool_calls(calls: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]]:
+def _tool_calls(calls: Sequence[dict[str, Any]] | None, world: World) -> list[dict[str, Any]]:
+    functions = [call["function"] for call in calls or ()]
     return [
-        {"function": {"name": call["function"]["name"], "arguments": _arguments(call["function"]["arguments"])}}
-        for call in calls or ()
+        {"function": {"name": one["name"], "arguments": _arguments(one["arguments"], world.version)}}
+        for one in functions
     ]
 
 
-def _arguments(text: str) -> dict[str, Any]:
+def _arguments(text: str, version: str) -> dict[str, Any]:
     """Arguments are the text of a JSON object. Raises: RefusedError."""
-    try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        value = text
-    if not isinstance(value, dict | None):
+    read = unmarshal(text, arguments_type(version), version)
+    if isinstance(read, GoError):
         raise RefusedError(Cause.CONTENT, "invalid tool call arguments")
-    return value or {}
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(text)
+    return dict(read or {})
 
 
 def _chat_stops(stop: Any) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from ollama_harness.answers._go_scanner import quote
 from ollama_harness.answers._openai import check_image_url, think_of
 from ollama_harness.answers._refused import Cause, RefusedError
-from ollama_harness.answers._tool_types import parameters_type
+from ollama_harness.answers._tool_types import arguments_type, parameters_type, unmarshal
 from ollama_harness.answers.go_json import (
     ANY,
     BOOL,
@@ -228,7 +228,7 @@ def _message(item: dict[str, Any], world: World) -> dict[str, Any]:
 def _arguments(text: str, world: World) -> dict[str, Any]:
     if not text:
         return {}
-    read = decode(text.encode(), Map(of=ANY, name="map[string]interface {}"), world.version)
+    read = unmarshal(text, arguments_type(world.version), world.version)
     if isinstance(read, GoError):
         raise RefusedError(Cause.CONTENT, f"failed to parse function call arguments: {read.text}")
     return dict(read or {})
