@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from ollama_harness.answers import _anthropic, _openai, _responses
@@ -91,36 +92,29 @@ class _Read:
 
 _STREAM_HEAD = (("Cache-Control", "no-cache"), ("Connection", "keep-alive"))
 
-#: The request that was read last: all rules are asked about one before the next. Each thread writes a whole tuple.
-_last: tuple[Asked, str, _Read | None] | None = None
-
 
 def _read(asked: Asked, world: World) -> _Read | None:
     """What becomes of a request; None if its route is none of these."""
-    global _last
-    last = _last
-    if last is not None and last[0] is asked and last[1] == world.version:
-        return last[2]
-    read = _read_now(asked, world)
-    _last = (asked, world.version, read)
-    return read
-
-
-def _read_now(asked: Asked, world: World) -> _Read | None:
-    route = _ROUTES.get(asked.path) if asked.method == "POST" else None
-    if route is None or (route.since and not world.since(route.since)):
+    route = _ROUTES.get(asked.path)
+    if route is None or asked.method != "POST" or (route.since and not world.since(route.since)):
         return None
-    request = decode(asked.body, route.type(world.version), world.version)
+    return _become(asked.body, asked.path, world.version)
+
+
+@lru_cache(maxsize=16)
+def _become(body: bytes, path: str, version: str) -> _Read:
+    route, world = _ROUTES[path], World(version=version)
+    request = decode(body, route.type(version), version)
     if isinstance(request, GoError):
         return _Read(shape=route.shape, refused=RefusedError(Cause.BODY, request.text))
     try:
-        body = route.become(request, world)
+        native = route.become(request, world)
     except RefusedError as refused:
         return _Read(shape=route.shape, refused=refused)
     return _Read(
         shape=route.shape,
-        native=Asked(method="POST", target=route.handler, body=go_json(body)),
-        head=_STREAM_HEAD if route.heads_first and body["stream"] else (),
+        native=Asked(method="POST", target=route.handler, body=go_json(native)),
+        head=_STREAM_HEAD if route.heads_first and native["stream"] else (),
     )
 
 
