@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_harness.answers.model_name import ConflictingSourceError, ModelName, Source, parse_name, parse_ref
+from ollama_harness.answers.model_name import ConflictingSourceError, ModelName, ModelSource, parse_name, parse_ref
 
 LETTERS = "abcXYZ019_"
 PART = st.text(alphabet=LETTERS, min_size=1, max_size=8)
@@ -84,19 +84,19 @@ def test_any_text_is_a_name_with_four_parts(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "base", "source", "stub"),
     [
-        ("m", "m", Source.UNSPECIFIED, "m"),
-        (" m:7b\n", "m:7b", Source.UNSPECIFIED, "m:7b"),
-        ("m:cloud", "m", Source.CLOUD, "m:cloud"),
-        ("m:CLOUD", "m", Source.CLOUD, "m:cloud"),
-        ("m:120b-cloud", "m:120b", Source.CLOUD, "m:120b-cloud"),
-        ("m:120b:cloud", "m:120b", Source.CLOUD, "m:120b-cloud"),
-        ("m:local", "m", Source.LOCAL, "m"),
-        ("m-cloud", "m-cloud", Source.UNSPECIFIED, "m-cloud"),
-        ("h:80/n/m-cloud", "h:80/n/m-cloud", Source.UNSPECIFIED, "h:80/n/m-cloud"),
-        ("m:7b:", "m:7b:", Source.UNSPECIFIED, "m:7b:"),
+        ("m", "m", ModelSource.UNSPECIFIED, "m"),
+        (" m:7b\n", "m:7b", ModelSource.UNSPECIFIED, "m:7b"),
+        ("m:cloud", "m", ModelSource.CLOUD, "m:cloud"),
+        ("m:CLOUD", "m", ModelSource.CLOUD, "m:cloud"),
+        ("m:120b-cloud", "m:120b", ModelSource.CLOUD, "m:120b-cloud"),
+        ("m:120b:cloud", "m:120b", ModelSource.CLOUD, "m:120b-cloud"),
+        ("m:local", "m", ModelSource.LOCAL, "m"),
+        ("m-cloud", "m-cloud", ModelSource.UNSPECIFIED, "m-cloud"),
+        ("h:80/n/m-cloud", "h:80/n/m-cloud", ModelSource.UNSPECIFIED, "h:80/n/m-cloud"),
+        ("m:7b:", "m:7b:", ModelSource.UNSPECIFIED, "m:7b:"),
     ],
 )
-def test_a_name_says_where_its_model_is(text: str, base: str, source: Source, stub: str) -> None:
+def test_a_name_says_where_its_model_is(text: str, base: str, source: ModelSource, stub: str) -> None:
     ref = parse_ref(text)
     assert ref is not None
     assert (ref.base, ref.source, ref.stub) == (base, source, stub)

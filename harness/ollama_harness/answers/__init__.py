@@ -6,9 +6,10 @@ the next step.
 
 from ollama_harness.answers.answering import Answer, answer
 from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.models import after
 from ollama_harness.answers.reply import Reply, go_json, json_reply, text_reply
 from ollama_harness.answers.rule import RULES, Refusal, Step, refusal
-from ollama_harness.answers.world import Model, World, world_of
+from ollama_harness.answers.world import Model, World, parse_model, world_of
 
 __all__ = [
     "RULES",
@@ -19,9 +20,11 @@ __all__ = [
     "Reply",
     "Step",
     "World",
+    "after",
     "answer",
     "go_json",
     "json_reply",
+    "parse_model",
     "refusal",
     "text_reply",
     "world_of",

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["ConflictingSourceError", "ModelName", "ModelRef", "Source", "parse_name", "parse_ref"]
+__all__ = ["ConflictingSourceError", "ModelName", "ModelRef", "ModelSource", "parse_name", "parse_ref", "stub_name"]
 
 _HOST, _NAMESPACE, _TAG = "registry.ollama.ai", "library", "latest"
 _MISSING = "!MISSING!"
@@ -87,7 +87,7 @@ def _cut(text: str, separator: str) -> tuple[str, str]:
     return before or _MISSING, after or _MISSING
 
 
-class Source(StrEnum):
+class ModelSource(StrEnum):
     """Where a name itself says that its model is."""
 
     UNSPECIFIED = ""
@@ -104,7 +104,7 @@ class ModelRef:
     """A name without what says where the model is: `:cloud`, `-cloud` at the end of a tag, `:local`."""
 
     base: str
-    source: Source
+    source: ModelSource
 
     @property
     def name(self) -> ModelName:
@@ -113,7 +113,7 @@ class ModelRef:
     @property
     def stub(self) -> str:
         """The name that a model of the cloud is pulled by: with `-cloud` behind its tag, or `:cloud` for its tag."""
-        if self.source is not Source.CLOUD:
+        if self.source is not ModelSource.CLOUD:
             return self.base
         return self.base + ("-cloud" if self.base.rfind(":") > self.base.rfind("/") else ":cloud")
 
@@ -128,24 +128,33 @@ def parse_ref(text: str) -> ModelRef | None:
     if not text:
         return None
     base, source = _source(text)
-    if source is not Source.UNSPECIFIED and _source(base)[1] is not Source.UNSPECIFIED:
+    if source is not ModelSource.UNSPECIFIED and _source(base)[1] is not ModelSource.UNSPECIFIED:
         raise ConflictingSourceError(text)
     return ModelRef(base=base, source=source)
 
 
-def _source(text: str) -> tuple[str, Source]:
+def stub_name(text: str) -> str:
+    """The name that is pulled for this one: "" if it has none, or says twice where its model is."""
+    try:
+        ref = parse_ref(text)
+    except ConflictingSourceError:
+        return ""
+    return "" if ref is None else ref.stub
+
+
+def _source(text: str) -> tuple[str, ModelSource]:
     before, colon, suffix = text.rpartition(":")
     suffix = suffix.strip(_GO_SPACE)
     match suffix.lower():
         case _ if not colon:
-            return text, Source.UNSPECIFIED
+            return text, ModelSource.UNSPECIFIED
         case "cloud":
-            return before, Source.CLOUD
+            return before, ModelSource.CLOUD
         case "local":
-            return before, Source.LOCAL
+            return before, ModelSource.LOCAL
         case end if end.endswith("-cloud") and "/" not in end:
-            return f"{before}:{suffix[: -len('-cloud')]}", Source.CLOUD
-    return text, Source.UNSPECIFIED
+            return f"{before}:{suffix[: -len('-cloud')]}", ModelSource.CLOUD
+    return text, ModelSource.UNSPECIFIED
 
 
 #: What Go's strings.TrimSpace takes off. Python's strip would also take U+001C to U+001F.

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import http
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ollama_harness.answers.world import World
 from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 
-__all__ = ["Reply", "go_json", "json_reply", "text_reply"]
+__all__ = ["Reply", "empty_reply", "go_json", "json_reply", "stream_reply", "text_reply"]
+
+NDJSON = "application/x-ndjson"
 
 #: From this length on Go sends chunks, unless the handler has said how long the body is.
 _CHUNKED_FROM_BYTES = 2048
@@ -25,7 +29,8 @@ _CHUNKED_FROM_BYTES = 2048
 class Reply:
     """A status and a body. `headers` are those of the handler, in any order; `chunked` None lets the length decide.
 
-    With `closes` the server closes the connection after it.
+    With `closes` the server closes the connection after it. A `bare` one has these headers only, in this order: Go
+    writes it by hand to what is no request. `world` is the world after it, if it changes that.
     """
 
     status: int
@@ -34,20 +39,47 @@ class Reply:
     chunked: bool | None = None
     closes: bool = False
     reason: str = ""
+    bare: bool = False
+    world: World | None = None
 
     def script(self, method: str) -> Script:
-        """What is played; a reply to HEAD has the head only."""
+        """What is played; each record of a stream is a chunk. A reply to HEAD has the head only."""
         chunked = len(self.body) > _CHUNKED_FROM_BYTES if self.chunked is None else self.chunked
-        length = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(self.body)))
-        closing = (("Connection", "close"),) if self.closes else ()
-        headers = (*sorted((*self.headers, *closing), key=lambda header: header[0]), ("Date", ""), length)
-        head = Head(self.status, self.reason or http.HTTPStatus(self.status).phrase, headers)
-        parts: list[Part] = [head]
+        headers = self.headers
+        if not self.bare:
+            headers = (
+                *sorted(headers, key=lambda header: header[0]),
+                ("Date", ""),
+                *self._length(method, chunked=chunked),
+            )
+        pieces: list[tuple[Part, ...]] = [
+            (Head(self.status, self.reason or http.HTTPStatus(self.status).phrase, headers),)
+        ]
         if method != "HEAD" and self.body:
-            parts += [Chunk(self.body), LastChunk()] if chunked else [Raw(self.body)]
+            if not chunked:
+                pieces[0] += (Raw(self.body),)
+            elif not self._is_stream:
+                pieces[0] += (Chunk(self.body), LastChunk())
+            else:
+                first, *others = self.body.splitlines(keepends=True)
+                pieces[0] += (Chunk(first),)
+                pieces += [(Chunk(record),) for record in others]
+                pieces.append((LastChunk(),))
         how = ConnectionEnd.CLOSE if self.closes else ConnectionEnd.KEEP_OPEN
-        segment = Segment(0.0, tuple(parts))
-        return Script(method=method, segments=(segment,), ending=ScriptEnd(how=how, at_s=0.0))
+        segments = tuple(Segment(0.0, parts) for parts in pieces)
+        return Script(method=method, segments=segments, ending=ScriptEnd(how=how, at_s=0.0))
+
+    def _length(self, method: str, *, chunked: bool) -> Headers:
+        """What says how long the body is. Of a body that is not sent Go knows the length only where it was short."""
+        if self.status == 204 or any(name == "Content-Length" for name, _ in self.headers):
+            return ()
+        if method == "HEAD":
+            return () if chunked or not self.body else (("Content-Length", str(len(self.body))),)
+        return (("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(self.body))),)
+
+    @property
+    def _is_stream(self) -> bool:
+        return ("Content-Type", NDJSON) in self.headers
 
 
 def go_json(value: Any) -> bytes:
@@ -67,3 +99,14 @@ def json_reply(
 
 def text_reply(status: int, text: str, *, content_type: str = "text/plain", headers: Headers = ()) -> Reply:
     return Reply(status=status, body=text.encode(), headers=(*headers, ("Content-Type", content_type)))
+
+
+def empty_reply(status: int) -> Reply:
+    """A status and nothing else, as gin's `c.Status` sends it."""
+    return Reply(status=status)
+
+
+def stream_reply(records: Iterable[Any]) -> Reply:
+    """A stream of JSON records, each with its LF, as Ollama's `streamResponse` sends it."""
+    body = b"".join(go_json(record) + b"\n" for record in records)
+    return Reply(status=200, body=body, headers=(("Content-Type", NDJSON),), chunked=True)

@@ -26,6 +26,7 @@ class Step(StrEnum):
     GUARD = "guard"  # Host, Origin, method, path
     REQUEST = "request"  # the body decoded as Go does, its fields validated
     MODEL = "model"  # is it there, and able to do this
+    ANSWER = "answer"  # a good answer that the world alone decides
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

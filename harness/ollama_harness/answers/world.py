@@ -1,26 +1,95 @@
-"""The world that a server stands for: a version of Ollama, its models, and how it listens."""
+"""The world that a server stands for: a version of Ollama, its models, and how it listens.
+
+A world is a value. What a request changes (a model copied, made, pulled or deleted) gives the next world; the server
+keeps the last one.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import Any
 
+from ollama_harness.answers.model_name import ModelName, parse_name
+from ollama_harness.errors import RecordingError
+from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.versions import Order, order
 
-__all__ = ["Model", "World", "world_of"]
+__all__ = ["CAPABILITIES", "MODELS_FOLDER", "Model", "World", "parse_model", "shown_as", "world_of"]
+
+#: What a model can be said to be able to do.
+CAPABILITIES = ("completion", "tools", "thinking", "vision", "embedding", "insert")
+
+#: Where the recorded servers keep their models.
+MODELS_FOLDER = "/usr/share/ollama/.ollama/models"
+
+#: When a model was changed, if nothing says when.
+_SOME_TIME = "2026-11-22T19:18:33.645331424Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A model that is there. `name` is the full short name, with its tag.
 
-    `capabilities` are Ollama's own words: completion, tools, thinking, vision, embedding, insert.
+    `capabilities` are Ollama's own words: completion, tools, thinking, vision, embedding, insert. `entry` is what
+    /api/tags says of it besides its name, `show` what /api/show says.
     """
 
     name: str
     capabilities: frozenset[str] = frozenset({"completion"})
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    show: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def modified_at(self) -> str:
+        return str(self.entry.get("modified_at", _SOME_TIME))
+
+    @property
+    def modified_s(self) -> int:
+        """The same in whole seconds since 1970."""
+        try:
+            return int(datetime.fromisoformat(self.modified_at[:19]).replace(tzinfo=UTC).timestamp())
+        except ValueError:
+            return 0
+
+    @property
+    def weights(self) -> str:
+        """The digest of the layer that holds the weights."""
+        found = re.search(r"(?m)^FROM .*sha256-([0-9a-f]{64})", str(self.show.get("modelfile", "")))
+        return f"sha256:{found[1] if found else self.entry.get('digest', '0' * 64)}"
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The digests of its layers, in the order of its manifest."""
+        texts = [str(self.show.get(part) or "") for part in ("template", "system")]
+        if options := self.options:
+            text = json.dumps(options, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+            texts.append("".join(f"\\u{ord(one):04x}" if one in "<>&" else one for one in text) + "\n")
+        digests = (hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts if text)
+        return (self.weights, *(f"sha256:{digest}" for digest in digests))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The parameters that `show` has as text, a line for each value."""
+        found: dict[str, list[Any]] = {}
+        for line in str(self.show.get("parameters") or "").splitlines():
+            name, _, text = line.partition(" ")
+            try:
+                value = parse_json(text.strip().encode())
+            except ValueError:
+                value = text.strip()
+            found.setdefault(name, []).append(value)
+        return {name: values if name == "stop" or len(values) > 1 else values[0] for name, values in found.items()}
+
+    def called(self, name: str) -> Model:
+        """The same model under another name."""
+        return replace(self, name=name, show=shown_as(self.show, name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +98,10 @@ class World:
 
     With `any_model` a model that is not there can do everything. Ollama looks at Host only while it listens on
     `loopback`; `origins` is OLLAMA_ORIGINS. Without `cloud` models of the cloud are refused.
+
+    `registries` are the hosts that models can be pulled from, `pulled` the names that were. `blobs` are the digests of
+    the files that were uploaded, `recorded` those that a recording speaks of. `changed` says that the models are no
+    longer those of the recordings, so that a recorded list of them is wrong.
     """
 
     version: str
@@ -37,6 +110,11 @@ class World:
     loopback: bool = True
     origins: tuple[str, ...] = ()
     cloud: bool = False
+    registries: frozenset[str] = frozenset()
+    pulled: frozenset[str] = frozenset()
+    blobs: frozenset[str] = frozenset()
+    recorded: frozenset[str] = frozenset()
+    changed: bool = False
 
     @cached_property
     def order(self) -> Order:
@@ -47,25 +125,143 @@ class World:
         """Whether this version of Ollama is at least that one."""
         return self.order >= order(version)
 
+    @cached_property
+    def _by_key(self) -> Mapping[str, Model]:
+        return {parse_name(name).key: model for name, model in self.models.items()}
+
+    def find(self, name: str | ModelName) -> Model | None:
+        """The model of a name in any of its forms, as Ollama finds it: without case, defaults filled in."""
+        return self._by_key.get((parse_name(name) if isinstance(name, str) else name).key)
+
+    @cached_property
+    def layers(self) -> frozenset[str]:
+        """The digests of all layers that are there."""
+        return frozenset(layer for model in self.models.values() for layer in model.layers)
+
+    @property
+    def listed(self) -> tuple[Model, ...]:
+        """The models as Ollama lists them: the last changed first."""
+        return tuple(sorted(self.models.values(), key=lambda model: -model.modified_s))
+
+    def with_model(self, model: Model) -> World:
+        """A world in which this model was just made, in the place of one of the same name."""
+        key = parse_name(model.name).key
+        kept = {name: one for name, one in self.models.items() if parse_name(name).key != key}
+        made = replace(model, entry={**model.entry, "modified_at": self._next_time()})
+        return replace(self, models={**kept, made.name: made}, changed=True)
+
+    def without(self, model: Model) -> World:
+        """A world in which this model was deleted."""
+        kept = {name: one for name, one in self.models.items() if one is not model}
+        return replace(self, models=kept, changed=True)
+
+    def with_blob(self, digest: str) -> World:
+        """A world in which this file was uploaded."""
+        return replace(self, blobs=self.blobs | {digest})
+
+    def only(self, *models: Model) -> World:
+        """A world with exactly these models, each as a recording has it if there is one of its name."""
+        return replace(self, models={model.name: model for model in models}, changed=True)
+
+    def model(self, name: str, *capabilities: str) -> Model:
+        """A model for this world: the one that is there, or one made in the likeness of the first.
+
+        It is able to do what it is said to be, or if nothing is said, what its likeness is.
+        """
+        short = parse_name(name).short
+        found = self.find(name)
+        like = found or next(iter(self.models.values()), Model(name=short))
+        able = frozenset(capabilities or (like.capabilities if found else ("completion",)))
+        if able != {"embedding"}:
+            able |= {"completion"}
+        return replace(like.called(short), capabilities=able)
+
+    def _next_time(self) -> str:
+        """A second after the last change: a clock would give other bytes to the same requests."""
+        last = max((model.modified_at for model in self.models.values()), default=_SOME_TIME)
+        try:
+            later = datetime.fromisoformat(last[:19]) + timedelta(seconds=1)
+        except (ValueError, OverflowError):
+            return _SOME_TIME
+        return later.isoformat() + last[19:]
+
+
+def parse_model(text: str) -> tuple[str, tuple[str, ...]]:
+    """A model as the command line takes it, NAME or NAME=CAPABILITY,CAPABILITY: its name and what it can do.
+
+    Raises: ValueError (no name of a model, or no capability).
+    """
+    name, _, words = text.partition("=")
+    able = tuple(word.strip() for word in words.split(",") if word.strip())
+    if not parse_name(name).is_valid:
+        raise ValueError(f"{name!r} is no name of a model; give NAME or NAME=tools,thinking")
+    if unknown := [word for word in able if word not in CAPABILITIES]:
+        raise ValueError(f"{unknown[0]!r} is no capability; there are {', '.join(CAPABILITIES)}")
+    return name, able
+
 
 def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool = False) -> World:
-    """The world of these recordings: the models that a recorded request used with success, and what each could do."""
-    models: dict[str, set[str]] = {}
+    """The world of these recordings.
+
+    Its models are those that /api/tags lists first, or that a recorded request used with success, and each is able to
+    do what /api/show says of it and what it was seen to do.
+    """
+    entries: dict[str, Mapping[str, Any]] = {}
+    able: dict[str, set[str]] = {}
+    shows: dict[str, Mapping[str, Any]] = {}
+    pulled, recorded = set[str](), set[str]()
     for one in recordings:
         asked = one.request.json if isinstance(one.request.json, dict) else {}
-        name = asked.get("model") or asked.get("name")
-        if one.response.status >= 400 or not isinstance(name, str) or one.request.path not in _ABLE:
+        path, name = one.request.path, asked.get("model") or asked.get("name")
+        if one.response.status >= 400:
             continue
-        able = models.setdefault(name, set())
-        able.add(_ABLE[one.request.path])
-        able |= {
-            word
-            for field, word in (("tools", "tools"), ("think", "thinking"), ("suffix", "insert"))
-            if asked.get(field)
-        }
-    found = {name: Model(name=name, capabilities=frozenset(able)) for name, able in models.items()}
-    return World(version=version, models=found, any_model=any_model)
+        if path.startswith(_BLOBS):
+            recorded.add(path.removeprefix(_BLOBS))
+        elif one.name == "tags":
+            entries |= {entry["name"]: entry for entry in _object(one).get("models", []) if "name" in entry}
+        elif isinstance(name, str) and path == "/api/show":
+            shows[parse_name(name).short] = _object(one)
+        elif isinstance(name, str) and path == "/api/pull" and b'"status":"success"' in one.body:
+            pulled.add(name)
+        elif isinstance(name, str) and path in _ABLE:
+            words = able.setdefault(parse_name(name).short, set())
+            words.add(_ABLE[path])
+            words |= {word for field, word in _NEEDED.items() if asked.get(field)}
+    likeness = next(iter(shows.values()), {})
+    models = {}
+    for name in {**entries, **able}:
+        show = shows.get(name) or shown_as(likeness, name)
+        entry = {key: value for key, value in entries.get(name, {}).items() if key not in ("name", "model")}
+        seen = frozenset({*able.get(name, ()), *shows.get(name, {}).get("capabilities", ())})
+        able_to = seen or frozenset(entry.get("capabilities", ["completion"]))
+        models[name] = Model(name=name, capabilities=able_to, entry=entry, show=show)
+    names = [parse_name(name) for name in pulled]
+    return World(
+        version=version,
+        models=models,
+        any_model=any_model,
+        registries=frozenset(name.host for name in names),
+        pulled=frozenset(name.key for name in names),
+        recorded=frozenset(recorded),
+    )
 
+
+def _object(recording: Recording) -> Mapping[str, Any]:
+    try:
+        value = parse_json(recording.body)
+    except (ValueError, RecordingError):
+        return {}
+    return value if isinstance(value, Mapping) else {}
+
+
+def shown_as(show: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What is said of one model, said of another: its Modelfile names it."""
+    if not isinstance(text := show.get("modelfile"), str):
+        return show
+    return {**show, "modelfile": re.sub(r"(?m)^# FROM .*$", lambda _: f"# FROM {name}", text, count=1)}
+
+
+_BLOBS = "/api/blobs/"
 
 #: What a request with this field needs.
 _NEEDED = {"tools": "tools", "think": "thinking", "suffix": "insert"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ollama_harness.answers import parse_model
 from ollama_harness.cli.output import echo
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
@@ -34,6 +35,19 @@ class _Finite(click.FloatRange):
         return number
 
 
+def _models(_ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        try:
+            parse_model(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param=param) from error
+    return texts
+
+
+def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else _models(ctx, param, tuple(filter(None, text.split(","))))
+
+
 @click.command(
     help="Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints a line for each request answered.",
     epilog='Example: ollama-harness serve --port 11435 --fault "close_at(after_record(3))"',
@@ -47,6 +61,18 @@ class _Finite(click.FloatRange):
 )
 @click.option("--speed", type=_Finite(min=0), default=1.0, show_default=True, help="1 as recorded, 0 at once.")
 @click.option("--gap", "gap_s", type=_Finite(min=0), help="Seconds between any two segments, instead.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    callback=_models,
+    metavar="NAME[=CAPABILITY,…]",
+    help="A model that is there besides the recorded ones, and what it can do: tools, thinking, vision, embedding, "
+    "insert (repeatable).",
+)
+@click.option(
+    "--models", "only_models", callback=_only_models, metavar="NAME,…", help="Exactly these models are there."
+)
 @click.option("--any-model", is_flag=True, help="Answer whatever model is asked for.")
 def serve(
     *,
@@ -58,6 +84,8 @@ def serve(
     speed: float,
     gap_s: float | None,
     any_model: bool,
+    models: tuple[str, ...],
+    only_models: tuple[str, ...] | None,
 ) -> None:
     store = RecordingStore()
     version = ollama_version or store.newest
@@ -75,6 +103,8 @@ def serve(
         gap_s=gap_s,
         faults=faults,
         any_model=any_model,
+        models=models,
+        only_models=only_models,
     )
     server.load()
     for fault in faults:

@@ -36,6 +36,7 @@ class Match:
 
     recording: Recording
     why: str
+    is_same: bool  # the recorded request agrees in all that counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Matcher:
         why = "the same request" if not free else f"differs only in {', '.join(free)}"
         if len(able) > 1:
             why += f"; chosen before {len(able) - 1} more"
-        return Match(winner.recording, why)
+        return Match(winner.recording, why, not free)
 
     def _answers(self, asked: _Facts, candidate: _Candidate) -> bool:
         """Whether there are no differences; the texts that explain them take long to make."""

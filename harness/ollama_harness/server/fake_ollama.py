@@ -18,7 +18,7 @@ from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.answers import Asked, World, answer, world_of
+from ollama_harness.answers import Answer, Asked, Step, World, after, answer, parse_model, world_of
 from ollama_harness.errors import FaultDoesNotApply, ProtocolError
 from ollama_harness.faults import Fault, apply
 from ollama_harness.recordings.recording import Recording
@@ -39,6 +39,7 @@ NEWEST = "newest"
 
 #: Faults that strike before anything is asked, so that they strike every connection.
 _UNASKED = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
+_REFUSING = tuple(step for step in Step if step is not Step.ANSWER)
 _NOTHING = Script(method="GET", segments=(), ending=ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0))
 
 #: How many rendered scripts a server keeps.
@@ -68,7 +69,9 @@ class FakeOllama(HTTPServer):
 
     `version` is an Ollama version in the library, "newest", or None for no recordings at all. `speed` is how fast
     recordings are played (0: as fast as possible) or, instead, `gap_s` the seconds between any two of their segments.
-    `faults` are applied to each of them where they can be. Without `listens` the port is taken, but connections to it
+    `faults` are applied to each of them where they can be. `models` are there besides those of the recordings, each as
+    NAME or NAME=CAPABILITY,CAPABILITY (see `answers.world.parse_model`); with `only_models` there are no others. With
+    `any_model` every model is there and can do everything. Without `listens` the port is taken, but connections to it
     are refused.
     """
 
@@ -85,6 +88,8 @@ class FakeOllama(HTTPServer):
         gap_s: float | None = None,
         faults: Sequence[Fault] = (),
         any_model: bool = False,
+        models: Sequence[str] = (),
+        only_models: Sequence[str] | None = None,
         listens: bool = True,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
@@ -94,6 +99,8 @@ class FakeOllama(HTTPServer):
         self.journal = Journal()
         self._speed, self._gap_s = speed, gap_s
         self._faults, self._any_model = tuple(faults), any_model
+        self._models = tuple(map(parse_model, models))
+        self._only_models = None if only_models is None else tuple(map(parse_model, only_models))
         unasked = [fault(_NOTHING) for fault in self._faults if fault.name in _UNASKED]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in unasked)
         self._given = [_Play(method=None, path=None, script=script, name="faults", left=None) for script in unasked]
@@ -155,10 +162,12 @@ class FakeOllama(HTTPServer):
         _ = self._matcher
 
     def clear(self) -> None:
-        """Forget expectations, plays and the journal; the recordings still answer."""
+        """Forget expectations, plays, the journal and what was done to models; the recordings still answer."""
         super().clear()
         self._plays = list(self._given)
         self.journal = Journal()
+        with self._lock:
+            self.__dict__.pop("_world", None)
 
     # ------------------------------------------------------------------------------------- starting and stopping
 
@@ -229,16 +238,45 @@ class FakeOllama(HTTPServer):
         if (route := self._route(lambda one: one.answers(request.method, request.path))) is not None:
             entry.answered_by, entry.why = route.name, "the last play for this method and path"
             return route.script
-        if (refused := answer(Asked.of(head, entry.body), self._world)) is not None:
-            entry.answered_by, entry.why = f"rule {refused.rule.id}", refused.rule.why
-            return refused.reply.script(head.method)
+        asked = Asked.of(head, entry.body)
+        if (refused := self._ruled(asked, _REFUSING)) is not None:
+            return self._by_rule(refused, head, entry)
         found = self._matcher.match(request)
+        recorded = isinstance(found, Match) and found.is_same and not self._world.changed
+        if not recorded and (made := self._ruled(asked, (Step.ANSWER,))) is not None:
+            return self._by_rule(made, head, entry)
         if not isinstance(found, Match):
             entry.why = found.why
             return not_found(request, known_path=found.recording is not None)
+        self._changed(asked, found.recording)
         script, left_out = self._struck(found.recording)
         entry.answered_by, entry.why = found.recording.id, found.why + left_out
         return script
+
+    def _by_rule(self, given: Answer, head: RequestHead, entry: Entry) -> Script:
+        entry.answered_by, entry.why = f"rule {given.rule.id}", given.rule.why
+        if given.rule.step is Step.MODEL and given.reply.status == 404:
+            entry.why += f"; there are {', '.join(sorted(self._world.models))}"
+        return given.reply.script(head.method)
+
+    def _ruled(self, asked: Asked, steps: tuple[Step, ...]) -> Answer | None:
+        """What a rule answers in the world as it is now, which its reply may change."""
+        world = self._world
+        ruled = answer(asked, world, steps=steps)
+        if ruled is None or ruled.reply.world is None:
+            return ruled
+        with self._lock:  # again, since two requests may have come at once
+            ruled = answer(asked, self._world, steps=steps)
+            if ruled is not None and ruled.reply.world is not None:
+                self._world = ruled.reply.world
+        return ruled
+
+    def _changed(self, asked: Asked, recording: Recording) -> None:
+        """Note what a recorded answer to this request changes: a pull brings a model."""
+        with self._lock:
+            world = after(asked, self._world)
+            if world is not self._world and b'"status":"success"' in recording.body:
+                self._world = world
 
     def _refuses(self, head: RequestHead) -> bool:
         """Whether a play refuses the request whatever its body says. Who else answers is told by the body."""
@@ -284,7 +322,17 @@ class FakeOllama(HTTPServer):
 
     @functools.cached_property
     def _world(self) -> World:
-        return world_of(self._matcher.recordings, self._version_number(), any_model=self._any_model)
+        """What there is now; at first the models of the recordings and those that were given."""
+        return self._first_world
+
+    @functools.cached_property
+    def _first_world(self) -> World:
+        world = world_of(self._matcher.recordings, self._version_number(), any_model=self._any_model)
+        if self._only_models is not None:
+            world = world.only(*(world.model(name, *able) for name, able in self._only_models))
+        for name, able in self._models:
+            world = world.with_model(world.model(name, *able))
+        return world
 
     def _version_number(self) -> str:
         return self.store.newest if self._version in (None, NEWEST) else str(self._version)

@@ -1,0 +1,302 @@
+"""Models that are there, missing or unable, and the endpoints that manage them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_harness.answers import RULES, Answer, Asked, World, after, answer, parse_model, world_of
+from ollama_harness.answers.model_use import Use, go_quote, missing_model, unable_model
+from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.script import http_date
+
+REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
+VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
+STORE = RecordingStore()
+
+MANAGED = ("show-", "pull-", "push-", "create-", "copy-", "delete-")
+USED = ("chat-model-", "generate-model-", "embed-model-", "embeddings-model-")
+#: What was asked of names that a request before may have made: either answer is right (fixtures/requests/again.md).
+OPEN = tuple(
+    f"{what}-model-{name}"
+    for what in ("copy", "delete", "show")
+    for name in ("unknown", "unknown-tag", "cloud", "no-tag")
+)
+#: The rules whose examples are shown here.
+OURS = {
+    *("manage-body", "model-missing", "model-unable", "show-missing", "show", "tags", "v1-models", "v1-model"),
+    *("copy", "delete", "pull", "push", "create", "blob", "me"),
+}
+
+
+@cache
+def world(version: str) -> World:
+    return world_of(STORE.of_version(version), version)
+
+
+@cache
+def requests(version: str) -> dict[str, dict[str, Any]]:
+    lines = (REQUESTS / f"{version}.jsonl").read_text("utf-8").splitlines()
+    return {one["id"]: one for one in map(json.loads, lines)}
+
+
+def asked_of(one: Mapping[str, Any]) -> Asked:
+    sent = one["request"]
+    headers = tuple((name, value) for name, value in sent["headers"])
+    return Asked(method=sent["method"], target=sent["target"], headers=headers, body=(sent["body"] or "").encode())
+
+
+def asked_again(recording: Recording) -> Asked:
+    request = recording.request
+    return Asked(method=request.method, target=request.path, headers=request.headers, body=request.content or b"")
+
+
+def post(path: str, method: str = "POST", **fields: Any) -> Asked:
+    return Asked(method=method, target=path, body=json.dumps(fields).encode())
+
+
+def said(given: Answer | None) -> tuple[int, Any]:
+    """Status and body: an object, or the records of a stream."""
+    assert given is not None
+    records = [json.loads(line) for line in given.reply.body.splitlines()]
+    return given.reply.status, records[0] if len(records) == 1 else records
+
+
+def wire(given: Answer, method: str) -> tuple[int, list[str], str]:
+    rendered = given.reply.script(method).render(date=http_date())
+    head, _, body = b"".join(segment.data for segment in rendered.segments).decode("latin-1").partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    return int(first.split()[1]), [line for line in lines if not line.startswith("Date")], body
+
+
+def recorded_refusals() -> Iterator[tuple[str, str]]:
+    for version in VERSIONS:
+        for id_, one in requests(version).items():
+            kind = id_.startswith(USED) or (id_.startswith(MANAGED) and "-method-" not in id_)
+            guarded = one["status"] in (301, 307, 405) or one["body"] == "404 page not found"
+            decoded = "cannot unmarshal" in one["body"] and not id_.startswith(MANAGED)
+            if kind and one["end"] == "complete" and not (guarded or decoded or id_ in OPEN or len(one["body"]) > 1900):
+                yield version, id_
+
+
+@pytest.mark.parametrize(("version", "id_"), recorded_refusals())
+def test_a_real_servers_answer_comes_out_of_a_rule(version: str, id_: str) -> None:
+    one = requests(version)[id_]
+    given = answer(asked_of(one), world(version))
+    assert given is not None
+    status, lines, body = wire(given, one["request"]["method"])
+    expected = [": ".join(header) for header in one["headers"] if header[0] != "Date"]
+    if "layer sha256" in one["body"] or "blobs/sha256" in one["body"]:  # other files than the recordings have
+        assert (status, lines, body[:60]) == (one["status"], expected, one["body"].replace("d7\r\n", "d7\r\n")[:60])
+    else:
+        assert (status, lines, body) == (one["status"], expected, one["body"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("rule", sorted(OURS))
+def test_the_examples_of_a_rule_get_it(rule: str, version: str) -> None:
+    found = RULES[rule]
+    by_name = {one.name: asked_again(one) for one in STORE.of_version(version)}
+    asked = [by_name.get(id_) or asked_of(requests(version)[id_]) for id_ in found.examples]
+    given = [answer(one, world(version)) for one in asked]
+    assert all(one is None or one.rule.id == rule for one in given) or not found.holds_in(version)
+    if version == VERSIONS[-1]:
+        assert all(given)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "name", ["generate-stream", "chat-stream", "chat-tools-stream", "chat-think-stream", "embed-many", "pull-stream"]
+)
+def test_a_good_request_is_left_to_the_recordings(name: str, version: str) -> None:
+    recording = STORE.get(f"{version}/{name}")
+    if recording.response.status < 300:
+        assert answer(asked_again(recording), world(version)) is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("error-chat-model-missing", "error-chat-model-not-found", "error-chat-model-invalid"),
+        *("error-generate-model-missing", "error-generate-model-not-found", "error-generate-model-invalid"),
+        *("error-embed-model-missing", "error-embed-model-not-found", "error-embed-model-invalid"),
+        *("error-embeddings-model-missing", "error-embeddings-model-not-found", "error-embeddings-model-invalid"),
+        *("show-missing", "copy-missing", "delete-missing", "push-missing", "create-nothing", "create-from-missing"),
+        *(
+            "pull-missing",
+            "pull-missing-nonstream",
+            "pull-refused",
+            "pull-insecure-forbidden",
+            "chat-tools-unsupported",
+        ),
+        *("blob-head-missing", "generate-suffix"),
+    ],
+)
+def test_a_recorded_error_comes_out_of_a_rule(name: str, version: str) -> None:
+    recording = STORE.get(f"{version}/{name}")
+    sent = asked_again(recording)
+    if name.startswith("blob"):
+        sent = Asked(method="HEAD", target=recording.request.path)
+    given = answer(sent, world(version))
+    assert given is not None
+    status, lines, _ = wire(given, sent.method)
+    expected = [f"{key}: {value}" for key, value in recording.response.headers if key != "Date"]
+    assert (status, lines) == (recording.response.status, expected)
+    assert sent.method == "HEAD" or given.reply.body == recording.body
+
+
+# --- a program's life -------------------------------------------------------------------------------------------------
+
+
+def names(world: World) -> list[str]:
+    status, body = said(answer(Asked(method="GET", target="/api/tags"), world))
+    assert status == 200
+    return [model["name"] for model in body["models"]]
+
+
+def done(asked: Asked, world: World) -> World:
+    given = answer(asked, world)
+    assert given is not None
+    assert given.reply.status in (200, 201)
+    assert given.reply.world is not None
+    return given.reply.world
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_copied_model_is_there_until_it_is_deleted(version: str) -> None:
+    first = world(version)
+    copied = done(post("/api/copy", source="SMOLLM2:135M", destination="mine"), first)
+    assert names(copied)[0] == "mine:latest"
+    assert sorted(names(copied)) == sorted([*first.models, "mine:latest"])
+    assert answer(post("/api/chat", model="mine", messages=[]), copied) is None
+    status, shown = said(answer(post("/api/show", model="", name="Mine"), copied))
+    assert (status, "# FROM mine:latest" in shown["modelfile"]) == (200, True)
+    deleted = done(post("/api/delete", "DELETE", model="mine"), copied)
+    assert sorted(names(deleted)) == sorted(first.models)
+    assert said(answer(post("/api/delete", "DELETE", model="mine"), deleted))[0] == 404
+    assert said(answer(post("/api/chat", model="mine", messages=[]), deleted))[0] == 404
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_made_model_has_what_was_asked_for(version: str) -> None:
+    request = {"from": "smollm2:135m", "system": "You are terse.", "parameters": {"temperature": 0.1}}
+    asked = post("/api/create", model="made", **request)
+    made = done(asked, world(version))
+    assert answer(asked, world(version)).reply.body == STORE.get(f"{version}/create-stream").body  # type: ignore[union-attr]
+    shown = said(answer(post("/api/show", model="made"), made))[1]
+    assert shown["system"] == "You are terse."
+    assert "SYSTEM You are terse.\n" in shown["modelfile"]
+    assert "PARAMETER temperature 0.1\n" in shown["modelfile"]
+    assert said(answer(post("/api/create", model="made", stream=False, **request), world(version))) == (
+        200,
+        {"status": "success"},
+    )
+
+
+def test_a_template_makes_a_model_able() -> None:
+    template = "{{ .Tools }}{{ .Prompt }}"
+    made = done(post("/api/create", model="t", template=template, **{"from": "smollm2:135m"}), world("0.32.15"))
+    asked = post("/api/chat", model="t", messages=[], tools=[{"type": "function"}])
+    assert answer(asked, made) is None
+    asked = post("/api/chat", model="smollm2:135m", messages=[], tools=[{"type": "function"}])
+    assert said(answer(asked, made))[0] == 400
+
+
+def test_a_pulled_model_is_there_afterwards() -> None:
+    asked = post("/api/pull", model="http://127.0.0.1:5000/library/tiny", insecure=True)
+    pulled = after(asked, world("0.32.15"))
+    assert names(pulled)[0] == "127.0.0.1:5000/library/tiny:latest"
+    assert after(asked, pulled) is pulled
+    assert after(post("/api/chat", model="x"), pulled) is pulled
+
+
+def test_an_uploaded_file_is_there_afterwards() -> None:
+    digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    upload = Asked(method="POST", target=f"/api/blobs/{digest}", body=b"{}")
+    there = Asked(method="HEAD", target=f"/api/blobs/{digest}")
+    first = world("0.32.15")
+    assert answer(there, first).reply.status == 404  # type: ignore[union-attr]
+    assert answer(upload, first).reply.status == 201  # type: ignore[union-attr]
+    uploaded = done(upload, first)
+    assert answer(there, uploaded).reply.status == 200  # type: ignore[union-attr]
+    assert answer(upload, uploaded).reply.status == 200  # type: ignore[union-attr]
+
+
+def test_the_lists_of_a_changed_world_are_in_openais_shape_too() -> None:
+    copied = done(post("/api/copy", source="smollm2:135m", destination="me/mine"), world("0.32.15"))
+    listed = said(answer(Asked(method="GET", target="/v1/models"), copied))[1]
+    assert listed["data"][0]["id"] == "me/mine:latest"
+    assert listed["data"][0]["owned_by"] == "me"
+    status, missing = said(answer(Asked(method="GET", target="/v1/models/nosuch"), copied))
+    assert (status, missing["error"]["type"]) == (404, "not_found_error")
+
+
+# --- names and abilities ----------------------------------------------------------------------------------------------
+
+
+def test_only_these_models_are_there() -> None:
+    whole = world("0.32.15")
+    only = whole.only(whole.model("smollm2:135m"), whole.model("new", "tools"))
+    assert sorted(names(only)) == ["new:latest", "smollm2:135m"]
+    assert missing_model(Use.CHAT, "new", only) is None
+    assert missing_model(Use.CHAT, "smollm2-tools:135m", only) is not None
+    assert unable_model(Use.CHAT, "new", only, tools=True) is None
+    assert unable_model(Use.CHAT, "new", only, thinking=True) is not None
+    assert names(whole.only()) == []
+
+
+def test_with_any_model_every_name_of_one_is_there() -> None:
+    anything = world_of(STORE.of_version("0.32.15"), "0.32.15", any_model=True)
+    assert missing_model(Use.CHAT, "nosuch", anything) is None
+    assert missing_model(Use.CHAT, "no such", anything) is not None
+    assert unable_model(Use.CHAT, "nosuch", anything, tools=True, thinking=True) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "model"), [("m", ("m", ())), ("m:7b=tools, thinking", ("m:7b", ("tools", "thinking"))), ("m=", ("m", ()))]
+)
+def test_a_model_is_read_from_the_command_line(text: str, model: tuple[str, tuple[str, ...]]) -> None:
+    assert parse_model(text) == model
+
+
+@pytest.mark.parametrize("text", ["", "=tools", "a b", "m=flying"])
+def test_what_is_no_model_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no name|no capability"):
+        parse_model(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [("a", '"a"'), ('"\\', '"\\"\\\\"'), ("\x00\n\x7f", '"\\x00\\n\\x7f"'), ("è", '"è"'), ("\u200b", '"\\u200b"')],
+)
+def test_go_quotes_what_cannot_be_printed(text: str, quoted: str) -> None:
+    assert go_quote(text) == quoted
+
+
+PATHS = ("/api/show", "/api/pull", "/api/push", "/api/create", "/api/copy", "/api/chat", "/api/embeddings")
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+FIELDS = st.sampled_from(
+    ["model", "name", "from", "files", "source", "destination", "insecure", "stream", "tools", "parameters", "template"]
+)
+BODIES = st.binary(max_size=40) | st.dictionaries(FIELDS, VALUES, max_size=4).map(lambda one: json.dumps(one).encode())
+
+
+@given(path=st.sampled_from(PATHS), body=BODIES, version=st.sampled_from(VERSIONS))
+def test_any_bytes_get_an_answer_or_none(path: str, body: bytes, version: str) -> None:
+    asked = Asked(method="POST", target=path, body=body)
+    given = answer(asked, world(version))
+    assert given is None or wire(given, "POST")[0] in range(200, 504)
+    assert given == answer(asked, world(version))
