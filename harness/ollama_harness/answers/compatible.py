@@ -23,7 +23,7 @@ from ollama_harness.answers import _anthropic, _openai, _responses
 from ollama_harness.answers._refused import Cause, RefusedError
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.go_json import GoError, Struct, decode
-from ollama_harness.answers.model_name import ConflictingSourceError, Source, parse_ref
+from ollama_harness.answers.model_name import ConflictingSourceError, ModelSource, parse_ref
 from ollama_harness.answers.reply import Reply, go_json, json_reply
 from ollama_harness.answers.rule import Step, refusal, rules_in
 from ollama_harness.answers.world import World
@@ -231,7 +231,7 @@ def _is_of_cloud(name: str) -> bool:
         ref = parse_ref(name)
     except ConflictingSourceError:
         return False
-    return ref is not None and ref.source is Source.CLOUD and ref.name.is_valid
+    return ref is not None and ref.source is ModelSource.CLOUD and ref.name.is_valid
 
 
 @refusal(
