@@ -325,8 +325,6 @@ def _tools(asked: Asked, world: World) -> Reply | None:
     "v1-handler",
     Step.REQUEST,
     "the endpoint of Ollama's own that answers the request refuses what it became",
-    "v1chat-model-empty",
-    "v1chat-model-bad",
     "v1emb-input-number",
     source=f"{_MIDDLEWARE} (`writeError`)",
 )
@@ -341,6 +339,7 @@ def _handler(asked: Asked, world: World) -> Reply | None:
     "v1-error-model-not-found",
     "v1-messages-error-model-not-found",
     "v1-responses-error-model-not-found",
+    "v1chat-model-empty",
     "v1chat-model-unknown",
     "v1chat-tools-unable",
     "v1resp-reasoning",
