@@ -283,6 +283,9 @@ FLOAT64: Final = Float()
 ANY: Final = Any_()
 RAW: Final = Raw()
 
+#: The Python type whose every value is one of the Go type, so that nothing can be wrong with it. Keyed by identity.
+_EXACT: Final = {id(STRING): str, id(BOOL): bool, id(INT): int}
+
 
 def fields(**types: GoType) -> tuple[Field, ...]:
     """Fields in the order given."""
@@ -430,30 +433,32 @@ class _Decoding:
     def put(self, type_: GoType, value: Any, old: Any, where: _Path) -> Any:
         """What this value makes of an old one. An error is noted, and leaves the old one."""
         match type_:
+            case Struct() if isinstance(value, Members):
+                return self._into_struct(type_, value, old, where)
             case Pointer():
                 if value is None:
                     return None
                 return self.put(type_.to, value, type_.to.zero() if old is None else old, where)
-            case Raw():
-                return _raw_text(self.text, (*self.base, *where))
-            case Custom() | Ordered():
-                return self._custom(type_, value, old, where)
-            case Any_():
-                return self._any(value, old, where)
             case Slice() if isinstance(value, list):
+                if (exact := _EXACT.get(id(type_.of))) and all(type(one) is exact for one in value):
+                    return value
                 return [
                     self.put(type_.of, one, type_.of.zero(), (*where, (str(index), "")))
                     for index, one in enumerate(value)
                 ]
-            case Bytes() if isinstance(value, list):
-                return bytes(self.put(UINT8, one, 0, (*where, (str(index), ""))) for index, one in enumerate(value))
             case Map() if isinstance(value, Members):
                 new = dict(old or {})
                 for key, one in value.pairs:
                     new[key] = self.put(type_.of, one, type_.of.zero(), (*where, (_pointer(key), "")))
                 return new
-            case Struct() if isinstance(value, Members):
-                return self._into_struct(type_, value, old, where)
+            case Any_():
+                return self._any(value, old, where)
+            case Custom() | Ordered():
+                return self._custom(type_, value, old, where)
+            case Raw():
+                return _raw_text(self.text, (*self.base, *where))
+            case Bytes() if isinstance(value, list):
+                return bytes(self.put(UINT8, one, 0, (*where, (str(index), ""))) for index, one in enumerate(value))
         if value is None:
             return None if isinstance(type_, Slice | Bytes | Map) else old
         return self._scalar(type_, value, old, where)
@@ -483,7 +488,11 @@ class _Decoding:
         outer = self._struct
         for key, one in value.pairs:
             found = type_.exact.get(key) or type_.folded.get(_fold(key))
-            if found is not None:
+            if found is None:
+                continue
+            if type(one) is _EXACT.get(id(found.type)):
+                new[found.name] = one
+            else:
                 self._struct = type_.short
                 name = f"{found.via}.{found.name}" if found.via else found.name
                 new[found.name] = self.put(found.type, one, new[found.name], (*where, (_pointer(key), name)))
@@ -513,6 +522,8 @@ class _Decoding:
     def _by_itself(self, type_: Custom | Ordered, value: Any, old: Any, where: _Path) -> tuple[Any, _Fault | None]:
         """What a decoder gives that begins here."""
         if isinstance(type_, Ordered):
+            if value is None:
+                return old, None
             if not isinstance(value, Members):
                 return old, _Fault(cause=_NO_OBJECT, kind=ErrorKind.OWN)
             new = {}

@@ -32,7 +32,7 @@ def is_version(text: str) -> bool:
     return _VERSION.fullmatch(text) is not None
 
 
-@lru_cache(maxsize=1000)
+@lru_cache(maxsize=256)
 def order(version: str) -> Order:
     """What versions are sorted by: 0.9.6, 0.12.0-rc2, 0.12.0-rc10, 0.12.0, 0.12.0-3-gabc1234, 0.12.1.
 
