@@ -9,8 +9,7 @@ from functools import cache
 from typing import Any
 
 from ollama_harness.answers._go_scanner import quote
-from ollama_harness.answers._go_values import base64_error
-from ollama_harness.answers._refused import Cause, RefusedError
+from ollama_harness.answers._refused import RefusalCause, RefusedError
 from ollama_harness.answers._tool_types import arguments_type, parameters_type
 from ollama_harness.answers.go_json import (
     ANY,
@@ -23,6 +22,7 @@ from ollama_harness.answers.go_json import (
     Pointer,
     Slice,
     Struct,
+    base64_bytes,
     decode,
     fields,
 )
@@ -117,11 +117,11 @@ def to_chat(request: dict[str, Any], world: World) -> dict[str, Any]:
     Raises: RefusedError.
     """
     if not request["model"]:
-        raise RefusedError(Cause.REQUIRED, "model is required")
+        raise RefusedError(RefusalCause.REQUIRED, "model is required")
     if request["max_tokens"] <= 0:
-        raise RefusedError(Cause.REQUIRED, "max_tokens is required and must be positive")
+        raise RefusedError(RefusalCause.REQUIRED, "max_tokens is required and must be positive")
     if not request["messages"]:
-        raise RefusedError(Cause.REQUIRED, "messages is required")
+        raise RefusedError(RefusalCause.REQUIRED, "messages is required")
     messages = [each for message in request["messages"] for each in _messages(message)]
     tools = [_tool(tool, world) for tool in request["tools"] or ()]
     return {
@@ -142,12 +142,12 @@ def _messages(message: dict[str, Any]) -> list[dict[str, Any]]:
                 made["content"] += block["text"] or ""
             case "image":
                 if block["source"] is None:
-                    raise RefusedError(Cause.CONTENT, "invalid image source")
+                    raise RefusedError(RefusalCause.CONTENT, "invalid image source")
                 images.append(_image(block["source"]))
             case "tool_use":
                 for name in ("id", "name"):
                     if not block[name]:
-                        raise RefusedError(Cause.CONTENT, f"tool_use block missing required '{name}' field")
+                        raise RefusedError(RefusalCause.CONTENT, f"tool_use block missing required '{name}' field")
                 calls.append(_call(block))
             case "server_tool_use":
                 calls.append(_call(block))
@@ -167,10 +167,10 @@ def _call(block: dict[str, Any]) -> dict[str, Any]:
 def _image(source: dict[str, Any]) -> str:
     if source["type"] != "base64":
         raise RefusedError(
-            Cause.CONTENT, f"invalid image source type: {source['type']}. Only base64 images are supported."
+            RefusalCause.CONTENT, f"invalid image source type: {source['type']}. Only base64 images are supported."
         )
-    if (error := base64_error(source["data"])) is not None:
-        raise RefusedError(Cause.CONTENT, f"invalid base64 image data: {error}")
+    if isinstance(decoded := base64_bytes(source["data"]), str):
+        raise RefusedError(RefusalCause.CONTENT, f"invalid base64 image data: {decoded}")
     data: str = source["data"]
     return data
 
@@ -187,7 +187,7 @@ def _result(content: Any) -> dict[str, Any]:
         elif part.get("type") == "image":
             source = part.get("source")
             if not isinstance(source, dict):
-                raise RefusedError(Cause.CONTENT, "invalid tool_result image source")
+                raise RefusedError(RefusalCause.CONTENT, "invalid tool_result image source")
             given = {name: source.get(name) for name in ("type", "data")}
             images.append(_image({name: value if isinstance(value, str) else "" for name, value in given.items()}))
     return {"content": text, **({"images": images} if images else {})}
@@ -199,6 +199,6 @@ def _tool(tool: dict[str, Any], world: World) -> dict[str, Any]:
     schema = tool["input_schema"]
     read = decode(go_json(schema), parameters_type(world.version), world.version)
     if isinstance(read, GoError):
-        raise RefusedError(Cause.TOOLS, f"invalid input_schema for tool {quote(tool['name'])}: {read.text}")
+        raise RefusedError(RefusalCause.TOOLS, f"invalid input_schema for tool {quote(tool['name'])}: {read.text}")
     function = {"name": tool["name"], "description": tool["description"], "parameters": schema or {}}
     return {"type": "function", "function": function}

@@ -11,8 +11,7 @@ from functools import cache
 from typing import Any
 
 from ollama_harness.answers._go_scanner import quote
-from ollama_harness.answers._go_values import base64_error, go_type
-from ollama_harness.answers._refused import Cause, RefusedError
+from ollama_harness.answers._refused import RefusalCause, RefusedError
 from ollama_harness.answers._tool_types import arguments_type, tool_type, unmarshal
 from ollama_harness.answers.go_json import (
     ANY,
@@ -29,6 +28,7 @@ from ollama_harness.answers.go_json import (
     Pointer,
     Slice,
     Struct,
+    base64_bytes,
     fields,
 )
 from ollama_harness.answers.world import World
@@ -65,7 +65,7 @@ _BARE_IMAGES_SINCE = "0.12.11"
 _RESPONSES_SINCE = "0.13.3"
 _MAX_EFFORT_SINCE = "0.20.0"
 _AUDIO_SINCE = "0.20.0"
-_CLAMPED_EFFORT_SINCE = "0.32.12"
+_CLAMPED_EFFORT_SINCE = "0.33.0"
 
 
 @cache
@@ -155,7 +155,7 @@ def embed_type(version: str) -> Struct:
 def to_chat(request: dict[str, Any], world: World) -> dict[str, Any]:
     """The body for /api/chat. Raises: RefusedError."""
     if not request["messages"]:
-        raise RefusedError(Cause.REQUIRED, "[] is too short - 'messages'")
+        raise RefusedError(RefusalCause.REQUIRED, "[] is too short - 'messages'")
     messages = [each for message in request["messages"] for each in _messages(message, world)]
     reasoning = request.get("reasoning")
     effort = request.get("reasoning_effort") if reasoning is None else reasoning["effort"]
@@ -189,7 +189,7 @@ def _messages(message: dict[str, Any], world: World) -> list[dict[str, Any]]:
             made[-1]["tool_calls"] = _tool_calls(calls, world)
         return made
     if calls is None:
-        raise RefusedError(Cause.CONTENT, f"invalid message content type: {go_type(content)}")
+        raise RefusedError(RefusalCause.CONTENT, f"invalid message content type: {_type_of(content)}")
     return [{"role": role, "content": "", "tool_calls": _tool_calls(calls, world)}]
 
 
@@ -205,17 +205,17 @@ def _part(role: str, part: Any, world: World) -> dict[str, Any]:
             return {"role": role, "content": "", "images": [check_image_url(url, world)]}
     if kind == "input_audio" and world.since(_AUDIO_SINCE):
         return {"role": role, "content": "", "images": [_audio(part.get("input_audio"))]}
-    raise RefusedError(Cause.CONTENT, "invalid message format")
+    raise RefusedError(RefusalCause.CONTENT, "invalid message format")
 
 
 def _audio(audio: Any) -> str:
     if not isinstance(audio, dict):
-        raise RefusedError(Cause.CONTENT, "invalid input_audio format")
+        raise RefusedError(RefusalCause.CONTENT, "invalid input_audio format")
     data = audio.get("data")
     if not isinstance(data, str):
-        raise RefusedError(Cause.CONTENT, "invalid input_audio format: missing data")
-    if (error := base64_error(data)) is not None:
-        raise RefusedError(Cause.CONTENT, f"invalid input_audio base64 data: {error}")
+        raise RefusedError(RefusalCause.CONTENT, "invalid input_audio format: missing data")
+    if isinstance(decoded := base64_bytes(data), str):
+        raise RefusedError(RefusalCause.CONTENT, f"invalid input_audio base64 data: {decoded}")
     return data
 
 
@@ -223,7 +223,7 @@ def check_image_url(url: str, world: World) -> str:
     """The base64 text in a data URL. Raises: RefusedError for any other, and for what is not base64."""
     if world.since(_RESPONSES_SINCE) and url.startswith(("http://", "https://")):
         raise RefusedError(
-            Cause.CONTENT, "image URLs are not currently supported, please use base64 encoded data instead"
+            RefusalCause.CONTENT, "image URLs are not currently supported, please use base64 encoded data instead"
         )
     kinds = ["jpeg", "jpg", "png"] + (["webp"] if world.since(_WEBP_SINCE) else [])
     heads = [f"data:image/{kind};base64," for kind in kinds]
@@ -231,11 +231,11 @@ def check_image_url(url: str, world: World) -> str:
         heads.append("data:;base64,")
     head = next((head for head in heads if url.startswith(head)), None)
     if head is None:
-        raise RefusedError(Cause.CONTENT, "invalid image input")
+        raise RefusedError(RefusalCause.CONTENT, "invalid image input")
     data = url.removeprefix(head)
-    if base64_error(data) is not None:
+    if isinstance(base64_bytes(data), str):
         words = "invalid image input" if world.since(_RESPONSES_SINCE) else "invalid message format"
-        raise RefusedError(Cause.CONTENT, words)
+        raise RefusedError(RefusalCause.CONTENT, words)
     return data
 
 
@@ -251,7 +251,7 @@ def _arguments(text: str, version: str) -> dict[str, Any]:
     """Arguments are the text of a JSON object. Raises: RefusedError."""
     read = unmarshal(text, arguments_type(version), version)
     if isinstance(read, GoError):
-        raise RefusedError(Cause.CONTENT, "invalid tool call arguments")
+        raise RefusedError(RefusalCause.CONTENT, "invalid tool call arguments")
     return dict(read or {})
 
 
@@ -296,7 +296,9 @@ def think_of(effort: str, world: World, *, quoted: bool = False) -> bool | str |
         effort_ = effort
     if effort_ not in known:
         shown = quote(effort) if quoted else f"'{effort}'"
-        raise RefusedError(Cause.EFFORT, f'invalid reasoning value: {shown} (must be {", ".join(words)}, or "none")')
+        raise RefusedError(
+            RefusalCause.EFFORT, f'invalid reasoning value: {shown} (must be {", ".join(words)}, or "none")'
+        )
     return effort_
 
 
@@ -306,7 +308,7 @@ def to_generate(request: dict[str, Any], world: World) -> dict[str, Any]:  # noq
     if isinstance(stop, list):
         for one in stop:
             if not isinstance(one, str):
-                raise RefusedError(Cause.STOP, f"invalid type for 'stop' field: {go_type(one)}")
+                raise RefusedError(RefusalCause.STOP, f"invalid type for 'stop' field: {_type_of(one)}")
     logprobs = request.get("logprobs") or 0
     return {
         "model": request["model"],
@@ -323,14 +325,30 @@ def to_embed(request: dict[str, Any], world: World) -> dict[str, Any]:  # noqa: 
     encoding, texts = request.get("encoding_format") or "", request["input"]
     if encoding and encoding.lower() not in ("float", "base64"):
         raise RefusedError(
-            Cause.INPUT,
+            RefusalCause.INPUT,
             f"Invalid value for 'encoding_format' = {encoding}. Supported values: ['float', 'base64'].",
         )
     if texts is None or texts == []:
-        raise RefusedError(Cause.INPUT, "invalid input")
+        raise RefusedError(RefusalCause.INPUT, "invalid input")
     dimensions = request.get("dimensions") or 0
     return {
         "model": request["model"],
         "input": [""] if texts == "" else texts,
         **({"dimensions": dimensions} if dimensions else {}),
     }
+
+
+def _type_of(value: Any) -> str:
+    """What `%T` writes for a JSON value that was decoded into `any`."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "bool"
+        case int() | float():
+            return "float64"
+        case str():
+            return "string"
+        case list():
+            return "[]interface {}"
+    return "map[string]interface {}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Cause", "RefusedError"]
+__all__ = ["RefusalCause", "RefusedError"]
 
 
-class Cause(StrEnum):
+class RefusalCause(StrEnum):
     """The kinds of refusals, one rule each."""
 
     BODY = "body"
@@ -22,6 +22,6 @@ class Cause(StrEnum):
 class RefusedError(ValueError):
     """A request is refused; its text is Ollama's message."""
 
-    def __init__(self, cause: Cause, message: str) -> None:
+    def __init__(self, cause: RefusalCause, message: str) -> None:
         super().__init__(message)
         self.cause = cause

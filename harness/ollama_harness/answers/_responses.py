@@ -12,7 +12,7 @@ from typing import Any
 
 from ollama_harness.answers._go_scanner import quote
 from ollama_harness.answers._openai import check_image_url, think_of
-from ollama_harness.answers._refused import Cause, RefusedError
+from ollama_harness.answers._refused import RefusalCause, RefusedError
 from ollama_harness.answers._tool_types import arguments_type, parameters_type, unmarshal
 from ollama_harness.answers.go_json import (
     ANY,
@@ -216,7 +216,7 @@ def _message(item: dict[str, Any], world: World) -> dict[str, Any]:
     for part in item["content"]:
         match part["type"]:
             case "input_file":
-                raise RefusedError(Cause.CONTENT, "file inputs are not currently supported")
+                raise RefusedError(RefusalCause.CONTENT, "file inputs are not currently supported")
             case "input_image" if part["image_url"]:
                 images.append(check_image_url(part["image_url"], world))
             case "input_text" | "output_text":
@@ -230,7 +230,7 @@ def _arguments(text: str, world: World) -> dict[str, Any]:
         return {}
     read = unmarshal(text, arguments_type(world.version), world.version)
     if isinstance(read, GoError):
-        raise RefusedError(Cause.CONTENT, f"failed to parse function call arguments: {read.text}")
+        raise RefusedError(RefusalCause.CONTENT, f"failed to parse function call arguments: {read.text}")
     return dict(read or {})
 
 
@@ -240,7 +240,7 @@ def _check_tools(tools: Any, world: World) -> None:
             continue
         read = decode(go_json(tool["parameters"]), parameters_type(world.version), world.version)
         if isinstance(read, GoError):
-            raise RefusedError(Cause.TOOLS, f"failed to unmarshal tool parameters: {read.text}")
+            raise RefusedError(RefusalCause.TOOLS, f"failed to unmarshal tool parameters: {read.text}")
 
 
 def _function(tool: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from ollama_harness.answers import _anthropic, _openai, _responses
-from ollama_harness.answers._refused import Cause, RefusedError
+from ollama_harness.answers._refused import RefusalCause, RefusedError
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.go_json import GoError, Struct, decode
 from ollama_harness.answers.model_name import ConflictingSourceError, ModelSource, parse_ref
@@ -106,7 +106,7 @@ def _become(body: bytes, path: str, version: str) -> _Read:
     route, world = _ROUTES[path], World(version=version)
     request = decode(body, route.type(version), version)
     if isinstance(request, GoError):
-        return _Read(shape=route.shape, refused=RefusedError(Cause.BODY, request.text))
+        return _Read(shape=route.shape, refused=RefusedError(RefusalCause.BODY, request.text))
     try:
         native = route.become(request, world)
     except RefusedError as refused:
@@ -141,7 +141,7 @@ def _error(shape: _Shape, status: int, message: str, asked: Asked) -> dict[str, 
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
-def _own(asked: Asked, world: World, cause: Cause) -> Reply | None:
+def _own(asked: Asked, world: World, cause: RefusalCause) -> Reply | None:
     """The middleware's own error, if it refuses the request for this cause."""
     read = _read(asked, world)
     if read is None or read.refused is None or read.refused.cause is not cause:
@@ -247,7 +247,7 @@ def _is_of_cloud(name: str) -> bool:
     source=f"{_MIDDLEWARE} (`ShouldBindJSON`: no body at all is `EOF`); encoding/json",
 )
 def _body(asked: Asked, world: World) -> Reply | None:
-    return _own(asked, world, Cause.BODY)
+    return _own(asked, world, RefusalCause.BODY)
 
 
 @refusal(
@@ -261,7 +261,7 @@ def _body(asked: Asked, world: World) -> Reply | None:
     source=_MIDDLEWARE,
 )
 def _required(asked: Asked, world: World) -> Reply | None:
-    return _own(asked, world, Cause.REQUIRED)
+    return _own(asked, world, RefusalCause.REQUIRED)
 
 
 @refusal(
@@ -273,7 +273,7 @@ def _required(asked: Asked, world: World) -> Reply | None:
     source="openai/openai.go (`FromChatRequest`), openai/responses.go, anthropic/anthropic.go (`convertMessage`)",
 )
 def _content(asked: Asked, world: World) -> Reply | None:
-    return _own(asked, world, Cause.CONTENT)
+    return _own(asked, world, RefusalCause.CONTENT)
 
 
 @refusal(
@@ -283,7 +283,7 @@ def _content(asked: Asked, world: World) -> Reply | None:
     source="openai/openai.go (`FromCompleteRequest`)",
 )
 def _stop(asked: Asked, world: World) -> Reply | None:
-    return _own(asked, world, Cause.STOP)
+    return _own(asked, world, RefusalCause.STOP)
 
 
 @refusal(
@@ -294,7 +294,7 @@ def _stop(asked: Asked, world: World) -> Reply | None:
     since="0.11.0",
 )
 def _effort(asked: Asked, world: World) -> Reply | None:
-    return _own(asked, world, Cause.EFFORT)
+    return _own(asked, world, RefusalCause.EFFORT)
 
 
 @refusal(
@@ -307,7 +307,7 @@ def _effort(asked: Asked, world: World) -> Reply | None:
     source="middleware/openai.go (`EmbeddingsMiddleware`)",
 )
 def _embedding_input(asked: Asked, world: World) -> Reply | None:
-    return _own(asked, world, Cause.INPUT)
+    return _own(asked, world, RefusalCause.INPUT)
 
 
 @refusal(
@@ -318,7 +318,7 @@ def _embedding_input(asked: Asked, world: World) -> Reply | None:
     since="0.13.3",
 )
 def _tools(asked: Asked, world: World) -> Reply | None:
-    return _own(asked, world, Cause.TOOLS)
+    return _own(asked, world, RefusalCause.TOOLS)
 
 
 @refusal(
