@@ -22,7 +22,8 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cache, cached_property
 from typing import Any, Final, TypeAlias
 
@@ -40,6 +41,7 @@ __all__ = [
     "UINT8",
     "Bytes",
     "Custom",
+    "ErrorKind",
     "Field",
     "Float",
     "GoError",
@@ -48,11 +50,13 @@ __all__ = [
     "Map",
     "Members",
     "Number",
+    "Ordered",
     "Pointer",
     "Raw",
     "Slice",
     "Struct",
     "Text",
+    "base64_bytes",
     "decode",
     "fields",
     "go_kind",
@@ -63,11 +67,21 @@ __all__ = [
 _V2_SINCE = "0.23.1"
 
 
+class ErrorKind(StrEnum):
+    """What a decoder objects to."""
+
+    EMPTY = "empty"  # there is no value at all
+    SYNTAX = "syntax"
+    TYPE = "type"
+    OWN = "own"  # a type with a decoder of its own has refused its value
+
+
 @dataclass(frozen=True, slots=True)
 class GoError:
-    """An error of the decoder. Text is as Go's `Error()` gives it; `EOF` if there is no value at all."""
+    """An error of the decoder. `text` is as Go's `Error()` gives it; `EOF` if there is no value at all."""
 
     text: str
+    kind: ErrorKind = ErrorKind.OWN
 
 
 class Number(float):
@@ -200,10 +214,11 @@ class Map(GoType):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A field by its JSON name."""
+    """A field by its JSON name. `via` is the Go name of the embedded struct that it comes from."""
 
     name: str
     type: GoType
+    via: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,18 +251,28 @@ class Struct(GoType):
 
 @dataclass(frozen=True, kw_only=True)
 class Custom(GoType):
-    """A type with an UnmarshalJSON of its own: a function of (value as any, the version) to a value or a GoError.
+    """A type with an UnmarshalJSON of its own, which is also called for null.
 
-    `inner` instead is the type that UnmarshalJSON passes everything to, as an alias does; `then` checks its value.
+    It passes everything to `inner`, as an alias does, or to what `choose` finds for the value; `then` makes of the
+    result what the type holds, or a GoError. Errors of `inner` are those of a decoder that began here.
     """
 
-    read: Callable[[Any, str], Any] | None = None
     inner: GoType | None = None
+    choose: Callable[[Any], GoType] | None = None
     then: Callable[[Any, str], Any] | None = None
-    empty: Callable[[], Any] = lambda: None
 
     def zero(self) -> Any:
-        return self.inner.zero() if self.inner else self.empty()
+        return self.inner.zero() if self.inner else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ordered(GoType):
+    """A map that keeps its order (go-ordered-map): it decodes each value by itself and ends at the first error."""
+
+    of: GoType
+
+
+_NO_OBJECT = "Value looks like object, but can't find closing '}' symbol"
 
 
 STRING: Final = Text()
@@ -258,6 +283,9 @@ FLOAT32: Final = Float(name="float32")
 FLOAT64: Final = Float()
 ANY: Final = Any_()
 RAW: Final = Raw()
+
+#: The Python type whose every value is one of the Go type, so that nothing can be wrong with it. Keyed by identity.
+_EXACT: Final = {id(STRING): str, id(BOOL): bool, id(INT): int}
 
 
 def fields(**types: GoType) -> tuple[Field, ...]:
@@ -289,21 +317,27 @@ def decode(body: bytes, type_: GoType, version: str) -> Any:
     try:
         result = decoding.put(type_, value, type_.zero(), ())
     except _Stopped as stopped:
-        return GoError(stopped.fault.text())
+        return stopped.fault.error()
     except RecursionError:  # a tower of typed values; Go's own limit is higher
-        return GoError("exceeded max depth")
-    return GoError(decoding.fault.text()) if decoding.fault else result
+        return GoError("exceeded max depth", ErrorKind.SYNTAX)
+    return decoding.fault.error() if decoding.fault else result
 
 
 def value_of(body: bytes, version: str) -> tuple[Any, str] | GoError:
     """The first JSON value of a body as `any`, and its text; or the scanner's error."""
-    text = body.decode("utf-8", "replace")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:  # Go puts one U+FFFD in the place of each byte
+        text = _LONE.sub("�", body.decode("utf-8", "surrogateescape"))
     start = _BLANK.match(text).end()  # type: ignore[union-attr]  # it matches the empty text
     try:
         value, end = _PARSER.scan_once(text, start)
+        if text[end : end + 1] in _GOES_ON and text[end - 1].isdigit():
+            raise ValueError("Python stops before a fraction that is none")
     except (StopIteration, ValueError, RecursionError):
         # An older Python has a lower limit of depth than Go.
-        return GoError(scanner_error(body, v2=has_v2_words(version)) or "exceeded max depth")
+        words = scanner_error(body, v2=has_v2_words(version)) or "exceeded max depth"
+        return GoError(words, ErrorKind.EMPTY if words == "EOF" else ErrorKind.SYNTAX)
     if "\\u" in text:
         value = _without_lone_surrogates(value, text)
     return value, text[start:end]
@@ -317,6 +351,7 @@ def _no_constant(text: str) -> Any:
     raise ValueError(text)
 
 
+_GOES_ON = frozenset(".eE")
 _BLANK = re.compile(r"[ \t\r\n]*")
 _PARSER: Any = json.JSONDecoder(
     object_pairs_hook=Members, parse_int=_integer, parse_float=Number, parse_constant=_no_constant
@@ -355,6 +390,10 @@ class _Fault:
     struct: str = ""
     path: tuple[str, ...] = ()
     v2: bool = False
+    kind: ErrorKind = ErrorKind.TYPE
+
+    def error(self) -> GoError:
+        return GoError(self.text(), self.kind)
 
     def text(self) -> str:
         if not self.go:
@@ -395,30 +434,32 @@ class _Decoding:
     def put(self, type_: GoType, value: Any, old: Any, where: _Path) -> Any:
         """What this value makes of an old one. An error is noted, and leaves the old one."""
         match type_:
+            case Struct() if isinstance(value, Members):
+                return self._into_struct(type_, value, old, where)
             case Pointer():
                 if value is None:
                     return None
                 return self.put(type_.to, value, type_.to.zero() if old is None else old, where)
-            case Raw():
-                return _raw_text(self.text, (*self.base, *where))
-            case Custom():
-                return self._custom(type_, value, old, where)
-            case Any_():
-                return self._any(value, old, where)
             case Slice() if isinstance(value, list):
+                if (exact := _EXACT.get(id(type_.of))) and all(type(one) is exact for one in value):
+                    return value
                 return [
                     self.put(type_.of, one, type_.of.zero(), (*where, (str(index), "")))
                     for index, one in enumerate(value)
                 ]
-            case Bytes() if isinstance(value, list):
-                return bytes(self.put(UINT8, one, 0, (*where, (str(index), ""))) for index, one in enumerate(value))
             case Map() if isinstance(value, Members):
                 new = dict(old or {})
                 for key, one in value.pairs:
                     new[key] = self.put(type_.of, one, type_.of.zero(), (*where, (_pointer(key), "")))
                 return new
-            case Struct() if isinstance(value, Members):
-                return self._into_struct(type_, value, old, where)
+            case Any_():
+                return self._any(value, old, where)
+            case Custom() | Ordered():
+                return self._custom(type_, value, old, where)
+            case Raw():
+                return _raw_text(self.text, (*self.base, *where))
+            case Bytes() if isinstance(value, list):
+                return bytes(self.put(UINT8, one, 0, (*where, (str(index), ""))) for index, one in enumerate(value))
         if value is None:
             return None if isinstance(type_, Slice | Bytes | Map) else old
         return self._scalar(type_, value, old, where)
@@ -448,9 +489,14 @@ class _Decoding:
         outer = self._struct
         for key, one in value.pairs:
             found = type_.exact.get(key) or type_.folded.get(_fold(key))
-            if found is not None:
+            if found is None:
+                continue
+            if type(one) is _EXACT.get(id(found.type)):
+                new[found.name] = one
+            else:
                 self._struct = type_.short
-                new[found.name] = self.put(found.type, one, new[found.name], (*where, (_pointer(key), found.name)))
+                name = f"{found.via}.{found.name}" if found.via else found.name
+                new[found.name] = self.put(found.type, one, new[found.name], (*where, (_pointer(key), name)))
         self._struct = outer
         return new
 
@@ -460,33 +506,46 @@ class _Decoding:
         huge = next(_huge(value, where), None)
         return value if huge is None else self._note(FLOAT64, f"number {huge[1].text}", old, huge[0])
 
-    def _custom(self, type_: Custom, value: Any, old: Any, where: _Path) -> Any:
-        fault: _Fault | None = None
-        if type_.inner is not None:
-            base = (*self.base, *where)
-            inside = _Decoding(v2=self.v2, version=self.version, root=type_.inner, text=self.text, base=base)
-            try:
-                new = inside.put(type_.inner, value, old, ())
-                fault = inside.fault
-            except _Stopped as stopped:
-                fault = stopped.fault
-            if fault is None and type_.then is not None:
-                new = type_.then(new, self.version)
-        else:
-            new = type_.read(value, self.version) if type_.read is not None else value
-        if fault is None and isinstance(new, GoError):
-            fault = _Fault(cause=new.text)
+    def _custom(self, type_: Custom | Ordered, value: Any, old: Any, where: _Path) -> Any:
+        new, fault = self._by_itself(type_, value, old, where)
+        if fault is None and isinstance(type_, Custom) and type_.then is not None:
+            new = type_.then(new, self.version)
+            fault = _Fault(cause=new.text, kind=ErrorKind.OWN) if isinstance(new, GoError) else None
         if fault is None:
             return new
         if self.v2:
             self.fault = self.fault or fault
             return old
         if fault.go and where:
-            fault = _Fault(fault.cause, fault.what, fault.go, self._struct, (*_fields_of(where), *fault.path))
+            fault = replace(fault, struct=self._struct, path=(*_fields_of(where), *fault.path))
         raise _Stopped(fault)
 
+    def _by_itself(self, type_: Custom | Ordered, value: Any, old: Any, where: _Path) -> tuple[Any, _Fault | None]:
+        """What a decoder gives that begins here."""
+        if isinstance(type_, Ordered):
+            if value is None:
+                return old, None
+            if not isinstance(value, Members):
+                return old, _Fault(cause=_NO_OBJECT, kind=ErrorKind.OWN)
+            new = {}
+            for key, one in value.pairs:
+                new[key], fault = self._begin(type_.of, one, type_.of.zero(), (*where, (_pointer(key), "")))
+                if fault is not None:
+                    return old, fault
+            return new, None
+        inner = type_.choose(value) if type_.choose else type_.inner
+        return self._begin(inner, value, inner.zero() if type_.choose else old, where) if inner else (value, None)
+
+    def _begin(self, type_: GoType, value: Any, old: Any, where: _Path) -> tuple[Any, _Fault | None]:
+        base = (*self.base, *where)
+        inside = _Decoding(v2=self.v2, version=self.version, root=type_, text=self.text, base=base)
+        try:
+            return inside.put(type_, value, old, ()), inside.fault
+        except _Stopped as stopped:
+            return old, stopped.fault
+
     def _from_base64(self, type_: GoType, value: str, old: Any, where: _Path) -> Any:
-        decoded = _base64(value)
+        decoded = base64_bytes(value)
         if isinstance(decoded, bytes):
             return decoded
         if self.v2:
@@ -564,7 +623,7 @@ def _is_finite(number: float, name: str) -> bool:
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 
 
-def _base64(text: str) -> bytes | str:
+def base64_bytes(text: str) -> bytes | str:
     """Bytes, or Go's error. CR and LF are skipped; the place is that of the first byte that cannot be there."""
     plain = text.replace("\r", "").replace("\n", "")
     if len(plain) % 4 == 0:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property, lru_cache
 
 __all__ = ["ConflictingSourceError", "ModelName", "ModelRef", "ModelSource", "parse_name", "parse_ref", "stub_name"]
 
@@ -22,7 +23,7 @@ _VALID_NAMESPACE = re.compile(r"\w[\w-]{0,79}", re.ASCII)
 _VALID_PART = re.compile(r"\w[\w.-]{0,79}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelName:
     """A name in its four parts. Ollama compares names without case: `key`."""
 
@@ -31,7 +32,7 @@ class ModelName:
     model: str
     tag: str = _TAG
 
-    @property
+    @cached_property
     def is_valid(self) -> bool:
         """Whether each part has letters and a length that Ollama takes."""
         return (
@@ -60,12 +61,13 @@ class ModelName:
         """The file of its manifest, below the folder `manifests`."""
         return f"{self.host}/{self.namespace}/{self.model}/{self.tag}"
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What is the same for two names that Ollama takes for one."""
         return self.full.lower()
 
 
+@lru_cache(maxsize=256)
 def parse_name(text: str) -> ModelName:
     """Any text as a name, its missing parts filled in; it need not be valid."""
     tag = ""
@@ -118,6 +120,7 @@ class ModelRef:
         return self.base + ("-cloud" if self.base.rfind(":") > self.base.rfind("/") else ":cloud")
 
 
+@lru_cache(maxsize=256)
 def parse_ref(text: str) -> ModelRef | None:
     """A name, white space around it taken off, and where its model is. None for an empty one: "model is required".
 

@@ -7,6 +7,7 @@ Source: https://github.com/ollama/ollama/tags for releases and candidates; Ollam
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from packaging.version import Version
 
@@ -31,6 +32,7 @@ def is_version(text: str) -> bool:
     return _VERSION.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=256)
 def order(version: str) -> Order:
     """What versions are sorted by: 0.9.6, 0.12.0-rc2, 0.12.0-rc10, 0.12.0, 0.12.0-3-gabc1234, 0.12.1.
 
