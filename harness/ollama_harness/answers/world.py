@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 from ollama_harness.answers.model_name import ModelName, parse_name
@@ -123,7 +123,7 @@ class World:
 
     def since(self, version: str) -> bool:
         """Whether this version of Ollama is at least that one."""
-        return self.order >= _order(version)
+        return self.order >= order(version)
 
     @cached_property
     def _by_key(self) -> Mapping[str, Model]:
@@ -190,9 +190,6 @@ class World:
         except (ValueError, OverflowError):
             return _SOME_TIME
         return later.isoformat() + last[19:]
-
-
-_order = cache(order)
 
 
 def parse_model(text: str) -> tuple[str, tuple[str, ...]]:
