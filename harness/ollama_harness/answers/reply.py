@@ -25,7 +25,8 @@ _CHUNKED_FROM_BYTES = 2048
 class Reply:
     """A status and a body. `headers` are those of the handler, in any order; `chunked` None lets the length decide.
 
-    With `closes` the server closes the connection after it.
+    With `closes` the server closes the connection after it. A `bare` one has these headers only, in this order: Go
+    writes it by hand to what is no request.
     """
 
     status: int
@@ -34,13 +35,18 @@ class Reply:
     chunked: bool | None = None
     closes: bool = False
     reason: str = ""
+    bare: bool = False
 
     def script(self, method: str) -> Script:
         """What is played; a reply to HEAD has the head only."""
         chunked = len(self.body) > _CHUNKED_FROM_BYTES if self.chunked is None else self.chunked
-        length = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(self.body)))
-        closing = (("Connection", "close"),) if self.closes else ()
-        headers = (*sorted((*self.headers, *closing), key=lambda header: header[0]), ("Date", ""), length)
+        headers = self.headers
+        if not self.bare:
+            headers = (
+                *sorted(headers, key=lambda header: header[0]),
+                ("Date", ""),
+                *self._length(method, chunked=chunked),
+            )
         head = Head(self.status, self.reason or http.HTTPStatus(self.status).phrase, headers)
         parts: list[Part] = [head]
         if method != "HEAD" and self.body:
@@ -48,6 +54,14 @@ class Reply:
         how = ConnectionEnd.CLOSE if self.closes else ConnectionEnd.KEEP_OPEN
         segment = Segment(0.0, tuple(parts))
         return Script(method=method, segments=(segment,), ending=ScriptEnd(how=how, at_s=0.0))
+
+    def _length(self, method: str, *, chunked: bool) -> Headers:
+        """What says how long the body is. Of a body that is not sent Go knows the length only where it was short."""
+        if self.status == 204 or any(name == "Content-Length" for name, _ in self.headers):
+            return ()
+        if method == "HEAD":
+            return () if chunked or not self.body else (("Content-Length", str(len(self.body))),)
+        return (("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(self.body))),)
 
 
 def go_json(value: Any) -> bytes:
