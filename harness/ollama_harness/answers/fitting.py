@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go_request import Flaw
 from ollama_harness.answers.guard import cors_headers
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.lazy import mapped

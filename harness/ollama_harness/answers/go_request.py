@@ -12,7 +12,7 @@ Source: net/http, request.go (`readRequest`), server.go (`conn.readRequest`), tr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ollama_harness.answers.go_url import parse_target
@@ -55,11 +55,15 @@ class GoHead:
     flaw: Flaw | None = None
 
 
-def read_go_head(data: bytes, *, ended: bool = False) -> GoHead | None:
+def read_go_head(data: bytes, *, ended: bool = False, after_post: bool = False) -> GoHead | None:
     """The head that begins at the start of `data`, or None while more of it is needed.
 
-    `ended` is whether no more will come.
+    `ended` is whether no more will come. Go passes over up to four line ends that an old client sent `after_post`.
     """
+    if after_post and data[:1] in (b"\r", b"\n"):
+        skipped = len(data) - len(data[:4].lstrip(b"\r\n") + data[4:])
+        found = read_go_head(data[skipped:], ended=ended)
+        return found and replace(found, head=replace(found.head, size=found.head.size + skipped))
     at = data.find(b"\n") + 1
     if not at:
         if ended and data:

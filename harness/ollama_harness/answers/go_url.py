@@ -1,4 +1,4 @@
-"""URLs as Go's net/url reads and writes them, for the target of a request. Text here is latin-1: one character, one byte.
+"""URLs as Go's net/url reads and writes them, for the target of a request. Text is latin-1: one character, one byte.
 
 Source: net/url, url.go (`ParseRequestURI`, `URL.String`, `URL.EscapedPath`) of Go 1.26.
 """
@@ -107,7 +107,7 @@ def _parse(text: str) -> GoUrl:
         raise _BadUrl(text)
     if text == "*":
         return GoUrl(path="*")
-    scheme = (match := _SCHEME.match(text)) and match[0][:-1].lower() or ""
+    scheme = ((match := _SCHEME.match(text)) and match[0][:-1].lower()) or ""
     rest, mark, query = text[len(scheme) + 1 if scheme else 0 :].partition("?")
     url = GoUrl(scheme=scheme, query=query if mark else None)
     if not rest.startswith("/"):

@@ -32,11 +32,11 @@ _LOCAL_NAMES = (".localhost", ".local", ".internal")
 _METHODS = "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"
 _ALLOWED = "Authorization,Content-Type,User-Agent,Accept,X-Requested-With"
 _STAINLESS_OLD = (
-    "Lang Package-Version Os Arch Retry-Count Runtime Runtime-Version Async Helper-Method Poll-Helper "
-    "Custom-Poll-Interval"
-).split()
+    *("Lang", "Package-Version", "Os", "Arch", "Retry-Count", "Runtime", "Runtime-Version", "Async"),
+    *("Helper-Method", "Poll-Helper", "Custom-Poll-Interval"),
+)
 _STAINLESS = sorted([*_STAINLESS_OLD, "Timeout"])
-_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - names of origins
+_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")
 
 
 # ------------------------------------------------------------------------------------------------ redirects

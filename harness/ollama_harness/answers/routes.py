@@ -88,7 +88,8 @@ class Routing:
 @cache
 def routing(version: str) -> Routing:
     """The routes of a version of Ollama."""
-    fixed, open_ended = {}, {}
+    fixed: dict[str, tuple[str, ...]] = {}
+    open_ended: dict[str, tuple[str, ...]] = {}
     for route in _ROUTES:
         if route.holds_in(version):
             methods = tuple(sorted(route.methods.split(), key=_METHODS.index))

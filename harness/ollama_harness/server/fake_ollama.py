@@ -7,19 +7,22 @@ werkzeug's request handler will not do: it always says `Connection: close`, writ
 from __future__ import annotations
 
 import functools
-import itertools
+import ipaddress
 import math
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.answers import Asked, World, answer, world_of
-from ollama_harness.errors import FaultDoesNotApply, ProtocolError
+from ollama_harness.answers import Asked, Step, World, answer, world_of
+from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted
+from ollama_harness.answers.go_request import GoHead, read_go_body, read_go_head
+from ollama_harness.answers.routes import routing
+from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault, apply
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
@@ -29,7 +32,7 @@ from ollama_harness.server._matching import Match, Matcher, received
 from ollama_harness.server._playback import play
 from ollama_harness.server._unmatched import not_found, not_http
 from ollama_harness.server._wsgi import environ, segments
-from ollama_harness.server.connection import Connection, awaits_continue
+from ollama_harness.server.connection import Connection, RequestTooLarge, awaits_continue
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
 
@@ -180,7 +183,7 @@ class FakeOllama(HTTPServer):
     def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
         connection, journal = Connection(sock, stop), self.journal
         number = journal.connected()
-        usable, index = True, 0
+        usable, index, after_post = True, 0, False
         note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
         try:
             if (route := self._route_unasked()) is not None:
@@ -188,20 +191,35 @@ class FakeOllama(HTTPServer):
                 return
             while usable:
                 index += 1
-                try:
-                    if (head := connection.read_head()) is None:
-                        note_left()
-                        return
-                    unread = awaits_continue(head) and self._refuses(head)
-                    body = b"" if unread else connection.read_rest(head)
-                except ProtocolError as error:
-                    self._refuse(connection, error, number, index)
+                read = connection.await_head(functools.partial(_read_head, after_post))
+                if read is None:
+                    note_left()
                     return
-                entry = Entry(connection=number, index=index, head=head, body=body)
-                usable = self._answer(connection, entry, head) and not unread and not head.wants_close
+                after_post = read.head.method == "POST"
+                entry = Entry(connection=number, index=index, head=None if read.flaw else read.head, body=b"")
+                usable = self._serve_request(connection, read, entry)
                 note_left = functools.partial(journal.left, entry)
         finally:
             connection.close()
+
+    def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
+        """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
+        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw)
+        if (script := self._refused(asked, entry, Step.PROTOCOL)) is not None:
+            connection.take(head.size)
+            return self._play(connection, script, entry)
+        connection.take(head.size)
+        if unread := self._leaves_unread(asked, head):
+            return self._answer(connection, entry, asked, head, unread=unread) and False
+        try:
+            body = connection.await_body(head, lambda data, ended: read_go_body(data, head, ended=ended))
+        except RequestTooLarge as error:
+            entry.why = str(error)
+            return self._play(connection, not_http(error), entry)
+        entry.body = body.data
+        asked = Asked.of(head, body.data, body_error=body.error or "")
+        usable = self._answer(connection, entry, asked, head)
+        return usable and not head.wants_close and body.error is None
 
     def _play_unasked(self, connection: Connection, route: _Play, number: int) -> None:
         entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=route.name, script=route.script)
@@ -209,11 +227,13 @@ class FakeOllama(HTTPServer):
             connection.wait_for_request()  # an RST while the client connects or writes would be another fault
         self._play(connection, route.script, entry)
 
-    def _answer(self, connection: Connection, entry: Entry, head: RequestHead) -> bool:
+    def _answer(
+        self, connection: Connection, entry: Entry, asked: Asked, head: RequestHead, *, unread: bool = False
+    ) -> bool:
         """Answer one request; whether the connection can be used again."""
         response = self._expected(head, entry.body)
         if response is None:
-            entry.script = script = self._script(head, entry)
+            entry.script = script = self._script(asked, head, entry, unread=unread)
             if unmet := script.unmet(head):
                 entry.unmet, entry.why = unmet, f"{entry.why}; refused, for {unmet}"
             return self._play(connection, script.answer_to(head), entry)
@@ -223,30 +243,55 @@ class FakeOllama(HTTPServer):
         end = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
         return play(connection, body, end, entry=entry, journal=self.journal)
 
-    def _script(self, head: RequestHead, entry: Entry) -> Script:
+    def _script(self, asked: Asked, head: RequestHead, entry: Entry, *, unread: bool) -> Script:
         """The script that answers, noted in the entry with the reason."""
         request = received(head, entry.body)
         if (route := self._route(lambda one: one.answers(request.method, request.path))) is not None:
             entry.answered_by, entry.why = route.name, "the last play for this method and path"
             return route.script
-        if (refused := answer(Asked.of(head, entry.body), self._world)) is not None:
-            entry.answered_by, entry.why = f"rule {refused.rule.id}", refused.rule.why
-            return refused.reply.script(head.method)
-        found = self._matcher.match(request)
+        if (refused := self._refused(asked, entry, Step.GUARD, unread=unread)) is not None:
+            return refused
+        if (refused := self._refused(asked, entry, Step.REQUEST, Step.MODEL)) is not None:
+            return refused
+        found = self._matcher.match(replace(request, method=self._asked_method(asked), path=asked.path))
         if not isinstance(found, Match):
             entry.why = found.why
-            return not_found(request, known_path=found.recording is not None)
+            script = not_found(request, known_path=found.recording is not None)
+            return fitted(script, asked, self._world, handled=True)
         script, left_out = self._struck(found.recording)
         entry.answered_by, entry.why = found.recording.id, found.why + left_out
-        return script
+        return fitted(script, asked, self._world, handled=True)
 
-    def _refuses(self, head: RequestHead) -> bool:
-        """Whether a play refuses the request whatever its body says. Who else answers is told by the body."""
+    def _refused(self, asked: Asked, entry: Entry, *steps: Step, unread: bool = False) -> Script | None:
+        """The refusal of the first rule of these steps that has one, noted in the entry."""
+        found = answer(asked, self._world, steps=steps)
+        if found is None:
+            return None
+        entry.answered_by, entry.why = f"rule {found.rule.id}", found.rule.why
+        handled = found.rule.step in (Step.REQUEST, Step.MODEL)
+        script = found.reply.script(asked.method)
+        return fitted(script, asked, self._world, handled=handled, unread=unread)
+
+    def _asked_method(self, asked: Asked) -> str:
+        """GET for HEAD of a route that has both: the handler is the same."""
+        methods = routing(self._world.version).methods(asked.url.path)
+        return "GET" if asked.method == "HEAD" and "GET" in methods else asked.method
+
+    def _leaves_unread(self, asked: Asked, head: RequestHead) -> bool:
+        """Whether the request is refused whatever its body says, and its body is not worth reading away.
+
+        That is a body that the client keeps back, or a long one. Who else answers is told by the body.
+        """
+        keeps_back = awaits_continue(head)
+        if not keeps_back and int(asked.header("Content-Length") or "0") < MOST_UNREAD_BYTES:
+            return False
         if self.ordered_handlers or self.oneshot_handlers or self.handlers:
             return False
         request = received(head, b"")
         answers = (one for one in self._plays if one.left != 0 and one.answers(request.method, request.path))
-        return any(one.script.unmet(head) for one in itertools.islice(answers, 1))
+        if (first := next(answers, None)) is not None:
+            return keeps_back and bool(first.script.unmet(head))
+        return answer(asked, self._world, steps=(Step.GUARD,)) is not None
 
     def _route(self, wanted: Callable[[_Play], bool]) -> _Play | None:
         """The last play that is wanted, used once."""
@@ -284,15 +329,11 @@ class FakeOllama(HTTPServer):
 
     @functools.cached_property
     def _world(self) -> World:
-        return world_of(self._matcher.recordings, self._version_number(), any_model=self._any_model)
+        world = world_of(self._matcher.recordings, self._version_number(), any_model=self._any_model)
+        return replace(world, loopback=_is_loopback(self.host))
 
     def _version_number(self) -> str:
         return self.store.newest if self._version in (None, NEWEST) else str(self._version)
-
-    def _refuse(self, connection: Connection, error: ProtocolError, number: int, index: int) -> None:
-        """Answer what is no HTTP as Go's net/http does, and note it."""
-        entry = Entry(connection=number, index=index, head=None, body=b"", why=str(error))
-        self._play(connection, not_http(error), entry)
 
     def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
         rendered, entry.date = self._render(script)
@@ -333,6 +374,18 @@ class FakeOllama(HTTPServer):
                 return None
             self.log.append((request, response))
         return response
+
+
+def _read_head(after_post: bool, data: bytes, ended: bool) -> GoHead | None:  # noqa: FBT001
+    return read_go_head(data, ended=ended, after_post=after_post)
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a server that listens here is reached from this machine only; a name is taken for such a one."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def packaged(version: str) -> str:
