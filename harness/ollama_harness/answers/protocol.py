@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.go_request import Flaw
-from ollama_harness.answers.reply import Reply
+from ollama_harness.answers.reply import Reply, json_reply
 from ollama_harness.answers.rule import Step, refusal
 from ollama_harness.answers.world import World
 
@@ -123,3 +125,41 @@ def _asterisk(asked: Asked, _world: World) -> Reply | None:
         return Reply(status=200, headers=(("Content-Length", "0"),))
     closes = asked.version >= "HTTP/1.1"
     return Reply(status=400, headers=(("Connection", "close"),) if closes else (), closes=closes)
+
+
+#: Routes before whose handler a middleware reads the whole body, to see whether the model is one of the cloud.
+_READ_WHOLE = (
+    *("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"),
+    *("/v1/images/generations", "/v1/images/edits"),
+)
+
+
+@refusal(
+    "http-body-broken",
+    Step.REQUEST,
+    "the body ends before its value does, or its chunks cannot be read",
+    source="net/http, transfer.go, internal/chunked.go; gin, binding/json.go; server/cloud_proxy.go (readRequestBody)",
+)
+def _broken_body(asked: Asked, world: World) -> Reply | None:
+    if not asked.body_error or asked.method not in ("POST", "DELETE"):
+        return None
+    if world.since("0.18.0") and asked.path in _READ_WHOLE:
+        return json_reply(400, {"error": asked.body_error})
+    if not _is_cut(asked.body):
+        return None
+    if asked.path.startswith("/v1/"):
+        error = {"message": asked.body_error, "type": "invalid_request_error", "param": None, "code": None}
+        return json_reply(400, {"error": error})
+    return json_reply(400, {"error": asked.body_error})
+
+
+def _is_cut(body: bytes) -> bool:
+    """Whether this is the beginning of a JSON value, and not the whole of one, or no JSON at all."""
+    text = body.decode("utf-8", "replace")
+    try:
+        json.JSONDecoder().raw_decode(text.lstrip())
+    except json.JSONDecodeError as error:
+        return error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated")
+    except (ValueError, RecursionError):  # numbers and depths that Python does not read
+        return False
+    return False

@@ -10,14 +10,14 @@ from functools import cache
 
 from ollama_harness.recordings.versions import order
 
-__all__ = ["Route", "Routing", "routing"]
+__all__ = ["Routing", "routing"]
 
 #: The order in which Ollama registers its first route of each method: so an Allow header lists them.
 _METHODS = ("HEAD", "GET", "POST", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class _Route:
     """Methods (HEAD, GET, ...) of a path, whose last segment may be a parameter, and the versions that have it."""
 
     methods: str
@@ -31,38 +31,38 @@ class Route:
 
 
 _ROUTES = (
-    Route("HEAD GET", "/"),
-    Route("HEAD GET", "/api/version"),
-    Route("GET", "/api/status", since="0.16.2"),
-    Route("POST", "/api/pull"),
-    Route("POST", "/api/push"),
-    Route("HEAD GET", "/api/tags"),
-    Route("POST", "/api/show"),
-    Route("DELETE", "/api/delete"),
-    Route("POST", "/api/me", since="0.12.0"),
-    Route("POST", "/api/signout", since="0.12.1"),
-    Route("DELETE", "/api/user/keys/:encodedKey", since="0.12.0"),
-    Route("POST", "/api/create"),
-    Route("HEAD POST", "/api/blobs/:digest"),
-    Route("POST", "/api/copy"),
-    Route("POST", "/api/experimental/web_search", since="0.18.0"),
-    Route("POST", "/api/experimental/web_fetch", since="0.18.0"),
-    Route("GET", "/api/experimental/model-recommendations", since="0.24.0"),
-    Route("GET", "/api/ps"),
-    Route("POST", "/api/generate"),
-    Route("POST", "/api/chat"),
-    Route("POST", "/api/embed"),
-    Route("POST", "/api/embeddings"),
-    Route("POST", "/v1/chat/completions"),
-    Route("POST", "/v1/completions"),
-    Route("POST", "/v1/embeddings"),
-    Route("GET", "/v1/models"),
-    Route("GET", "/v1/models/:model"),
-    Route("POST", "/v1/responses", since="0.13.3"),
-    Route("POST", "/v1/images/generations", since="0.14.3", before="0.32.6"),
-    Route("POST", "/v1/images/edits", since="0.14.3", before="0.32.6"),
-    Route("POST", "/v1/audio/transcriptions", since="0.20.0"),
-    Route("POST", "/v1/messages", since="0.14.0"),
+    _Route("HEAD GET", "/"),
+    _Route("HEAD GET", "/api/version"),
+    _Route("GET", "/api/status", since="0.16.2"),
+    _Route("POST", "/api/pull"),
+    _Route("POST", "/api/push"),
+    _Route("HEAD GET", "/api/tags"),
+    _Route("POST", "/api/show"),
+    _Route("DELETE", "/api/delete"),
+    _Route("POST", "/api/me", since="0.12.0"),
+    _Route("POST", "/api/signout", since="0.12.1"),
+    _Route("DELETE", "/api/user/keys/:encodedKey", since="0.12.0"),
+    _Route("POST", "/api/create"),
+    _Route("HEAD POST", "/api/blobs/:digest"),
+    _Route("POST", "/api/copy"),
+    _Route("POST", "/api/experimental/web_search", since="0.18.0"),
+    _Route("POST", "/api/experimental/web_fetch", since="0.18.0"),
+    _Route("GET", "/api/experimental/model-recommendations", since="0.24.0"),
+    _Route("GET", "/api/ps"),
+    _Route("POST", "/api/generate"),
+    _Route("POST", "/api/chat"),
+    _Route("POST", "/api/embed"),
+    _Route("POST", "/api/embeddings"),
+    _Route("POST", "/v1/chat/completions"),
+    _Route("POST", "/v1/completions"),
+    _Route("POST", "/v1/embeddings"),
+    _Route("GET", "/v1/models"),
+    _Route("GET", "/v1/models/:model"),
+    _Route("POST", "/v1/responses", since="0.13.3"),
+    _Route("POST", "/v1/images/generations", since="0.14.3", before="0.32.6"),
+    _Route("POST", "/v1/images/edits", since="0.14.3", before="0.32.6"),
+    _Route("POST", "/v1/audio/transcriptions", since="0.20.0"),
+    _Route("POST", "/v1/messages", since="0.14.0"),
 )
 
 

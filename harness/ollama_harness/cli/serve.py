@@ -48,6 +48,7 @@ class _Finite(click.FloatRange):
 @click.option("--speed", type=_Finite(min=0), default=1.0, show_default=True, help="1 as recorded, 0 at once.")
 @click.option("--gap", "gap_s", type=_Finite(min=0), help="Seconds between any two segments, instead.")
 @click.option("--any-model", is_flag=True, help="Answer whatever model is asked for.")
+@click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
 def serve(
     *,
     host: str,
@@ -58,6 +59,7 @@ def serve(
     speed: float,
     gap_s: float | None,
     any_model: bool,
+    origins: str,
 ) -> None:
     store = RecordingStore()
     version = ollama_version or store.newest
@@ -75,6 +77,7 @@ def serve(
         gap_s=gap_s,
         faults=faults,
         any_model=any_model,
+        origins=tuple(origins.split(",")) if origins else (),
     )
     server.load()
     for fault in faults:

@@ -71,7 +71,7 @@ class FakeOllama(HTTPServer):
 
     `version` is an Ollama version in the library, "newest", or None for no recordings at all. `speed` is how fast
     recordings are played (0: as fast as possible) or, instead, `gap_s` the seconds between any two of their segments.
-    `faults` are applied to each of them where they can be. Without `listens` the port is taken, but connections to it
+    `faults` are applied to each of them where they can be. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is taken, but connections to it
     are refused.
     """
 
@@ -88,6 +88,7 @@ class FakeOllama(HTTPServer):
         gap_s: float | None = None,
         faults: Sequence[Fault] = (),
         any_model: bool = False,
+        origins: Sequence[str] = (),
         listens: bool = True,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
@@ -97,6 +98,7 @@ class FakeOllama(HTTPServer):
         self.journal = Journal()
         self._speed, self._gap_s = speed, gap_s
         self._faults, self._any_model = tuple(faults), any_model
+        self._origins = tuple(origins)
         unasked = [fault(_NOTHING) for fault in self._faults if fault.name in _UNASKED]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in unasked)
         self._given = [_Play(method=None, path=None, script=script, name="faults", left=None) for script in unasked]
@@ -330,7 +332,7 @@ class FakeOllama(HTTPServer):
     @functools.cached_property
     def _world(self) -> World:
         world = world_of(self._matcher.recordings, self._version_number(), any_model=self._any_model)
-        return replace(world, loopback=_is_loopback(self.host))
+        return replace(world, loopback=_is_loopback(self.host), origins=self._origins)
 
     def _version_number(self) -> str:
         return self.store.newest if self._version in (None, NEWEST) else str(self._version)
