@@ -1,4 +1,4 @@
-"""What Go's HTTP server and Ollama's guard refuse: against requests that real servers answered, and any bytes at all."""
+"""What Go's HTTP server and Ollama's guard refuse: requests that real servers answered, and any bytes at all."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def get(target: str, *headers: tuple[str, str], method: str = "GET", version: st
 
 def status_of(asked: Asked, version: str = "0.32.15", **world: Any) -> int | None:
     found = answer(asked, World(version=version, **world), steps=GUARDED)
-    return found and found.reply.status
+    return None if found is None else found.reply.status
 
 
 # ------------------------------------------------------------------------------------------------ recorded requests
@@ -191,9 +191,11 @@ def test_any_bytes_are_a_head_or_none_and_never_an_error(wire: bytes, ended: boo
 
 
 PIECES = st.sampled_from(
-    [b"GET", b"POST", b"OPTIONS", b" ", b"/", b"/api/chat", b"*", b"HTTP/1.1", b"HTTP/1.0", b"\r\n", b"\n", b"Host: a"]
-    + [b"Host: evil", b"Origin: http://x", b"Expect: y", b"Content-Length: 2", b"Transfer-Encoding: chunked", b"\x00"]
-    + [b"{}", b"0\r\n\r\n", b"://", b"%41", b"%", b"//", b"..", b"?", b"Connection: close"]
+    (
+        *(b"GET", b"POST", b"OPTIONS", b" ", b"/", b"/api/chat", b"*", b"HTTP/1.1", b"HTTP/1.0", b"\r\n", b"\n"),
+        *(b"Host: a", b"Host: evil", b"Origin: http://x", b"Expect: y", b"Content-Length: 2", b"Connection: close"),
+        *(b"Transfer-Encoding: chunked", b"\x00", b"{}", b"0\r\n\r\n", b"://", b"%41", b"%", b"//", b"..", b"?"),
+    )
 )
 
 

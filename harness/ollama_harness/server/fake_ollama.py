@@ -71,8 +71,8 @@ class FakeOllama(HTTPServer):
 
     `version` is an Ollama version in the library, "newest", or None for no recordings at all. `speed` is how fast
     recordings are played (0: as fast as possible) or, instead, `gap_s` the seconds between any two of their segments.
-    `faults` are applied to each of them where they can be. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is taken, but connections to it
-    are refused.
+    `faults` are applied to each of them where they can be. `origins` are those of OLLAMA_ORIGINS. Without
+    `listens` the port is taken, but connections to it are refused.
     """
 
     DEFAULT_LISTEN_HOST = "127.0.0.1"
