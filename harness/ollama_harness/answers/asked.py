@@ -44,11 +44,16 @@ class Asked:
 
     def header(self, name: str) -> str | None:
         """The first value of a header, its name compared without case."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+        return self._first_values.get(name.lower())
+
+    @cached_property
+    def _first_values(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in reversed(self.headers)}
 
     def has_token(self, name: str, token: str) -> bool:
         """Whether a list header has this member, in lower case."""
-        return token in (member.lower() for member in members(self.headers, name.lower()))
+        found = name.lower() in self._first_values
+        return found and token in (member.lower() for member in members(self.headers, name.lower()))
 
     @cached_property
     def url(self) -> GoUrl:

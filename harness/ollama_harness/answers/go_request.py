@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from ollama_harness.answers.go_url import parse_target
+from ollama_harness.errors import ProtocolError
 from ollama_harness.recordings.recording import Headers
-from ollama_harness.script.http1 import Body, RequestHead
+from ollama_harness.script.http1 import Body, RequestHead, read_request_head
 
 __all__ = ["MAX_HEAD_BYTES", "Flaw", "GoHead", "read_go_body", "read_go_head"]
 
@@ -64,6 +65,12 @@ def read_go_head(data: bytes, *, ended: bool = False, after_post: bool = False) 
         skipped = len(data) - len(data[:4].lstrip(b"\r\n") + data[4:])
         found = read_go_head(data[skipped:], ended=ended)
         return found and replace(found, head=replace(found.head, size=found.head.size + skipped))
+    try:
+        strict = read_request_head(data)  # whatever passes it Go reads in the same way; and it is fast
+    except ProtocolError:
+        strict = None
+    if strict is not None and strict.method != "CONNECT" and strict.size <= MAX_HEAD_BYTES:
+        return GoHead(strict, _flaw(strict)) if parse_target(strict.target) else _MALFORMED
     at = data.find(b"\n") + 1
     if not at:
         if ended and data:
@@ -144,6 +151,12 @@ def _flaw(head: RequestHead) -> Flaw | None:
                 codings.append(value)
             case other:
                 blank = blank or " " in other
+    if (
+        head.version == "HTTP/1.1"
+        and len(hosts) == 1
+        and not (blank or codings or lengths or _BAD_HOST.search(hosts[0]))
+    ):
+        return None
     major, at_least_11 = head.version[5], head.version >= "HTTP/1.1"
     preface = head.version == "HTTP/2.0" and head.method == "PRI" and head.target == "*"
     checks = (

@@ -10,6 +10,7 @@ import posixpath
 import re
 import string
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 __all__ = ["GoUrl", "clean_path", "parse_target", "split_host_port"]
 
@@ -72,6 +73,7 @@ class GoUrl:
         return text if self.query is None else f"{text}?{self.query}"
 
 
+@lru_cache(maxsize=256)
 def parse_target(target: str) -> GoUrl | None:
     """The URL of a request's target, or None where Go refuses it."""
     try:
@@ -82,6 +84,8 @@ def parse_target(target: str) -> GoUrl | None:
 
 def clean_path(path: str) -> str:
     """A path without empty, `.` and `..` segments; a slash at its end stays. Source: net/http, `cleanPath`."""
+    if path.startswith("/") and "//" not in path and "/." not in path:
+        return path
     if not path:
         return "/"
     cleaned = posixpath.normpath("/" + path.lstrip("/"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from functools import cache
+from functools import cache, lru_cache
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.go_url import GoUrl, clean_path, split_host_port
@@ -239,8 +239,9 @@ def cors_headers(asked: Asked, world: World) -> Headers:
 
 def _crosses(asked: Asked) -> bool:
     """Whether the request comes from a page of another origin."""
-    origin = asked.header("Origin")
-    return bool(origin) and origin not in (f"http://{asked.host}", f"https://{asked.host}")
+    if not (origin := asked.header("Origin")):
+        return False
+    return origin not in (f"http://{asked.host}", f"https://{asked.host}")
 
 
 def _is_foreign(asked: Asked, world: World) -> bool:
@@ -269,6 +270,7 @@ def _allowed(origins: tuple[str, ...], vscode_file: bool) -> tuple[frozenset[str
     return frozenset(one.strip().lower() for one in listed), wild
 
 
+@lru_cache(maxsize=256)
 def _is_near_address(host: str) -> bool:
     """Whether this is an address of this machine, or of a private network (`netip.Addr`)."""
     try:
