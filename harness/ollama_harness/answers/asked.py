@@ -2,33 +2,70 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import unquote
 
+from ollama_harness.answers.go_request import Flaw
+from ollama_harness.answers.go_url import GoUrl, parse_target
 from ollama_harness.recordings.recording import Headers
-from ollama_harness.script.http1 import RequestHead
+from ollama_harness.script.http1 import RequestHead, members
 
 __all__ = ["Asked"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One request. `target` is as it was sent; `body` without transfer coding."""
+    """One request. `target` is as it was sent; `body` without transfer coding.
+
+    `flaw` is what Go's server finds wrong with the head; then the rest is empty, or says less than it seems to.
+    `body_error` is the error that a handler gets in place of the rest of the body.
+    """
 
     method: str
     target: str
     version: str = "HTTP/1.1"
     headers: Headers = ()
     body: bytes = b""
+    flaw: Flaw | None = None
+    body_error: str = ""
 
     @classmethod
-    def of(cls, head: RequestHead, body: bytes) -> Asked:
-        return cls(method=head.method, target=head.target, version=head.version, headers=head.headers, body=body)
+    def of(cls, head: RequestHead, body: bytes, *, flaw: Flaw | None = None, body_error: str = "") -> Asked:
+        return cls(
+            method=head.method,
+            target=head.target,
+            version=head.version,
+            headers=head.headers,
+            body=body,
+            flaw=flaw,
+            body_error=body_error,
+        )
 
     def header(self, name: str) -> str | None:
         """The first value of a header, its name compared without case."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+        return self._first_values.get(name.lower())
+
+    @cached_property
+    def _first_values(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in reversed(self.headers)}
+
+    def has_token(self, name: str, token: str) -> bool:
+        """Whether a list header has this member, in lower case."""
+        found = name.lower() in self._first_values
+        return found and token in (member.lower() for member in members(self.headers, name.lower()))
+
+    @cached_property
+    def url(self) -> GoUrl:
+        """The target as Go reads it. Its text is latin-1: one character, one byte."""
+        if self.method == "CONNECT" and not self.target.startswith("/"):
+            return replace(parse_target(f"http://{self.target}") or GoUrl(), scheme="")
+        return parse_target(self.target) or GoUrl()
+
+    @property
+    def host(self) -> str:
+        """The host of a target in absolute form, else the Host header."""
+        return self.url.host or self.header("Host") or ""
 
     @cached_property
     def raw_path(self) -> str:

@@ -74,6 +74,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     "--models", "only_models", callback=_only_models, metavar="NAME,…", help="Exactly these models are there."
 )
 @click.option("--any-model", is_flag=True, help="Answer whatever model is asked for.")
+@click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
 def serve(
     *,
     host: str,
@@ -86,6 +87,7 @@ def serve(
     any_model: bool,
     models: tuple[str, ...],
     only_models: tuple[str, ...] | None,
+    origins: str,
 ) -> None:
     store = RecordingStore()
     version = ollama_version or store.newest
@@ -105,6 +107,7 @@ def serve(
         any_model=any_model,
         models=models,
         only_models=only_models,
+        origins=tuple(origins.split(",")) if origins else (),
     )
     server.load()
     for fault in faults:

@@ -8,14 +8,16 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from enum import Enum, auto
+from typing import TypeVar
 
 from ollama_harness.errors import ProtocolError
-from ollama_harness.script.http1 import RequestHead, read_body, read_request_head
+from ollama_harness.script.http1 import Body, RequestHead, members, read_body, read_request_head
 
 __all__ = ["ClientLeft", "Connection", "RequestTooLarge", "WakeReason", "abort", "awaits_continue"]
 
-#: Go's DefaultMaxHeaderBytes and the slop it adds; beyond, Ollama answers 431.
+#: The largest head that a proxy of ours takes; beyond, it answers 431.
 MAX_HEAD_BYTES = 1 * 1024 * 1024 + 4096
 MAX_BODY_BYTES = 256 * 1024 * 1024
 
@@ -24,6 +26,9 @@ _SLEEP_S = 0.02
 
 #: After a FIN the socket stays open for the client to read what is on its way (closing at once may turn into an RST).
 _LINGER_S = 1.0
+
+#: What a reader makes of the bytes of a head.
+_Read = TypeVar("_Read")
 
 
 class WakeReason(Enum):
@@ -90,14 +95,42 @@ class Connection:
         del self._buffer[: head.size]
         return head
 
+    def await_head(self, read: Callable[[bytes, bool], _Read | None]) -> _Read | None:
+        """What `read` makes of the bytes so far, once that is something; None if the client left before it began.
+
+        It is told whether no more bytes will come, and leaves them where they are.
+        """
+        ended = False
+        while (found := read(bytes(self._buffer), ended)) is None and not ended:
+            ended = not self._more()
+        return found
+
+    def await_body(self, head: RequestHead, read: Callable[[bytes, bool], Body]) -> Body:
+        """The body as `read` reads it, whole or up to what is wrong with it; a client that waits is told to go on.
+
+        Raises: RequestTooLarge.
+        """
+        self._go_on(head)
+        ended = False
+        while not (body := read(bytes(self._buffer), ended)).whole and body.error is None:
+            if (enough := len(self._buffer) + body.needs) > MAX_BODY_BYTES:
+                raise RequestTooLarge(413, "request body")
+            while len(self._buffer) < enough and not ended:
+                ended = not self._more()
+        self.take(body.size)
+        return body
+
+    def _go_on(self, head: RequestHead) -> None:
+        if awaits_continue(head):
+            with contextlib.suppress(ClientLeft):  # it will show when its body does not come
+                self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     def read_rest(self, head: RequestHead) -> bytes:
         """The body of the request whose head was read last; if the client waits to be told so, it is told to go on.
 
         Raises: ProtocolError.
         """
-        if awaits_continue(head):
-            with contextlib.suppress(ClientLeft):  # it will show when its body does not come
-                self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._go_on(head)
         while not (body := read_body(bytes(self._buffer), head, method=head.method)).whole:
             if body.error is not None:
                 raise ProtocolError(body.error, "RFC 9112 section 7.1")
@@ -271,7 +304,9 @@ def _is_whole(arrived: bytes) -> bool:
 
 def awaits_continue(head: RequestHead) -> bool:
     """Whether the client may keep its body back until it is told to go on (RFC 9110 section 10.1.1)."""
-    return any(name.lower() == "expect" and value.lower() == "100-continue" for name, value in head.headers)
+    if head.version == "HTTP/1.0" or members(head.headers, "content-length") == ["0"]:
+        return False
+    return any(option.lower() == "100-continue" for option in members(head.headers, "expect"))
 
 
 def abort(sock: socket.socket) -> None:

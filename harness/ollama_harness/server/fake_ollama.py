@@ -7,19 +7,22 @@ werkzeug's request handler will not do: it always says `Connection: close`, writ
 from __future__ import annotations
 
 import functools
-import itertools
+import ipaddress
 import math
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Answer, Asked, Step, World, after, answer, parse_model, world_of
-from ollama_harness.errors import FaultDoesNotApply, ProtocolError
+from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted
+from ollama_harness.answers.go_request import GoHead, read_go_body, read_go_head
+from ollama_harness.answers.routes import routing
+from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault, apply
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
@@ -29,7 +32,7 @@ from ollama_harness.server._matching import Match, Matcher, received
 from ollama_harness.server._playback import play
 from ollama_harness.server._unmatched import not_found, not_http
 from ollama_harness.server._wsgi import environ, segments
-from ollama_harness.server.connection import Connection, awaits_continue
+from ollama_harness.server.connection import Connection, RequestTooLarge, awaits_continue
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
 
@@ -39,7 +42,6 @@ NEWEST = "newest"
 
 #: Faults that strike before anything is asked, so that they strike every connection.
 _UNASKED = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
-_REFUSING = tuple(step for step in Step if step is not Step.ANSWER)
 _NOTHING = Script(method="GET", segments=(), ending=ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0))
 
 #: How many rendered scripts a server keeps.
@@ -71,8 +73,8 @@ class FakeOllama(HTTPServer):
     recordings are played (0: as fast as possible) or, instead, `gap_s` the seconds between any two of their segments.
     `faults` are applied to each of them where they can be. `models` are there besides those of the recordings, each as
     NAME or NAME=CAPABILITY,CAPABILITY (see `answers.world.parse_model`); with `only_models` there are no others. With
-    `any_model` every model is there and can do everything. Without `listens` the port is taken, but connections to it
-    are refused.
+    `any_model` every model is there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens`
+    the port is taken, but connections to it are refused.
     """
 
     DEFAULT_LISTEN_HOST = "127.0.0.1"
@@ -90,6 +92,7 @@ class FakeOllama(HTTPServer):
         any_model: bool = False,
         models: Sequence[str] = (),
         only_models: Sequence[str] | None = None,
+        origins: Sequence[str] = (),
         listens: bool = True,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
@@ -101,6 +104,7 @@ class FakeOllama(HTTPServer):
         self._faults, self._any_model = tuple(faults), any_model
         self._models = tuple(map(parse_model, models))
         self._only_models = None if only_models is None else tuple(map(parse_model, only_models))
+        self._origins = tuple(origins)
         unasked = [fault(_NOTHING) for fault in self._faults if fault.name in _UNASKED]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in unasked)
         self._given = [_Play(method=None, path=None, script=script, name="faults", left=None) for script in unasked]
@@ -189,7 +193,7 @@ class FakeOllama(HTTPServer):
     def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
         connection, journal = Connection(sock, stop), self.journal
         number = journal.connected()
-        usable, index = True, 0
+        usable, index, after_post = True, 0, False
         note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
         try:
             if (route := self._route_unasked()) is not None:
@@ -197,20 +201,35 @@ class FakeOllama(HTTPServer):
                 return
             while usable:
                 index += 1
-                try:
-                    if (head := connection.read_head()) is None:
-                        note_left()
-                        return
-                    unread = awaits_continue(head) and self._refuses(head)
-                    body = b"" if unread else connection.read_rest(head)
-                except ProtocolError as error:
-                    self._refuse(connection, error, number, index)
+                read = connection.await_head(functools.partial(_read_head, after_post))
+                if read is None:
+                    note_left()
                     return
-                entry = Entry(connection=number, index=index, head=head, body=body)
-                usable = self._answer(connection, entry, head) and not unread and not head.wants_close
+                after_post = read.head.method == "POST"
+                entry = Entry(connection=number, index=index, head=None if read.flaw else read.head, body=b"")
+                usable = self._serve_request(connection, read, entry)
                 note_left = functools.partial(journal.left, entry)
         finally:
             connection.close()
+
+    def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
+        """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
+        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw)
+        if (script := self._refused(asked, entry, Step.PROTOCOL)) is not None:
+            connection.take(head.size)
+            return self._play(connection, script, entry)
+        connection.take(head.size)
+        if unread := self._leaves_unread(asked, head):
+            return self._answer(connection, entry, asked, head, unread=unread) and False
+        try:
+            body = connection.await_body(head, lambda data, ended: read_go_body(data, head, ended=ended))
+        except RequestTooLarge as error:
+            entry.why = str(error)
+            return self._play(connection, not_http(error), entry)
+        entry.body = body.data
+        asked = Asked.of(head, body.data, body_error=body.error or "")
+        usable = self._answer(connection, entry, asked, head)
+        return usable and not head.wants_close and body.error is None
 
     def _play_unasked(self, connection: Connection, route: _Play, number: int) -> None:
         entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=route.name, script=route.script)
@@ -218,11 +237,13 @@ class FakeOllama(HTTPServer):
             connection.wait_for_request()  # an RST while the client connects or writes would be another fault
         self._play(connection, route.script, entry)
 
-    def _answer(self, connection: Connection, entry: Entry, head: RequestHead) -> bool:
+    def _answer(
+        self, connection: Connection, entry: Entry, asked: Asked, head: RequestHead, *, unread: bool = False
+    ) -> bool:
         """Answer one request; whether the connection can be used again."""
         response = self._expected(head, entry.body)
         if response is None:
-            entry.script = script = self._script(head, entry)
+            entry.script = script = self._script(asked, head, entry, unread=unread)
             if unmet := script.unmet(head):
                 entry.unmet, entry.why = unmet, f"{entry.why}; refused, for {unmet}"
             return self._play(connection, script.answer_to(head), entry)
@@ -232,32 +253,40 @@ class FakeOllama(HTTPServer):
         end = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
         return play(connection, body, end, entry=entry, journal=self.journal)
 
-    def _script(self, head: RequestHead, entry: Entry) -> Script:
+    def _script(self, asked: Asked, head: RequestHead, entry: Entry, *, unread: bool) -> Script:
         """The script that answers, noted in the entry with the reason."""
         request = received(head, entry.body)
         if (route := self._route(lambda one: one.answers(request.method, request.path))) is not None:
             entry.answered_by, entry.why = route.name, "the last play for this method and path"
             return route.script
-        asked = Asked.of(head, entry.body)
-        if (refused := self._ruled(asked, _REFUSING)) is not None:
-            return self._by_rule(refused, head, entry)
-        found = self._matcher.match(request)
+        if (refused := self._refused(asked, entry, Step.GUARD, unread=unread)) is not None:
+            return refused
+        if (refused := self._refused(asked, entry, Step.REQUEST, Step.MODEL)) is not None:
+            return refused
+        found = self._matcher.match(replace(request, method=self._asked_method(asked), path=asked.path))
         recorded = isinstance(found, Match) and found.is_same and not self._world.changed
-        if not recorded and (made := self._ruled(asked, (Step.ANSWER,))) is not None:
-            return self._by_rule(made, head, entry)
+        if not recorded and (made := self._refused(asked, entry, Step.ANSWER)) is not None:
+            return made
         if not isinstance(found, Match):
             entry.why = found.why
-            return not_found(request, known_path=found.recording is not None)
+            script = not_found(request, known_path=found.recording is not None)
+            return fitted(script, asked, self._world, handled=True)
         self._changed(asked, found.recording)
         script, left_out = self._struck(found.recording)
         entry.answered_by, entry.why = found.recording.id, found.why + left_out
-        return script
+        return fitted(script, asked, self._world, handled=True)
 
-    def _by_rule(self, given: Answer, head: RequestHead, entry: Entry) -> Script:
-        entry.answered_by, entry.why = f"rule {given.rule.id}", given.rule.why
-        if given.rule.step is Step.MODEL and given.reply.status == 404:
+    def _refused(self, asked: Asked, entry: Entry, *steps: Step, unread: bool = False) -> Script | None:
+        """What the first rule of these steps that has a reply answers, noted in the entry."""
+        found = self._ruled(asked, steps)
+        if found is None:
+            return None
+        entry.answered_by, entry.why = f"rule {found.rule.id}", found.rule.why
+        if found.rule.step is Step.MODEL and found.reply.status == 404:
             entry.why += f"; there are {', '.join(sorted(self._world.models))}"
-        return given.reply.script(head.method)
+        handled = found.rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
+        script = found.reply.script(asked.method)
+        return fitted(script, asked, self._world, handled=handled, unread=unread)
 
     def _ruled(self, asked: Asked, steps: tuple[Step, ...]) -> Answer | None:
         """What a rule answers in the world as it is now, which its reply may change."""
@@ -278,13 +307,26 @@ class FakeOllama(HTTPServer):
             if world is not self._world and b'"status":"success"' in recording.body:
                 self._world = world
 
-    def _refuses(self, head: RequestHead) -> bool:
-        """Whether a play refuses the request whatever its body says. Who else answers is told by the body."""
+    def _asked_method(self, asked: Asked) -> str:
+        """GET for HEAD of a route that has both: the handler is the same."""
+        methods = routing(self._world.version).methods(asked.url.path)
+        return "GET" if asked.method == "HEAD" and "GET" in methods else asked.method
+
+    def _leaves_unread(self, asked: Asked, head: RequestHead) -> bool:
+        """Whether the request is refused whatever its body says, and its body is not worth reading away.
+
+        That is a body that the client keeps back, or a long one. Who else answers is told by the body.
+        """
+        keeps_back = awaits_continue(head)
+        if not keeps_back and int(asked.header("Content-Length") or "0") < MOST_UNREAD_BYTES:
+            return False
         if self.ordered_handlers or self.oneshot_handlers or self.handlers:
             return False
         request = received(head, b"")
         answers = (one for one in self._plays if one.left != 0 and one.answers(request.method, request.path))
-        return any(one.script.unmet(head) for one in itertools.islice(answers, 1))
+        if (first := next(answers, None)) is not None:
+            return keeps_back and bool(first.script.unmet(head))
+        return answer(asked, self._world, steps=(Step.GUARD,)) is not None
 
     def _route(self, wanted: Callable[[_Play], bool]) -> _Play | None:
         """The last play that is wanted, used once."""
@@ -332,15 +374,10 @@ class FakeOllama(HTTPServer):
             world = world.only(*(world.model(name, *able) for name, able in self._only_models))
         for name, able in self._models:
             world = world.with_model(world.model(name, *able))
-        return world
+        return replace(world, loopback=_is_loopback(self.host), origins=self._origins)
 
     def _version_number(self) -> str:
         return self.store.newest if self._version in (None, NEWEST) else str(self._version)
-
-    def _refuse(self, connection: Connection, error: ProtocolError, number: int, index: int) -> None:
-        """Answer what is no HTTP as Go's net/http does, and note it."""
-        entry = Entry(connection=number, index=index, head=None, body=b"", why=str(error))
-        self._play(connection, not_http(error), entry)
 
     def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
         rendered, entry.date = self._render(script)
@@ -381,6 +418,18 @@ class FakeOllama(HTTPServer):
                 return None
             self.log.append((request, response))
         return response
+
+
+def _read_head(after_post: bool, data: bytes, ended: bool) -> GoHead | None:  # noqa: FBT001
+    return read_go_head(data, ended=ended, after_post=after_post)
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a server that listens here is reached from this machine only; a name is taken for such a one."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def packaged(version: str) -> str:
