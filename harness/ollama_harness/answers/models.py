@@ -451,7 +451,7 @@ def _progress(records: list[dict[str, Any]], request: Mapping[str, Any], world: 
     "a model made of another, or why it cannot be",
     "create-nothing",
     "create-from-missing",
-    "create-model-spaces",
+    "create-model-dots",
     "create-json-two",
     source="server/create.go: CreateHandler, parseFromModel, createModel",
 )
@@ -471,7 +471,7 @@ def _create(asked: Asked, world: World) -> Reply | None:
         return _progress([{"error": "invalid model name", "status": 400}], request, world)
     if (base := world.find(base_name)) is None:
         records = [{"status": "pulling manifest"}, _unreachable(base_name, world, {})]
-        if not world.since("0.6.0"):  # it went on after the error
+        if not world.since("0.12.0"):  # it went on after the error
             records += [{"status": "writing manifest"}, {"status": "success"}]
         return _progress(records, request, world)
     made = made_from(base, _as_there(name, world).short, request)
