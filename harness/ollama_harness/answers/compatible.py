@@ -1,1 +1,349 @@
-"""Requests to the endpoints of OpenAI's and Anthropic's kind: bodies, fields, and errors in their shapes."""
+"""Requests to the endpoints of OpenAI's and Anthropic's kind: bodies, fields, and errors in their shapes.
+
+Ollama answers these routes in two halves. A middleware decodes the request, refuses what it cannot translate, and makes
+a request to one of Ollama's own endpoints of it. The handler of that endpoint answers, and a writer puts that into the
+shape of the route. So there are two kinds of errors: the middleware's (JSON as gin sends it, with a charset), and
+the handler's in other words (`application/json`, with a line end). The rules follow that: what becomes of a
+request is read once, and the rules of Ollama's own endpoints are asked about it.
+
+Source: middleware/openai.go, middleware/anthropic.go (up to 0.12 openai/openai.go); server/cloud_proxy.go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+from ollama_harness.answers import _anthropic, _openai, _responses
+from ollama_harness.answers._refused import RefusalCause, RefusedError
+from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.go_json import GoError, Struct, decode
+from ollama_harness.answers.model_name import ConflictingSourceError, ModelSource, parse_ref
+from ollama_harness.answers.reply import Reply, go_json, json_reply
+from ollama_harness.answers.rule import Step, refusal, rules_in
+from ollama_harness.answers.world import World
+
+__all__: list[str] = []
+
+_MODELS = "/v1/models/"
+
+#: Before it a handler's error was of type "api_error" whatever its status. The first recorded version that tells them.
+_TYPED_ERRORS_SINCE = "0.24.0"
+
+
+class _Shape(Enum):
+    """Whose errors a route has."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Route:
+    """A route: the type of its requests by version, what they become, and the endpoint that answers them.
+
+    The middleware of one that `heads_first` sets the head of a stream before the handler is asked; errors keep it.
+    """
+
+    type: Callable[[str], Struct]
+    become: Callable[[dict[str, Any], World], dict[str, Any]]
+    handler: str
+    shape: _Shape = _Shape.OPENAI
+    since: str = ""
+    heads_first: bool = False
+
+
+_ROUTES = {
+    "/v1/chat/completions": _Route(type=_openai.chat_type, become=_openai.to_chat, handler="/api/chat"),
+    "/v1/completions": _Route(type=_openai.completion_type, become=_openai.to_generate, handler="/api/generate"),
+    "/v1/embeddings": _Route(type=_openai.embed_type, become=_openai.to_embed, handler="/api/embed"),
+    "/v1/responses": _Route(
+        type=_responses.responses_type,
+        become=_responses.to_chat,
+        handler="/api/chat",
+        since="0.13.3",
+        heads_first=True,
+    ),
+    "/v1/messages": _Route(
+        type=_anthropic.messages_type,
+        become=_anthropic.to_chat,
+        handler="/api/chat",
+        shape=_Shape.ANTHROPIC,
+        since="0.14.0",
+        heads_first=True,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What the middleware makes of a request: what it refuses, or the request to one of Ollama's own endpoints."""
+
+    shape: _Shape = _Shape.OPENAI
+    refused: RefusedError | None = None
+    native: Asked | None = None
+    head: tuple[tuple[str, str], ...] = ()
+
+
+_STREAM_HEAD = (("Cache-Control", "no-cache"), ("Connection", "keep-alive"))
+
+
+def _read(asked: Asked, world: World) -> _Read | None:
+    """What becomes of a request; None if its route is none of these."""
+    route = _ROUTES.get(asked.path)
+    if route is None or asked.method != "POST" or (route.since and not world.since(route.since)):
+        return None
+    return _become(asked.body, asked.path, world.version)
+
+
+@lru_cache(maxsize=16)
+def _become(body: bytes, path: str, version: str) -> _Read:
+    route, world = _ROUTES[path], World(version=version)
+    request = decode(body, route.type(version), version)
+    if isinstance(request, GoError):
+        return _Read(shape=route.shape, refused=RefusedError(RefusalCause.BODY, request.text))
+    try:
+        native = route.become(request, world)
+    except RefusedError as refused:
+        return _Read(shape=route.shape, refused=refused)
+    return _Read(
+        shape=route.shape,
+        native=Asked(method="POST", target=route.handler, body=go_json(native)),
+        head=_STREAM_HEAD if route.heads_first and native["stream"] else (),
+    )
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+
+_OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    529: "overloaded_error",
+}
+
+
+def _error(shape: _Shape, status: int, message: str, asked: Asked) -> dict[str, Any]:
+    if shape is _Shape.ANTHROPIC:
+        kind = _ANTHROPIC_TYPES.get(status, "api_error")
+        request_id = f"req_{hashlib.sha256(asked.body).hexdigest()[:24]}"
+        return {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
+    kind = _OPENAI_TYPES.get(status, "api_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+def _own(asked: Asked, world: World, cause: RefusalCause) -> Reply | None:
+    """The middleware's own error, if it refuses the request for this cause."""
+    read = _read(asked, world)
+    if read is None or read.refused is None or read.refused.cause is not cause:
+        return None
+    return json_reply(400, _error(read.shape, 400, str(read.refused), asked))
+
+
+def _handlers(asked: Asked, world: World, step: Step) -> Reply | None:
+    """The error of the endpoint that answers what the request became, in the shape of the route."""
+    read = _read(asked, world)
+    if read is None or read.native is None:
+        return None
+    for rule in rules_in(world.version, step):
+        if (reply := rule.reply(read.native, world)) is not None:
+            return _reworded(reply, asked, read, world)
+    return None
+
+
+def _reworded(reply: Reply, asked: Asked, read: _Read, world: World) -> Reply:
+    try:
+        message = json.loads(reply.body)["error"]
+    except (ValueError, KeyError, TypeError):
+        message = reply.body.decode("utf-8", "replace")
+    if not isinstance(message, str):
+        # The writer cannot decode it and writes nothing: the head is the handler's.
+        return Reply(status=reply.status, headers=reply.headers)
+    if reply.status == 200:
+        return _swallowed()
+    error = _error(read.shape, reply.status, message, asked)
+    if not world.since(_TYPED_ERRORS_SINCE):
+        error["error"]["type"] = "api_error"
+    headers = (*read.head, ("Content-Type", "application/json"))
+    return Reply(status=reply.status, body=go_json(error) + b"\n", headers=headers, chunked=reply.chunked)
+
+
+def _swallowed() -> Reply:
+    """The piece that a stream makes of an error with status 200: it has no text, no model and no end."""
+    choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+    piece = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 0,
+        "model": "",
+        "system_fingerprint": "fp_ollama",
+        "choices": [choice],
+    }
+    body = b"data: " + go_json(piece) + b"\n\n"
+    return Reply(status=200, body=body, headers=(("Content-Type", "text/event-stream"),), chunked=True)
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+_MIDDLEWARE = "middleware/openai.go, middleware/anthropic.go"
+
+
+@refusal(
+    "v1-cloud-off",
+    Step.REQUEST,
+    "a model of the cloud is asked for, and the cloud is off",
+    "v1chat-model-cloud",
+    "v1emb-model-cloud",
+    "v1resp-model-cloud",
+    source="server/cloud_proxy.go (`cloudPassthroughMiddleware`): before the middleware, so in Ollama's own shape",
+    since="0.18.0",
+)
+def _cloud_off(asked: Asked, world: World) -> Reply | None:
+    if world.cloud:
+        return None
+    what = "remote model is unavailable"
+    if asked.method == "GET" and asked.path.startswith(_MODELS):
+        name: Any = asked.path.removeprefix(_MODELS)
+        what = "remote model details are unavailable"
+    elif asked.method == "POST" and asked.path in _ROUTES and b"cloud" in asked.body.lower():
+        try:
+            name = json.loads(asked.body)["model"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+    else:
+        return None
+    if not isinstance(name, str) or not _is_of_cloud(name):
+        return None
+    return json_reply(403, {"error": f"ollama cloud is disabled: {what}"})
+
+
+def _is_of_cloud(name: str) -> bool:
+    try:
+        ref = parse_ref(name)
+    except ConflictingSourceError:
+        return False
+    return ref is not None and ref.source is ModelSource.CLOUD and ref.name.is_valid
+
+
+@refusal(
+    "v1-body",
+    Step.REQUEST,
+    "the body is no JSON, or a field of it has a wrong type",
+    "v1-error-invalid-json",
+    "v1chat-json-empty",
+    "v1comp-prompt-list",
+    "v1emb-model-list",
+    "v1msg-json-list",
+    "v1resp-json-comma",
+    source=f"{_MIDDLEWARE} (`ShouldBindJSON`: no body at all is `EOF`); encoding/json",
+)
+def _body(asked: Asked, world: World) -> Reply | None:
+    return _own(asked, world, RefusalCause.BODY)
+
+
+@refusal(
+    "v1-required",
+    Step.REQUEST,
+    "a field is missing: messages; at /v1/messages also model and max_tokens",
+    "v1-error-no-messages",
+    "v1chat-messages-null",
+    "v1msg-no-max",
+    "v1msg-model-empty",
+    source=_MIDDLEWARE,
+)
+def _required(asked: Asked, world: World) -> Reply | None:
+    return _own(asked, world, RefusalCause.REQUIRED)
+
+
+@refusal(
+    "v1-content",
+    Step.REQUEST,
+    "a message's content, an image in it, or the arguments of a call cannot be translated",
+    "v1chat-content-number",
+    "v1chat-content-image-url",
+    source="openai/openai.go (`FromChatRequest`), openai/responses.go, anthropic/anthropic.go (`convertMessage`)",
+)
+def _content(asked: Asked, world: World) -> Reply | None:
+    return _own(asked, world, RefusalCause.CONTENT)
+
+
+@refusal(
+    "v1-stop",
+    Step.REQUEST,
+    "/v1/completions takes only texts in the list of stops; /v1/chat/completions leaves others out",
+    source="openai/openai.go (`FromCompleteRequest`)",
+)
+def _stop(asked: Asked, world: World) -> Reply | None:
+    return _own(asked, world, RefusalCause.STOP)
+
+
+@refusal(
+    "v1-effort",
+    Step.REQUEST,
+    "an effort of reasoning that this version does not know",
+    source="openai/openai.go (`FromChatRequest`, later `thinkFromReasoningEffort`), openai/responses.go",
+    since="0.11.0",
+)
+def _effort(asked: Asked, world: World) -> Reply | None:
+    return _own(asked, world, RefusalCause.EFFORT)
+
+
+@refusal(
+    "v1-embedding-input",
+    Step.REQUEST,
+    "nothing to embed, or an encoding that there is not",
+    "v1emb-input-null",
+    "v1emb-input-list-empty",
+    "v1emb-format-bogus",
+    source="middleware/openai.go (`EmbeddingsMiddleware`)",
+)
+def _embedding_input(asked: Asked, world: World) -> Reply | None:
+    return _own(asked, world, RefusalCause.INPUT)
+
+
+@refusal(
+    "v1-tools",
+    Step.REQUEST,
+    "the parameters of a tool are no schema",
+    source="openai/responses.go, anthropic/anthropic.go (`convertTool`)",
+    since="0.13.3",
+)
+def _tools(asked: Asked, world: World) -> Reply | None:
+    return _own(asked, world, RefusalCause.TOOLS)
+
+
+@refusal(
+    "v1-handler",
+    Step.REQUEST,
+    "the endpoint of Ollama's own that answers the request refuses what it became",
+    "v1emb-input-number",
+    source=f"{_MIDDLEWARE} (`writeError`)",
+)
+def _handler(asked: Asked, world: World) -> Reply | None:
+    return _handlers(asked, world, Step.REQUEST)
+
+
+@refusal(
+    "v1-handler-model",
+    Step.MODEL,
+    "the model is not there, or not able to do this",
+    "v1-error-model-not-found",
+    "v1-messages-error-model-not-found",
+    "v1-responses-error-model-not-found",
+    "v1chat-model-empty",
+    "v1chat-model-unknown",
+    "v1chat-tools-unable",
+    "v1resp-reasoning",
+    source=f"{_MIDDLEWARE} (`writeError`)",
+)
+def _model(asked: Asked, world: World) -> Reply | None:
+    return _handlers(asked, world, Step.MODEL)

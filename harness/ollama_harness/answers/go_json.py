@@ -56,6 +56,7 @@ __all__ = [
     "Slice",
     "Struct",
     "Text",
+    "base64_bytes",
     "decode",
     "fields",
     "go_kind",
@@ -544,7 +545,7 @@ class _Decoding:
             return old, stopped.fault
 
     def _from_base64(self, type_: GoType, value: str, old: Any, where: _Path) -> Any:
-        decoded = _base64(value)
+        decoded = base64_bytes(value)
         if isinstance(decoded, bytes):
             return decoded
         if self.v2:
@@ -622,7 +623,7 @@ def _is_finite(number: float, name: str) -> bool:
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 
 
-def _base64(text: str) -> bytes | str:
+def base64_bytes(text: str) -> bytes | str:
     """Bytes, or Go's error. CR and LF are skipped; the place is that of the first byte that cannot be there."""
     plain = text.replace("\r", "").replace("\n", "")
     if len(plain) % 4 == 0:

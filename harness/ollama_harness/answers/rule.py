@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.reply import Reply
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.versions import order
 
-__all__ = ["RULES", "Refusal", "Step", "refusal"]
+__all__ = ["RULES", "Refusal", "Step", "refusal", "rules_in"]
 
 
 class Step(StrEnum):
@@ -73,3 +74,9 @@ def refusal(
         return function
 
     return register
+
+
+@cache
+def rules_in(version: str, step: Step) -> tuple[Refusal, ...]:
+    """The rules of a step that a version has, in their order. To be asked only when all modules are imported."""
+    return tuple(rule for rule in RULES.values() if rule.step is step and rule.holds_in(version))

@@ -1,0 +1,204 @@
+"""Requests to /v1/messages as Ollama decodes them, and what it makes of them for /api/chat.
+
+Source: anthropic/anthropic.go (`MessagesRequest`, `FromMessagesRequest`), middleware/anthropic.go; since Ollama 0.14.0.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from ollama_harness.answers._go_scanner import quote
+from ollama_harness.answers._refused import RefusalCause, RefusedError
+from ollama_harness.answers._tool_types import arguments_type, parameters_type
+from ollama_harness.answers.go_json import (
+    ANY,
+    BOOL,
+    FLOAT64,
+    INT,
+    STRING,
+    Custom,
+    GoError,
+    Pointer,
+    Slice,
+    Struct,
+    base64_bytes,
+    decode,
+    fields,
+)
+from ollama_harness.answers.reply import go_json
+from ollama_harness.answers.world import World
+
+__all__ = ["messages_type", "to_chat"]
+
+_OPTIONAL_TEXT = Pointer(to=STRING)
+_CITATION = Struct(
+    name="anthropic.Citation",
+    fields=fields(type=STRING, url=STRING, title=STRING, encrypted_index=STRING, cited_text=STRING),
+)
+_SOURCE = Struct(name="anthropic.ImageSource", fields=fields(type=STRING, media_type=STRING, data=STRING, url=STRING))
+_MESSAGE = Struct(
+    name='struct { Role string "json:\\"role\\""; Content jsontext.Value "json:\\"content\\"" }',
+    fields=fields(role=STRING, content=ANY),
+)
+
+
+@cache
+def _blocks_type(version: str) -> Slice:
+    block = Struct(
+        name="anthropic.ContentBlock",
+        fields=fields(
+            type=STRING,
+            text=_OPTIONAL_TEXT,
+            citations=Slice(of=_CITATION),
+            source=Pointer(to=_SOURCE),
+            id=STRING,
+            name=STRING,
+            input=arguments_type(version),
+            tool_use_id=STRING,
+            content=ANY,
+            is_error=BOOL,
+            thinking=_OPTIONAL_TEXT,
+            signature=STRING,
+        ),
+    )
+    return Slice(of=block)
+
+
+def _message(value: Any, version: str) -> Any:
+    """A message with a list of blocks; a text is one block."""
+    message = decode(go_json(value), _MESSAGE, version)
+    if isinstance(message, GoError):
+        return message
+    content = message["content"]
+    if content is None and not (isinstance(value, dict) and any(key.lower() == "content" for key in value)):
+        return GoError("unexpected end of JSON input")
+    if isinstance(content, str | None):
+        return {**message, "content": [{"type": "text", "text": content or ""}]}
+    blocks = decode(go_json(content), _blocks_type(version), version)
+    return blocks if isinstance(blocks, GoError) else {**message, "content": blocks}
+
+
+@cache
+def messages_type(version: str) -> Struct:  # noqa: ARG001
+    """MessagesRequest."""
+    tool = Struct(
+        name="anthropic.Tool",
+        fields=fields(type=STRING, name=STRING, description=STRING, input_schema=ANY, max_uses=INT),
+    )
+    choice = Struct(
+        name="anthropic.ToolChoice", fields=fields(type=STRING, name=STRING, disable_parallel_tool_use=BOOL)
+    )
+    thinking = Struct(name="anthropic.ThinkingConfig", fields=fields(type=STRING, budget_tokens=INT))
+    return Struct(
+        name="anthropic.MessagesRequest",
+        fields=fields(
+            model=STRING,
+            max_tokens=INT,
+            messages=Slice(of=Custom(name="anthropic.MessageParam", inner=ANY, then=_message)),
+            system=ANY,
+            stream=BOOL,
+            temperature=Pointer(to=FLOAT64),
+            top_p=Pointer(to=FLOAT64),
+            top_k=Pointer(to=INT),
+            stop_sequences=Slice(of=STRING),
+            tools=Slice(of=tool),
+            tool_choice=Pointer(to=choice),
+            thinking=Pointer(to=thinking),
+            metadata=Pointer(to=Struct(name="anthropic.Metadata", fields=fields(user_id=STRING))),
+            output_config=Pointer(to=Struct(name="anthropic.OutputConfig", fields=fields(effort=STRING))),
+        ),
+    )
+
+
+def to_chat(request: dict[str, Any], world: World) -> dict[str, Any]:
+    """The body for /api/chat. Its `think` is left out: what a model is not able to do is dropped here, not refused.
+
+    Raises: RefusedError.
+    """
+    if not request["model"]:
+        raise RefusedError(RefusalCause.REQUIRED, "model is required")
+    if request["max_tokens"] <= 0:
+        raise RefusedError(RefusalCause.REQUIRED, "max_tokens is required and must be positive")
+    if not request["messages"]:
+        raise RefusedError(RefusalCause.REQUIRED, "messages is required")
+    messages = [each for message in request["messages"] for each in _messages(message)]
+    tools = [_tool(tool, world) for tool in request["tools"] or ()]
+    return {
+        "model": request["model"],
+        "messages": messages,
+        "stream": request["stream"],
+        **({"tools": tools} if tools else {}),
+    }
+
+
+def _messages(message: dict[str, Any]) -> list[dict[str, Any]]:
+    role = message["role"].lower()
+    made: dict[str, Any] = {"role": role, "content": ""}
+    images, calls, results, thinking = [], [], [], ""
+    for block in message["content"] or ():
+        match block["type"]:
+            case "text":
+                made["content"] += block["text"] or ""
+            case "image":
+                if block["source"] is None:
+                    raise RefusedError(RefusalCause.CONTENT, "invalid image source")
+                images.append(_image(block["source"]))
+            case "tool_use":
+                for name in ("id", "name"):
+                    if not block[name]:
+                        raise RefusedError(RefusalCause.CONTENT, f"tool_use block missing required '{name}' field")
+                calls.append(_call(block))
+            case "server_tool_use":
+                calls.append(_call(block))
+            case "tool_result":
+                results.append({"role": "tool", **_result(block["content"])})
+            case "thinking":
+                thinking = block["thinking"] or ""
+    made |= {name: value for name, value in (("images", images), ("tool_calls", calls)) if value}
+    mine = [made] if made["content"] or images or calls or thinking else []
+    return [*results, *mine] if role == "user" else [*mine, *results]
+
+
+def _call(block: dict[str, Any]) -> dict[str, Any]:
+    return {"function": {"name": block["name"], "arguments": block["input"] or {}}}
+
+
+def _image(source: dict[str, Any]) -> str:
+    if source["type"] != "base64":
+        raise RefusedError(
+            RefusalCause.CONTENT, f"invalid image source type: {source['type']}. Only base64 images are supported."
+        )
+    if isinstance(decoded := base64_bytes(source["data"]), str):
+        raise RefusedError(RefusalCause.CONTENT, f"invalid base64 image data: {decoded}")
+    data: str = source["data"]
+    return data
+
+
+def _result(content: Any) -> dict[str, Any]:
+    if isinstance(content, str):
+        return {"content": content}
+    text, images = "", []
+    for part in content if isinstance(content, list) else ():
+        if not isinstance(part, dict):
+            continue
+        if part.get("type") == "text" and isinstance(part.get("text"), str):
+            text += part["text"]
+        elif part.get("type") == "image":
+            source = part.get("source")
+            if not isinstance(source, dict):
+                raise RefusedError(RefusalCause.CONTENT, "invalid tool_result image source")
+            given = {name: source.get(name) for name in ("type", "data")}
+            images.append(_image({name: value if isinstance(value, str) else "" for name, value in given.items()}))
+    return {"content": text, **({"images": images} if images else {})}
+
+
+def _tool(tool: dict[str, Any], world: World) -> dict[str, Any]:
+    if tool["type"].startswith("web_search"):
+        return {"type": "function", "function": {"name": "web_search", "parameters": {"type": "object"}}}
+    schema = tool["input_schema"]
+    read = decode(go_json(schema), parameters_type(world.version), world.version)
+    if isinstance(read, GoError):
+        raise RefusedError(RefusalCause.TOOLS, f"invalid input_schema for tool {quote(tool['name'])}: {read.text}")
+    function = {"name": tool["name"], "description": tool["description"], "parameters": schema or {}}
+    return {"type": "function", "function": function}
