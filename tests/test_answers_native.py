@@ -25,9 +25,9 @@ from ollama_harness.answers.go_json import (
     ErrorKind,
     Field,
     GoError,
+    GoSlice,
     Map,
     Pointer,
-    Slice,
     Struct,
     decode,
     fields,
@@ -264,7 +264,7 @@ ROOT = Struct(
     name="main.Root",
     fields=(
         *fields(s=STRING, i=INT, f32=FLOAT32, m=Map(of=ANY), a=ANY, r=RAW, l=LEAF, p=Pointer(to=LEAF)),
-        *fields(leaves=Slice(of=LEAF), by=Bytes(), texts=Slice(of=STRING), ml=Map(of=LEAF)),
+        *fields(leaves=GoSlice(of=LEAF), by=Bytes(), texts=GoSlice(of=STRING), ml=Map(of=LEAF)),
         Field(name="e", type=STRING, via="Inner"),
     ),
 )
