@@ -411,6 +411,13 @@ def is_json(body: bytes) -> bool:
     return True
 
 
+@pytest.mark.parametrize("depth", [100, 900])
+@pytest.mark.parametrize("inside", ["1", '"\\ud800"', '{"a":1}'])
+def test_a_deep_value_is_taken(depth: int, inside: str) -> None:
+    body = f'{{"a":{"[" * depth}{inside}{"]" * depth}}}'.encode()
+    assert not isinstance(decode(body, ROOT, NEWER), GoError)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),

@@ -168,7 +168,10 @@ _LONE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 def _without_lone_surrogates(value: Any, text: str) -> Any:
     """Go puts U+FFFD in the place of half a pair."""
-    return _mapped(value) if _LONE_ESCAPE.search(text) else value
+    try:
+        return _mapped(value) if _LONE_ESCAPE.search(text) else value
+    except RecursionError:
+        return value
 
 
 def _mapped(value: Any) -> Any:
@@ -379,18 +382,27 @@ def _pointer(key: str) -> str:
 
 
 def _huge(value: Any, where: _Path) -> Iterator[tuple[_Path, Number]]:
-    """Numbers that no float64 holds, with their paths, in order."""
-    if isinstance(value, Number):
-        if math.isinf(value):
-            yield where, value
-    elif isinstance(value, Members):
-        for key, one in value.pairs:
-            if not isinstance(one, str):
-                yield from _huge(one, (*where, (_pointer(key), "")))
-    elif isinstance(value, list):
-        for index, one in enumerate(value):
-            if not isinstance(one, str):
-                yield from _huge(one, (*where, (str(index), "")))
+    """Numbers that no float64 holds, with their paths, in order; without recursion, since Go takes deep values."""
+    rest = [(value, where)]
+    while rest:
+        one, here = rest.pop()
+        match one:
+            case Number() if math.isinf(one):
+                yield here, one
+            case Members():
+                rest += [
+                    (inner, (*here, (_pointer(key), ""))) for key, inner in reversed(one.pairs) if _may_hold(inner)
+                ]
+            case list():
+                rest += [
+                    (inner, (*here, (str(index), "")))
+                    for index, inner in reversed(list(enumerate(one)))
+                    if _may_hold(inner)
+                ]
+
+
+def _may_hold(value: Any) -> bool:
+    return isinstance(value, Number | Members | list)
 
 
 def go_kind(value: Any) -> str:
