@@ -16,9 +16,9 @@ from ollama_harness.answers.go_json import (
     BOOL,
     STRING,
     GoError,
+    GoSlice,
     Map,
     Pointer,
-    Slice,
     Struct,
     decode,
     fields,
@@ -31,7 +31,6 @@ from ollama_harness.answers.model_use import (
     go_quote,
     missing_model,
     ref_name,
-    unable_model,
 )
 from ollama_harness.answers.reply import Reply, empty_reply, json_reply
 from ollama_harness.answers.rule import Step, refusal
@@ -67,7 +66,7 @@ _CREATE = Struct(
         license=ANY,
         system=STRING,
         parameters=Map(of=ANY),
-        messages=Slice(of=ANY, name="[]api.Message"),
+        messages=GoSlice(of=ANY, name="[]api.Message"),
         name=STRING,
         quantization=STRING,
     ),
@@ -134,75 +133,8 @@ def as_there(name: ModelName, world: World) -> ModelName:
     return ModelName(**parts)
 
 
-# --- chat, generate, embed, embeddings --------------------------------------------------------------------------------
-
-_USES = {
-    "/api/chat": Use.CHAT,
-    "/api/generate": Use.GENERATE,
-    "/api/embed": Use.EMBED,
-    "/api/embeddings": Use.EMBEDDINGS,
-}
-
-#: What of those requests counts here.
-_USED = Struct(
-    name="",
-    fields=fields(model=STRING, tools=ANY, suffix=ANY, think=ANY, messages=ANY, prompt=ANY, input=ANY, keep_alive=ANY),
-)
-
-
-def _use(asked: Asked, world: World) -> tuple[Use, dict[str, Any]] | None:
-    if asked.method != "POST" or (use := _USES.get(asked.path)) is None:
-        return None
-    value = _decoded(asked.body, _USED, world.version)
-    return None if isinstance(value, GoError) else (use, value)
-
-
 def _refused(failure: ModelFailure | None) -> Reply | None:
     return None if failure is None else json_reply(failure.status, {"error": failure.message})
-
-
-@refusal(
-    "model-missing",
-    Step.MODEL,
-    "the model is not there, or its name is none",
-    "error-chat-model-not-found",
-    "generate-model-spaces",
-    "embed-model-absent",
-    "embeddings-model-cloud",
-    source=f"{ROUTES}: getExistingName, handleScheduleError; server/model_resolver.go",
-)
-def _missing(asked: Asked, world: World) -> Reply | None:
-    if (used := _use(asked, world)) is None:
-        return None
-    use, request = used
-    return _refused(missing_model(use, request["model"], world))
-
-
-@refusal(
-    "model-unable",
-    Step.MODEL,
-    "the model is not able to do what is asked",
-    "chat-tools-unsupported",
-    "chat-think-unsupported",
-    "generate-suffix",
-    source=f"{ROUTES}: scheduleRunner; server/images.go: CheckCapabilities",
-)
-def _unable(asked: Asked, world: World) -> Reply | None:
-    if (used := _use(asked, world)) is None:
-        return None
-    use, request = used
-    think = request["think"]
-    return _refused(
-        unable_model(
-            use,
-            request["model"],
-            world,
-            tools=bool(request["tools"]) and use is Use.CHAT,
-            insert=bool(request["suffix"]) and use is Use.GENERATE,
-            thinking=think is True or (isinstance(think, str) and think != ""),
-            embeds=bool(request["input"] if use is Use.EMBED else request["prompt"]),
-        )
-    )
 
 
 # --- show, tags, ps, /v1/models ---------------------------------------------------------------------------------------
