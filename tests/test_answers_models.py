@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -87,17 +88,27 @@ def recorded_refusals() -> Iterator[tuple[str, str]]:
                 yield version, id_
 
 
-@pytest.mark.parametrize(("version", "id_"), recorded_refusals())
+@pytest.mark.parametrize(("version", "id_"), list(recorded_refusals()))
 def test_a_real_servers_answer_comes_out_of_a_rule(version: str, id_: str) -> None:
     one = requests(version)[id_]
     given = answer(asked_of(one), world(version))
     assert given is not None
     status, lines, body = wire(given, one["request"]["method"])
     expected = [": ".join(header) for header in one["headers"] if header[0] != "Date"]
-    if "layer sha256" in one["body"] or "blobs/sha256" in one["body"]:  # other files than the recordings have
-        assert (status, lines, body[:60]) == (one["status"], expected, one["body"].replace("d7\r\n", "d7\r\n")[:60])
+    assert (status, lines) == (one["status"], expected)
+    if one["status"] == 200:
+        assert records(body) == records(one["body"])
     else:
-        assert (status, lines, body) == (one["status"], expected, one["body"])
+        assert body == one["body"]
+
+
+def records(body: str) -> list[str]:
+    """The records of a stream without their digests and layers, of which that server had others; the keys of a model.
+
+    Their lengths are not those of the body: the folder of the models had another name.
+    """
+    lines = [re.sub(r"[0-9a-f]{64}", "SHA", line) for line in body.splitlines() if line[:1] == "{"]
+    return [line[:14] if line.startswith('{"modelfile"') else line for line in lines if " layer SHA" not in line]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -188,7 +199,7 @@ def test_a_copied_model_is_there_until_it_is_deleted(version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_made_model_has_what_was_asked_for(version: str) -> None:
-    request = {"from": "smollm2:135m", "system": "You are terse.", "parameters": {"temperature": 0.1}}
+    request: dict[str, Any] = {"from": "smollm2:135m", "system": "You are terse.", "parameters": {"temperature": 0.1}}
     asked = post("/api/create", model="made", **request)
     made = done(asked, world(version))
     assert answer(asked, world(version)).reply.body == STORE.get(f"{version}/create-stream").body  # type: ignore[union-attr]
@@ -270,7 +281,7 @@ def test_a_model_is_read_from_the_command_line(text: str, model: tuple[str, tupl
 
 @pytest.mark.parametrize("text", ["", "=tools", "a b", "m=flying"])
 def test_what_is_no_model_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no name|no capability"):
+    with pytest.raises(ValueError, match=r"no (name|capability)"):
         parse_model(text)
 
 

@@ -19,8 +19,8 @@ from ollama_harness.answers.go_json import (
     STRING,
     Custom,
     GoError,
+    GoSlice,
     Pointer,
-    Slice,
     Struct,
     base64_bytes,
     decode,
@@ -44,13 +44,13 @@ _MESSAGE = Struct(
 
 
 @cache
-def _blocks_type(version: str) -> Slice:
+def _blocks_type(version: str) -> GoSlice:
     block = Struct(
         name="anthropic.ContentBlock",
         fields=fields(
             type=STRING,
             text=_OPTIONAL_TEXT,
-            citations=Slice(of=_CITATION),
+            citations=GoSlice(of=_CITATION),
             source=Pointer(to=_SOURCE),
             id=STRING,
             name=STRING,
@@ -62,7 +62,7 @@ def _blocks_type(version: str) -> Slice:
             signature=STRING,
         ),
     )
-    return Slice(of=block)
+    return GoSlice(of=block)
 
 
 def _message(value: Any, version: str) -> Any:
@@ -95,14 +95,14 @@ def messages_type(version: str) -> Struct:  # noqa: ARG001
         fields=fields(
             model=STRING,
             max_tokens=INT,
-            messages=Slice(of=Custom(name="anthropic.MessageParam", inner=ANY, then=_message)),
+            messages=GoSlice(of=Custom(name="anthropic.MessageParam", inner=ANY, then=_message)),
             system=ANY,
             stream=BOOL,
             temperature=Pointer(to=FLOAT64),
             top_p=Pointer(to=FLOAT64),
             top_k=Pointer(to=INT),
-            stop_sequences=Slice(of=STRING),
-            tools=Slice(of=tool),
+            stop_sequences=GoSlice(of=STRING),
+            tools=GoSlice(of=tool),
             tool_choice=Pointer(to=choice),
             thinking=Pointer(to=thinking),
             metadata=Pointer(to=Struct(name="anthropic.Metadata", fields=fields(user_id=STRING))),

@@ -23,12 +23,12 @@ from ollama_harness.answers.go_json import (
     Custom,
     Field,
     GoError,
+    GoSlice,
     GoType,
     Int,
     Map,
     Ordered,
     Pointer,
-    Slice,
     Struct,
 )
 from ollama_harness.recordings.versions import order
@@ -145,10 +145,10 @@ def _one_or_more(value: Any) -> GoType:
 
 DURATION = Custom(name="api.Duration", inner=ANY, then=_duration)
 _THINK = Custom(name="api.ThinkValue", then=think_value)
-_TEXTS = Slice(of=STRING)
-_ANYS = Slice(of=ANY)
+_TEXTS = GoSlice(of=STRING)
+_ANYS = GoSlice(of=ANY)
 _PROPERTY_TYPE = Custom(name="api.PropertyType", choose=_one_or_more)
-_IMAGES = Slice(of=Bytes(name="api.ImageData"))
+_IMAGES = GoSlice(of=Bytes(name="api.ImageData"))
 
 
 # --- tools and messages -----------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def _anonymous(*fields: tuple[str, str, GoType]) -> Struct:
     return _struct(f"struct {{ {text} }}", *((tag.partition(",")[0], type_) for _, tag, type_ in fields))
 
 
-def _tools(version: str) -> Slice:
+def _tools(version: str) -> GoSlice:
     now = order(version)
     items: list[tuple[str, GoType]] = [("items", ANY)] if now >= order("0.9.0") else []
     if now >= order("0.12.0"):
@@ -202,17 +202,17 @@ def _tools(version: str) -> Slice:
             ("Properties", "properties", Map(of=properties)),
         )
     function = _struct("api.ToolFunction", ("name", STRING), ("description", STRING), ("parameters", parameters))
-    return Slice(name="api.Tools", of=_struct("api.Tool", ("type", STRING), *items, ("function", function)))
+    return GoSlice(name="api.Tools", of=_struct("api.Tool", ("type", STRING), *items, ("function", function)))
 
 
 def _tool_property() -> Struct:
-    return _recursive("anyOf", lambda one: Slice(of=one))
+    return _recursive("anyOf", lambda one: GoSlice(of=one))
 
 
 def _ordered_properties() -> Pointer:
     one = _recursive(
         "anyOf",
-        lambda one: Slice(of=one),
+        lambda one: GoSlice(of=one),
         ("properties", lambda one: Pointer(to=Ordered(name="api.ToolPropertiesMap", of=one))),
         ("required", lambda _: _TEXTS),
     )
@@ -234,7 +234,7 @@ def _recursive(first: str, make: Any, *more: tuple[str, Any]) -> Struct:
     return one
 
 
-def _messages(version: str) -> Slice:
+def _messages(version: str) -> GoSlice:
     now = order(version)
     arguments: GoType = Map(name="api.ToolCallFunctionArguments", of=ANY)
     if now >= order("0.14.0"):
@@ -245,13 +245,13 @@ def _messages(version: str) -> Slice:
     if now >= order("0.9.0"):
         fields.append(("thinking", STRING))
     fields.append(("images", _IMAGES))
-    fields.append(("tool_calls", Slice(of=_struct("api.ToolCall", *calls, ("function", function)))))
+    fields.append(("tool_calls", GoSlice(of=_struct("api.ToolCall", *calls, ("function", function)))))
     if now >= order("0.9.6"):
         fields.append(("tool_name", STRING))
     if now >= order("0.12.10"):
         fields.append(("tool_call_id", STRING))
     alias = _struct("api.Alias", *fields)
-    return Slice(of=Custom(name="api.Message", inner=alias, then=_lower_role))
+    return GoSlice(of=Custom(name="api.Message", inner=alias, then=_lower_role))
 
 
 # --- requests ---------------------------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def request_type(path: str, version: str) -> Struct | None:
                 ("suffix", STRING),
                 ("system", STRING),
                 ("template", STRING),
-                ("context", Slice(of=INT)),
+                ("context", GoSlice(of=INT)),
                 ("raw", BOOL),
                 ("images", _IMAGES),
             )

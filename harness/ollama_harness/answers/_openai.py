@@ -23,10 +23,10 @@ from ollama_harness.answers.go_json import (
     STRING,
     Field,
     GoError,
+    GoSlice,
     GoType,
     Map,
     Pointer,
-    Slice,
     Struct,
     base64_bytes,
     fields,
@@ -72,7 +72,7 @@ _CLAMPED_EFFORT_SINCE = "0.33.0"
 def chat_type(version: str) -> Struct:
     """ChatCompletionRequest."""
     has = World(version=version).since
-    message = fields(role=STRING, content=ANY, tool_calls=Slice(of=_TOOL_CALL))
+    message = fields(role=STRING, content=ANY, tool_calls=GoSlice(of=_TOOL_CALL))
     more: tuple[Field, ...] = ()
     if has(_NAMED_TOOLS_SINCE):
         message = (*message, *fields(reasoning=STRING, name=STRING, tool_call_id=STRING))
@@ -86,7 +86,7 @@ def chat_type(version: str) -> Struct:
         fields=(
             *fields(
                 model=STRING,
-                messages=Slice(of=Struct(name="openai.Message", fields=message)),
+                messages=GoSlice(of=Struct(name="openai.Message", fields=message)),
                 stream=BOOL,
                 stream_options=_STREAM_OPTIONS,
                 max_tokens=_OPTIONAL_INT,
@@ -97,7 +97,7 @@ def chat_type(version: str) -> Struct:
                 presence_penalty=_OPTIONAL_FLOAT,
                 top_p=_OPTIONAL_FLOAT,
                 response_format=Pointer(to=_response_format(version)),
-                tools=Slice(of=tool_type(version)),
+                tools=GoSlice(of=tool_type(version)),
             ),
             *more,
         ),

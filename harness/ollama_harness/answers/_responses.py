@@ -23,10 +23,10 @@ from ollama_harness.answers.go_json import (
     STRING,
     Custom,
     GoError,
+    GoSlice,
     GoType,
     Map,
     Pointer,
-    Slice,
     Struct,
     decode,
     fields,
@@ -46,7 +46,9 @@ _ITEM_KINDS = {
         fields=fields(
             id=STRING,
             type=STRING,
-            summary=Slice(of=Struct(name="openai.ResponsesReasoningSummary", fields=fields(type=STRING, text=STRING))),
+            summary=GoSlice(
+                of=Struct(name="openai.ResponsesReasoningSummary", fields=fields(type=STRING, text=STRING))
+            ),
             encrypted_content=STRING,
         ),
     ),
@@ -78,7 +80,7 @@ _OUTPUT = Struct(
     fields=fields(type=STRING, call_id=STRING, output=ANY),
 )
 #: json.RawMessage is another name for this in the builds that have these routes and were recorded.
-_RAW_LIST = Slice(of=ANY, name="[]jsontext.Value")
+_RAW_LIST = GoSlice(of=ANY, name="[]jsontext.Value")
 
 
 class _WrongError(Exception):
@@ -107,7 +109,7 @@ def responses_type(version: str) -> Struct:  # noqa: ARG001
             model=STRING,
             background=BOOL,
             conversation=RAW,
-            include=Slice(of=STRING),
+            include=GoSlice(of=STRING),
             input=Custom(name="openai.ResponsesInput", inner=ANY, then=_input),
             instructions=STRING,
             max_output_tokens=Pointer(to=INT),
@@ -118,7 +120,7 @@ def responses_type(version: str) -> Struct:  # noqa: ARG001
             text=Pointer(to=Struct(name="openai.ResponsesText", fields=fields(format=Pointer(to=text_format)))),
             top_p=Pointer(to=FLOAT64),
             truncation=Pointer(to=STRING),
-            tools=Slice(of=tool),
+            tools=GoSlice(of=tool),
             stream=Pointer(to=BOOL),
         ),
     )

@@ -1,9 +1,9 @@
 """Go's encoding/json as a decoder of request bodies: a value of a described type, or the error in Go's words.
 
-Types are described as values (`Struct`, `Slice`, `Map`, `Pointer`, the scalars …) with the names that Go has for them,
-since its errors show them. `decode` first reads one JSON value with Python's own parser, which is fast; where that one
-objects, `scanner_error` goes over the bytes again, as Go's scanner does, to find the words. Then the value is put into
-the type: Go goes on after a type error and reports the first, while a syntax error anywhere comes before all of them.
+Types are described as values (`_go_types`). `decode` first reads one JSON value with Python's own parser, which is
+fast; where that one objects, `scanner_error` goes over the bytes again, as Go's scanner does, to find the words. Then
+the value is put into the type: Go goes on after a type error and reports the first, while a syntax error anywhere comes
+before all of them.
 What follows the first value is never read.
 
 There are two sets of words. Builds up to Ollama 0.22 have the older implementation; the later ones, on top of Go's
@@ -21,13 +21,43 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from functools import cache, cached_property
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 from ollama_harness.answers._go_scanner import scanner_error
+from ollama_harness.answers._go_types import (
+    ANY,
+    BOOL,
+    FLOAT32,
+    FLOAT64,
+    INT,
+    RAW,
+    STRING,
+    UINT8,
+    Any_,
+    Bool,
+    Bytes,
+    Custom,
+    ErrorKind,
+    Field,
+    Float,
+    GoError,
+    GoSlice,
+    GoType,
+    Int,
+    Map,
+    Members,
+    Number,
+    Ordered,
+    Pointer,
+    RawMessage,
+    Struct,
+    Text,
+    fields,
+    fold_name,
+)
 from ollama_harness.recordings.versions import order
 
 __all__ = [
@@ -45,6 +75,7 @@ __all__ = [
     "Field",
     "Float",
     "GoError",
+    "GoSlice",
     "GoType",
     "Int",
     "Map",
@@ -52,8 +83,7 @@ __all__ = [
     "Number",
     "Ordered",
     "Pointer",
-    "Raw",
-    "Slice",
+    "RawMessage",
     "Struct",
     "Text",
     "base64_bytes",
@@ -67,235 +97,11 @@ __all__ = [
 _V2_SINCE = "0.23.1"
 
 
-class ErrorKind(StrEnum):
-    """What a decoder objects to."""
-
-    EMPTY = "empty"  # there is no value at all
-    SYNTAX = "syntax"
-    TYPE = "type"
-    OWN = "own"  # a type with a decoder of its own has refused its value
-
-
-@dataclass(frozen=True, slots=True)
-class GoError:
-    """An error of the decoder. `text` is as Go's `Error()` gives it; `EOF` if there is no value at all."""
-
-    text: str
-    kind: ErrorKind = ErrorKind.OWN
-
-
-class Number(float):
-    """A number that is no plain integer, with its text."""
-
-    __slots__ = ("text",)
-    text: str
-
-    def __new__(cls, text: str) -> Number:
-        number = super().__new__(cls, text)
-        number.text = text
-        return number
-
-
-class Members(dict[str, Any]):
-    """A JSON object. `pairs` has every member as it was sent; the value of a key that came twice is the last one."""
-
-    __slots__ = ("pairs",)
-    pairs: list[tuple[str, Any]]
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        self.pairs = pairs
-
-
-# --- types ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class GoType:
-    """A type of Go. `name` is what errors call it."""
-
-    name: str
-
-    def zero(self) -> Any:
-        """The value of a field that did not come."""
-        return None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Text(GoType):
-    """A string, also one with a name of its own."""
-
-    name: str = "string"
-
-    def zero(self) -> Any:
-        return ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bool(GoType):
-    name: str = "bool"
-
-    def zero(self) -> Any:
-        return False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Int(GoType):
-    name: str = "int"
-    bits: int = 64
-    signed: bool = True
-
-    def zero(self) -> Any:
-        return 0
-
-    def holds(self, text: str) -> bool:
-        """Whether a number is in the range; an unsigned one has no sign at all."""
-        number = int(text)
-        low = -(1 << (self.bits - 1)) if self.signed else 0
-        return (self.signed or text[0] != "-") and low <= number < (1 << (self.bits - 1 if self.signed else self.bits))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Float(GoType):
-    name: str = "float64"
-
-    def zero(self) -> Any:
-        return 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Any_(GoType):
-    """`any`: the value as it came, numbers as int or Number, objects as Members."""
-
-    name: str = "interface {}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Raw(GoType):
-    """json.RawMessage: the text of the value as it was sent, null included; None if it did not come."""
-
-    name: str = "json.RawMessage"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bytes(GoType):
-    """A slice of bytes, sent as base64 text."""
-
-    name: str = "[]uint8"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pointer(GoType):
-    """A pointer: None for null. Errors name what it points to."""
-
-    to: GoType
-    name: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slice(GoType):
-    of: GoType
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or f"[]{self.of.name}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Map(GoType):
-    """A map with keys of type string."""
-
-    of: GoType
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or f"map[string]{self.of.name}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """A field by its JSON name. `via` is the Go name of the embedded struct that it comes from."""
-
-    name: str
-    type: GoType
-    via: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Struct(GoType):
-    """A struct: decoded into a dict with every field, those that did not come with their zero.
-
-    `name` has the package (`api.ChatRequest`); an anonymous one has Go's long text, and `short` is empty.
-    """
-
-    fields: tuple[Field, ...] = field(hash=False)
-
-    @cached_property
-    def short(self) -> str:
-        """The name without its package."""
-        return "" if self.name.startswith("struct {") else self.name.rpartition(".")[2]
-
-    @cached_property
-    def exact(self) -> dict[str, Field]:
-        """The fields by their names."""
-        return {one.name: one for one in self.fields}
-
-    @cached_property
-    def folded(self) -> dict[str, Field]:
-        """The fields by their names without case; of two that are then the same, the first."""
-        return {_fold(one.name): one for one in reversed(self.fields)}
-
-    def zero(self) -> Any:
-        return {one.name: one.type.zero() for one in self.fields}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Custom(GoType):
-    """A type with an UnmarshalJSON of its own, which is also called for null.
-
-    It passes everything to `inner`, as an alias does, or to what `choose` finds for the value; `then` makes of the
-    result what the type holds, or a GoError. Errors of `inner` are those of a decoder that began here.
-    """
-
-    inner: GoType | None = None
-    choose: Callable[[Any], GoType] | None = None
-    then: Callable[[Any, str], Any] | None = None
-
-    def zero(self) -> Any:
-        return self.inner.zero() if self.inner else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ordered(GoType):
-    """A map that keeps its order (go-ordered-map): it decodes each value by itself and ends at the first error."""
-
-    of: GoType
-
-
+#: What go-ordered-map says of any other value.
 _NO_OBJECT = "Value looks like object, but can't find closing '}' symbol"
-
-
-STRING: Final = Text()
-BOOL: Final = Bool()
-INT: Final = Int()
-UINT8: Final = Int(name="uint8", bits=8, signed=False)
-FLOAT32: Final = Float(name="float32")
-FLOAT64: Final = Float()
-ANY: Final = Any_()
-RAW: Final = Raw()
 
 #: The Python type whose every value is one of the Go type, so that nothing can be wrong with it. Keyed by identity.
 _EXACT: Final = {id(STRING): str, id(BOOL): bool, id(INT): int}
-
-
-def fields(**types: GoType) -> tuple[Field, ...]:
-    """Fields in the order given."""
-    return tuple(Field(name=name, type=type_) for name, type_ in types.items())
-
-
-def _fold(name: str) -> str:
-    # The two characters outside ASCII whose simple folding is an ASCII letter.
-    return name.replace("ſ", "s").replace("K", "k").lower()
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -440,7 +246,7 @@ class _Decoding:
                 if value is None:
                     return None
                 return self.put(type_.to, value, type_.to.zero() if old is None else old, where)
-            case Slice() if isinstance(value, list):
+            case GoSlice() if isinstance(value, list):
                 if (exact := _EXACT.get(id(type_.of))) and all(type(one) is exact for one in value):
                     return value
                 return [
@@ -456,12 +262,12 @@ class _Decoding:
                 return self._any(value, old, where)
             case Custom() | Ordered():
                 return self._custom(type_, value, old, where)
-            case Raw():
+            case RawMessage():
                 return _raw_text(self.text, (*self.base, *where))
             case Bytes() if isinstance(value, list):
                 return bytes(self.put(UINT8, one, 0, (*where, (str(index), ""))) for index, one in enumerate(value))
         if value is None:
-            return None if isinstance(type_, Slice | Bytes | Map) else old
+            return None if isinstance(type_, GoSlice | Bytes | Map) else old
         return self._scalar(type_, value, old, where)
 
     def _scalar(self, type_: GoType, value: Any, old: Any, where: _Path) -> Any:
@@ -488,7 +294,7 @@ class _Decoding:
         new = dict(old)
         outer = self._struct
         for key, one in value.pairs:
-            found = type_.exact.get(key) or type_.folded.get(_fold(key))
+            found = type_.exact.get(key) or type_.folded.get(fold_name(key))
             if found is None:
                 continue
             if type(one) is _EXACT.get(id(found.type)):

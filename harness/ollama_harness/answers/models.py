@@ -17,9 +17,9 @@ from ollama_harness.answers.go_json import (
     BOOL,
     STRING,
     GoError,
+    GoSlice,
     Map,
     Pointer,
-    Slice,
     Struct,
     decode,
     fields,
@@ -33,7 +33,6 @@ from ollama_harness.answers.model_use import (
     go_quote,
     missing_model,
     ref_name,
-    unable_model,
 )
 from ollama_harness.answers.reply import Reply, empty_reply, go_json, json_reply, stream_reply
 from ollama_harness.answers.rule import Step, refusal
@@ -69,7 +68,7 @@ _CREATE = Struct(
         license=ANY,
         system=STRING,
         parameters=Map(of=ANY),
-        messages=Slice(of=ANY, name="[]api.Message"),
+        messages=GoSlice(of=ANY, name="[]api.Message"),
         name=STRING,
         quantization=STRING,
     ),
@@ -120,75 +119,8 @@ def _body(asked: Asked, world: World) -> Reply | None:
     return json_reply(400, {"error": "missing request body" if value.text == "EOF" else value.text})
 
 
-# --- chat, generate, embed, embeddings --------------------------------------------------------------------------------
-
-_USES = {
-    "/api/chat": Use.CHAT,
-    "/api/generate": Use.GENERATE,
-    "/api/embed": Use.EMBED,
-    "/api/embeddings": Use.EMBEDDINGS,
-}
-
-#: What of those requests counts here.
-_USED = Struct(
-    name="",
-    fields=fields(model=STRING, tools=ANY, suffix=ANY, think=ANY, messages=ANY, prompt=ANY, input=ANY, keep_alive=ANY),
-)
-
-
-def _use(asked: Asked, world: World) -> tuple[Use, dict[str, Any]] | None:
-    if asked.method != "POST" or (use := _USES.get(asked.path)) is None:
-        return None
-    value = decode(asked.body, _USED, world.version)
-    return None if isinstance(value, GoError) else (use, value)
-
-
 def _refused(failure: ModelFailure | None) -> Reply | None:
     return None if failure is None else json_reply(failure.status, {"error": failure.message})
-
-
-@refusal(
-    "model-missing",
-    Step.MODEL,
-    "the model is not there, or its name is none",
-    "error-chat-model-not-found",
-    "generate-model-spaces",
-    "embed-model-absent",
-    "embeddings-model-cloud",
-    source=f"{_ROUTES}: getExistingName, handleScheduleError; server/model_resolver.go",
-)
-def _missing(asked: Asked, world: World) -> Reply | None:
-    if (used := _use(asked, world)) is None:
-        return None
-    use, request = used
-    return _refused(missing_model(use, request["model"], world))
-
-
-@refusal(
-    "model-unable",
-    Step.MODEL,
-    "the model is not able to do what is asked",
-    "chat-tools-unsupported",
-    "chat-think-unsupported",
-    "generate-suffix",
-    source=f"{_ROUTES}: scheduleRunner; server/images.go: CheckCapabilities",
-)
-def _unable(asked: Asked, world: World) -> Reply | None:
-    if (used := _use(asked, world)) is None:
-        return None
-    use, request = used
-    think = request["think"]
-    return _refused(
-        unable_model(
-            use,
-            request["model"],
-            world,
-            tools=bool(request["tools"]) and use is Use.CHAT,
-            insert=bool(request["suffix"]) and use is Use.GENERATE,
-            thinking=think is True or (isinstance(think, str) and think != ""),
-            embeds=bool(request["input"] if use is Use.EMBED else request["prompt"]),
-        )
-    )
 
 
 # --- show, tags, ps, /v1/models ---------------------------------------------------------------------------------------
@@ -451,7 +383,7 @@ def _progress(records: list[dict[str, Any]], request: Mapping[str, Any], world: 
     "a model made of another, or why it cannot be",
     "create-nothing",
     "create-from-missing",
-    "create-model-spaces",
+    "create-model-dots",
     "create-json-two",
     source="server/create.go: CreateHandler, parseFromModel, createModel",
 )
@@ -471,7 +403,7 @@ def _create(asked: Asked, world: World) -> Reply | None:
         return _progress([{"error": "invalid model name", "status": 400}], request, world)
     if (base := world.find(base_name)) is None:
         records = [{"status": "pulling manifest"}, _unreachable(base_name, world, {})]
-        if not world.since("0.6.0"):  # it went on after the error
+        if not world.since("0.12.0"):  # it went on after the error
             records += [{"status": "writing manifest"}, {"status": "success"}]
         return _progress(records, request, world)
     made = made_from(base, _as_there(name, world).short, request)

@@ -168,7 +168,7 @@ def _embed_input_after_name(asked: Asked, world: World) -> Reply | None:
 
 
 @refusal(
-    "native-model-missing",
+    "model-missing",
     Step.MODEL,
     "no name of a model, what is no name, a model of the cloud while the cloud is off, or a model that is not there",
     "chat-model-absent",
@@ -229,13 +229,15 @@ def _think_level(asked: Asked, world: World) -> Reply | None:
 
 
 @refusal(
-    "native-unable",
+    "model-unable",
     Step.MODEL,
     "text, tools, insertion or thinking, asked of a model that cannot do that",
     "chat-tools-bare-plain",
     "chat-tools-no-function-plain",
     "chat-think-true",
-    "generate-think-max",
+    "chat-tools-unsupported",
+    "chat-think-unsupported",
+    "generate-suffix",
     source="server/images.go (CheckCapabilities)",
 )
 def _unable(asked: Asked, world: World) -> Reply | None:
