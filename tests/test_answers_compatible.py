@@ -170,6 +170,28 @@ def test_a_route_that_is_not_there_yet_has_no_rules(path: str, version: str) -> 
     assert post(path, b"x", version) is None
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "version", "text"),
+    [
+        ("/v1/images/generations", {}, "0.24.0", "prompt is required"),
+        ("/v1/images/generations", {"prompt": "x"}, "0.24.0", "model is required"),
+        ("/v1/images/edits", {"prompt": "x", "model": PLAIN}, "0.24.0", "image is required"),
+        ("/v1/images/generations", {"prompt": "x", "model": "nosuch"}, "0.24.0", "model 'nosuch' not found"),
+        ("/v1/images/generations", {}, "0.12.11", None),
+        ("/v1/images/generations", {}, NEWEST, None),
+        (
+            "/v1/audio/transcriptions",
+            {"model": PLAIN},
+            "0.24.0",
+            "failed to parse multipart form: request Content-Type isn't multipart/form-data",
+        ),
+        ("/v1/audio/transcriptions", {}, "0.12.11", None),
+    ],
+)
+def test_images_and_sounds_are_refused_by_version(path: str, body: Any, version: str, text: str | None) -> None:
+    assert message(post(path, body, version)) == text
+
+
 @pytest.mark.parametrize("path", ROUTES[3:])
 def test_the_head_of_a_stream_stays_when_the_model_is_refused(path: str) -> None:
     reply = post(path, GOOD[path] | {"model": "nosuch", "stream": True})

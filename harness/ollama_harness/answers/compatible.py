@@ -13,16 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
-from functools import lru_cache
 from typing import Any
 
-from ollama_harness.answers import _anthropic, _openai, _responses
-from ollama_harness.answers._refused import RefusalCause, RefusedError
+from ollama_harness.answers._refused import RefusalCause
+from ollama_harness.answers._translation import ROUTES, ErrorShape, Translation, translation
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go_json import GoError, Struct, decode
 from ollama_harness.answers.model_name import ConflictingSourceError, ModelSource, parse_ref
 from ollama_harness.answers.reply import Reply, go_json, json_reply
 from ollama_harness.answers.rule import Step, refusal, rules_in
@@ -36,90 +31,6 @@ _MODELS = "/v1/models/"
 _TYPED_ERRORS_SINCE = "0.24.0"
 
 
-class _Shape(Enum):
-    """Whose errors a route has."""
-
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Route:
-    """A route: the type of its requests by version, what they become, and the endpoint that answers them.
-
-    The middleware of one that `heads_first` sets the head of a stream before the handler is asked; errors keep it.
-    """
-
-    type: Callable[[str], Struct]
-    become: Callable[[dict[str, Any], World], dict[str, Any]]
-    handler: str
-    shape: _Shape = _Shape.OPENAI
-    since: str = ""
-    heads_first: bool = False
-
-
-_ROUTES = {
-    "/v1/chat/completions": _Route(type=_openai.chat_type, become=_openai.to_chat, handler="/api/chat"),
-    "/v1/completions": _Route(type=_openai.completion_type, become=_openai.to_generate, handler="/api/generate"),
-    "/v1/embeddings": _Route(type=_openai.embed_type, become=_openai.to_embed, handler="/api/embed"),
-    "/v1/responses": _Route(
-        type=_responses.responses_type,
-        become=_responses.to_chat,
-        handler="/api/chat",
-        since="0.13.3",
-        heads_first=True,
-    ),
-    "/v1/messages": _Route(
-        type=_anthropic.messages_type,
-        become=_anthropic.to_chat,
-        handler="/api/chat",
-        shape=_Shape.ANTHROPIC,
-        since="0.14.0",
-        heads_first=True,
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """What the middleware makes of a request: what it refuses, or the request to one of Ollama's own endpoints."""
-
-    shape: _Shape = _Shape.OPENAI
-    refused: RefusedError | None = None
-    native: Asked | None = None
-    head: tuple[tuple[str, str], ...] = ()
-
-
-_STREAM_HEAD = (("Cache-Control", "no-cache"), ("Connection", "keep-alive"))
-
-
-def _read(asked: Asked, world: World) -> _Read | None:
-    """What becomes of a request; None if its route is none of these."""
-    route = _ROUTES.get(asked.path)
-    if route is None or asked.method != "POST" or (route.since and not world.since(route.since)):
-        return None
-    return _become(asked.body, asked.path, world.version)
-
-
-@lru_cache(maxsize=16)
-def _become(body: bytes, path: str, version: str) -> _Read:
-    route, world = _ROUTES[path], World(version=version)
-    request = decode(body, route.type(version), version)
-    if isinstance(request, GoError):
-        return _Read(shape=route.shape, refused=RefusedError(RefusalCause.BODY, request.text))
-    try:
-        native = route.become(request, world)
-    except RefusedError as refused:
-        return _Read(shape=route.shape, refused=refused)
-    return _Read(
-        shape=route.shape,
-        native=Asked(method="POST", target=route.handler, body=go_json(native)),
-        head=_STREAM_HEAD if route.heads_first and native["stream"] else (),
-    )
-
-
-# --- shapes -----------------------------------------------------------------------------------------------------------
-
 _OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
@@ -132,8 +43,8 @@ _ANTHROPIC_TYPES = {
 }
 
 
-def _error(shape: _Shape, status: int, message: str, asked: Asked) -> dict[str, Any]:
-    if shape is _Shape.ANTHROPIC:
+def _error(shape: ErrorShape, status: int, message: str, asked: Asked) -> dict[str, Any]:
+    if shape is ErrorShape.ANTHROPIC:
         kind = _ANTHROPIC_TYPES.get(status, "api_error")
         request_id = f"req_{hashlib.sha256(asked.body).hexdigest()[:24]}"
         return {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
@@ -143,7 +54,7 @@ def _error(shape: _Shape, status: int, message: str, asked: Asked) -> dict[str, 
 
 def _own(asked: Asked, world: World, cause: RefusalCause) -> Reply | None:
     """The middleware's own error, if it refuses the request for this cause."""
-    read = _read(asked, world)
+    read = translation(asked, world)
     if read is None or read.refused is None or read.refused.cause is not cause:
         return None
     return json_reply(400, _error(read.shape, 400, str(read.refused), asked))
@@ -151,7 +62,7 @@ def _own(asked: Asked, world: World, cause: RefusalCause) -> Reply | None:
 
 def _handlers(asked: Asked, world: World, step: Step) -> Reply | None:
     """The error of the endpoint that answers what the request became, in the shape of the route."""
-    read = _read(asked, world)
+    read = translation(asked, world)
     if read is None or read.native is None:
         return None
     for rule in rules_in(world.version, step):
@@ -160,7 +71,7 @@ def _handlers(asked: Asked, world: World, step: Step) -> Reply | None:
     return None
 
 
-def _reworded(reply: Reply, asked: Asked, read: _Read, world: World) -> Reply:
+def _reworded(reply: Reply, asked: Asked, read: Translation, world: World) -> Reply:
     try:
         message = json.loads(reply.body)["error"]
     except (ValueError, KeyError, TypeError):
@@ -214,7 +125,7 @@ def _cloud_off(asked: Asked, world: World) -> Reply | None:
     if asked.method == "GET" and asked.path.startswith(_MODELS):
         name: Any = asked.path.removeprefix(_MODELS)
         what = "remote model details are unavailable"
-    elif asked.method == "POST" and asked.path in _ROUTES and b"cloud" in asked.body.lower():
+    elif asked.method == "POST" and asked.path in ROUTES and b"cloud" in asked.body.lower():
         try:
             name = json.loads(asked.body)["model"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -253,7 +164,7 @@ def _body(asked: Asked, world: World) -> Reply | None:
 @refusal(
     "v1-required",
     Step.REQUEST,
-    "a field is missing: messages; at /v1/messages also model and max_tokens",
+    "a field is missing: messages; at /v1/messages also model and max_tokens; for images prompt, model and image",
     "v1-error-no-messages",
     "v1chat-messages-null",
     "v1msg-no-max",
@@ -319,6 +230,22 @@ def _embedding_input(asked: Asked, world: World) -> Reply | None:
 )
 def _tools(asked: Asked, world: World) -> Reply | None:
     return _own(asked, world, RefusalCause.TOOLS)
+
+
+@refusal(
+    "v1-transcription",
+    Step.REQUEST,
+    "a sound to write down has to come as multipart/form-data",
+    source="middleware/openai.go (`TranscriptionMiddleware`); net/http, request.go (`ErrNotMultipart`)",
+    since="0.20.0",
+)
+def _transcription(asked: Asked, _: World) -> Reply | None:
+    if asked.path != "/v1/audio/transcriptions" or asked.method != "POST":
+        return None
+    if (asked.header("Content-Type") or "").partition(";")[0].strip().lower() == "multipart/form-data":
+        return None
+    message = "failed to parse multipart form: request Content-Type isn't multipart/form-data"
+    return json_reply(400, _error(ErrorShape.OPENAI, 400, message, asked))
 
 
 @refusal(
