@@ -132,7 +132,7 @@ def test_a_request_by_hand_gets_the_answer_or_the_refusal_byte_for_byte(line: by
         assert wire(script) == wire(PLAIN)
         assert server.journal.wait_until_settled()
         assert [(one.connection, one.unmet) for one in server.journal.entries] == [(1, unmet)] * 2
-        assert server.journal.entries[0].why.endswith(f"refused, for {unmet}" if unmet else "method and path")
+        assert server.journal.entries[0].why.endswith(f"refused, because {unmet}" if unmet else "method and path")
 
 
 def test_an_expectation_is_refused_before_the_body_is_read() -> None:

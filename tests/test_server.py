@@ -490,7 +490,7 @@ def test_of_two_plays_the_last_decides_even_before_a_request(server: FakeOllama)
 
 @pytest.mark.parametrize("arguments", [{"speed": -1}, {"speed": float("nan")}, {"gap_s": float("inf")}])
 def test_a_pace_that_cannot_be_is_refused_when_the_server_is_made(arguments: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="give a number from 0 on"):
+    with pytest.raises(ValueError, match="give 0 or more"):
         FakeOllama(**arguments)  # type: ignore[arg-type]
 
 
