@@ -110,7 +110,7 @@ def test_a_demand_stands_whatever_else_is_changed_and_the_first_that_is_broken_d
 def test_what_demands_nothing_does_not_apply() -> None:
     with pytest.raises(FaultDoesNotApply, match="is no condition: give members"):
         demand_header("Accept", "go-406", or_absent=True)(PLAIN)
-    with pytest.raises(FaultDoesNotApply, match="there is no answer '.+'; give one of"):
+    with pytest.raises(FaultDoesNotApply, match=r"there is no answer '.+'; give one of"):
         demand_spelling("Accept", "nobody")(PLAIN)
 
 
