@@ -43,7 +43,7 @@ class HistoryStep:
 
 def pairs(store: RecordingStore) -> list[VersionPair]:
     """Each version and the next, with all takes of the older one; then each version and its second take."""
-    again = {name.removeprefix(AGAIN): name for name in store.takes}
+    again = {name.removeprefix(AGAIN): name for name in store.second_sessions}
     versions = store.versions
     steps = [
         VersionPair(takes=(old, again[old]) if old in again else (old,), candidate=new)

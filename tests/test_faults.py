@@ -222,9 +222,9 @@ NOTHING = replace(CHAT, segments=())
         (reset_at(after_record(2)), reset_at(after_record(2))(CHAT), "changes nothing"),
         (stall_at(after_record(2)), stall_at(after_record(2))(CHAT), "changes nothing"),
         (delay_first_byte(0), CHAT, "changes nothing"),
-        (delay_first_byte(-1), CHAT, "cannot pass"),
+        (delay_first_byte(-1), CHAT, "is no pause: give 0 or more"),
         (delay_first_byte(1), NOTHING, "sends nothing"),
-        (slow_records(-0.1), CHAT, "cannot pass"),
+        (slow_records(-0.1), CHAT, "is no pause: give 0 or more"),
         (slow_records(0), AT_ONCE, "changes nothing"),
         (slow_records(1), replace(CHAT, segments=CHAT.segments[:1]), "at once"),
         (slow_records(0.1), slow_records(0.1)(CHAT), "changes nothing"),
@@ -245,7 +245,7 @@ NOTHING = replace(CHAT, segments=())
         (duplicate_record(1), close_at(inside_record(30))(CHAT), "does not end cleanly"),
         (replace_with("nginx-502"), NOTHING, "no head"),
         (replace_with("nginx-502"), replace_with("nginx-502")(CHAT), "changes nothing"),
-        (replace_with("apache"), CHAT, "nobody answers as 'apache'"),
+        (replace_with("apache"), CHAT, "there is no answer 'apache'"),
         (drop_header("Server"), CHAT, "no Server"),
         (stall_at(before_last_chunk()), SINGLE, "no last chunk"),
         (close_at(after_chunk_size(99)), CHAT, "no chunk 99"),
@@ -261,22 +261,22 @@ NOTHING = replace(CHAT, segments=())
         (join_records(0), CHAT, "0 is too few"),
         (resegment(0), CHAT, "0 is too few"),
         (set_chunk_size(0, "1"), CHAT, "there is no chunk 0"),
-        (throttle(0), CHAT, "never end"),
-        (burst(-1), CHAT, "cannot pass"),
-        (jitter(-1, 1), CHAT, "cannot pass"),
-        (lock_step(), SINGLE, "no two records"),
+        (throttle(0), CHAT, "is too slow"),
+        (burst(-1), CHAT, "is no pause: give 0 or more"),
+        (jitter(-1, 1), CHAT, "is no pause: give 0 or more"),
+        (lock_step(), SINGLE, "fewer than two records"),
         (compress(), EMPTY, "no body"),
         (append_bytes(b"x"), NOTHING, "sends nothing"),
         (close_at(before_line_feed(1)), SINGLE_WITHOUT_LF, "no line feed"),
         (close_at(after_record(3)), pause_at(inside_record(3), 0.1)(CHAT), "there is no record 3"),
         (delimit_by_close(), resegment(200)(CHAT), "sends no body"),
-        (lock_step(), resegment(200)(CHAT), "no two records"),
+        (lock_step(), resegment(200)(CHAT), "fewer than two records"),
         (drop_record(3), set_chunk_size(3, "zz")(CHAT), "changed framing or pace"),
         (drop_record(3), faults.drop_chunk_end(3)(CHAT), "changed framing or pace"),
         (drop_record(3), faults.add_header("Content-Length", "5")(CHAT), "changed framing or pace"),
         (drop_record(3), lock_step()(CHAT), "changed framing or pace"),
         (count_body(), faults.inform(103)(CHAT), "changed framing or pace"),
-        (burst(0.1), lock_step()(CHAT), "lock_step() comes last"),
+        (burst(0.1), lock_step()(CHAT), "put lock_step() last"),
         (close_at(after_record(1)), compress()(CHAT), "there is no record 1"),
         (set_chunk_size(3, "{"), CHAT, "cannot be written"),
         (set_chunk_size(3, "{x}"), CHAT, "cannot be written"),
@@ -284,7 +284,7 @@ NOTHING = replace(CHAT, segments=())
     ],
     ids=lambda value: "" if isinstance(value, Script) else str(value),
 )
-def test_a_fault_without_a_place_to_strike_says_so(fault: Fault, script: Script, why: str) -> None:
+def test_a_fault_without_a_place_to_strike_is_an_error(fault: Fault, script: Script, why: str) -> None:
     with pytest.raises(FaultDoesNotApply, match=re.escape(why)):
         fault(script)
 
@@ -371,7 +371,7 @@ def test_a_cut_after_an_error_line_leaves_both() -> None:
     }
 
 
-def test_a_fault_that_the_one_before_took_the_place_from_says_so() -> None:
+def test_a_fault_whose_place_an_earlier_fault_removed_is_an_error() -> None:
     with pytest.raises(FaultDoesNotApply, match="there is no record 3: this script sends 2"):
         apply(CHAT, [close_at(after_record(2)), reset_at(after_record(3))])
 
