@@ -262,16 +262,19 @@ def test_the_gate_plays_what_a_directory_holds() -> None:
 def test_every_claim_is_seen_in_its_time_or_says_why_not() -> None:
     store = RecordingStore()
     steps = [step(store, pair) for pair in pairs(store) if not pair.is_noise]
+    assert CLAIMS
     for claim in CLAIMS:
         found = when(claim, steps)
         assert (found is None) == bool(claim.unseen), claim
         assert found is None or in_time(claim, found[0]) != bool(claim.unlike), claim
 
 
-def test_the_shapes_beside_the_recordings_are_current() -> None:
-    for directory in [*RECORDINGS.glob("[0-9]*"), *RECORDINGS.glob("again/*")]:
-        text = (directory / "shapes.toml").read_text(encoding="utf-8")
-        assert text == dump(VersionShapes.read(directory)), f"run: ollama-harness shapes {directory}"
+@pytest.mark.parametrize(
+    "directory", [*RECORDINGS.glob("[0-9]*"), *RECORDINGS.glob("again/*")], ids=lambda path: path.name
+)
+def test_the_shapes_beside_the_recordings_are_current(directory: Path) -> None:
+    text = (directory / "shapes.toml").read_text(encoding="utf-8")
+    assert text == dump(VersionShapes.read(directory)), f"run: ollama-harness shapes {directory}"
 
 
 # -------------------------------------------------------------------------------------------------- the command

@@ -59,6 +59,7 @@ def test_what_decides_decides(request_: Request, name: str, recordings: list[Rec
 
 
 def test_each_recording_that_nothing_was_done_to_answers_its_own_request(recordings: list[Recording]) -> None:
+    assert recordings
     for one in recordings:
         found = match(one.request, recordings)
         assert isinstance(found, Match), (one.id, found.why)
@@ -68,9 +69,9 @@ def test_each_recording_that_nothing_was_done_to_answers_its_own_request(recordi
 
 
 def test_a_recorded_error_answers_only_its_own_request(recordings: list[Recording]) -> None:
-    for one in recordings:
-        if one.response.status < 400 or not isinstance(one.request.json, dict):
-            continue
+    errors = [one for one in recordings if one.response.status >= 400 and isinstance(one.request.json, dict)]
+    assert errors
+    for one in errors:
         other = Request(method="POST", path=one.request.path, json={**one.request.json, "user": "somebody else"})
         found = match(other, recordings)
         assert isinstance(found, Nearest) or found.recording.response.status < 400, one.id

@@ -547,12 +547,11 @@ def test_request_method_hides_http_proxy() -> None:
     assert ways(on_posix(HTTP_PROXY="proxy:1", REQUEST_METHOD="GET"), LOCAL) == "direct direct direct"
 
 
-def test_a_password_is_hidden() -> None:
-    said = on_posix(HTTP_PROXY="http://user:secret@proxy:8080")
-    for client in CLIENTS:
-        prediction = predicted(client, said, LOCAL)
-        assert prediction.because == "HTTP_PROXY is http://user:***@proxy:8080."
-        assert prediction.proxy == "http://user:***@proxy:8080"
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_password_is_hidden(client: str) -> None:
+    prediction = predicted(client, on_posix(HTTP_PROXY="http://user:secret@proxy:8080"), LOCAL)
+    assert prediction.because == "HTTP_PROXY is http://user:***@proxy:8080."
+    assert prediction.proxy == "http://user:***@proxy:8080"
 
 
 @given(st.sampled_from(["", "http://", "http=", "//", "http=http://"]), st.text("s:/@;=,#", max_size=5))

@@ -415,6 +415,7 @@ def check(one: Recording) -> None:
 
 @pytest.mark.parametrize("version", [*LIBRARY.versions, "again/0.5.7", "again/0.32.15"])
 def test_every_recording_is_what_its_meta_file_says(version: str) -> None:
+    assert LIBRARY.of_version(version)
     for one in LIBRARY.of_version(version):
         try:
             check(one)

@@ -240,10 +240,10 @@ def test_stop_ends_open_streams_at_once(server: FakeOllama) -> None:
         sock.sendall(request("POST", "/api/generate", {}))
         read_exactly(sock, 1)
     server.stop()
+    assert [read_to_end(sock).end for sock in socks] == ["fin"] * len(socks) != []
     for sock in socks:
-        assert read_to_end(sock).end == "fin"
         sock.close()
-    assert all(entry.ended_by is EndedBy.STOP for entry in server.journal.entries)
+    assert [entry.ended_by for entry in server.journal.entries] == [EndedBy.STOP] * len(socks)
     assert not [thread for thread in threading.enumerate() if thread.name.endswith("(_serve)")]
     server.start()  # for the fixture, and to show that it can
 
