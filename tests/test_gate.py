@@ -143,6 +143,11 @@ def test_an_entry_that_no_finding_needs_is_red_where_the_finding_would_have_been
     assert one.exit_code == unused
 
 
+def test_an_entry_accepts_on_the_day_that_it_expires(tmp_path: Path) -> None:
+    one = decided(BREAKING, acceptances=entries(tmp_path), today=date(2027, 1, 1))
+    assert (one.exit_code, one.red, one.stale) == (0, (), ())
+
+
 def test_an_expired_entry_accepts_nothing_and_is_red(tmp_path: Path) -> None:
     one = decided(BREAKING, acceptances=entries(tmp_path), today=date(2027, 1, 2))
     assert one.red == (BREAKING,)
