@@ -390,6 +390,8 @@ def test_a_request_loses_its_secrets_wherever_they_are() -> None:
         *("Cookie", "Set-Cookie", "Set-Cookie2", "API-Key", "X-Api-Key", "X-Auth-Token", "X-Amz-Security-Token"),
         *("X-Goog-Api-Key", "X-Access-Token", "X-Api-Token", "X-CSRF-Token", "x-xsrf-token", "Private-Token"),
         *("Ocp-Apim-Subscription-Key", "Cf-Access-Client-Secret", "X-Vault-Token", "x-functions-key", "X-Session-Id"),
+        *("Cookie2", "X-Goog-Iap-Jwt-Assertion", "Cf-Access-Jwt-Assertion", "Cf-Access-Client-Id", "X-Amz-Signature"),
+        *("X-Forwarded-Client-Cert", "X-Jwt"),
     ],
 )
 def test_what_a_header_of_credentials_holds_is_blank_whatever_it_is(name: str) -> None:

@@ -59,8 +59,8 @@ _DEEPEST = 8
 #: Headers that carry credentials, but for those whose names say so by themselves (X-Api-Key, Private-Token, …).
 _SECRET_HEADERS = frozenset(
     {
-        *("authentication-info", "proxy-authentication-info", "cookie2", "set-cookie2", "x-goog-iap-jwt-assertion"),
-        *("cf-access-jwt-assertion", "cf-access-client-id", "x-amz-signature", "x-forwarded-client-cert", "x-jwt"),
+        *("authentication-info", "proxy-authentication-info", "x-goog-iap-jwt-assertion", "cf-access-jwt-assertion"),
+        *("cf-access-client-id", "x-amz-signature", "x-forwarded-client-cert", "x-jwt"),
     }
 )
 
