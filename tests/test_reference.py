@@ -28,7 +28,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.files.json_text import parse_json
-from ollama_harness.oracle.reference import Cause, ExpectedEnd, ExpectedEndKind, Layer, Reference, reference
+from ollama_harness.oracle.reference import (
+    Cause,
+    ExpectedEnd,
+    ExpectedEndKind,
+    Layer,
+    Reference,
+    first_silence,
+    reference,
+)
 from ollama_harness.recordings.recording import RecordedEnd, Recording
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.message_parts import Raw
@@ -440,3 +448,8 @@ def test_a_server_that_is_killed_is_a_cut_after_some_records(version: str) -> No
         assert both(got) == TRUNCATED
         assert got.due == dict.fromkeys(Layer, len(got.records))
         assert got.records
+
+
+@pytest.mark.parametrize(("read_timeout_s", "silent"), [(0.5, 0), (0.99, 0), (1.0, None), (2.0, None)])
+def test_a_silence_is_one_that_is_longer_than_the_read_timeout(read_timeout_s: float, silent: int | None) -> None:
+    assert first_silence(stream(HELLO, DONE).with_gap(1.0), read_timeout_s) == silent
