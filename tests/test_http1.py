@@ -429,3 +429,22 @@ def test_a_chunk_size_line_that_ends_in_a_bare_lf_is_broken_at_once() -> None:
     body = read_body(wire[head.size :], head, method="GET")
     assert body.error is not None
     assert not body.whole
+
+
+@pytest.mark.parametrize(
+    ("version", "options", "wants_close"),
+    [
+        ("1.1", (), False),
+        ("1.1", ("Connection: keep-alive",), False),
+        ("1.1", ("Connection: x, Close",), True),
+        ("1.0", (), True),
+        ("1.0", ("Connection: Keep-Alive",), False),
+        ("1.0", ("Connection: keep-alive, close",), True),
+    ],
+)
+def test_a_connection_lasts_as_its_version_and_its_options_say(
+    version: str, options: tuple[str, ...], wants_close: bool
+) -> None:
+    head = read_request_head("\r\n".join([f"GET / HTTP/{version}", *options, "", ""]).encode())
+    assert head is not None
+    assert head.wants_close is wants_close

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from builders import DONE, HELLO, line, recording
 
 from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.store import RecordingStore
@@ -84,6 +85,14 @@ def test_a_server_that_something_was_done_to_comes_last(recordings: list[Recordi
     assert isinstance(found, Match)
     assert found.recording.name == "generate-long"
     assert "chosen before" in found.why
+
+
+def test_a_recording_with_a_note_comes_last_however_long_it_is() -> None:
+    noted = recording(line(HELLO), line(DONE), id="1.0.0/killed", note="the server was killed", request_json={})
+    plain = recording(line(DONE), id="1.0.0/plain", request_json={})
+    found = match(noted.request, [noted, plain])
+    assert isinstance(found, Match)
+    assert found.recording is plain
 
 
 def test_what_comes_nearest_is_named_with_the_field_that_differs(recordings: list[Recording]) -> None:

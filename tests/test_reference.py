@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 from typing import Any
 
@@ -453,3 +454,18 @@ def test_a_server_that_is_killed_is_a_cut_after_some_records(version: str) -> No
 @pytest.mark.parametrize(("read_timeout_s", "silent"), [(0.5, 0), (0.99, 0), (1.0, None), (2.0, None)])
 def test_a_silence_is_one_that_is_longer_than_the_read_timeout(read_timeout_s: float, silent: int | None) -> None:
     assert first_silence(stream(HELLO, DONE).with_gap(1.0), read_timeout_s) == silent
+
+
+def test_what_is_no_json_after_the_terminal_record_is_an_error_of_both_layers() -> None:
+    got = seen(chunked(line(HELLO) + line(DONE) + b"{nonsense\n"))
+    assert [end.cause for end in got.ends.values()] == [Cause.BAD_JSON] * 2
+    assert [end.either for end in got.ends.values()] == [False] * 2
+
+
+@pytest.mark.parametrize(("how", "cause"), [(ConnectionEnd.RESET, Cause.RST), (ConnectionEnd.CLOSE, Cause.FIN)])
+def test_a_compressed_answer_that_the_connection_cuts_is_cut_by_the_connection(
+    how: ConnectionEnd, cause: Cause
+) -> None:
+    packed = gzip.compress(line(HELLO) + line(DONE))
+    head = (f"Content-Type: {NDJSON}", "Content-Encoding: gzip", f"Content-Length: {len(packed)}")
+    assert seen(message(packed[:-4], *head), how).ends[Layer.HTTP].cause is cause
