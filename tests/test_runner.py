@@ -17,7 +17,7 @@ from ollama_harness.clients import client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.matrix.cells import Cell, PlannedScenario, cell, plan
-from ollama_harness.matrix.exchange import _idle, _overreach, problem_of
+from ollama_harness.matrix.exchange import _idle, _overreach, _overslept, problem_of
 from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner, sharing
 from ollama_harness.matrix.scenarios import SCENARIOS
@@ -391,3 +391,15 @@ def test_what_the_server_did_otherwise_than_planned_is_no_fault_of_the_client(
 ) -> None:
     """The client's read timeout is 1 s: of a pause that is half as long it may have had enough."""
     assert problem_of([entry], ANSWER, job()) == problem
+
+
+@pytest.mark.parametrize(
+    ("ended_s", "stayed"),
+    [(1.9, False), (2.1, True)],
+)
+def test_a_client_stays_through_a_silence_if_it_ends_only_after_it(ended_s: float, stayed: bool) -> None:
+    """The server may have sent what follows the silence while the client was about to leave."""
+    script = stream(HELLO, DONE).with_gap(2.0)
+    entry = answered(script, arrived_s=0.0)
+    said = _overslept([entry], job(), ended_s)
+    assert said == ("stayed through a silence of 2 s, though its read timeout is 1 s" if stayed else "")
