@@ -492,7 +492,7 @@ def test_any_bytes_in_a_list(kind: str, data: st.DataObject) -> None:
     with folder() as directory:
         use = use_toml(kind, directory)
         (directory / "list.toml").write_bytes(data.draw(damaged(TOML_FILES[kind].encode())))
-        use()
+        assert use()
 
 
 @pytest.mark.parametrize("kind", TOML_FILES)
@@ -544,8 +544,14 @@ def test_a_version_that_could_forge_a_line_is_no_version() -> None:
     )
 )
 def test_any_text_for_a_fault(text: str) -> None:
-    with contextlib.suppress(BadFault, UnknownName):
-        parse_fault(text)
+    try:
+        fault = parse_fault(text)
+    except (BadFault, UnknownName) as error:
+        shown = str(error)
+    else:
+        shown = str(fault)
+        assert parse_fault(shown) == fault
+    assert shown
 
 
 #: Settings of the network, made of what belongs there and of what does not.
@@ -584,24 +590,27 @@ def test_any_settings_for_the_doctor(
         registry=Registry(enable=1, server=server, override=override) if system is System.WINDOWS else None,
         mac=Mac(http=server, exceptions=tuple((override or "").split(","))) if system is System.MACOS else None,
     )
-    with (
-        mock.patch.object(diagnosis, "ask", return_value=there),
-        mock.patch.object(diagnosis, "knock", return_value=there),
-        contextlib.suppress(HarnessError),
-    ):
-        found = diagnosis.diagnose(
-            settings,
-            dict.fromkeys(CLIENTS, "1"),
-            url=url,
-            extras=frozenset(),
-            through_proxy=False,
-            resolve=lambda _: ("127.0.0.1",),
-        )
+    answers = {name: mock.Mock(return_value=there) for name in ("ask", "knock")}
+    try:
+        with mock.patch.multiple(diagnosis, **answers):
+            found = diagnosis.diagnose(
+                settings,
+                dict.fromkeys(CLIENTS, "1"),
+                url=url,
+                extras=frozenset(),
+                through_proxy=False,
+                resolve=lambda _: ("127.0.0.1",),
+            )
+    except HarnessError as error:
+        shown = str(error)
+    else:
         assert found.prognoses
         screen = _Console(file=io.StringIO(), width=80, color_system=None)
         screen.print(doctor_report.render(found))
-        assert not UNSAFE.search(screen.file.getvalue())  # type: ignore[attr-defined]
+        shown = screen.file.getvalue()  # type: ignore[attr-defined]
+        assert not UNSAFE.search(shown)
         echo_json(doctor_report.to_json(found))
+    assert shown
 
 
 @pytest.mark.parametrize("verdict", Verdict)

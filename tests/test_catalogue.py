@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ollama_harness.errors import BadFault, UnknownName
-from ollama_harness.faults import FAULTS, after_record, close_at, jitter
+from ollama_harness.faults import FAULTS, Fault, after_record, close_at, jitter
 from ollama_harness.faults.notation import parse_fault
 from ollama_harness.matrix.scenarios import SCENARIOS
 from pages.faults_page import catalogue
@@ -25,11 +25,14 @@ def test_there_are_enough_scenarios_and_each_has_a_source() -> None:
     assert [one.name for one in SCENARIOS.values() if one.source is None and one.environment is None] == []
 
 
-def test_every_fault_that_is_printed_can_be_read_again() -> None:
-    examples = [kind.make(*kind.example) for kind in FAULTS.values()]
-    printed = [fault for one in SCENARIOS.values() for faults in (one.faults, *one.then) for fault in faults]
-    for fault in (*examples, *printed):
-        assert parse_fault(str(fault)) == fault
+EXAMPLES = [kind.make(*kind.example) for kind in FAULTS.values()]
+IN_SCENARIOS = [fault for one in SCENARIOS.values() for faults in (one.faults, *one.then) for fault in faults]
+PRINTED = {str(fault): fault for fault in (*EXAMPLES, *IN_SCENARIOS)}
+
+
+@pytest.mark.parametrize(("text", "fault"), PRINTED.items(), ids=PRINTED)
+def test_every_fault_that_is_printed_can_be_read_again(text: str, fault: Fault) -> None:
+    assert parse_fault(text) == fault
 
 
 def test_a_fault_can_be_written_by_name_and_with_spaces() -> None:

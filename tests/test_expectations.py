@@ -267,3 +267,19 @@ def test_of_two_entries_for_one_cell_the_second_matches_nothing(file: Path) -> N
     report = assess([cell("ollama", Verdict.FALSE_ALARM)], load(file), full=True, today=TODAY)
     assert report.exit_code == 1
     assert [text.partition(": ")[2] for text in report.stale] == ["ollama in next-line matches no cell; take it out"]
+
+
+def test_a_run_of_canaries_alone_says_something_and_one_of_nothing_does_not(file: Path) -> None:
+    assert exit_code(file, cell("canary-perfect", Verdict.PASS)) == 0
+    assert exit_code(file) == 3
+
+
+@pytest.mark.parametrize(
+    ("python", "holds"),
+    [((3, 11, 8), False), ((3, 11, 9), True), ((3, 12, 9), False), ((3, 13, 1), True), ((3, 14, 0), True)],
+)
+def test_a_line_of_python_has_a_defect_from_the_release_that_is_named_and_later_lines_have_it(
+    python: tuple[int, ...], holds: bool, file: Path
+) -> None:
+    file.write_text(ENTRY.replace("verdict", 'since_python = ["3.11.9", "3.13.1"]\nverdict', 1), encoding="utf-8")
+    assert len(load(file, python=python)) == holds

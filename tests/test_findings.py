@@ -43,10 +43,9 @@ def test_every_section_has_a_reproduction_and_shows_a_cell() -> None:
     assert all(re.search(CELL, shown) for *_, shown in FINDINGS)
 
 
-def test_every_cell_that_is_named_exists() -> None:
-    store = RecordingStore()
-    for id_ in SHOWN:
-        assert cell(store, id_).id == id_
+@pytest.mark.parametrize("id_", SHOWN)
+def test_every_cell_that_is_named_exists(id_: str, store: RecordingStore) -> None:
+    assert cell(store, id_).id == id_
 
 
 @pytest.mark.parametrize("issue", ISSUES, ids=[issue.place for issue in ISSUES])

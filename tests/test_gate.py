@@ -143,6 +143,11 @@ def test_an_entry_that_no_finding_needs_is_red_where_the_finding_would_have_been
     assert one.exit_code == unused
 
 
+def test_an_entry_accepts_on_the_day_that_it_expires(tmp_path: Path) -> None:
+    one = decided(BREAKING, acceptances=entries(tmp_path), today=date(2027, 1, 1))
+    assert (one.exit_code, one.red, one.stale) == (0, (), ())
+
+
 def test_an_expired_entry_accepts_nothing_and_is_red(tmp_path: Path) -> None:
     one = decided(BREAKING, acceptances=entries(tmp_path), today=date(2027, 1, 2))
     assert one.red == (BREAKING,)
@@ -262,16 +267,19 @@ def test_the_gate_plays_what_a_directory_holds() -> None:
 def test_every_claim_is_seen_in_its_time_or_says_why_not() -> None:
     store = RecordingStore()
     steps = [step(store, pair) for pair in pairs(store) if not pair.is_noise]
+    assert CLAIMS
     for claim in CLAIMS:
         found = when(claim, steps)
         assert (found is None) == bool(claim.unseen), claim
         assert found is None or in_time(claim, found[0]) != bool(claim.unlike), claim
 
 
-def test_the_shapes_beside_the_recordings_are_current() -> None:
-    for directory in [*RECORDINGS.glob("[0-9]*"), *RECORDINGS.glob("again/*")]:
-        text = (directory / "shapes.toml").read_text(encoding="utf-8")
-        assert text == dump(VersionShapes.read(directory)), f"run: ollama-harness shapes {directory}"
+@pytest.mark.parametrize(
+    "directory", [*RECORDINGS.glob("[0-9]*"), *RECORDINGS.glob("again/*")], ids=lambda path: path.name
+)
+def test_the_shapes_beside_the_recordings_are_current(directory: Path) -> None:
+    text = (directory / "shapes.toml").read_text(encoding="utf-8")
+    assert text == dump(VersionShapes.read(directory)), f"run: ollama-harness shapes {directory}"
 
 
 # -------------------------------------------------------------------------------------------------- the command

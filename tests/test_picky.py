@@ -24,6 +24,7 @@ from ollama_harness.matrix.cells import Cell, PlannedScenario
 from ollama_harness.matrix.exchange import _overreach
 from ollama_harness.matrix.runner import Runner
 from ollama_harness.matrix.scenarios import picky, scenario
+from ollama_harness.matrix.scenarios.scenario import Scenario
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.recording import Headers
 from ollama_harness.recordings.store import RecordingStore
@@ -195,14 +196,14 @@ def test_a_request_may_be_sent_again_in_another_form_once_it_was_refused_and_onl
     assert _overreach((), (again, replace(again, script=PLAIN)), script) == "", "another request, for something else"
 
 
-def test_no_scenario_is_met_or_broken_by_every_head() -> None:
-    for one in picky.SCENARIOS:
-        (demand,) = apply(PLAIN, one.faults).conditions
-        kept = demand.rule.kept(USUAL)
-        assert demand.rule.unmet(head(*kept)) == ""
-        assert demand.rule.unmet(head(*demand.rule.broken(kept))), one.name
-        assert demand.refusal.head is not None
-        assert 400 <= demand.refusal.head.status < 500
+@pytest.mark.parametrize("one", picky.SCENARIOS, ids=lambda one: one.name)
+def test_no_scenario_is_met_or_broken_by_every_head(one: Scenario) -> None:
+    (demand,) = apply(PLAIN, one.faults).conditions
+    kept = demand.rule.kept(USUAL)
+    assert demand.rule.unmet(head(*kept)) == ""
+    assert demand.rule.unmet(head(*demand.rule.broken(kept)))
+    assert demand.refusal.head is not None
+    assert 400 <= demand.refusal.head.status < 500
 
 
 def test_a_refusal_ends_as_whoever_gives_it_does() -> None:

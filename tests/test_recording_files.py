@@ -127,7 +127,9 @@ def test_saving_makes_the_directory_and_leaves_the_neighbours(tmp_path: Path) ->
 
 
 def test_every_recording_is_saved_as_it_is(tmp_path: Path) -> None:
-    for one in LIBRARY.of_version(version := LIBRARY.newest):
+    version = LIBRARY.newest
+    assert LIBRARY.of_version(version)
+    for one in LIBRARY.of_version(version):
         stem = recording_files.save(one, tmp_path)
         for path in (stem.with_name(stem.name + suffix) for suffix in (META_SUFFIX, one.suffix)):
             there, saved = (LIBRARY.root / version / path.name).read_bytes(), path.read_bytes()
@@ -136,6 +138,7 @@ def test_every_recording_is_saved_as_it_is(tmp_path: Path) -> None:
 
 def test_every_meta_file_says_what_it_said_and_nearly_every_one_in_the_same_bytes() -> None:
     laid_out_otherwise = 0
+    assert LIBRARY.ids
     for id_ in LIBRARY.ids:
         there, saved = (
             (LIBRARY.root / f"{id_}{META_SUFFIX}").read_bytes(),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import cuts, json_values, recording
+from builders import cuts, recording
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -297,6 +296,7 @@ def test_text_around_a_json_value_hides_nothing(text: bytes) -> None:
 
 
 def test_no_recording_of_the_project_holds_a_secret(store: RecordingStore) -> None:
+    assert store.ids
     assert {id_: found for id_ in store.ids if (found := list(secrets_in(store.get(id_))))} == {}
 
 
@@ -331,7 +331,7 @@ def test_a_long_line_is_blanked_in_pieces_wherever_its_secrets_stand(
     monkeypatch.setattr(redaction, "MAX_LINE_BYTES", 8192)
     monkeypatch.setattr(redaction, "OVERLAP_BYTES", 2048)
     secret = secret.replace(b"SECRET", b"s" * 300)
-    for before in itertools.chain(range(0, 8200, 800), range(7850, 8200, 14)):
+    for before in (*range(0, 8200, 800), *range(7850, 8200, 14)):
         line = b"." * before + secret + b"." * 9000 + secret + b"\nnext\n"
         redactor = Redactor()
         pieces = [line[at : at + 777] for at in range(0, len(line), 777)]
@@ -361,11 +361,10 @@ def test_the_rest_of_a_line_is_blank_where_one_secret_is_longer_than_the_overlap
 # ------------------------------------------------------------------------------------------ requests and recordings
 
 
-@given(json_values.filter(lambda value: value is not None))
+@given(_harmless.filter(lambda value: value is not None))
 def test_json_without_secrets_stays_the_same_json(value: object) -> None:
     request = Request(method="POST", path="/", json=value)
-    if not list(find(json.dumps(value).encode())):
-        assert redact_request(request) == request
+    assert redact_request(request) == request
 
 
 def test_a_request_loses_its_secrets_wherever_they_are() -> None:
@@ -391,6 +390,8 @@ def test_a_request_loses_its_secrets_wherever_they_are() -> None:
         *("Cookie", "Set-Cookie", "Set-Cookie2", "API-Key", "X-Api-Key", "X-Auth-Token", "X-Amz-Security-Token"),
         *("X-Goog-Api-Key", "X-Access-Token", "X-Api-Token", "X-CSRF-Token", "x-xsrf-token", "Private-Token"),
         *("Ocp-Apim-Subscription-Key", "Cf-Access-Client-Secret", "X-Vault-Token", "x-functions-key", "X-Session-Id"),
+        *("Cookie2", "X-Goog-Iap-Jwt-Assertion", "Cf-Access-Jwt-Assertion", "Cf-Access-Client-Id", "X-Amz-Signature"),
+        *("X-Forwarded-Client-Cert", "X-Jwt"),
     ],
 )
 def test_what_a_header_of_credentials_holds_is_blank_whatever_it_is(name: str) -> None:

@@ -36,6 +36,7 @@ from ollama_harness.faults import (
 from ollama_harness.matrix._raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment, http_date
+from ollama_harness.server import _playback
 from ollama_harness.server import connection as connection_module
 from ollama_harness.server.connection import Connection
 from ollama_harness.server.fake_ollama import FakeOllama
@@ -240,10 +241,10 @@ def test_stop_ends_open_streams_at_once(server: FakeOllama) -> None:
         sock.sendall(request("POST", "/api/generate", {}))
         read_exactly(sock, 1)
     server.stop()
+    assert [read_to_end(sock).end for sock in socks] == ["fin"] * len(socks) != []
     for sock in socks:
-        assert read_to_end(sock).end == "fin"
         sock.close()
-    assert all(entry.ended_by is EndedBy.STOP for entry in server.journal.entries)
+    assert [entry.ended_by for entry in server.journal.entries] == [EndedBy.STOP] * len(socks)
     assert not [thread for thread in threading.enumerate() if thread.name.endswith("(_serve)")]
     server.start()  # for the fixture, and to show that it can
 
@@ -305,6 +306,26 @@ def test_a_head_that_never_ends_gets_431(server: FakeOllama) -> None:
         sock.sendall(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 180_000)
         assert sock.recv(65536).startswith(b"HTTP/1.1 431 ")
     assert ask(server, "GET", "/api/version")[0] == 200
+
+
+def test_a_head_as_long_as_go_reads_it_is_read(server: FakeOllama) -> None:
+    """1 MiB, and net/http's 4096 bytes of slop."""
+    fields = "X: " + "y" * (1024 * 1024 + 2000)
+    with connect(server.port) as sock:
+        sock.sendall(request("GET", "/api/version", None, fields, "Connection: close"))
+        assert read_to_end(sock).data.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(("size", "status"), [(1000, b"404"), (1001, b"413")])
+def test_a_body_that_is_too_large_gets_413_before_it_has_come(
+    size: int, status: bytes, server: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "MAX_BODY_BYTES", 1000)
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/chat", None, f"Content-Length: {size}", "Connection: close"))
+        if status == b"404":
+            sock.sendall(b" " * size)
+        assert read_to_end(sock).data.startswith(b"HTTP/1.1 " + status)
 
 
 @pytest.mark.parametrize("body", [b'{"model":"\\ud800","messages":[1]}', b"[" * 200_000])
@@ -476,6 +497,21 @@ def test_in_lock_step_a_client_that_leaves_is_noticed(server: FakeOllama) -> Non
     assert server.journal.wait_until_settled(timeout_s=2)
     (entry,) = server.journal.entries
     assert (entry.ended_by, entry.buffered) == (EndedBy.CLIENT, None)
+
+
+def test_in_lock_step_the_first_record_that_was_kept_back_is_noted_and_the_rest_is_not_waited_for(
+    server: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_playback, "LOCK_STEP_LIMIT_S", 0.01)
+    server.play("generate-stream", lock_step(), speed=0)
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {}))
+        assert server.journal.wait_for(lambda entries: bool(entries and entries[0].awaited), timeout_s=10)
+        (entry,) = server.journal.entries
+        assert server.journal.wait_for(lambda entries: entries[0].awaited > 2, timeout_s=10)
+        server.journal.yielded(entry, 1)
+        assert server.journal.wait_until_settled(timeout_s=10)
+    assert entry.buffered == 1
 
 
 def test_of_two_plays_the_last_decides_even_before_a_request(server: FakeOllama) -> None:

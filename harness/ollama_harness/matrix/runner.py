@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ if sys.platform != "win32":
 
 __all__ = ["CellRun", "Runner", "allow_open_files"]
 
-#: How many cells of a client one thread takes in a row.
-_BATCH = 12
+#: How many cells of a client one thread takes in a row, at the most; fewer, where else there were too few batches.
+_BATCH, _BATCHES_A_JOB = 12, 4
 
 #: How many files a run has open at the most, measured and rounded up: whatever is run, for each process of a client
 #: (its pipes; of a client that is busy several), and for each cell that is being run (its servers and connections).
@@ -99,7 +99,7 @@ class Runner:
         that its read timeout leaves it.
         """
         cells = list(cells)
-        self._run_batches(_batches([cell for cell in cells if cell.scenario.environment is None]), done)
+        self._run_batches(_batches([cell for cell in cells if cell.scenario.environment is None], self.jobs), done)
         self._run_batches(_by_environment([cell for cell in cells if cell.scenario.environment is not None]), done)
 
     def _run_batches(self, batches: Iterable[list[Cell]], done: Callable[[CellRun], None]) -> None:
@@ -246,7 +246,7 @@ def allow_open_files(cells: Iterable[Cell], *, jobs: int) -> None:
             raise HarnessError(f"{problem}; allow more (ulimit -n {needed}), or give fewer --jobs") from None
 
 
-def _batches(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+def _batches(cells: Sequence[Cell], jobs: int) -> Iterator[list[Cell]]:
     """Cells of one client, a few at a time, the clients in turn, so that each needs few processes.
 
     Neighbours take similar times, so a batch is made of cells that lie far apart.
@@ -254,7 +254,8 @@ def _batches(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
     by_client: dict[str, list[Cell]] = {}
     for cell in cells:
         by_client.setdefault(cell.client.name, []).append(cell)
-    counts = {name: -(-len(mine) // _BATCH) for name, mine in by_client.items()}
+    size = min(_BATCH, max(1, len(cells) // (jobs * _BATCHES_A_JOB)))
+    counts = {name: -(-len(mine) // size) for name, mine in by_client.items()}
     cut = [[mine[i :: counts[name]] for i in range(counts[name])] for name, mine in by_client.items()]
     for round_ in zip_longest(*cut):
         yield from filter(None, round_)

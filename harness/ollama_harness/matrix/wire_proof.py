@@ -138,6 +138,7 @@ class _Probe:
             self.seen = "refused"
             self._expect(self.script.ending.how is ConnectionEnd.REFUSE, "nothing listens")
             return None
+        sock.settimeout(self._patience_s)  # the one of the exchange before may have been another
         usable = False
         try:
             self._expect(self.script.ending.how is not ConnectionEnd.REFUSE, "the connection was accepted")

@@ -56,7 +56,7 @@ def urllib_route(settings: Settings, url: str, *, python: tuple[int, ...], names
             except ValueError:
                 return nowhere("ValueError", CALL, found, "a URL that names no host after //", rule=f"{OPEN} refuses")
             try:
-                covered = proxy_bypass(host, settings, python=python, names=names)
+                covered = proxy_bypass(host, settings, python=python, names=names) if host else None
             except re.error as error:
                 return _bad_override(settings, error)
             if covered is not None:

@@ -61,8 +61,8 @@ _DEEPEST = 8
 #: Headers that carry credentials, besides those with a secret's name (X-Api-Key, Private-Token, …).
 _SECRET_HEADERS = frozenset(
     {
-        *("authentication-info", "proxy-authentication-info", "cookie2", "set-cookie2", "x-goog-iap-jwt-assertion"),
-        *("cf-access-jwt-assertion", "cf-access-client-id", "x-amz-signature", "x-forwarded-client-cert", "x-jwt"),
+        *("authentication-info", "proxy-authentication-info", "x-goog-iap-jwt-assertion", "cf-access-jwt-assertion"),
+        *("cf-access-client-id", "x-amz-signature", "x-forwarded-client-cert", "x-jwt"),
     }
 )
 
