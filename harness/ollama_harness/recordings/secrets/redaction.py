@@ -6,12 +6,12 @@ that carry credentials; what stands under a name that says so (api_key, token, p
 an equals sign; what looks like a key wherever it stands (sk-…, ghp_…, AKIA…, a JWT, Bearer …, Basic …); parameters of a
 query; user names and passwords in URLs.
 
-A line that is JSON is taken apart, and each of its strings is looked at with its escapes undone, and again as JSON if
-it is that. So a blank never reaches beyond the string that holds the secret, and no spelling of a name hides it. Other
-lines are looked at as they are, and once more for each layer of escapes.
+A line that is JSON is taken apart, and so are several lines that are it together. Each of its strings is looked at with
+its escapes undone, and again as JSON if it is that. So a blank never reaches beyond the string that holds the secret,
+and no spelling of a name hides it. Other lines are looked at as they are, and once more for each layer of escapes.
 
-Not seen are: a secret that a model spells over several records, or that is printed over several lines, because each
-line is looked at by itself; and one in a body with a Content-Encoding (the recorder asks for none).
+Not seen are: a secret that a model spells over several records, or that is printed over several lines that are no JSON,
+because each line is looked at by itself; and one in a body with a Content-Encoding (the recorder asks for none).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ollama_harness.recordings.recording import Headers, Recording, Request
-from ollama_harness.recordings.secrets.in_json import Leaf, leaves, unescaped
+from ollama_harness.recordings.secrets.in_json import Leaf, end_of_value, leaves, unescaped
 from ollama_harness.recordings.secrets.names import Secrecy, secrecy
 from ollama_harness.recordings.secrets.patterns import (
     NUMBERS_IN_JSON,
@@ -60,7 +60,8 @@ _DEEPEST = 8
 _SECRET_HEADERS = frozenset(
     {
         *("authentication-info", "proxy-authentication-info", "cookie2", "set-cookie2", "x-goog-iap-jwt-assertion"),
-        *("cf-access-jwt-assertion", "cf-access-client-id", "x-amz-signature", "x-forwarded-client-cert", "x-jwt"),
+        *("cf-access-jwt-assertion", "cf-access-client-id", "x-forwarded-client-cert", "x-jwt", "dpop"),
+        *("x-key", "x-mashape-key", "x-sid", "x-ms-authorization-auxiliary"),
     }
 )
 
@@ -95,15 +96,14 @@ class _Finder:
     def find(self, data: bytes) -> Iterator[_Found]:
         if not self._may_hold_any(data):
             return
-        at = 0
-        for line in data.split(b"\n"):
+        for at, end_of_unit, _ in _units(data):
+            line = data[at:end_of_unit]
             if self._may_hold_any(line):
                 skipped = match.end() if (match := _SSE.match(line)) else 0
                 places = range(skipped, len(line) + 1)
                 for pattern, start, end in self._in_text(line[skipped:], places, _DEEPEST):
                     if line[start:end] != pattern.blank(line[start:end]):
                         yield pattern, at + start, at + end
-            at += len(line) + 1
 
     def _may_hold_any(self, text: bytes) -> bool:
         lowered = text.lower()
@@ -140,6 +140,30 @@ class _Finder:
                     yield from self._in_text(inner, inner_places, layers - 1)
 
 
+_OPENS = (b"{", b"[")
+
+
+def _units(data: bytes) -> Iterator[tuple[int, int, bool]]:
+    """What is looked at by itself: where a line begins and ends, or JSON that is printed over several lines.
+
+    The third is False for the first line of JSON that the data ends in.
+    """
+    at, read = 0, 0
+    while at <= len(data):
+        end, is_whole = _line_end(data, at), True
+        if end < len(data) and at >= read and (line := data[at:end].strip())[:1] in _OPENS and line[-1:] not in b"}]":
+            read, is_json = end_of_value(data, at)
+            end = _line_end(data, read) if is_json else end
+            is_whole = is_json is not None
+        yield at, end, is_whole
+        at = end + 1
+
+
+def _line_end(data: bytes, at: int) -> int:
+    end = data.find(b"\n", at)
+    return len(data) if end < 0 else end
+
+
 def redact(data: bytes, patterns: Sequence[SecretPattern] = PATTERNS) -> bytes:
     """The same with every secret blanked; as long as it was."""
     return _redact(data, patterns)[0]
@@ -161,13 +185,15 @@ def _redact(data: bytes, patterns: Sequence[SecretPattern]) -> tuple[bytes, int]
 class Redactor:
     """Blanks a body as it comes: what is fed comes back in the same bytes and as many, but later and blanked.
 
-    Each line is held until it is whole. A line beyond `MAX_LINE_BYTES` is looked at in overlapping pieces; where one
-    secret alone is longer than their overlap, the rest of its line is blanked.
+    Each line is held until it is whole, and so is JSON over several lines. A line beyond `MAX_LINE_BYTES` is looked at
+    in overlapping pieces; where one secret alone is longer than their overlap, the rest of its line is blanked. JSON
+    beyond that is looked at line by line.
     """
 
     def __init__(self, patterns: Sequence[SecretPattern] = PATTERNS) -> None:
         self._patterns = patterns
         self._held = bytearray()
+        self._look_again_bytes = 0  # JSON that is held is looked at again when it has doubled
         self._blanking = False
 
     def feed(self, data: bytes) -> bytes:
@@ -175,12 +201,27 @@ class Redactor:
         end = data.rfind(b"\n") + 1
         ready = b""
         if end:
-            ready = self._lines(bytes(self._held) + data[:end])
-            self._held.clear()
+            text = bytes(self._held) + data[:end]
+            whole = self._whole_bytes(text)
+            ready = self._lines(text[:whole])
+            self._held[:] = text[whole:]
         self._held += data[end:]
         while len(self._held) > MAX_LINE_BYTES:
-            ready += self._part_of_line()
+            if lines := self._held.rfind(b"\n") + 1:
+                ready += self._lines(bytes(self._held[:lines]))
+                del self._held[:lines]
+            else:
+                ready += self._part_of_line()
         return ready
+
+    def _whole_bytes(self, lines: bytes) -> int:
+        """How much of these lines comes before JSON that goes on after them."""
+        if len(lines) < self._look_again_bytes:
+            return 0
+        starts = (start for start, _, is_whole in _units(lines) if not is_whole)
+        start = len(lines) if self._blanking else next(starts, len(lines))
+        self._look_again_bytes = 2 * (len(lines) - start)
+        return start
 
     def finish(self) -> bytes:
         """What is still held, once nothing more comes."""
@@ -226,7 +267,9 @@ def _is_secret_header(name: str) -> bool:
     lowered = name.lower()
     if lowered.startswith("access-control-"):  # Access-Control-Allow-Credentials
         return False
-    return lowered in _SECRET_HEADERS or secrecy(name.encode("latin-1")) is not Secrecy.NONE
+    if lowered in _SECRET_HEADERS or re.search("signature(-[0-9]+)?$", lowered):  # X-Hub-Signature-256
+        return True
+    return secrecy(name.encode("latin-1")) is not Secrecy.NONE
 
 
 def redact_request(request: Request, patterns: Sequence[SecretPattern] = PATTERNS) -> Request:
