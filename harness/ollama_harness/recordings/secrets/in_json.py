@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 
 from ollama_harness.recordings.secrets.names import Secrecy, secrecy
 
-__all__ = ["NO_SECRET", "Leaf", "blank_number", "leaves", "numbers_in_text", "strings_in_text", "unescaped"]
+__all__ = [
+    "NO_SECRET",
+    "Leaf",
+    "blank_number",
+    "end_of_value",
+    "leaves",
+    "numbers_in_text",
+    "strings_in_text",
+    "unescaped",
+]
 
 _TOKEN = re.compile(
     rb'[ \t\r\n]*+(?:(?P<string>"(?:[^"\\]|\\.)*+")'
@@ -24,11 +33,16 @@ _END_OF_TEXT = re.compile(rb'[ \t\r\n]*+(?:"|[\w.+-]*+\Z)')
 _ESCAPE = re.compile(rb'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _ESCAPED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\\r\n]|\\[^\r\n])*+"?|[{}\[\]]')
+#: JSON over several lines that is nested deeper than this is searched line by line.
+_DEEPEST = 200
+
 #: A string up to its end, or to the end of the line.
 _STRING = rb'"((?:[^"\\\r\n]|\\[^\r\n])*+)'
 _NAME_IN_TEXT = re.compile(rb'"((?:[^"\\\r\n]|\\[^\r\n]){1,200}+)"[ \t]*+:[ \t\r\n]*+(?=["\[{0-9-])')
 _STRING_IN_TEXT = re.compile(_STRING)
 _SCHEMA_IN_TEXT = re.compile(rb'\{[^{}\[\]]{0,1000}?"type"[ \t\r\n]*:[ \t\r\n]*"(\w+)"')
+_VALUES_IN_SCHEMA = (b"value", b"default", b"const")
 _TYPES = frozenset({b"string", b"number", b"integer", b"boolean", b"object", b"array", b"null"})
 
 #: Beside these names `token` is a piece of text with its probability, and no secret.
@@ -86,6 +100,27 @@ def leaves(text: bytes) -> list[Leaf] | None:
         return None
 
 
+def end_of_value(text: bytes, at: int) -> tuple[int, bool | None]:
+    """Where the array or object ends that begins here, and True; or how far it was read, and False if it is no JSON.
+
+    The second is None if the text ends before the value does.
+    """
+    closing = b""
+    for token in _STRING_OR_BRACKET.finditer(text, at):
+        match token[0]:
+            case b"{" | b"[" as opening if len(closing) < _DEEPEST:
+                closing += b"}" if opening == b"{" else b"]"
+            case b"}" | b"]" as closes if closing and closing[-1:] == closes:
+                closing = closing[:-1]
+                if not closing:
+                    return token.end(), leaves(text[at : token.end()]) is not None
+            case string if string[:1] == b'"' and (len(string) > 1 and string[-1:] == b'"'):
+                continue
+            case _:
+                return token.end(), False
+    return len(text), None
+
+
 def _read(text: bytes, at: int) -> tuple[_Node, int]:
     """The value that begins at `at`, and the offset of its end."""
     kind, start, end = _token(text, at)
@@ -140,18 +175,29 @@ def _leaves(text: bytes, node: _Node, secret: Secrecy) -> Iterator[Leaf]:
                 yield Leaf(node.start, node.end, is_secret=True, is_number=True)
         case _:
             names = {_name(text, name) for name, _ in node.members if name}
+            named = max((_secrecy_named(text, *member) for member in node.members), default=Secrecy.NONE)
             for name, value in node.members:
                 own = Secrecy.NONE
                 if name is not None:
                     yield Leaf(name.start + 1, name.end - 1, is_secret=False)
                     own = _own_secrecy(text, _name(text, name), value, names)
+                    own = max(own, named) if _name(text, name) == b"value" else own
                 yield from _leaves(text, value, max(own, secret))
+
+
+def _secrecy_named(text: bytes, name: _Node | None, value: _Node) -> Secrecy:
+    """What a member says of the value beside it: {"name": "API_KEY", "value": …}, as in a list of variables."""
+    if name is None or value.kind != "string" or _name(text, name) not in (b"name", b"key", b"header"):
+        return Secrecy.NONE
+    return secrecy(_name(text, value))
 
 
 def _own_secrecy(text: bytes, name: bytes, value: _Node, names: set[bytes]) -> Secrecy:
     if name == b"token" and names & _WITH_PROBABILITY:
         return Secrecy.NONE
     if value.kind == "object" and any(_says_type(text, *member) for member in value.members):
+        if any(key and _name(text, key) in _VALUES_IN_SCHEMA for key, _ in value.members):
+            return secrecy(name)
         return Secrecy.NONE  # the schema of a tool's parameter: {"password": {"type": "string", …}}
     return secrecy(name)
 
@@ -215,7 +261,8 @@ def _leaves_in_text(text: bytes) -> Iterator[Leaf]:
                 yield from (leaf for leaf in _leaves(text, node, secret) if leaf.is_secret)
             except (_CutOff, RecursionError):
                 done = len(text)
-                yield Leaf(at, done, is_secret=True)
+                if text[at:].strip(b" \t\r\n[{"):
+                    yield Leaf(at, done, is_secret=True)
             except _NoJson:
                 continue
 

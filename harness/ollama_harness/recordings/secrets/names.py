@@ -40,7 +40,15 @@ _STRONG = (
     *(kind + ending for kind in _KINDS_OF_TOKEN for ending in (b"token", b"tokens")),
 )
 #: Last words of weak names.
-_WEAK = frozenset({b"pass", b"pwd", b"pw", b"auth", b"session", b"sessionid", b"sessid", b"cookie", b"cookies"})
+_WEAK = frozenset(
+    {
+        *(b"pass", b"pwd", b"pw", b"auth", b"session", b"cookie", b"cookies", b"cred", b"creds", b"bearer", b"jwt"),
+        *(b"csrf", b"xsrf", b"otp", b"totp"),
+    }
+)
+#: Other endings of such names: dbpass, jsessionid.
+_WEAK_ENDINGS = (b"pass", b"sessionid", b"sessid")
+_OTHER_WORDS = frozenset({b"bypass", b"compass", b"encompass", b"overpass", b"surpass", b"trespass", b"underpass"})
 #: Words before `token` where it is a piece of text or a place in a list, and no secret.
 _PIECES_OF_TEXT = frozenset(
     {
@@ -64,7 +72,7 @@ def secrecy(name: bytes) -> Secrecy:
             return Secrecy.WEAK
         case [*before, b"token"] if not _PIECES_OF_TEXT.intersection(before):
             return Secrecy.STRONG if before else Secrecy.WEAK
-        case [*_, last] if last in _WEAK:
+        case [*_, last] if last in _WEAK or (last.endswith(_WEAK_ENDINGS) and last not in _OTHER_WORDS):
             return Secrecy.WEAK
         case _:
             return Secrecy.NONE

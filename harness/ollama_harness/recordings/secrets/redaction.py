@@ -8,12 +8,13 @@ true. In a number each digit becomes 1 (0 in the exponent), so that JSON stays J
 * keys of a known form anywhere (sk-…, ghp_…, AKIA…, a JWT, Bearer …, Basic …);
 * parameters of a query, and user names and passwords in URLs.
 
-A line of JSON is parsed. Each of its strings is searched without its escapes, and again as JSON if it is JSON. So a
-blank never extends beyond the string with the secret, and no spelling of a name hides it. Other lines are searched as
-they are, and once more for each layer of escapes.
+A line of JSON is parsed, and so are several lines that are JSON together. Each string is searched without its escapes,
+and again as JSON if it is JSON. So a blank never extends beyond the string with the secret, and no spelling of a name
+hides it. Other lines are searched as they are, and once more for each layer of escapes.
 
-These are not found: a secret that a model spells over several records, or that is printed over several lines, because
-each line is searched alone; and a secret in a body with a Content-Encoding (the recorder asks for none).
+These are not found: a secret that a model spells over several records, or that is printed over several lines that are
+no JSON, because each line is searched alone; and a secret in a body with a Content-Encoding (the recorder asks for
+none).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ollama_harness.recordings.recording import Headers, Recording, Request
-from ollama_harness.recordings.secrets.in_json import Leaf, leaves, unescaped
+from ollama_harness.recordings.secrets.in_json import Leaf, end_of_value, leaves, unescaped
 from ollama_harness.recordings.secrets.names import Secrecy, secrecy
 from ollama_harness.recordings.secrets.patterns import (
     NUMBERS_IN_JSON,
@@ -61,8 +62,9 @@ _DEEPEST = 8
 #: Headers that carry credentials, besides those with a secret's name (X-Api-Key, Private-Token, …).
 _SECRET_HEADERS = frozenset(
     {
-        *("authentication-info", "proxy-authentication-info", "x-goog-iap-jwt-assertion", "cf-access-jwt-assertion"),
-        *("cf-access-client-id", "x-amz-signature", "x-forwarded-client-cert", "x-jwt"),
+        *("authentication-info", "proxy-authentication-info", "cookie2", "set-cookie2", "x-goog-iap-jwt-assertion"),
+        *("cf-access-jwt-assertion", "cf-access-client-id", "x-forwarded-client-cert", "x-jwt", "dpop"),
+        *("x-key", "x-mashape-key", "x-sid", "x-ms-authorization-auxiliary"),
     }
 )
 
@@ -97,15 +99,14 @@ class _Finder:
     def find(self, data: bytes) -> Iterator[_Found]:
         if not self._may_hold_any(data):
             return
-        at = 0
-        for line in data.split(b"\n"):
+        for at, end_of_unit, _ in _units(data):
+            line = data[at:end_of_unit]
             if self._may_hold_any(line):
                 skipped = match.end() if (match := _SSE.match(line)) else 0
                 places = range(skipped, len(line) + 1)
                 for pattern, start, end in self._in_text(line[skipped:], places, _DEEPEST):
                     if line[start:end] != pattern.blank(line[start:end]):
                         yield pattern, at + start, at + end
-            at += len(line) + 1
 
     def _may_hold_any(self, text: bytes) -> bool:
         lowered = text.lower()
@@ -142,6 +143,30 @@ class _Finder:
                     yield from self._in_text(inner, inner_places, layers - 1)
 
 
+_OPENS = (b"{", b"[")
+
+
+def _units(data: bytes) -> Iterator[tuple[int, int, bool]]:
+    """What is looked at by itself: where a line begins and ends, or JSON that is printed over several lines.
+
+    The third is False for the first line of JSON that the data ends in.
+    """
+    at, read = 0, 0
+    while at <= len(data):
+        end, is_whole = _line_end(data, at), True
+        if end < len(data) and at >= read and (line := data[at:end].strip())[:1] in _OPENS and line[-1:] not in b"}]":
+            read, is_json = end_of_value(data, at)
+            end = _line_end(data, read) if is_json else end
+            is_whole = is_json is not None
+        yield at, end, is_whole
+        at = end + 1
+
+
+def _line_end(data: bytes, at: int) -> int:
+    end = data.find(b"\n", at)
+    return len(data) if end < 0 else end
+
+
 def redact(data: bytes, patterns: Sequence[SecretPattern] = PATTERNS) -> bytes:
     """The same bytes with every secret blanked; the length stays."""
     return _redact(data, patterns)[0]
@@ -163,13 +188,15 @@ def _redact(data: bytes, patterns: Sequence[SecretPattern]) -> tuple[bytes, int]
 class Redactor:
     """Blanks a body while it arrives: all bytes that are fed are returned, blanked and a little later.
 
-    Each line is kept until it is whole. A line longer than `MAX_LINE_BYTES` is searched in overlapping pieces. If one
-    secret is longer than the overlap, the rest of its line is blanked.
+    Each line is kept until it is whole, and so is JSON over several lines. A line longer than `MAX_LINE_BYTES` is
+    searched in overlapping pieces. If one secret is longer than the overlap, the rest of its line is blanked. Longer
+    JSON is searched line by line.
     """
 
     def __init__(self, patterns: Sequence[SecretPattern] = PATTERNS) -> None:
         self._patterns = patterns
         self._held = bytearray()
+        self._look_again_bytes = 0  # JSON that is held is looked at again when it has doubled
         self._blanking = False
 
     def feed(self, data: bytes) -> bytes:
@@ -177,12 +204,27 @@ class Redactor:
         end = data.rfind(b"\n") + 1
         ready = b""
         if end:
-            ready = self._lines(bytes(self._held) + data[:end])
-            self._held.clear()
+            text = bytes(self._held) + data[:end]
+            whole = self._whole_bytes(text)
+            ready = self._lines(text[:whole])
+            self._held[:] = text[whole:]
         self._held += data[end:]
         while len(self._held) > MAX_LINE_BYTES:
-            ready += self._part_of_line()
+            if lines := self._held.rfind(b"\n") + 1:
+                ready += self._lines(bytes(self._held[:lines]))
+                del self._held[:lines]
+            else:
+                ready += self._part_of_line()
         return ready
+
+    def _whole_bytes(self, lines: bytes) -> int:
+        """How much of these lines comes before JSON that goes on after them."""
+        if len(lines) < self._look_again_bytes:
+            return 0
+        starts = (start for start, _, is_whole in _units(lines) if not is_whole)
+        start = len(lines) if self._blanking else next(starts, len(lines))
+        self._look_again_bytes = 2 * (len(lines) - start)
+        return start
 
     def finish(self) -> bytes:
         """The bytes that are still kept, when no more arrive."""
@@ -230,7 +272,9 @@ def _is_secret_header(name: str) -> bool:
     lowered = name.lower()
     if lowered.startswith("access-control-"):  # Access-Control-Allow-Credentials
         return False
-    return lowered in _SECRET_HEADERS or secrecy(name.encode("latin-1")) is not Secrecy.NONE
+    if lowered in _SECRET_HEADERS or re.search("signature(-[0-9]+)?$", lowered):  # X-Hub-Signature-256
+        return True
+    return secrecy(name.encode("latin-1")) is not Secrecy.NONE
 
 
 def redact_request(request: Request, patterns: Sequence[SecretPattern] = PATTERNS) -> Request:
