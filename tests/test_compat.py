@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ollama_harness.gate._wire_comparison import compare
 from ollama_harness.gate.rules import RULES
 from ollama_harness.gate.rules.examples import _FIRST, _LAST, _PROGRESS, EXAMPLES, _cell, _lines, _stream, exchange
 from ollama_harness.oracle.verdict import Verdict
@@ -65,3 +66,10 @@ NEARLY = [
 @pytest.mark.parametrize(("name", "old", "new"), NEARLY)
 def test_a_rule_leaves_to_others_what_is_theirs(name: str, old: object, new: object) -> None:
     assert list(RULES[name](old, new)) == []
+
+
+def test_the_evidence_shows_the_very_record_that_changed_be_it_the_last() -> None:
+    old, new = _stream(), _lines(_FIRST, {**_LAST, "done_reason": "tired"})
+    [found] = [one for one in compare([old.version], new.version).findings if one.rule == "word-new"]
+    [evidence] = found.evidence
+    assert (evidence.new_line, json.loads(evidence.new)["done_reason"]) == (2, "tired")
