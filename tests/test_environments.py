@@ -43,8 +43,8 @@ def route(settings: Settings, host: str) -> Route | None:
     return required(settings, f"http://{host}:11434/").route
 
 
-def test_the_table_is_as_large_as_it_says_and_tells_the_story_in_few() -> None:
-    assert len(ENVIRONMENTS) >= 60
+def test_the_table_tells_its_story_in_few() -> None:
+    """Few enough for the grid of a run without --environments to hold them on a screen."""
     assert 8 <= sum(one.story for one in ENVIRONMENTS.values()) <= 12
     with pytest.raises(UnknownName, match="did you mean issue-9549"):
         environment("issue-954")

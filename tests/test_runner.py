@@ -53,7 +53,7 @@ def test_jobs_survive_the_pipe() -> None:
 def test_every_canary_earns_its_verdict_and_nothing_else(runner: Runner, store: RecordingStore) -> None:
     cells = [c for c in plan(store, scenario_names=["stream", "cut-after-record"]) if c.client.is_canary]
     runs = run(runner, cells)
-    assert len(runs) == len(cells) > 20
+    assert len(runs) == len(cells) > 0
     for one in runs:
         earns = one.cell.client.earns
         assert earns is not None

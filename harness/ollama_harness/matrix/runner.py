@@ -33,7 +33,8 @@ if sys.platform != "win32":
 
 __all__ = ["CellRun", "Runner", "allow_open_files"]
 
-#: How many cells of a client one thread takes in a row, at the most; fewer, where else there were too few batches.
+#: How many cells of a client one thread takes in a row. Of a canary it takes fewer where else there were few batches:
+#: some canaries are slow on purpose, and none costs much to start.
 _BATCH, _BATCHES_A_JOB = 12, 4
 
 #: How many files a run has open at the most, measured and rounded up: whatever is run, for each process of a client
@@ -254,8 +255,9 @@ def _batches(cells: Sequence[Cell], jobs: int) -> Iterator[list[Cell]]:
     by_client: dict[str, list[Cell]] = {}
     for cell in cells:
         by_client.setdefault(cell.client.name, []).append(cell)
-    size = min(_BATCH, max(1, len(cells) // (jobs * _BATCHES_A_JOB)))
-    counts = {name: -(-len(mine) // size) for name, mine in by_client.items()}
+    few = min(_BATCH, max(1, len(cells) // (jobs * _BATCHES_A_JOB)))
+    sizes = {name: few if mine[0].client.is_canary else _BATCH for name, mine in by_client.items()}
+    counts = {name: -(-len(mine) // sizes[name]) for name, mine in by_client.items()}
     cut = [[mine[i :: counts[name]] for i in range(counts[name])] for name, mine in by_client.items()]
     for round_ in zip_longest(*cut):
         yield from filter(None, round_)
