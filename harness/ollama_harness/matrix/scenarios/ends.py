@@ -29,6 +29,7 @@ from ollama_harness.faults import (
     lock_step,
     replace_with,
     reset_at,
+    stall_at,
 )
 from ollama_harness.matrix.scenarios.scenario import INCOMPLETE, SHORT, STREAMS, Layer, Requirement, Scenario, Source
 
@@ -99,6 +100,25 @@ SCENARIOS = [
         source=Source(
             "https://github.com/BerriAI/litellm/issues/33404",
             "A reset in the middle of a stream became finish_reason stop and [DONE], as if the answer were whole.",
+        ),
+    ),
+    # A client that has got many records has more reason to take what happens next for the end of them.
+    Scenario(
+        name="cut-after-many-records",
+        summary="FIN after twelve records, each of which the user has got",
+        recordings=STREAMS,
+        faults=(close_at(after_record(12)), lock_step()),
+        source=INCOMPLETE,
+    ),
+    Scenario(
+        name="stall-after-many-records",
+        summary="silence for ever after twelve records, each of which the user has got",
+        recordings=STREAMS,
+        faults=(stall_at(after_record(12)), lock_step()),
+        read_timeout_s=1.0,
+        source=Source(
+            "https://github.com/ollama/ollama/issues/10119",
+            "Ollama stops in the middle of an answer and the client waits for ever.",
         ),
     ),
     Scenario(
