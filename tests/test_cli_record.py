@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,22 +102,36 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_before_anything_is_asked
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)], ids=["ctrl-c", "term"])
 def test_an_interrupt_says_where_the_finished_ones_are(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    end: BaseException,
+    code: int,
 ) -> None:
     record_one = session.record_one
 
     def interrupted(*arguments: object, **more: object) -> Path:
         if list(tmp_path.rglob("*.meta.json")):
-            raise KeyboardInterrupt
+            raise end
         return record_one(*arguments, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(session, "record_one", interrupted)
-    done = invoke("record", "--host", url, "--out", tmp_path, *MODEL, "--only", "chat-*")
-    assert done.exit_code == 3
-    assert f"interrupted; what was recorded before is in {tmp_path / NEWEST}, each whole" in done.stderr
+    with pytest.raises(SystemExit) as exited:
+        main(["record", "--host", url, "--out", str(tmp_path), *MODEL, "--only", "chat-*"])
+    assert exited.value.code == code
+    assert f"interrupted; what was recorded before is in {tmp_path / NEWEST}, each whole" in capsys.readouterr().err
     assert len(RecordingStore(tmp_path).ids) == 1
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+def test_what_is_printed_of_a_folder_cannot_move_the_cursor(url: str, tmp_path: Path) -> None:
+    done = invoke("record", "--host", url, "--out", tmp_path / "a\x1b[2Jb\nc", "--only", "version")
+    assert done.exit_code == 0
+    assert "a\\x1b[2Jb\\nc" in done.stdout
 
 
 def test_check_refuses_what_looks_like_a_secret_and_does_not_repeat_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import click
 from rich.markup import escape
 
 from ollama_harness import recorder
-from ollama_harness.cli.output import progress_bar
+from ollama_harness.cli.output import echo, progress_bar
 from ollama_harness.recorder import (
     TIMEOUT_S,
     Failure,
@@ -55,7 +55,7 @@ class _Seconds(click.FloatRange):
 
     Secrets are blanked before anything is written.
 
-    Exit code 0: all recorded. 1: some probes gave no recording. 2: nothing could be recorded. 3: interrupted.
+    Exit code 0: all recorded. 1: some probes gave no recording. 2: nothing could be recorded.
     """,
     epilog="Example: ollama-harness record --host http://127.0.0.1:11434 --model smollm2:135m --out rec",
 )
@@ -109,7 +109,7 @@ def record(
     model = chosen_model(host, probes, model, timeout_s=timeout_s)
     if dry_run:
         planned = recorder.plan(host, probes, model=model, may_change=may_change, timeout_s=timeout_s)
-        click.echo("\n".join(_listed(planned, model, may_change)))
+        echo(*_listed(planned, model, may_change))
         return
     made = record_with_progress(
         host,
@@ -131,7 +131,7 @@ def chosen_model(host: str, probes: Sequence[Probe], model: str | None, *, timeo
         return model
     if not (names := recorder.models_of(host, timeout_s=timeout_s)):
         return None
-    click.echo(f"{host} has {', '.join(names)}", err=True)
+    echo(f"{host} has {', '.join(names)}", err=True)
     choice: str = click.prompt(
         "Which one is asked, loaded and unloaded?",
         type=click.Choice(names),
@@ -148,7 +148,7 @@ def at_a_terminal() -> bool:
 
 
 def record_with_progress(host: str, probes: Sequence[Probe] | None, out: Path, **options: Any) -> RecordedSession:
-    """Record, with a bar for a person at a terminal; says what was recorded and what was not. Ctrl-C exits.
+    """Record, with a bar for a person at a terminal; says what was recorded and what was not.
 
     `options` are those of `ollama_harness.recorder.record`.
     """
@@ -164,17 +164,17 @@ def record_with_progress(host: str, probes: Sequence[Probe] | None, out: Path, *
                 bar.update(task, completed=now.done, total=now.total, description=escape(what))
 
             made = recorder.record(host, probes, out, on_progress=show, **options)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
         is_there = kept is not None and kept.exists()
         where = f"what was recorded before is in {kept}, each whole" if is_there else "nothing was recorded"
-        click.echo(f"interrupted; {where}", err=True)
-        sys.exit(3)
+        echo(f"interrupted; {where}", err=True)
+        raise
     for one in made.left_out:
-        click.echo(_not_asked(one), err=True)
+        echo(_not_asked(one), err=True)
     for failure in made.failures:
-        click.echo(f"error: {failure.name}: {failure.why}", err=True)
+        echo(f"error: {failure.name}: {failure.why}", err=True)
     failed = f"; {len(made.failures)} probes gave no recording" if made.failures else ""
-    click.echo(f"{len(made.ids)} exchanges with Ollama {made.version} recorded in {made.folder}{failed}")
+    echo(f"{len(made.ids)} exchanges with Ollama {made.version} recorded in {made.folder}{failed}")
     return made
 
 
