@@ -113,10 +113,10 @@ if sys.platform == "win32":
 def _record(folder: Path, url: str, size_bytes: int) -> None:
     """The recorder takes a stream of so many bytes."""
     probe = Probe(name="generate-long", request=Request(method="POST", path=workload.PATH, json={"size": size_bytes}))
-    take = record(url, [probe], folder)
-    written = sum(path.stat().st_size for path in take.folder.glob("*.ndjson"))
-    if take.failures or written < size_bytes:
-        raise ConnectionError(f"{written} bytes of {size_bytes} were recorded: {take.failures}")
+    session = record(url, [probe], folder)
+    written = sum(path.stat().st_size for path in session.folder.glob("*.ndjson"))
+    if session.failures or written < size_bytes:
+        raise ConnectionError(f"{written} bytes of {size_bytes} were recorded: {session.failures}")
 
 
 def _play(folder: Path, url: str, size_bytes: int) -> None:  # noqa: ARG001 - one job of two

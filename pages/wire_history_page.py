@@ -38,7 +38,7 @@ def _with_clients(store: RecordingStore, steps: Sequence[HistoryStep], out: Path
     results: dict[str, Results] = {}
     lines = []
     for one in steps:
-        old, new = one.pair.takes[0], one.pair.candidate
+        old, new = one.pair.baselines[0], one.pair.candidate
         for name in (old, new):
             if name not in results:
                 results[name] = run_cells(planned(store.root / name), out / name)

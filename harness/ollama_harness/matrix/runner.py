@@ -243,7 +243,7 @@ def allow_open_files(cells: Iterable[Cell], *, jobs: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
         except (OSError, ValueError):
             problem = f"this system lets a process open {soft} files, and {jobs} cells at a time may need {needed}"
-            raise HarnessError(f"{problem}; allow more (ulimit -n {needed}), or give fewer --jobs") from None
+            raise HarnessError(f"{problem}; allow more (ulimit -n {needed}), or use fewer --jobs") from None
 
 
 def _batches(cells: Iterable[Cell]) -> Iterator[list[Cell]]:

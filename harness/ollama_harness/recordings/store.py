@@ -17,7 +17,7 @@ from ollama_harness.recordings.versions import Order, order
 
 __all__ = ["AGAIN", "RecordingStore", "fixtures"]
 
-#: Second takes of a version, for the gate: `again/0.5.7` beside `0.5.7`.
+#: The folder of second recordings of a version, for the gate: `again/0.5.7` beside `0.5.7`.
 AGAIN = "again/"
 
 
@@ -54,12 +54,12 @@ class RecordingStore:
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """The versions recorded, oldest first; second takes are not versions."""
+        """The versions recorded, oldest first; second recordings are not versions."""
         return tuple(dict.fromkeys(v for id_ in self.ids if not (v := _version(id_)).startswith(AGAIN)))
 
     @property
-    def takes(self) -> tuple[str, ...]:
-        """The second takes, of the oldest version first: `again/0.5.7`."""
+    def second_recordings(self) -> tuple[str, ...]:
+        """The versions recorded a second time, oldest first: `again/0.5.7`."""
         return tuple(dict.fromkeys(v for id_ in self.ids if (v := _version(id_)).startswith(AGAIN)))
 
     @property
@@ -114,5 +114,5 @@ def _version(id_: str) -> str:
 
 
 def _version_key(version: str) -> tuple[bool, Order]:
-    """Orders versions as versions, and second takes after all."""
+    """Orders versions as versions, and second recordings after all of them."""
     return version.startswith(AGAIN), order(version.removeprefix(AGAIN))
