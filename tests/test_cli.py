@@ -95,7 +95,10 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["run", "--scenario", "embed", "--recording", "chat-stream"], "no cell is left"),
         (["run", "--jobs", "0"], "--jobs"),
         (["run", "--known-issues", "missing.toml"], "missing.toml: cannot be read"),
-        (["serve", "--port", "0", "--fault", "replace_with('nope')"], "strikes no recording: nobody answers as 'nope'"),
+        (
+            ["serve", "--port", "0", "--fault", "replace_with('nope')"],
+            "strikes no recording: there is no answer 'nope'",
+        ),
         (["serve", "--port", "0", "--fault", "close_at(3)"], "3 is no Place"),
         (["serve", "--port", "0", "--speed", "nan"], "nan is no number of this kind"),
         (["serve", "--port", "0", "--scenario", "reuse"], "is a sequence of exchanges"),

@@ -42,7 +42,7 @@ def read_text(path: Path, error: Error, *, fix: str = _READABLE) -> str:
 
 
 def read_json(path: Path, error: Error, *, fix: str = _READABLE, repair: str = _THERE) -> Any:
-    """The JSON value in a file; `repair` is the error's advice if it is no JSON. A key may not be twice in an object."""
+    """The JSON value in a file; `repair` is the error's advice if it is no JSON. No object may have a key twice."""
     return _json(read_bytes(path, error, fix=fix), path, error, repair)
 
 
