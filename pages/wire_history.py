@@ -43,7 +43,7 @@ class HistoryStep:
 
 def pairs(store: RecordingStore) -> list[VersionPair]:
     """Each version and the next, with all sessions of the older one; then each version and its second recording."""
-    again = {name.removeprefix(AGAIN): name for name in store.second_recordings}
+    again = {name.removeprefix(AGAIN): name for name in store.second_sessions}
     versions = store.versions
     steps = [
         VersionPair(baselines=(old, again[old]) if old in again else (old,), candidate=new)

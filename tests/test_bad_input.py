@@ -336,7 +336,7 @@ def test_the_name_of_a_file_that_cannot_be_printed_is_refused(tmp_path: Path) ->
     with contextlib.suppress(OSError):  # Windows allows no such name
         for path in list(where.glob("tags.*")):
             path.rename(where / path.name.replace("tags", "ta\x1bgs"))
-        assert "its name holds what cannot be printed" in clean("check", where, codes=(2,))
+        assert "its name has characters that cannot be printed" in clean("check", where, codes=(2,))
     assert "valid, 0 defects" in clean("check", where / "generate-small.ndjson", codes=(0,))
 
 

@@ -97,7 +97,7 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["run", "--known-issues", "missing.toml"], "missing.toml: cannot be read"),
         (
             ["serve", "--port", "0", "--fault", "replace_with('nope')"],
-            "applies to no recording: nobody answers as 'nope'",
+            "applies to no recording: there is no answer 'nope'",
         ),
         (["serve", "--port", "0", "--fault", "close_at(3)"], "3 is no Place"),
         (["serve", "--port", "0", "--speed", "nan"], "nan is not a finite number"),

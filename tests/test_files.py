@@ -183,6 +183,6 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     """A device, if root gives one: /dev/null would become a file."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(GateError, match="it is there, and is no file"):
+    with pytest.raises(GateError, match="it exists and is no file"):
         write_whole(pipe, b"x", GateError)
     assert pipe.is_fifo()

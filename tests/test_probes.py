@@ -148,7 +148,7 @@ GOOD = '[[probe]]\nname = "a"\npath = "/"\n'
         ("[[probe]\n", r"my\.toml: line 1, column 8: is no TOML: .*; fix it there"),
         ("", r"my\.toml: probe: is missing; add it \(tables: write \[\[probe\]\] before each"),
         ("probe = 3", r"probe: is 3; make it tables"),
-        ("[[probes]]\n" + GOOD, "probes: is not a field of the format; remove it; known are left_out, probe, repeated"),
+        ("[[probes]]\n" + GOOD, r"probes: is not a field of .*; remove it; the fields are left_out, probe, repeated"),
         ('[[probe]]\npath = "/"', r"my\.toml: probe 1: name: is missing"),
         ('[[probe]]\nname = "A"\npath = "/"', r"probe 1 \(A\): name: is \"A\"; make it a name of a-z, 0-9 and -"),
         ('[[probe]]\nname = "nul"\npath = "/"', "that Windows allows for a file"),

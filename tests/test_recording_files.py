@@ -234,7 +234,7 @@ def test_a_missing_field_is_named(tmp_path: Path, edit: Callable[[Meta], None], 
 def test_an_unknown_field_is_named_at_every_level(tmp_path: Path, field: str) -> None:
     error = defect(edited(tmp_path, setting(field, 1)))
     assert (error.path.name, error.field) == ("generate-small.meta.json", field)
-    assert "known are" in error.mend
+    assert "the fields are" in error.fix
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_an_unknown_field_is_named_at_every_level(tmp_path: Path, field: str) ->
 def test_a_wrong_value_is_named(tmp_path: Path, field: str, value: Any) -> None:
     error = defect(edited(tmp_path, setting(field, value)))
     assert (error.path.name, error.field) == ("generate-small.meta.json", field)
-    assert error.mend
+    assert error.fix
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
@@ -345,7 +345,7 @@ def test_a_body_of_another_kind_than_the_head_says_is_named(tmp_path: Path) -> N
     body.rename(stem.with_name("generate-small.txt"))
     error = defect(stem)
     assert error.path.name == "generate-small.txt"
-    assert error.mend == "rename the body to generate-small.ndjson"
+    assert error.fix == "rename the body to generate-small.ndjson"
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_a_missing_body_is_named(tmp_path: Path) -> None:
     stem = recording_files.save(small(), tmp_path)
     stem.with_name("generate-small.ndjson").unlink()
     error = defect(stem)
-    assert (error.path.name, error.problem) == ("generate-small.meta.json", "its other half, the body, is missing")
+    assert (error.path.name, error.problem) == ("generate-small.meta.json", "the body beside it is missing")
 
 
 def test_two_bodies_are_named(tmp_path: Path) -> None:
@@ -426,7 +426,7 @@ def test_a_body_alone_is_one_frame_a_line_20_ms_apart(tmp_path: Path, route: str
 def test_only_streams_called_after_their_route_stand_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"{}\n")
     error = defect(tmp_path / name.partition(".")[0])
-    assert (error.path.name, error.problem) == (name, "its other half, the meta file, is missing")
+    assert (error.path.name, error.problem) == (name, "the meta file beside it is missing")
 
 
 def test_a_body_alone_with_a_bad_line_is_named(tmp_path: Path) -> None:

@@ -84,4 +84,4 @@ def test_in_lock_step_a_record_that_is_kept_back_is_named(
 ) -> None:
     monkeypatch.setattr("ollama_harness.server._playback.LOCK_STEP_LIMIT_S", 0.2)  # it hands nothing out before the end
     one = run(runner, store, f"canary-hoarder/lock-step/{NEWEST}/generate-cold")
-    assert one.judgement.why == "yielded record 1 only when later bytes had come"
+    assert one.judgement.why == "yielded record 1 only when later bytes had arrived"

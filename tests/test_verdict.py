@@ -95,9 +95,12 @@ def test_a_record_that_came_only_with_later_bytes_was_kept_back() -> None:
 @pytest.mark.parametrize("ending", [Finished(), GOOD, Stopped()])
 def test_who_stays_through_a_silence_longer_than_the_read_timeout_hangs(ending: ClientEnd) -> None:
     silent = ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)
-    assert verdict(seen(silent, RECORDS[:2]), RECORDS, ending, overslept="stayed for 6 s") is Verdict.HANG
-    assert verdict(seen(silent, RECORDS[:2]), RECORDS, Crashed(1), overslept="stayed for 6 s") is Verdict.CRASH
-    assert verdict(seen(silent, RECORDS[:2]), RECORDS, Failed("?"), overslept="stayed for 6 s") is Verdict.INCONCLUSIVE
+    assert verdict(seen(silent, RECORDS[:2]), RECORDS, ending, missed_timeout="stayed for 6 s") is Verdict.HANG
+    assert verdict(seen(silent, RECORDS[:2]), RECORDS, Crashed(1), missed_timeout="stayed for 6 s") is Verdict.CRASH
+    assert (
+        verdict(seen(silent, RECORDS[:2]), RECORDS, Failed("?"), missed_timeout="stayed for 6 s")
+        is Verdict.INCONCLUSIVE
+    )
 
 
 def test_who_does_nothing_for_too_long_keeps_something_back() -> None:
@@ -210,7 +213,7 @@ outcomes = st.builds(
     unsafe_retry=st.sampled_from(["", "sent it twice"]),
     leaked=st.booleans(),
     buffered=st.none() | st.integers(1, 4),
-    overslept=st.sampled_from(["", "stayed through a silence"]),
+    missed_timeout=st.sampled_from(["", "stayed through a silence"]),
     idle=st.sampled_from(["", "did nothing"]),
 )
 

@@ -122,7 +122,7 @@ def exchange(
         unsafe_retry=_overreach(earlier, entries, script),
         leaked=leaked,
         buffered=next((entry.buffered for entry in asked() if entry.buffered), None),
-        overslept=_overslept(asked(), job, ended_s),
+        missed_timeout=_missed_timeout(asked(), job, ended_s),
         idle="" if job.goes_on else _idle([*(one.idle_s for one in before), idle_s], cell.scenario.most_idle_s),
     )
     played = _came_to(script, asked())
@@ -179,7 +179,7 @@ def _overreach(earlier: tuple[Entry, ...], entries: tuple[Entry, ...], script: S
     return ""
 
 
-def _overslept(asked: Sequence[Entry], job: Job, ended_s: float) -> str:
+def _missed_timeout(asked: Sequence[Entry], job: Job, ended_s: float) -> str:
     """How the client stayed through a silence that its read timeout forbids; "" if it did not."""
     if not asked or asked[-1].script is None:
         return ""

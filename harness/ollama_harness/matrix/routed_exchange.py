@@ -143,7 +143,7 @@ class LiveEnvironment:
             requests=len(entries),
             connections=len({(entry in asked, entry.connection) for entry in entries}),
             misrouted=_misrouted(route, required.route, required.because),
-            stillborn=route is Route.NOWHERE and required.route is Route.DIRECT and not _made(reported),
+            failed_to_start=route is Route.NOWHERE and required.route is Route.DIRECT and not _made(reported),
         )
         truth = cell.reference(script)
         documented = cell.client.contract.documented(truth.ends[cell.layer].cause)

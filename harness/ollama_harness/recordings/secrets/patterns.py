@@ -1,4 +1,4 @@
-"""What secrets look like in text: keys by their form, and whatever is assigned to a name that says so."""
+"""What secrets look like in text: keys of a known form, and values that are assigned to a secret's name."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["NUMBERS_IN_JSON", "PATTERNS", "STRINGS_IN_JSON", "SecretPattern", "h
 
 @dataclass(frozen=True, slots=True)
 class SecretPattern:
-    """One kind of secret. `spans` finds it in a text: where each begins and ends.
+    """One kind of secret. `spans(text)` returns where each begins and ends, and `blank` replaces one.
 
-    It is in no text that has none of `hints`, in lower case, and nothing of this `shape`: they are looked for first,
-    because that is much faster.
+    A text with none of the `hints` (in lower case) and no match of `shape` has no such secret. The hints are searched
+    first, because that is much faster.
     """
 
     kind: str
@@ -38,7 +38,7 @@ def _pattern(
     shape: re.Pattern[bytes] | None = None,
     accepts: Callable[[re.Match[bytes]], bool] = lambda _: True,
 ) -> SecretPattern:
-    """What a regular expression finds: group 1 is the secret."""
+    """The pattern of a regular expression whose group 1 is the secret."""
     compiled = re.compile(regex, re.IGNORECASE)
 
     def spans(text: bytes) -> Iterator[tuple[int, int]]:
@@ -55,11 +55,11 @@ _ASSIGNED = re.compile(
     rb"(?:\"(?P<double>(?:[^\"\\\r\n]|\\[^\r\n])++)\"|'(?P<single>(?:[^'\\\r\n]|\\[^\r\n])++)'|(?P<bare>[^\s\"'\\&;]++))",
     re.IGNORECASE,
 )
-#: So far back is looked for the beginning of a line.
+#: How far back the beginning of a line is searched.
 _INDENT_BYTES = 80
 _BEFORE_IT = re.compile(rb"(?:\A|\n|[\"'])[ \t]*+(?:- |export |set |env )?[ \t]*+\Z", re.IGNORECASE)
 _AFTER_IT = re.compile(rb"[ \t]*+(?:#[^\n]*+)?(?:\r?\n|\Z)|[\"']")
-#: A variable, a placeholder, a call: no value, but where one comes from.
+#: A variable, a placeholder or a call: not a secret itself, but the place where it comes from.
 _REFERENCE = re.compile(rb"\$[{(]|\$[A-Z_]+\Z|%|<|\{|\[|[\w.]+[(\[]|\*+\Z", re.IGNORECASE)
 _DIGIT_AND_LETTER = re.compile(rb"(?=[^0-9]*[0-9])(?=[^a-z]*[a-z]).{6,}", re.IGNORECASE | re.DOTALL)
 _LONG = 20
@@ -95,7 +95,7 @@ def _is_assigned_secret(match: re.Match[bytes], secret: Secrecy, value: bytes, *
 
 
 def _is_alone(match: re.Match[bytes]) -> bool:
-    """Whether name and value are all of a line, or of what is in quotes."""
+    """Whether name and value fill a whole line, or the whole text between quotes."""
     start = match.start()
     before = match.string[:start] if start < _INDENT_BYTES else b"." + match.string[start - _INDENT_BYTES : start]
     return _BEFORE_IT.search(before) is not None and _AFTER_IT.match(match.string, match.end()) is not None
@@ -106,9 +106,9 @@ def _is_identifier(value: bytes) -> bool:
 
 
 _IN_QUERY = re.compile(rb"[?&;](?P<name>[a-z0-9_.~-]{1,80}+)=(?P<value>[^&\s\"'\\#<>;]++)", re.IGNORECASE)
-#: Names that say so in a query only; elsewhere they are a name for anything.
+#: Names of secrets in a query only; elsewhere they are names for anything.
 _QUERY_NAMES = re.compile(rb"key|(?:.*[_.-])?(?:sig|signature)", re.IGNORECASE)
-#: `ollama signin` puts a public key into a URL: what begins so is `ssh-` in base64.
+#: `ollama signin` puts a public key into a URL. This is `ssh-` in base64.
 _PUBLIC_KEY = b"c3NoL"
 
 
@@ -124,7 +124,7 @@ def _in_query(text: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _is_basic(match: re.Match[bytes]) -> bool:
-    """Whether it is a user and a password in base64, and not the word after `basic`."""
+    """Whether it is a user and a password in base64, and not just the next word after `basic`."""
     text = match[1].rstrip(b"=")
     try:
         decoded = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True).decode()
@@ -133,10 +133,10 @@ def _is_basic(match: re.Match[bytes]) -> bool:
     return ":" in decoded and decoded.isprintable()
 
 
-#: Forms of keys, each with what must stand before it. Sources: the documents of those who give them out, and gitleaks.
+#: Forms of keys with their fixed prefixes. Sources: the documentation of the companies that issue them, and gitleaks.
 _KEYS = rb"|".join(
     (
-        rb"sk-[a-z0-9_-]{8,}",  # OpenAI, Anthropic, and whoever imitates them
+        rb"sk-[a-z0-9_-]{8,}",  # OpenAI, Anthropic, and services with a similar API
         rb"(?:sk|rk)_(?:live|test)_[a-z0-9]{8,}|whsec_[a-z0-9+/=]{16,}",  # Stripe
         rb"gh[pousr]_[a-z0-9]{16,}|github_pat_[a-z0-9_]{16,}",
         rb"gl(?:pat|agent|cbt|dt|ffct|ft|imt|oas|ptt|rtr?|soat)-[a-z0-9_.=-]{16,}",  # GitLab
@@ -149,7 +149,7 @@ _KEYS = rb"|".join(
         rb"shp(?:at|ca|pa|ss)_[a-f0-9]{32}|lin_api_[a-z0-9]{16,}|ATATT3[a-z0-9_=-]{16,}|tvly-[a-z0-9-]{16,}",
     )
 )
-#: All that a separator is part of has this shape; the others are few.
+#: Every key form with a separator has this shape; the others are few, and have hints.
 _KEY_SHAPE = re.compile(rb"[a-zA-Z][_-][a-zA-Z0-9_-]{8}")
 _KEY_HINTS = (b"r8_", b"akia", b"asia", b"aiza", b"ya29.", b"sg.", b"hvs.", b"dapi", b":aa", b"atatt3")
 _NAME_HINTS = (b"key", b"token", b"pass", b"pw", b"secret", b"auth", b"credential", b"cookie", b"sess")
@@ -191,7 +191,7 @@ _WINDOWS_HOME = rb"[a-z]:[\\/]{1,4}Users[\\/]{1,4}([^/\\\":*?<>|\r\n]++(?=[\\/])
 
 
 def home_pattern(home: Path) -> tuple[SecretPattern, ...]:
-    """What stands for a user in paths: /home/NAME, /Users/NAME, C:\\Users\\NAME, and this one's own home."""
+    """The patterns of user names in paths: /home/NAME, /Users/NAME, C:\\Users\\NAME, and this user's `home`."""
     above = [re.escape(os.fsencode(part)) for part in (part.strip("\\/") for part in home.parent.parts) if part]
     own = rb"[\\/]{1,2}".join([*above, b"(" + re.escape(os.fsencode(home.name)) + rb")(?![a-z0-9_-])"])
     return (
@@ -202,7 +202,7 @@ def home_pattern(home: Path) -> tuple[SecretPattern, ...]:
 
 
 def name_pattern(names: Iterable[str]) -> tuple[SecretPattern, ...]:
-    """These names of hosts, wherever they stand as words of their own."""
+    """The patterns of these host names, as whole words."""
     encoded = [(name.encode(), name.lower().encode()) for name in names if name]
     edge = rb"(?<![a-z0-9-])(%b)(?![a-z0-9-])"
     return tuple(_pattern("a host", edge % re.escape(name), lowered) for name, lowered in encoded)
