@@ -71,7 +71,7 @@ def transcript(name: str, host: str, clients: Mapping[str, str] = dict.fromkeys(
     assert isinstance(screen.file, io.StringIO)
     server = diagnosis.url.rpartition(":")[2]
     proxies = {
-        one.prediction.proxy.rpartition(":")[2].rstrip("/") for one in diagnosis.prognoses if one.prediction.proxy
+        one.prediction.proxy.rpartition(":")[2].rstrip("/") for one in diagnosis.forecasts if one.prediction.proxy
     }
     proxies |= set(re.findall(r"127\.0\.0\.1:(\d+)", str(diagnosis.settings.to_json()))) - {server}
     text = screen.file.getvalue().replace(f":{server}", ":11434")

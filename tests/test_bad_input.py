@@ -597,7 +597,7 @@ def test_any_settings_for_the_doctor(
             through_proxy=False,
             resolve=lambda _: ("127.0.0.1",),
         )
-        assert found.prognoses
+        assert found.forecasts
         screen = _Console(file=io.StringIO(), width=80, color_system=None)
         screen.print(doctor_report.render(found))
         assert not UNSAFE.search(screen.file.getvalue())  # type: ignore[attr-defined]

@@ -111,7 +111,7 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["report", "missing"], "missing: cannot be read"),
         (["lst"], "No such command"),
         (["run", "--environments", "--scenario", "stream"], "--environments runs all environments"),
-        (["doctor", "--host", "ftp://h"], "which is no address"),
+        (["doctor", "--host", "ftp://h"], "which is not an address"),
         (["doctor", "--environment", "issue-954"], "did you mean issue-9549"),
     ],
 )

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from ollama_harness.errors import DirectoryError, ResultsError
 from ollama_harness.matrix.cells import cell as cell_by_id
 from ollama_harness.matrix.results import Result, Results, Writer
-from ollama_harness.matrix.run import _quiet, result
+from ollama_harness.matrix.run import _without_noise, result
 from ollama_harness.matrix.runner import Runner
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import RecordingStore
@@ -158,7 +158,7 @@ def test_a_directory_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -
     ],
 )
 def test_what_changes_from_run_to_run_is_taken_out_of_messages(message: str, quiet: str) -> None:
-    assert _quiet(message) == quiet
+    assert _without_noise(message) == quiet
 
 
 def test_after_a_reset_the_count_of_records_is_no_result(runner: Runner, store: RecordingStore) -> None:

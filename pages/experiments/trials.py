@@ -90,7 +90,7 @@ def _run_fresh(planned: Sequence[list[Cell]], exchanges: dict[int, Exchange]) ->
             assert environment is not None
             names = sorted({cell.client.name for cell in one})
             with LiveEnvironment(environment, names, home=Path(home), touch=False, python=python) as surroundings:
-                exchanges |= {id(cell): surroundings.journey(cell) for cell in one}
+                exchanges |= {id(cell): surroundings.exchange(cell) for cell in one}
 
 
 @contextmanager
