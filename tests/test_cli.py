@@ -146,7 +146,7 @@ def test_report_prints_the_grid_of_an_earlier_run_and_refuses_half_a_file(tmp_pa
     half = harness("report", "here", cwd=tmp_path)
     assert half.returncode == 2
     assert "is no JSON" in half.stderr
-    assert "it is half written, corrupt or of another version; run again" in half.stderr
+    assert "the file is incomplete, corrupt or of another version; run again" in half.stderr
 
 
 @pytest.mark.parametrize(("more", "exit_code"), [([], 0), (["--known-issues", "known_issues.toml"], 1)])
@@ -266,7 +266,7 @@ def test_a_run_that_does_not_end_leaves_no_results_that_could_be_taken_for_its_o
     assert "error: ollama-harness-results: another process is writing there" in capsys.readouterr().err
     end(process)
     _, err = process.communicate(timeout=60)
-    assert end is subprocess.Popen.kill or "interrupted: the last run has not ended; what it has run is in" in err
+    assert end is subprocess.Popen.kill or "interrupted: the last run did not end; its results so far are in" in err
     assert end is subprocess.Popen.kill or process.returncode == 130
     assert "Traceback" not in err
     assert process.returncode not in (0, 1)
@@ -274,7 +274,7 @@ def test_a_run_that_does_not_end_leaves_no_results_that_could_be_taken_for_its_o
     assert (directory / "results.previous.ndjson").read_text() == "those of the run before"
     assert not (directory / "results.ndjson").exists()
     assert _ended(["report", "ollama-harness-results"]) == 2
-    assert "the last run has not ended" in capsys.readouterr().err
+    assert "the last run did not end" in capsys.readouterr().err
 
 
 def _ended(arguments: list[str]) -> object:

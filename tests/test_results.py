@@ -73,7 +73,7 @@ def test_an_interrupted_run_leaves_only_what_is_named_partial(tmp_path: Path) ->
     path = stopped(tmp_path)
     partial = path.with_name("results.partial.ndjson")
     assert list(tmp_path.iterdir()) == [partial]
-    with pytest.raises(ResultsError, match=r"results\.partial\.ndjson is what a run has left that has not ended"):
+    with pytest.raises(ResultsError, match=r"results\.partial\.ndjson was left by a run that did not end"):
         Results.load(partial)
 
 
@@ -86,8 +86,8 @@ def test_results_before_an_interrupted_run_are_not_taken_for_its_own(asked: str,
         Results.load(tmp_path / asked)
     partial, previous = tmp_path / "results.partial.ndjson", tmp_path / "results.previous.ndjson"
     assert str(caught.value) == (
-        f"{tmp_path / 'results.ndjson'} is not there: the last run has not ended; what it has run is in {partial}, and "
-        f"is no whole result; the results of the run before are in {previous}; run again"
+        f"{tmp_path / 'results.ndjson'} does not exist: the last run did not end; its results so far are in {partial}, "
+        f"and are not complete; the results of the run before are in {previous}; run again"
     )
     assert previous.read_bytes() == earlier
     assert Results.load(previous).cells == (cell("requests"),)
@@ -116,8 +116,8 @@ def test_a_second_run_into_one_directory_is_refused_and_harms_nothing(tmp_path: 
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda lines: lines[:-1], "no footer, or another count"),
-        (lambda lines: [*lines[:1], *lines[2:]], "no footer, or another count"),
+        (lambda lines: lines[:-1], "no footer, or one with another count"),
+        (lambda lines: [*lines[:1], *lines[2:]], "no footer, or one with another count"),
         (lambda lines: lines[1:], "has no header; run again"),
         (lambda lines: [], "has no header; run again"),
         (
