@@ -26,8 +26,8 @@ _INTRODUCTION = """\
 library behind it, whether a server answers there, and the line that fixes it.
 
 It changes nothing. It sends one `GET /api/version` to each address of the host (for this machine, to 127.0.0.1 and
-::1). With `--through-proxy` it sends the same through the proxies that clients would use. It opens and closes a connection
-to a proxy on this machine, to see whether the proxy still runs. It sends nothing else.
+::1). With `--through-proxy` it sends the same through the proxies that clients would use. It opens and closes a
+connection to a proxy on this machine, to see whether the proxy still runs. It sends nothing else.
 
 ```sh
 ollama-harness doctor                                  # the host in OLLAMA_HOST, or 127.0.0.1:11434
