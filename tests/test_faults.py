@@ -284,7 +284,7 @@ NOTHING = replace(CHAT, segments=())
     ],
     ids=lambda value: "" if isinstance(value, Script) else str(value),
 )
-def test_a_fault_without_a_place_to_strike_says_so(fault: Fault, script: Script, why: str) -> None:
+def test_a_fault_without_a_place_to_strike_is_an_error(fault: Fault, script: Script, why: str) -> None:
     with pytest.raises(FaultDoesNotApply, match=re.escape(why)):
         fault(script)
 
@@ -371,7 +371,7 @@ def test_a_cut_after_an_error_line_leaves_both() -> None:
     }
 
 
-def test_a_fault_that_the_one_before_took_the_place_from_says_so() -> None:
+def test_a_fault_whose_place_an_earlier_fault_removed_is_an_error() -> None:
     with pytest.raises(FaultDoesNotApply, match="there is no record 3: this script sends 2"):
         apply(CHAT, [close_at(after_record(2)), reset_at(after_record(3))])
 

@@ -1,4 +1,4 @@
-"""The strict reader, compared with h11 where both should agree, and against RFC 9112 where h11 is undocumented."""
+"""The strict reader, compared with h11 where both should agree, and with RFC 9112 where h11 accepts more."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def requests(draw: st.DrawFn) -> Message:
 
 @dataclass
 class H11:
-    """What h11 makes of the same bytes."""
+    """How h11 reads the same bytes."""
 
     head: h11.Request | h11.Response | None = None
     data: bytes = b""
@@ -194,7 +194,7 @@ def test_a_request_cut_anywhere_reads_as_h11_reads_it(one: Message, cut: int) ->
 
 
 @given(responses())
-def test_a_whole_response_means_what_it_was_made_of(one: Message) -> None:
+def test_a_whole_response_means_what_it_was_built_from(one: Message) -> None:
     head = read_response_head(one.wire)
     assert head is not None
     assert head.size == one.head_size
@@ -207,7 +207,7 @@ def test_a_whole_response_means_what_it_was_made_of(one: Message) -> None:
 
 @given(st.one_of(responses(), requests()), st.data())
 def test_a_prefix_never_says_more_than_the_whole(one: Message, data: st.DataObject) -> None:
-    """Reading byte by byte: no error in a valid message, and nothing that has to be taken back."""
+    """Reading byte by byte: no error in a valid message, and no result that a later byte changes."""
     read = read_response_head if one.wire.startswith(b"HTTP/") else read_request_head
     full = read(one.wire)
     assert full is not None
@@ -384,7 +384,7 @@ def test_chunked_goes_before_a_content_length() -> None:
     ],
     ids=lambda value: ascii(value[:12]),
 )
-def test_a_broken_chunk_says_so_and_keeps_what_came_before(wire: bytes, data: bytes) -> None:
+def test_a_broken_chunk_is_an_error_and_keeps_the_data_before_it(wire: bytes, data: bytes) -> None:
     body = chunks(wire)
     assert body.error
     assert (body.data, body.whole) == (data, False)

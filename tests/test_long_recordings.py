@@ -1,4 +1,4 @@
-"""Long recordings: they are played and read as any other, and take about three times their size in memory."""
+"""Long recordings: they are played and read like any other, and need about three times their size in memory."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_lazy_sequence_is_used_as_a_tuple(items: list[int], data: st.DataObjec
             lazy[outside]
 
 
-def test_what_is_made_of_lazy_items_is_lazy_and_what_is_made_of_a_tuple_is_a_tuple() -> None:
+def test_mapped_lazy_items_are_lazy_and_a_mapped_tuple_is_a_tuple() -> None:
     made = list[int]()
     lazy = mapped(lambda index, item: made.append(index) or item * 10, Lazy(3, lambda index: index))
     assert not made
@@ -264,7 +264,7 @@ def test_a_long_stream_is_recorded_and_played_within_three_times_its_size(tmp_pa
 
 @contextlib.contextmanager
 def traced(*, most_bytes: int) -> Iterator[None]:
-    """Fails if Python takes more memory than that in between."""
+    """Fails if Python uses more memory than this meanwhile."""
     tracemalloc.start()
     try:
         yield

@@ -110,7 +110,7 @@ def test_a_demand_stands_whatever_else_is_changed_and_the_first_that_is_broken_d
 def test_what_demands_nothing_does_not_apply() -> None:
     with pytest.raises(FaultDoesNotApply, match="is no condition: give members"):
         demand_header("Accept", "go-406", or_absent=True)(PLAIN)
-    with pytest.raises(FaultDoesNotApply, match="there is no answer '.+'; give one of"):
+    with pytest.raises(FaultDoesNotApply, match=r"there is no answer '.+'; give one of"):
         demand_spelling("Accept", "nobody")(PLAIN)
 
 
@@ -132,7 +132,7 @@ def test_a_request_by_hand_gets_the_answer_or_the_refusal_byte_for_byte(line: by
         assert wire(script) == wire(PLAIN)
         assert server.journal.wait_until_settled()
         assert [(one.connection, one.unmet) for one in server.journal.entries] == [(1, unmet)] * 2
-        assert server.journal.entries[0].why.endswith(f"refused, for {unmet}" if unmet else "method and path")
+        assert server.journal.entries[0].why.endswith(f"refused, because {unmet}" if unmet else "method and path")
 
 
 def test_an_expectation_is_refused_before_the_body_is_read() -> None:

@@ -22,7 +22,7 @@ from ollama_harness.recordings.store import RecordingStore
 
 ID = "1.0.0/generate-small"
 LIBRARY = RecordingStore()
-#: Saved, these differ from what is there in how a tiny float was laid out (7e-05 against 0.00007), and in nothing else.
+#: When saved, these differ from their files only in how a tiny float is written (7e-05, not 0.00007).
 LAID_OUT_OTHERWISE = 5
 
 Meta = dict[str, Any]
@@ -112,7 +112,7 @@ def test_the_body_on_disk_is_the_body_and_nothing_else(tmp_path: Path) -> None:
     assert stem.with_name("generate-small.ndjson").read_bytes() == b'{"a":"\r\xc2\x85"}\r\n{}\n'
 
 
-def test_the_body_of_an_older_take_does_not_stay(tmp_path: Path) -> None:
+def test_the_body_of_an_older_recording_does_not_stay(tmp_path: Path) -> None:
     recording_files.save(small(), tmp_path)
     stem = recording_files.save(recording(b"{}", media_type=JSON), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["generate-small.json", "generate-small.meta.json"]
@@ -289,7 +289,7 @@ def test_a_time_that_is_no_number_is_named(tmp_path: Path, value: str) -> None:
     assert defect(stem).field == "response.head_at"
 
 
-def test_a_meta_file_of_a_later_format_says_so(tmp_path: Path) -> None:
+def test_the_error_for_a_later_format_names_the_format(tmp_path: Path) -> None:
     assert "reads format 1 only" in str(defect(edited(tmp_path, setting("format", 2))))
 
 
@@ -465,7 +465,7 @@ def test_find_gives_each_recording_once_whatever_files_it_has(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("suffix", ["", ".ndjson", ".meta.json"])
-def test_find_takes_either_file_for_the_recording(tmp_path: Path, suffix: str) -> None:
+def test_find_finds_a_recording_by_either_file(tmp_path: Path, suffix: str) -> None:
     stem = recording_files.save(small(), tmp_path)
     assert list(recording_files.find(stem.with_name(stem.name + suffix))) == [stem]
 

@@ -29,7 +29,7 @@ from ollama_harness.recordings.store import RecordingStore
 
 JWT = b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
 SECRETS = [
-    # under a name that says so, in JSON
+    # under the name of a secret, in JSON
     (rb'{"api_key":"abc"}', rb"abc"),
     (rb'{"apiKey": "abc"}', rb"abc"),
     (rb'{"openai_api_key":"a\"b"}', rb'a\"b'),

@@ -352,7 +352,7 @@ def test_a_length_beside_chunks_may_be_refused_or_passed_over() -> None:
 
 
 @pytest.mark.parametrize("text", [r"\ud83d", r"\udc00x", r"a\ud83d\ud83d\ude00"])
-def test_half_a_surrogate_pair_may_be_handed_out_or_refused(text: str) -> None:
+def test_half_a_surrogate_pair_may_be_yielded_or_refused(text: str) -> None:
     said = b'{"response":"%b","done":true}\n' % text.encode()
     found = seen(chunked(said))
     assert both(found) == ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.LONE_SURROGATE, either=True)

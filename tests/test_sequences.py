@@ -82,6 +82,6 @@ def test_an_answer_that_is_not_let_go_is_a_leak(
 def test_in_lock_step_a_record_that_is_kept_back_is_named(
     runner: Runner, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ollama_harness.server._playback.LOCK_STEP_LIMIT_S", 0.2)  # it hands nothing out before the end
+    monkeypatch.setattr("ollama_harness.server._playback.LOCK_STEP_LIMIT_S", 0.2)  # it yields nothing before the end
     one = run(runner, store, f"canary-hoarder/lock-step/{NEWEST}/generate-cold")
     assert one.judgement.why == "yielded record 1 only when later bytes had arrived"

@@ -1,4 +1,4 @@
-"""FakeOllama as its users meet it: who answers, what the journal says, and that nothing takes it down."""
+"""FakeOllama as its users see it: what answers, what the journal shows, and that no input crashes it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def ask(server: FakeOllama, method: str, path: str, body: Any = None) -> tuple[i
         connection.close()
 
 
-# ------------------------------------------------------------------------------------------------ who answers
+# ------------------------------------------------------------------------------------------------ what answers
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_broken_order_of_expectations_fails_as_in_pytest_httpserver(server: Fa
         server.check()
 
 
-def test_a_streamed_response_of_a_handler_leaves_piece_by_piece(server: FakeOllama) -> None:
+def test_a_streamed_response_of_a_handler_is_sent_piece_by_piece(server: FakeOllama) -> None:
     first_read = threading.Event()
 
     def pieces() -> Iterator[bytes]:
@@ -181,7 +181,7 @@ def test_faults_of_the_server_strike_what_they_can_and_the_rest_is_noted() -> No
         assert "drop_terminal_record() was left out" in server.journal.entries[-1].why
 
 
-def test_any_model_answers_when_asked_to() -> None:
+def test_with_any_model_every_model_is_answered() -> None:
     with FakeOllama(speed=0, any_model=True) as server:
         assert ask(server, "POST", "/api/generate", {"model": "llama3", "prompt": "x"})[0] == 200
 
@@ -199,7 +199,7 @@ def test_names_are_checked_when_given() -> None:
 # ------------------------------------------------------------------------------------------------ the journal
 
 
-def test_the_journal_says_what_came_and_who_left(server: FakeOllama) -> None:
+def test_the_journal_shows_what_was_received_and_which_side_left(server: FakeOllama) -> None:
     with connect(server.port) as sock:
         sock.sendall(request("POST", "/api/generate", {"model": "smollm2:135m"}, "X-Mine: 1"))
         assert server.journal.wait_for(lambda entries: bool(entries and entries[0].ended_by), timeout_s=20)
@@ -291,7 +291,7 @@ def test_many_streams_at_once_do_not_mix(server: FakeOllama, store: Any) -> None
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
     ],
 )
-def test_what_is_no_http_gets_400_and_harms_nobody(garbage: bytes, server: FakeOllama) -> None:
+def test_what_is_no_http_gets_400_and_harms_no_other_client(garbage: bytes, server: FakeOllama) -> None:
     with connect(server.port) as sock:
         sock.sendall(garbage)
         seen = read_to_end(sock)
@@ -324,7 +324,7 @@ def test_half_a_request_is_answered_with_400_when_its_client_gives_up(half: byte
     assert "broke off" in server.journal.entries[0].why
 
 
-def test_unfinished_requests_block_nobody(server: FakeOllama) -> None:
+def test_unfinished_requests_block_no_other_client(server: FakeOllama) -> None:
     waiting = [connect(server.port) for _ in range(10)]
     for sock in waiting:
         sock.sendall(b"POST /api/chat HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
@@ -403,7 +403,7 @@ def test_the_journal_says_what_any_script_sends_and_so_does_the_wire(shared: Fak
 
 @settings(max_examples=60)
 @given(data=st.lists(st.binary(max_size=200), max_size=4), polite=st.booleans())
-def test_no_bytes_of_a_client_take_the_server_down(shared: FakeOllama, data: list[bytes], polite: bool) -> None:
+def test_no_bytes_of_a_client_crash_the_server(shared: FakeOllama, data: list[bytes], polite: bool) -> None:
     server = shared
     server.clear()
     with connect(server.port) as sock:
@@ -490,7 +490,7 @@ def test_of_two_plays_the_last_decides_even_before_a_request(server: FakeOllama)
 
 @pytest.mark.parametrize("arguments", [{"speed": -1}, {"speed": float("nan")}, {"gap_s": float("inf")}])
 def test_a_pace_that_cannot_be_is_refused_when_the_server_is_made(arguments: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="give a number from 0 on"):
+    with pytest.raises(ValueError, match="give 0 or more"):
         FakeOllama(**arguments)  # type: ignore[arg-type]
 
 
@@ -518,7 +518,7 @@ def accepted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[socket.socket, C
         connection.dispose()
 
 
-def test_what_is_reset_unread_has_arrived_whole(accepted: tuple[socket.socket, Connection]) -> None:
+def test_a_request_that_is_reset_unread_has_arrived_whole(accepted: tuple[socket.socket, Connection]) -> None:
     """Else an RST meets a client now while it writes and now while it reads, and what it raises is chance."""
     client, connection = accepted
     waiting = threading.Thread(target=connection.wait_for_request, daemon=True)

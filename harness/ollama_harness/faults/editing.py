@@ -92,10 +92,7 @@ def with_pieces(script: Script, body: Iterable[Piece]) -> Script:
 
 
 def require_plain(script: Script) -> None:
-    """Refuse to rebuild a body that earlier faults have framed in their own way: that would undo them silently.
-
-    Raises: FaultDoesNotApply.
-    """
+    """Raise FaultDoesNotApply if an earlier fault changed the framing, because rebuilding the body would undo it."""
     head, parts = head_of(script), [part for _, _, part in script.parts()]
     body = [part for _, _, part in script.body_parts()]
     length = head.header("content-length")

@@ -116,7 +116,7 @@ def rechunk(script: Script, size_bytes: int) -> Script:
     return with_pieces(script, cut)
 
 
-@fault("Join `count` chunks (in Ollama, one record each) to one, sent when the last of them is due.", 4)
+@fault("Join `count` chunks (in Ollama, one record each) into one, sent when the last of them is due.", 4)
 def join_records(script: Script, count: int) -> Script:
     _refuse_zero(count)
     chunks = _chunks(script)

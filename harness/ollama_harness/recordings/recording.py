@@ -135,15 +135,17 @@ class Recording:
 
     @property
     def name(self) -> str:
+        """The id without the version: `chat-stream`."""
         return self.id.rpartition("/")[2]
 
     @property
     def body(self) -> bytes:
+        """The whole body, without the transfer coding."""
         return b"".join(frame.data for frame in self.frames)
 
     @property
     def size_bytes(self) -> int:
-        """The length of the body."""
+        """The length of the body in bytes."""
         return sum(len(frame.data) for frame in self.frames)
 
     @property
