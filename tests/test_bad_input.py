@@ -337,7 +337,7 @@ def test_the_name_of_a_file_that_cannot_be_printed_is_refused(tmp_path: Path) ->
         for path in list(where.glob("tags.*")):
             path.rename(where / path.name.replace("tags", "ta\x1bgs"))
         assert "its name has characters that cannot be printed" in clean("check", where, codes=(2,))
-    assert "good, 0 defects" in clean("check", where / "generate-small.ndjson", codes=(0,))
+    assert "valid, 0 defects" in clean("check", where / "generate-small.ndjson", codes=(0,))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have names in UTF-8 only")
@@ -360,7 +360,7 @@ def test_files_that_are_only_a_suffix_are_no_recordings(tmp_path: Path) -> None:
     where = small_recordings(tmp_path)
     for name in (META_SUFFIX, ".ndjson"):
         (where / name).write_text("{}")
-    assert "3 recordings are good, 0 defects" in clean("check", where, codes=(0,))
+    assert "3 recordings are valid, 0 defects" in clean("check", where, codes=(0,))
     assert "no such recording" in clean("check", where / ".ndjson", codes=(2,))
 
 
@@ -424,7 +424,7 @@ def test_a_report_of_another_kind_is_one_sentence(text: str, tmp_path: Path) -> 
     (tmp_path / gate_file.FILE).write_text(text)
     printed = clean("gate", "--explain", "00", "--out", tmp_path, codes=(2,))
     assert printed.startswith(f"error: {tmp_path / gate_file.FILE}: ")
-    assert printed.endswith("; gate again with this version\n")
+    assert printed.endswith("; run the gate again with this version of ollama-harness\n")
 
 
 ACCEPTED = """[[accepted]]
@@ -604,7 +604,7 @@ def test_any_settings_for_the_doctor(
     except HarnessError as error:
         shown = str(error)
     else:
-        assert found.prognoses
+        assert found.forecasts
         screen = _Console(file=io.StringIO(), width=80, color_system=None)
         screen.print(doctor_report.render(found))
         shown = screen.file.getvalue()  # type: ignore[attr-defined]

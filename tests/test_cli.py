@@ -109,10 +109,10 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["run", "--known-issues", "missing.toml"], "missing.toml: cannot be read"),
         (
             ["serve", "--port", "0", "--fault", "replace_with('nope')"],
-            "strikes no recording: there is no answer 'nope'",
+            "applies to no recording: there is no answer 'nope'",
         ),
         (["serve", "--port", "0", "--fault", "close_at(3)"], "3 is no Place"),
-        (["serve", "--port", "0", "--speed", "nan"], "nan is no number of this kind"),
+        (["serve", "--port", "0", "--speed", "nan"], "nan is not a finite number"),
         (["serve", "--port", "0", "--scenario", "reuse"], "is a sequence of exchanges"),
         (["show", "ollama"], "write CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING"),
         (["show", "ollama/embed/0.32.15/chat-stream"], "there is no recording in scenario embed"),
@@ -122,8 +122,8 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["check", "missing"], "no such recording"),
         (["report", "missing"], "missing: cannot be read"),
         (["lst"], "No such command"),
-        (["run", "--environments", "--scenario", "stream"], "--environments runs all of them"),
-        (["doctor", "--host", "ftp://h"], "which is no address"),
+        (["run", "--environments", "--scenario", "stream"], "--environments runs all environments"),
+        (["doctor", "--host", "ftp://h"], "which is not an address"),
         (["doctor", "--environment", "issue-954"], "did you mean issue-9549"),
     ],
 )
@@ -160,7 +160,7 @@ def test_report_prints_the_grid_of_an_earlier_run_and_refuses_half_a_file(
     half = harness("report", "here", cwd=tmp_path)
     assert half.returncode == 2
     assert "is no JSON" in half.stderr
-    assert "it is half written, corrupt or of another version; run again" in half.stderr
+    assert "the file is incomplete, corrupt or of another version; run again" in half.stderr
 
 
 @pytest.mark.parametrize(("more", "exit_code"), [([], 0), (["--known-issues", "known_issues.toml"], 1)])
@@ -282,7 +282,7 @@ def test_a_run_that_does_not_end_leaves_no_results_that_could_be_taken_for_its_o
     assert "error: ollama-harness-results: another process is writing there" in capsys.readouterr().err
     end(process)
     _, err = process.communicate(timeout=60)
-    assert end is subprocess.Popen.kill or "interrupted: the last run has not ended; what it has run is in" in err
+    assert end is subprocess.Popen.kill or "interrupted: the last run did not end; its results so far are in" in err
     assert end is subprocess.Popen.kill or process.returncode == 130
     assert "Traceback" not in err
     assert process.returncode not in (0, 1)
@@ -290,7 +290,7 @@ def test_a_run_that_does_not_end_leaves_no_results_that_could_be_taken_for_its_o
     assert (directory / "results.previous.ndjson").read_text() == "those of the run before"
     assert not (directory / "results.ndjson").exists()
     assert _ended(["report", "ollama-harness-results"]) == 2
-    assert "the last run has not ended" in capsys.readouterr().err
+    assert "the last run did not end" in capsys.readouterr().err
 
 
 def _ended(arguments: list[str]) -> object:

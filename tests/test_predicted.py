@@ -509,7 +509,7 @@ def test_a_proxy_that_httpx_does_not_know_is_an_error_even_for_an_excluded_host(
     assert ways(said, LOCAL) == "direct direct nowhere"
     assert predicted("ollama", said, LOCAL).because == (
         "Making ollama.Client raises ValueError: ALL_PROXY is 'socks4://proxy:1080', "
-        "and socks4:// is no kind of proxy that httpx knows."
+        "and socks4:// is not a kind of proxy that httpx knows."
     )
 
 
@@ -602,7 +602,7 @@ def test_without_a_url_ollama_goes_where_ollama_host_says() -> None:
     assert predicted("ollama-async", on_posix(HTTP_PROXY="proxy:1", NO_PROXY="127.0.0.1")).route is Route.DIRECT
     bad = predicted("ollama", on_posix(OLLAMA_HOST="user:secret@localhost:x"))
     assert bad.because == (
-        "Making ollama raises ValueError: OLLAMA_HOST is 'user:***@localhost:x', which is no address."
+        "Making ollama raises ValueError: OLLAMA_HOST is 'user:***@localhost:x', which is not an address."
     )
 
 

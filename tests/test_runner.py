@@ -308,13 +308,13 @@ def test_a_canary_has_no_cell_where_it_can_spoil_nothing(store: RecordingStore) 
     assert losing == [f"{NEWEST}/chat-logprobs", f"{NEWEST}/generate-logprobs"]
 
 
-def test_a_session_that_cannot_be_made_is_not_the_one_before() -> None:
-    """Else a cell would be judged by what another cell's connections do."""
+def test_after_a_failed_session_the_session_before_is_not_reused() -> None:
+    """Otherwise a cell would be judged by the connections of another cell."""
     import contextlib
     import io
     import queue
 
-    from ollama_harness.clients.worker import _Desk
+    from ollama_harness.clients.worker import _JobRunner
 
     made = iter(["first", OSError("no second")])
 
@@ -329,14 +329,14 @@ def test_a_session_that_cannot_be_made_is_not_the_one_before() -> None:
         yield session
 
     reports, jobs = io.BytesIO(), queue.SimpleQueue[bytes]()
-    desk = _Desk(
+    runner = _JobRunner(
         dataclasses.replace(client("canary-perfect"), session=session, exchange=exchange),
         reports,
         jobs,
         SimulatedMachine(),
     )
-    for one in (job(), dataclasses.replace(job(), goes_on=True), dataclasses.replace(job(), continues=True)):
-        desk.work(json.dumps(one.to_json()).encode())
+    for one in (job(), dataclasses.replace(job(), keeps_session=True), dataclasses.replace(job(), reuses_session=True)):
+        runner.work(json.dumps(one.to_json()).encode())
     lines = [json.loads(text) for text in reports.getvalue().splitlines()]
     assert [line.get("record", line.get("end")) for line in lines] == ["first", "ended", "raised", "failed"]
 

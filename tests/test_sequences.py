@@ -66,7 +66,7 @@ def test_a_user_who_stops_is_seen_to_leave(runner: Runner, store: RecordingStore
 def test_a_request_that_is_sent_twice_is_counted(runner: Runner, store: RecordingStore) -> None:
     one = run(runner, store, f"canary-insistent/cut-before-head/{NEWEST}/chat-stream")
     assert one.judgement.verdict is Verdict.UNSAFE_RETRY
-    assert one.judgement.why == "sent 2 times what it was asked to send once, and is not idempotent"
+    assert one.judgement.why == "sent a request 2 times that is not idempotent, and should be sent once"
     assert one.decisive.outcome.requests == 2
 
 
