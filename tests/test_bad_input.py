@@ -590,7 +590,7 @@ def test_any_settings_for_the_doctor(
         registry=Registry(enable=1, server=server, override=override) if system is System.WINDOWS else None,
         mac=Mac(http=server, exceptions=tuple((override or "").split(","))) if system is System.MACOS else None,
     )
-    answers = {name: mock.Mock(return_value=there) for name in ("ask", "knock")}
+    answers = {name: mock.Mock(return_value=there) for name in ("ask", "connect")}
     try:
         with mock.patch.multiple(diagnosis, **answers):
             found = diagnosis.diagnose(

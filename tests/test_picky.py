@@ -21,7 +21,7 @@ from ollama_harness.faults import (
 )
 from ollama_harness.matrix._raw_socket import connect, read_exactly, read_to_end
 from ollama_harness.matrix.cells import Cell, PlannedScenario
-from ollama_harness.matrix.exchange import _overreach
+from ollama_harness.matrix.exchange import _unsafe_retry
 from ollama_harness.matrix.runner import Runner
 from ollama_harness.matrix.scenarios import picky, scenario
 from ollama_harness.matrix.scenarios.scenario import Scenario
@@ -191,9 +191,9 @@ def test_a_request_may_be_sent_again_in_another_form_once_it_was_refused_and_onl
     script = apply(PLAIN, [NO_EXPECT])
     again = Entry(connection=2, index=1, head=head(*USUAL), body=b"", script=script)
     refused = replace(again, connection=1, head=head(("Expect", "100-continue")), unmet="it has Expect: 100-continue")
-    assert _overreach((), (refused, again), script) == ""
-    assert "2 times" in _overreach((), (again, replace(again, connection=3)), script)
-    assert _overreach((), (again, replace(again, script=PLAIN)), script) == "", "another request, for something else"
+    assert _unsafe_retry((), (refused, again), script) == ""
+    assert "2 times" in _unsafe_retry((), (again, replace(again, connection=3)), script)
+    assert _unsafe_retry((), (again, replace(again, script=PLAIN)), script) == "", "another request, for something else"
 
 
 @pytest.mark.parametrize("one", picky.SCENARIOS, ids=lambda one: one.name)

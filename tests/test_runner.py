@@ -17,7 +17,7 @@ from ollama_harness.clients import client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.matrix.cells import Cell, PlannedScenario, cell, plan
-from ollama_harness.matrix.exchange import _idle, _overreach, _overslept, problem_of
+from ollama_harness.matrix.exchange import _idle, _missed_timeout, _unsafe_retry, problem_of
 from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner, sharing
 from ollama_harness.matrix.scenarios import SCENARIOS
@@ -361,15 +361,15 @@ def answered(script: Script, *, method: str = "POST", late_s: float = 0.0, **cha
 def test_what_is_not_idempotent_may_be_sent_only_once(method: str) -> None:
     """RFC 9110 section 9.2.2."""
     one, other = (answered(ANSWER, method=method, connection=number) for number in (1, 2))
-    assert bool(_overreach((), (one, other), ANSWER)) is (method in ("POST", "PATCH"))
-    assert _overreach((), (one,), ANSWER) == ""
+    assert bool(_unsafe_retry((), (one, other), ANSWER)) is (method in ("POST", "PATCH"))
+    assert _unsafe_retry((), (one,), ANSWER) == ""
 
 
 @pytest.mark.parametrize("value", ["close", "Close"])
 def test_no_request_may_follow_on_a_connection_that_was_declared_closed(value: str) -> None:
     closing = Script.from_recording(recording(headers=(("Content-Length", "0"), ("Connection", value))))
-    assert "declared closed" in _overreach((answered(closing),), (answered(ANSWER),), ANSWER)
-    assert _overreach((answered(closing),), (answered(ANSWER, connection=2),), ANSWER) == ""
+    assert "declared closed" in _unsafe_retry((answered(closing),), (answered(ANSWER),), ANSWER)
+    assert _unsafe_retry((answered(closing),), (answered(ANSWER, connection=2),), ANSWER) == ""
 
 
 @pytest.mark.parametrize(
@@ -379,9 +379,9 @@ def test_no_request_may_follow_on_a_connection_that_was_declared_closed(value: s
         (answered(ANSWER, late_s=0.4), None),
         (
             answered(ANSWER, late_s=0.6),
-            "the server paused 0.6 s longer than planned, and the client may have given up for that",
+            "the server paused 0.6 s longer than planned, so the client may have timed out",
         ),
-        (answered(ANSWER, ended=ConnectionEnd.CLOSE), "the connection ended with close, planned was keep-open"),
+        (answered(ANSWER, ended=ConnectionEnd.CLOSE), "the connection ended with close, and keep-open was planned"),
         (answered(ANSWER, ended=ConnectionEnd.CLOSE, ended_by=EndedBy.CLIENT), None),
         (answered(ANSWER, ended=ConnectionEnd.CLOSE, client_left_s=0.5), None),
     ],
@@ -401,5 +401,5 @@ def test_a_client_stays_through_a_silence_if_it_ends_only_after_it(ended_s: floa
     """The server may have sent what follows the silence while the client was about to leave."""
     script = stream(HELLO, DONE).with_gap(2.0)
     entry = answered(script, arrived_s=0.0)
-    said = _overslept([entry], job(), ended_s)
-    assert said == ("stayed through a silence of 2 s, though its read timeout is 1 s" if stayed else "")
+    said = _missed_timeout([entry], job(), ended_s)
+    assert said == ("waited through a silence of 2 s, although its read timeout is 1 s" if stayed else "")
