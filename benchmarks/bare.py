@@ -1,4 +1,4 @@
-"""What the fake server is compared with: the least that sends the same bytes in the same segments.
+"""The server that the fake server is compared with: the least code that sends the same bytes in the same segments.
 
 It prepares nothing, chooses nothing, waits for nothing and writes nothing down.
 """
@@ -15,7 +15,9 @@ __all__ = ["BareServer"]
 
 
 class BareServer:
-    """Reads each request to the end of its body and answers with one `sendall` a segment; a thread a connection."""
+    """Reads each request to the end of its body, and answers with one `sendall` for each segment. Each connection has a
+    thread.
+    """
 
     def __init__(self, segments: Sequence[bytes]) -> None:
         self._segments = tuple(segments)
@@ -61,7 +63,7 @@ class BareServer:
 
 
 def _missing(buffer: bytes) -> int | None:
-    """How many bytes the request still lacks (negative: what follows it is there), or None without a whole head."""
+    """How many bytes the request still lacks (negative: more has arrived), or None without a complete head."""
     head, end, body = buffer.partition(b"\r\n\r\n")
     if not end:
         return None

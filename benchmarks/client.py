@@ -1,4 +1,4 @@
-"""The client of all measurements: raw sockets, no HTTP library, in a process of its own.
+"""The client of all measurements: raw sockets, no HTTP library, in its own process.
 
 It shares no GIL with the servers, and it does the same to each of them. Jobs come as lines of JSON on stdin, answers
 go as lines of JSON to stdout. Only the standard library is imported.
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 LAST_CHUNK = b"0\r\n\r\n"
 _TIMEOUT_S = 30.0
-#: From the last connection to the first request: accepting is not what is measured.
+#: From the last connection to the first request: the time to accept is not measured.
 _SETTLE_S = 0.1
 
 
@@ -27,7 +27,7 @@ def connect(port: int) -> socket.socket:
 
 
 def read_answer(sock: socket.socket) -> int:
-    """Read up to the last chunk; how many bytes came. (In NDJSON no other chunk ends like the last one.)"""
+    """Read up to the last chunk; returns the number of bytes. (In NDJSON no other chunk ends like the last one.)"""
     total, tail = 0, b""
     while tail != LAST_CHUNK:
         data = sock.recv(65536)
@@ -39,7 +39,7 @@ def read_answer(sock: socket.socket) -> int:
 
 
 def streams(port: int, request: bytes, *, count: int, size: int) -> float:
-    """Make `count` requests one after another on one connection; the seconds that took. Answers have `size` bytes."""
+    """Make `count` requests in turn on one connection; returns the seconds. Answers have `size` bytes."""
     with connect(port) as sock:
         begin = time.perf_counter()
         for _ in range(count):

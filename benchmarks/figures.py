@@ -1,4 +1,4 @@
-"""What measurements give: sections of figures, and the aims they are compared with."""
+"""The results of measurements: sections of figures, and the aims that they are compared with."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table: what it says in a sentence, its columns and rows, and the aims."""
+    """One table: a sentence on it, its columns and rows, and the aims."""
 
     key: str
     title: str
@@ -43,7 +43,7 @@ class Section:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that at least so many percent of the values do not exceed."""
+    """The percentile: the smallest value that at least so many percent of the values do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
@@ -54,7 +54,7 @@ def spread(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def shown(value: Value) -> str:
-    """A number with about three digits that count; text as it is."""
+    """A number with about three significant digits; text is unchanged."""
     if not isinstance(value, float):
         return str(value)
     size = abs(value)

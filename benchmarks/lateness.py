@@ -89,7 +89,7 @@ def _percentiles(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _only_sleep(planned: Sequence[float], *, count: int) -> Streams:
-    """What `count` threads reach that only sleep until the planned times."""
+    """The lateness of `count` threads that only sleep until the planned times."""
     streams: Streams = [[] for _ in range(count)]
 
     def sleep(times: list[float]) -> None:

@@ -1,4 +1,4 @@
-"""The machine in one line: what a figure needs to be understood, and nothing that names the machine."""
+"""The machine in one line: what is needed to understand a figure, and nothing that identifies the machine."""
 
 from __future__ import annotations
 

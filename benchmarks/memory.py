@@ -1,4 +1,4 @@
-"""How much memory it takes to record a long stream, and to play it: `python -m benchmarks.memory`, about a minute.
+"""The memory needed to record a long stream, and to play it: `python -m benchmarks.memory`, about a minute.
 
 What is measured runs in a process of its own and says at its end how much memory it ever had at once; what feeds it
 (or is fed by it) is in another process and does not count. A short stream is measured too: what it takes is Python and
@@ -30,7 +30,7 @@ from ollama_harness.script.script import http_date
 
 __all__ = ["measure", "peak_bytes"]
 
-#: How many times its own size a stream may take.
+#: How many times its own size a stream may need.
 AIM_TIMES = 3.0
 
 _MB = 1_000_000
@@ -41,7 +41,7 @@ _VERSION = "1.0.0"
 
 
 def measure(*, long_mb: int = 100) -> Section:
-    """Each job with a stream of 1 MB, and with one of `long_mb`."""
+    """Run each job with a stream of 1 MB, and with one of `long_mb`."""
     section = Section(
         "memory",
         "Memory at its peak, in MB",
@@ -66,7 +66,7 @@ def peak_bytes() -> int:
     if sys.platform == "win32":
         return _peak_working_set_bytes()
     if sys.platform == "linux":
-        # Not getrusage: on Linux its figure is never below what the process had that this one was forked from.
+        # Not getrusage: on Linux its figure includes the memory of the process that forked this one.
         found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
         assert found is not None
         return int(found[1]) * 1024
@@ -111,16 +111,16 @@ if sys.platform == "win32":
 
 
 def _record(folder: Path, url: str, size_bytes: int) -> None:
-    """The recorder takes a stream of so many bytes."""
+    """Record a stream of so many bytes."""
     probe = Probe(name="generate-long", request=Request(method="POST", path=workload.PATH, json={"size": size_bytes}))
-    take = record(url, [probe], folder)
-    written = sum(path.stat().st_size for path in take.folder.glob("*.ndjson"))
-    if take.failures or written < size_bytes:
-        raise ConnectionError(f"{written} bytes of {size_bytes} were recorded: {take.failures}")
+    session = record(url, [probe], folder)
+    written = sum(path.stat().st_size for path in session.folder.glob("*.ndjson"))
+    if session.failures or written < size_bytes:
+        raise ConnectionError(f"{written} bytes of {size_bytes} were recorded: {session.failures}")
 
 
 def _play(folder: Path, url: str, size_bytes: int) -> None:  # noqa: ARG001 - one job of two
-    """The fake server plays what was recorded before."""
+    """Play the stream that was recorded before."""
     store = RecordingStore(folder)
     recording = store.get(f"{_VERSION}/generate-long")
     size = sum(len(segment.data) for segment in Script.from_recording(recording).render(date=http_date()).segments)
@@ -132,7 +132,7 @@ def _play(folder: Path, url: str, size_bytes: int) -> None:  # noqa: ARG001 - on
             raise ValueError("the recording was not played to its end")
 
 
-#: In this order: what is recorded is played.
+#: In this order, because the recording is played.
 JOBS: dict[str, Callable[[Path, str, int], None]] = {"record": _record, "play": _play}
 
 

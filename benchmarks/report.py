@@ -61,7 +61,7 @@ def markdown(machine: Machine, sections: Sequence[Section]) -> str:
 
 
 def insert(text: str, path: Path) -> None:
-    """Put `text` between the markers of a document, in place of what is there.
+    """Replace the text between the markers of a document.
 
     Raises: ValueError, if it lacks the markers.
     """

@@ -28,7 +28,7 @@ AIM_MORE_MS = 20.0
 
 
 def measure(store: RecordingStore, *, rounds: int) -> Section:
-    """Start and stop servers, the two kinds in turn."""
+    """Start and stop servers, the two kinds alternately."""
     section = Section(
         "startup",
         "Starting and stopping, in milliseconds",
@@ -58,7 +58,7 @@ def measure(store: RecordingStore, *, rounds: int) -> Section:
 
 
 def _start(kind: type[HTTPServer], use: Callable[[int], None]) -> tuple[HTTPServer, float]:
-    """Make a server, start it and use it; the server, still running, and the seconds."""
+    """Make a server, start it and use it; returns the running server, and the seconds."""
     begin = time.perf_counter()
     server = kind(host="127.0.0.1", port=0)
     server.start()
@@ -87,13 +87,13 @@ def _start_answer_stop() -> float:
 
 
 def _stalled(store: RecordingStore) -> Script:
-    """A stream that says nothing more after its first segment."""
+    """A stream that is silent after its first segment."""
     script = workload.script(store)
     return replace(script, segments=script.segments[:1], ending=ScriptEnd(how=ConnectionEnd.HOLD, at_s=0.0))
 
 
 def _stop(script: Script, size: int) -> float:
-    """The seconds that `stop()` takes once the client has read the first segment."""
+    """The seconds that `stop()` needs after the client has read the first segment."""
     server = FakeOllama(version=None)
     server.play(script, path=workload.PATH)
     server.start()

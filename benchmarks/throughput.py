@@ -1,4 +1,4 @@
-"""Streams per second: the fake server against the bare one, in turn, on the same bytes.
+"""Streams per second: the fake server compared with the bare one, alternately, on the same bytes.
 
 Both servers are threads of this process, the client is a process of its own; the server that is not being asked only
 waits for a connection. One round is one keep-alive connection with requests one after another. Rounds alternate (fake,
@@ -20,13 +20,13 @@ from ollama_harness import FakeOllama, Recording, RecordingStore, Script
 __all__ = ["AIM_RATIO", "measure"]
 
 AIM_RATIO = 0.6
-#: A recording that is found by its request, among all of its version.
+#: A recording that the server finds by its request, among all of its version.
 MATCHED = "generate-stream"
 _STREAMS = 150
 
 
 def measure(client: ClientProcess, store: RecordingStore, *, rounds: int) -> Section:
-    """Rounds of both servers: a stream given by `play`, and one that the request is matched with."""
+    """Rounds of both servers: for a stream given by `play`, and for one that the server finds by the request."""
     section = Section(
         "throughput",
         "Streams per second",
@@ -59,7 +59,7 @@ def _compare(
     size = sum(len(segment) for segment in segments)
 
     def a_round(port: int) -> tuple[float, float]:
-        """Streams per second, and microseconds of processor time a stream."""
+        """Streams per second, and microseconds of processor time for each stream."""
         cpu = time.process_time()
         seconds = client.streams(port, request, count=_STREAMS, size=size)
         return _STREAMS / seconds, (time.process_time() - cpu) * 1e6 / _STREAMS

@@ -16,14 +16,14 @@ PATH = "/api/generate"
 
 
 def shortened(store: RecordingStore) -> Recording:
-    """The first 52 records of the recording and its last one, which says `done`."""
+    """The first 52 records of the recording, and its last one, which has `done`."""
     recording = store.get(RECORDING)
     frames = (*recording.frames[: RECORDS - 1], recording.frames[-1])
     return replace(recording, frames=frames)
 
 
 def script(store: RecordingStore, *, gap_s: float | None = None) -> Script:
-    """The stream as a script: without gaps, or with `gap_s` before each segment."""
+    """The stream as a script: without pauses, or with `gap_s` before each segment."""
     made = Script.from_recording(shortened(store), speed=0, gap_s=gap_s)
     if len(made.record_ends()) != RECORDS:
         raise ValueError(f"{RECORDING} does not give {RECORDS} records")
@@ -31,7 +31,7 @@ def script(store: RecordingStore, *, gap_s: float | None = None) -> Script:
 
 
 def segments(made: Script) -> list[bytes]:
-    """The exact bytes of each segment, with the date of now."""
+    """The exact bytes of each segment, with the current date."""
     return [segment.data for segment in made.render(date=http_date()).segments]
 
 

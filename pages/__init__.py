@@ -1,1 +1,1 @@
-"""Reports: pure renderers of results. Each module here is one format."""
+"""Makes the pages of docs/ that come from tables and measurements: one module for each page."""

@@ -37,7 +37,7 @@ PAGES = {module.PAGE.name: module.PAGE for module in MODULES}
 
 @click.command(help=__doc__, epilog="Example: python -m pages --check faults proxies")
 @click.argument("names", nargs=-1, type=click.Choice(list(PAGES)), metavar="[PAGE]...")
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 if a page is not what would be written now.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a page is out of date.")
 @click.option(
     "--routes",
     type=click.Path(path_type=Path, exists=True),
@@ -45,11 +45,11 @@ PAGES = {module.PAGE.name: module.PAGE for module in MODULES}
 )
 @click.option("--with-clients", is_flag=True, help="For wire-history: run all clients on all versions again (minutes).")
 def main(names: tuple[str, ...], check: bool, routes: Path | None, with_clients: bool) -> None:  # noqa: FBT001
-    problems = [_settle(PAGES[name], check, routes, with_clients) for name in names or PAGES]
+    problems = [_update(PAGES[name], check, routes, with_clients) for name in names or PAGES]
     sys.exit(max(problems))
 
 
-def _settle(page: Page, check: bool, routes: Path | None, with_clients: bool) -> int:  # noqa: FBT001
+def _update(page: Page, check: bool, routes: Path | None, with_clients: bool) -> int:  # noqa: FBT001
     """Write a page, or compare it; returns the exit code."""
     start_s, there = time.monotonic(), page.read()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
@@ -65,11 +65,11 @@ def _settle(page: Page, check: bool, routes: Path | None, with_clients: bool) ->
     took = f"{time.monotonic() - start_s:.1f} s"
     changed = difference(there, text)
     if check:
-        say = f"not current, {changed}; write it again: python -m pages {page.name}" if changed else "current"
-        click.echo(f"{page.name}: {say} ({took})", err=bool(changed))
+        state = f"not current, {changed}; write it again: python -m pages {page.name}" if changed else "current"
+        click.echo(f"{page.name}: {state} ({took})", err=bool(changed))
         return 1 if changed else 0
     page.path.write_text(text, encoding="utf-8", newline="\n")
-    click.echo(f"{page.name}: {'written' if changed else 'as it was'} ({took})")
+    click.echo(f"{page.name}: {'written' if changed else 'unchanged'} ({took})")
     return 0
 
 

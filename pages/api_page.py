@@ -1,4 +1,4 @@
-"""docs/api.md: what is stable, printed from the code itself: signatures, and what each name says of itself.
+"""docs/api.md: the stable names, with their signatures and docstrings, printed from the code.
 
 python -m pages api
 """
@@ -27,7 +27,7 @@ _INTERNAL = {"respond_nohandler"}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the page: names with what they stand for, and the module from which a user imports them."""
+    """One part of the page: names with their values, and the module from which a user imports them."""
 
     title: str
     module: str
@@ -43,19 +43,19 @@ STABLE = (
     Part(
         "The servers",
         "ollama_harness",
-        "What a test talks to.",
+        "The servers that a test uses.",
         _named(ollama_harness, "FakeOllama", "FakeProxy"),
     ),
     Part(
         "Recordings",
         "ollama_harness",
-        "What a real Ollama sent, and where recordings are kept.",
+        "What a real Ollama sent, and the store of recordings.",
         _named(ollama_harness, "Recording", "RecordingStore"),
     ),
     Part(
         "Recording a server",
         "ollama_harness.recorder",
-        "What `ollama-harness record` calls.",
+        "The function behind `ollama-harness record`.",
         _named(recorder, "record"),
     ),
     Part(
@@ -67,13 +67,13 @@ STABLE = (
     Part(
         "Faults and places",
         "ollama_harness.faults",
-        "[faults.md](faults.md) says what each does. A fault is made by its call and passed to `FakeOllama.play`.",
+        "[faults.md](faults.md) describes each. Call a fault to make it, and pass it to `FakeOllama.play`.",
         {name: kind.make for kinds in (faults.FAULTS, faults.PLACES) for name, kind in kinds.items()},
     ),
     Part(
         "Errors",
         "ollama_harness.errors",
-        "All but `ProtocolError` are a `HarnessError`: what was asked for cannot be done, and the message says why.",
+        "All errors except `ProtocolError` are a `HarnessError`: something cannot be done, and the message says why.",
         {
             name: value
             for name, value in vars(errors).items()
@@ -117,7 +117,7 @@ def _entry(name: str, value: Any, *, brief: bool) -> Iterator[str]:
 
 
 class _Text(str):
-    """A text that a signature shows as it is, without quotes."""
+    """A text that a signature shows without quotes."""
 
     __slots__ = ()
 
@@ -126,7 +126,7 @@ class _Text(str):
 
 
 def _signature(name: str, value: Any) -> str:
-    """The call as it is written in Python; `self` and a result of None are left out."""
+    """The call as it is written in Python, without `self` and without a result of None."""
     if inspect.isclass(value) and issubclass(value, Exception | enum.Enum):
         return name
     signature = inspect.signature(value)

@@ -1,9 +1,9 @@
-"""docs/clients.md: what each client library sends by itself, and which picky server refuses it, as measured.
+"""docs/clients.md: what each client library sends, and which picky servers refuse it, as measured.
 
 python -m pages clients
 
-What differs from one machine to the next is left out of the page: numbers of versions and ports, the system's name,
-and those content codings that a library offers only where a further package is installed.
+The page leaves out what differs from machine to machine: versions, ports, the system's name, and content codings that
+a library offers only if another package is installed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pages.page import Page, Sources, table
 
 __all__ = ["MEASURED", "normal", "page"]
 
-#: The beginning of the one line that differs from machine to machine.
+#: The beginning of the only line that differs from machine to machine.
 MEASURED = "Measured with "
 
 #: Codings that are offered if a decoder is installed (brotli, zstandard), or from Python 3.14 on (zstd).
 _OPTIONAL_CODINGS = ("br", "zstd")
 
 _INTRODUCTION = """\
-# Clients: what each sends by itself
+# Clients: what each library sends
 
 Four libraries send different heads with the same request. So a picky server or proxy refuses some of them and not
 others. Nothing here is written by hand: `python -m pages clients` sends requests to FakeOllama with each library and
@@ -39,14 +39,14 @@ versions that you have, in full with `--json`.
 
 {measured}
 
-VERSION, PLATFORM, HOST and N stand for what differs from machine to machine. `br` and `zstd` are left out of
+VERSION, PLATFORM, HOST and N replace what differs from machine to machine. `br` and `zstd` are left out of
 Accept-Encoding, because they depend on installed decoders (zstd is part of Python 3.14).
 
 ## At a glance
 
-*Writes* are counted in the client's process. Each leaves as a TCP segment of its own, because Nagle's algorithm is
-off in all of them. A server's `recv` cannot count them: it returns head and body together when it is called a little
-late. Writes matter to servers that expect a request in one piece, as [firmware of
+*Writes* are counted in the client's process. Each leaves as its own TCP segment, because Nagle's algorithm is
+off in all of them. A server's `recv` cannot count them: if it is called a little late, it returns head and body
+together. Writes matter to servers that expect a request in one piece, as [firmware of
 switches](https://github.com/logicog/RTLPlayground/pull/375) did. *Second request* is one more request of the same
 session. The last row shows how a head changes when a stream is asked for (`"stream": true` in the body, `stream=True`
 of the library).
@@ -55,8 +55,8 @@ of the library).
 _HEADS = """\
 ## The heads, in order and as spelt
 
-These are the heads of a POST to /api/chat that asks for a stream. Only urllib was told its Content-Type: by itself it
-sends every body as a form.
+These are the heads of a POST to /api/chat that asks for a stream. Only for urllib the Content-Type was set, because by
+default it sends every body as a form.
 """
 
 _REFUSED = """\
@@ -70,7 +70,7 @@ defect, unless it hides the refusal.
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """Clients that send the same."""
+    """Clients that send the same requests."""
 
     names: tuple[str, ...]
     profile: RequestProfile
@@ -90,7 +90,7 @@ def page(profiles: Sequence[RequestProfile]) -> str:
 
 
 def normal(sent: SentRequest) -> SentRequest:
-    """The same without what differs from machine to machine."""
+    """The request without what differs from machine to machine."""
     headers = tuple((name, _normal(name.lower(), value)) for name, value in sent.head.headers)
     return replace(sent, head=replace(sent.head, headers=headers, size=0))
 
@@ -168,14 +168,15 @@ def _refused(columns: Sequence[_Column]) -> Iterator[str]:
     heads = [column.profile.stream.head for column in columns]
     rows: list[tuple[str, ...]] = []
     for name, script in _scripts():
-        statuses = {str(demand.refusal.head.status) for demand in script.conditions if demand.refusal.head}
+        refusals = (condition.refusal for condition in script.conditions)
+        statuses = {str(refusal.head.status) for refusal in refusals if refusal.head}
         rows.append((name, ", ".join(sorted(statuses)), *map(script.unmet, heads)))
     yield from table(("scenario", "refuses with", *(column.title for column in columns)), rows, escaped="|*")
 
 
 @functools.cache
 def _scripts() -> list[tuple[str, Script]]:
-    """The picky scenarios by name, with what each plays."""
+    """The picky scenarios by name, with their scripts."""
     store = RecordingStore()
     return [
         (one.name, apply(Script.from_recording(store.get(f"{store.newest}/{name}")), one.faults))
@@ -185,7 +186,7 @@ def _scripts() -> list[tuple[str, Script]]:
 
 
 def _made(sources: Sources) -> str:
-    """The page; a check compares all but the line that says where it was measured, which is another on each machine."""
+    """The page. A check ignores the line that says where it was measured, because it differs on each machine."""
     lines = page(measure()).splitlines(keepends=True)
     there = [line for line in sources.there.splitlines(keepends=True) if line.startswith(MEASURED)]
     if sources.checking and there:

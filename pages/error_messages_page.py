@@ -1,10 +1,11 @@
-"""docs/error-messages.md: the messages that people search for, what each comes from, and what to do.
+"""docs/error-messages.md: the messages that people search for, their causes, and what to do.
 
 python -m pages error-messages
 
-`error_messages.toml` has the words: one `[[entry]]` for each cause, with the messages of all programs for it. What one
-of the harness's own clients says, a test sees it raise; what other programs say was seen by hand, played by
-`ollama-harness serve`; the rest only a public issue shows. The page says of each message which of the three it is.
+`error_messages.toml` has the texts: one `[[entry]]` for each cause, with the messages of all programs for it. A test
+checks that the harness's own clients raise their messages. Messages of other programs were seen by hand, against
+`ollama-harness serve`. For the rest, only a public issue shows the message. The page marks each message with one of the
+three.
 """
 
 from __future__ import annotations
@@ -46,31 +47,31 @@ _library = functools.cache(RecordingStore)
 
 
 class ErrorKind(StrEnum):
-    """What went wrong, coarsely; in the order of the page."""
+    """The kinds of errors, in the order of the page."""
 
-    CONNECTION = "No connection, or none that lasts"
+    CONNECTION = "No connection, or a lost one"
     TLS = "TLS and certificates"
-    STREAM = "The answer breaks off"
-    HTTP = "What came is not HTTP as it should be"
-    JSON = "What came is not JSON as it should be"
+    STREAM = "The answer is cut off"
+    HTTP = "The answer is not valid HTTP"
+    JSON = "The answer is not valid JSON"
     TIMEOUT = "Timeouts"
-    STATUS = "Refused, by Ollama or by what stands before it"
+    STATUS = "Refused by Ollama, or by a proxy before it"
     PROXY = "Proxy settings"
 
 
 class OtherServer(StrEnum):
-    """Where clients fail at what the harness's server does not play."""
+    """Servers that the harness does not play, and at which clients fail."""
 
     NO_NAME = "a host whose name has no address"
-    SELF_SIGNED = "TLS with a certificate that is signed by itself"
+    SELF_SIGNED = "TLS with a self-signed certificate"
     PLAIN_HTTP = "`https://` to a server that speaks plain HTTP, as Ollama does"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduction:
-    """What is played: a scenario, or a fault as it is written after `serve --fault`; and on which recording.
+    """What is played: a scenario, or a fault as it is written after `serve --fault`, and the recording.
 
-    Without `recording` it is the first of the scenario.
+    Without `recording` it is the first one of the scenario.
     """
 
     scenario: str = ""
@@ -78,7 +79,7 @@ class Reproduction:
     recording: str = ""
 
     def cell(self, client_name: str) -> Cell:
-        """What a client makes of it.
+        """The cell of a client.
 
         Raises: UnknownName, BadFault.
         """
@@ -98,10 +99,10 @@ class Reproduction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorMessage:
-    """The last line that programs print for a cause; `…` in `text` stands for anything.
+    """The last line that programs print for a cause. `…` in `text` is any text.
 
-    `programs` are clients of the harness, or other programs. `at` is where they say it; None where only the issue
-    `shown` (a URL) does. Where `not_on_windows`, Windows has other words.
+    `programs` are clients of the harness, or other programs. `at` is where they print it; None if only the issue
+    `shown` (a URL) shows it. With `not_on_windows` the text differs on Windows.
     """
 
     text: str
@@ -112,11 +113,11 @@ class ErrorMessage:
 
     @property
     def is_tested(self) -> bool:
-        """Whether it is one of the harness's own clients that says it."""
+        """Whether the harness's own clients print it, so that a test can check it."""
         return self.at is not None and all(name in clients() for name in self.programs)
 
     def matches(self, line: str) -> bool:
-        """Whether this is that line."""
+        """Whether a line is this message."""
         return re.fullmatch(".*".join(map(re.escape, self.text.split("…"))), line, re.DOTALL) is not None
 
 
@@ -136,7 +137,7 @@ class ErrorEntry:
 
 @dataclass(frozen=True, slots=True)
 class ErrorMessages:
-    """All entries, in the order of the page; and which versions of other programs were seen."""
+    """All entries, in the order of the page, and the versions of the other programs."""
 
     entries: tuple[ErrorEntry, ...]
     versions: dict[str, str]
@@ -146,7 +147,7 @@ class ErrorMessages:
 
 
 def load(path: Path = WORDS) -> ErrorMessages:
-    """The words of the page.
+    """The texts of the page.
 
     Raises: RecordingError, for the first defect found: names file, entry and field.
     """
@@ -202,7 +203,7 @@ def _message(fields: Fields, versions: dict[str, str]) -> ErrorMessage:
     windows = fields.take("not_on_windows", lambda v: v is True, "true", optional=True)
     fields.no_more()
     if sum(map(bool, (shown, server, scenario, fault))) != 1:
-        fields.fail("text", "is said nowhere, or at two places", "give one of in, fault, server, shown")
+        fields.fail("text", "has no place, or more than one", "give one of in, fault, server, shown")
     names: list[str] = []
     for pattern in patterns:
         found = [name for name in clients() if fnmatchcase(name, pattern)]
@@ -243,15 +244,16 @@ _HEAD = """\
 # Error messages: what each means, and what to do
 
 For programs that talk to Ollama, in Python, JavaScript and Go. Find your message in the list; the section behind it
-says which programs print it, what happened, and what to do. `…` stands for what differs each time. JavaScript's
-`fetch failed` and `terminated` say nothing by themselves: look at `error.cause`, which stands here behind them.
+says which programs print it, what happened, and what to do. `…` replaces what differs each time. JavaScript's
+`fetch failed` and `terminated` mean nothing by themselves: look at `error.cause`, which this page shows after them.
 
-You can see each yourself. `ollama-harness serve` plays it to any program that asks `http://127.0.0.1:11434` (beside a
-running Ollama: `--port 11435`), and `ollama-harness show` plays it to a client that is built in.
+You can see each yourself. `ollama-harness serve` plays it to any program that connects to `http://127.0.0.1:11434`
+(beside a running Ollama: `--port 11435`), and `ollama-harness show` plays it to a built-in client.
 
-The column *seen*: a test sees httpx, ollama, requests and urllib, all for Python, raise what is marked *tested*. What
-is marked *by hand* was seen with [these versions](#versions). A link is an issue that shows the message; nobody here
-has seen it. Proxy settings have [a page of their own](proxies.md), and `ollama-harness doctor` looks at your machine.
+The column *seen*: for messages marked *tested*, a test checks that httpx, ollama, requests and urllib (all for Python)
+raise them. Messages marked *by hand* were seen with [these versions](#versions). For messages with a link, only that
+issue shows the message. Proxy settings have [their own page](proxies.md), and `ollama-harness doctor` examines your
+machine.
 
 `python -m pages error-messages` makes this page from a table.
 
@@ -261,8 +263,8 @@ has seen it. Proxy settings have [a page of their own](proxies.md), and `ollama-
 _VERSIONS = """\
 ## Versions
 
-What was seen by hand, each against `ollama-harness serve` with the scenario in its row (TLS and names: against a few
-lines of Python and Go), on Linux:
+The messages marked *by hand* were seen on Linux with these versions, against `ollama-harness serve` with the scenario
+in their row (TLS and names: against a few lines of Python and Go):
 """
 
 
@@ -299,7 +301,7 @@ def _kind(kind: ErrorKind, entries: Iterable[ErrorEntry]) -> Iterator[str]:
 def _section(entry: ErrorEntry) -> Iterator[str]:
     yield f'<a id="{entry.name}"></a>\n\n### {entry.title}\n'
     rows = ((_code(one.text), ", ".join(_programs(one.programs)), _seen(one)) for one in entry.messages)
-    yield from table(("message", "said by", "seen"), rows)
+    yield from table(("message", "printed by", "seen"), rows)
     yield _filled(f"**Why:** {entry.why}")
     yield _filled(f"**Fix:** {entry.fix}")
     wire = list(dict.fromkeys(_wire(one.at) for one in entry.messages if one.at is not None))
@@ -313,7 +315,7 @@ def _section(entry: ErrorEntry) -> Iterator[str]:
 
 
 def _programs(names: Sequence[str]) -> Iterator[str]:
-    """Both halves of a library are one; a half alone is named by its class."""
+    """A library whose both clients are there is named once. One client alone is named by its class."""
     for name in names:
         half = name.removesuffix("-async")
         if half in names and f"{half}-async" in names:
@@ -348,7 +350,7 @@ def _wire(at: Reproduction | OtherServer) -> str:
 
 
 def _serve(entry: ErrorEntry) -> Iterator[str]:
-    """How to play it to any client. `serve` cannot play what is only a recording, or a sequence."""
+    """The commands that play it to any client. `serve` cannot play a recording without a fault, or a sequence."""
     for one in entry.messages:
         if not isinstance(one.at, Reproduction):
             continue
@@ -365,7 +367,7 @@ def _serve(entry: ErrorEntry) -> Iterator[str]:
 
 
 def _show(entry: ErrorEntry) -> Iterator[str]:
-    """How the first client of each scenario is seen to raise it."""
+    """The commands that show the message for the first client of each scenario."""
     first: dict[str, str] = {}
     for one in entry.messages:
         if one.is_tested and isinstance(one.at, Reproduction) and one.at.scenario:

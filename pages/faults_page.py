@@ -1,4 +1,4 @@
-"""docs/faults.md, the catalogue of faults, places and scenarios, made from the tables themselves.
+"""docs/faults.md: the catalogue of faults, places and scenarios, made from their tables.
 
 python -m pages faults
 """
@@ -20,7 +20,7 @@ _INTRODUCTION = """\
 
 This page lists how a stream can go wrong here: {faults} faults, {places} places, {scenarios} scenarios. It is made
 from the tables in `ollama_harness/faults/` and `ollama_harness/matrix/scenarios/`, and a test keeps it current.
-Network settings are no faults: see [proxies.md](proxies.md).
+Network settings are not faults: see [proxies.md](proxies.md).
 
 A **fault** is what happens; a **place** is where. They are written as calls, in Python and on the command line:
 
@@ -38,7 +38,7 @@ ollama-harness run --scenario reset-after-record     # how each client handles a
 ollama-harness prove --scenario reset-after-record   # what a plain socket sees, on this machine
 ```
 
-Faults compose: they strike one after the other. A fault that has no place to strike, or that would change nothing,
+Faults compose: they are applied one after the other. A fault that does not apply, or that would change nothing,
 raises `FaultDoesNotApply`; it never silently does nothing. Times are in seconds, sizes in bytes. Records count from 1
 (from the end: -1). Random faults have a seed. Change the content of a stream first, then its framing, then its end.
 
@@ -73,7 +73,7 @@ def _scenarios() -> Iterator[str]:
     )
     for title, scenarios in GROUPS.items():
         if any(one.environment is not None for one in scenarios):
-            continue  # they have a page of their own
+            continue  # environments have their own page
         yield f"### {title}\n"
         rows = (
             (one.name, one.summary, _written(one), f"{one.requirement} {one.layer}", _source(one)) for one in scenarios

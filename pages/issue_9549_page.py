@@ -32,7 +32,7 @@ _METHOD = """\
 ## How it was measured
 
 Each explanation and each remedy that people give is an experiment. A server on 127.0.0.1 plays recorded answers of a
-real Ollama. Each client runs in a process of its own. The proxy answers 502 with an empty body, as local proxy programs
+real Ollama. Each client runs in its own process. The proxy answers 502 with an empty body, as local proxy programs
 do when they cannot reach a target. The journals of the server and the proxy show which route a request took. In each
 place, the trials of an experiment differ in one thing only. The conclusions are computed from the measurements.
 `pages/experiments/` holds the experiments, and a run of them makes this page.
@@ -45,8 +45,9 @@ The places:
 - **no proxy**: environment `nothing-set`.
 
 An explanation is *the cause* if every trial with it has the 502 as reported (httpx and ollama get it, requests and
-urllib do not), and no trial without it has. A remedy fixes the 502 if every request that got one gets the whole answer.
-"httpx" and "ollama" mean both halves of the library, with threads and with asyncio.
+urllib do not), and no trial without it does. A remedy fixes the 502 if every request that got one gets the whole
+answer.
+"httpx" and "ollama" mean both the synchronous and the asynchronous client of the library.
 """
 
 _FIXES = f"""\
@@ -73,7 +74,7 @@ python -m pages --check issue-9549                   # run all experiments again
 ```
 
 These were not measured here: the machines of the report, real Windows sockets, proxy scripts (PAC), and programs that
-do not use Python's libraries. The issue itself was read in part, so an explanation that is only there may be missing.
+do not use Python's libraries. Only a part of the issue was read, so an explanation that is only there may be missing.
 """
 
 
@@ -115,7 +116,7 @@ def _in_short(seen: Mapping[str, Sequence[TrialResult]]) -> Iterator[str]:
     reported = seen["system-proxy"][0].last.values()
     hit, spared = (names(one.client for one in reported if (one.status == 502) is wanted) for wanted in (True, False))
     yield f"**Why:** {' with '.join(causes) or 'the trials do not explain it'}."
-    yield f"{hit} ask the proxy for a server on this machine, and the proxy answers 502; {spared} do not ask it.\n"
+    yield f"{hit} use the proxy for a server on this machine, and the proxy answers 502; {spared} do not use it.\n"
     yield f"**What fixes it:** {' or '.join(fixes) or 'none of the remedies tried'}.\n"
     yield _FIXES
     yield "What each client did, in environment `issue-9549`:\n"
@@ -123,7 +124,7 @@ def _in_short(seen: Mapping[str, Sequence[TrialResult]]) -> Iterator[str]:
         (name, "the proxy" if first.route.through_proxy else "the server", f"`{first.asked}`", first.end)
         for name, first in alike(reported)
     )
-    yield from table(("client", "asked", "with", "got"), rows)
+    yield from table(("client", "connected to", "request line", "result"), rows)
 
 
 def _is_cause(name: str, seen: Sequence[TrialResult]) -> bool:

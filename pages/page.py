@@ -1,4 +1,4 @@
-"""What a page is: a file in docs/ and the function that makes its text; and what the makers share."""
+"""Pages: a file in docs/ and the function that makes its text; and helpers of these functions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class NotComparable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where the makers may take from or write to.
+    """The input of the functions that make pages.
 
     `scratch` is an empty directory. `routes` holds the results of an earlier `run --environments` (None: make them).
-    `there` is the page as it is, "" if there is none. With `checking` nothing slow is measured again that the page
-    has already. `with_clients` runs the whole matrix for each version of Ollama (minutes).
+    `there` is the current page, "" if there is none. With `checking`, slow measurements that the page already holds are
+    not repeated. `with_clients` runs the whole matrix for each version of Ollama (minutes).
     """
 
     scratch: Path
@@ -46,7 +46,7 @@ class Page:
         return DOCS / f"{self.name}.md"
 
     def read(self) -> str:
-        """The page as it is, "" if there is none."""
+        """The current page, "" if there is none."""
         return self.path.read_text("utf-8") if self.path.exists() else ""
 
 
@@ -61,7 +61,7 @@ def difference(there: str, wanted: str) -> str:
 
 
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, escaped: str = "|") -> Iterator[str]:
-    """A table in Markdown, line by line, with an empty line after it; the `escaped` characters get a backslash."""
+    """A table in Markdown, line by line, with an empty line after it. The `escaped` characters get a backslash."""
     escapes = str.maketrans({character: f"\\{character}" for character in escaped})
     for row in (header, ("---",) * len(header), *rows):
         yield f"| {' | '.join(str(cell).translate(escapes) for cell in row)} |"

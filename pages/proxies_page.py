@@ -78,7 +78,7 @@ _IN_WORDS = {
 
 
 def made_with(header: ResultsHeader) -> str:
-    """The system, Python and libraries that a page speaks of: without what makes no difference."""
+    """The system, Python and libraries of a page, without details that make no difference."""
     libraries = ", ".join(f"{name} {header.clients[name]}" for name in _CLIENTS[:3] if name in header.clients)
     numbers = _version(header.python)
     change = "before" if _resolves(numbers) else "from"
@@ -91,7 +91,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _resolves(numbers: tuple[int, ...]) -> bool:
-    """Whether this Python still resolves names for the system's lists."""
+    """Whether this Python resolves names for the system's lists."""
     return numbers < (3, 11, 9) or (3, 12) <= numbers < (3, 12, 3)
 
 
@@ -119,14 +119,19 @@ def _group(title: str, group: Sequence[Environment], results: Results) -> Iterat
     yield from table(
         ("environment", "settings", "must", *_CLIENTS),
         (
-            (f"`{one.name}`", _settings(one), _required(one), *(_went(one, client, results) for client in _CLIENTS))
+            (
+                f"`{one.name}`",
+                _settings(one),
+                _required(one),
+                *(_routes_taken(one, client, results) for client in _CLIENTS),
+            )
             for one in (replace(each, system=each.system or _system(results.header)) for each in group)
         ),
     )
 
 
 def _settings(one: Environment) -> str:
-    """An environment in words and as it would be typed."""
+    """An environment in words, and as a user would type it."""
     settings = one.settings()
     written = [f"{name}={value}" for name, value in settings.variables.items()]
     if (registry := settings.registry) is not None:
@@ -156,8 +161,8 @@ def _required(one: Environment) -> str:
     return "".join("." if route is None else LETTERS[route] for route in routes)
 
 
-def _went(one: Environment, client: str, results: Results) -> str:
-    """The letters of a library's two halves, once if they are the same."""
+def _routes_taken(one: Environment, client: str, results: Results) -> str:
+    """The letters of a library's two clients, once if they are the same."""
     halves = (_letters(one, name, results) for name in (client, f"{client}-async"))
     return " / ".join(dict.fromkeys(filter(None, halves)))
 
@@ -173,7 +178,7 @@ def _letter(one: Result) -> str:
 
 
 def _other_pythons(header: ResultsHeader) -> Iterator[str]:
-    """The routes that differ on the other side of Python 3.11.9 and 3.12.3, by the rules."""
+    """The routes that differ before or after Python 3.11.9 and 3.12.3, by the rules."""
     here = _version(header.python)
     there, side = ((3, 13, 0), "From") if _resolves(here) else ((3, 11, 0), "Before")
     changes = []

@@ -1,4 +1,4 @@
-"""The words of docs/proxies.md: the messages that people search for, what each means, and what to set."""
+"""The texts of docs/proxies.md: the messages that people search for, what each means, and what to set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PowerShell    $env:NO_PROXY = '{NO_PROXY}'
 sh            export NO_PROXY={NO_PROXY} no_proxy={NO_PROXY}
 Python        ollama.Client(trust_env=False)    # or, before `import ollama`: os.environ["NO_PROXY"] = "{NO_PROXY}"
 """
-_TAKE_OUT = """\
+_REMOVE = """\
 cmd           set ALL_PROXY=
 PowerShell    Remove-Item Env:ALL_PROXY
 sh            unset ALL_PROXY all_proxy
@@ -26,13 +26,13 @@ PowerShell    $env:OLLAMA_HOST = '127.0.0.1:11434'
 sh            export OLLAMA_HOST=127.0.0.1:11434
 Python        os.environ["OLLAMA_HOST"] = "127.0.0.1:11434"    # before `import ollama`
 """
-#: The Python of the other would not help: the import itself fails.
+#: Without the line for a client, which would not help because the import itself fails.
 _EXCLUDE_FIRST = _EXCLUDE.replace("ollama.Client(trust_env=False)    # or, before `import ollama`: ", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyMessage:
-    """What people search for; `pattern` finds it in `<exception>: <message>` of a result."""
+    """A message that people search for. `pattern` finds it in `<exception>: <message>` of a result."""
 
     title: str
     pattern: str
@@ -52,7 +52,7 @@ The libraries' own code for Windows and macOS ran there, with a simulated regist
 
 ## Your error message
 
-Set a variable before the client is made. `ollama.chat()` and its like need it before `import ollama`. On Windows and
+Set a variable before the client is made. `ollama.chat()` and the like need it before `import ollama`. On Windows and
 macOS, any NO_PROXY makes Python ignore the system's proxy for all hosts. Programs that need that proxy need HTTPS_PROXY
 too.
 """
@@ -64,9 +64,9 @@ One letter for each of {hosts}, in this order:
 {letters}.
 
 *must* is the route that the settings require by their own documents. A `.` means that the documents disagree, or that
-none is about it. `!` marks another route than the required one, and an exception because of a setting that does not
-concern the request. The halves of httpx and ollama with asyncio are named where they differ. `127.0.0.1:7890` is the
-proxy, 11434 is Ollama's port, and `…` in a list means more networks of its kind.
+none covers the case. `!` marks a route that is not the required one, or an exception because of a setting that does
+not concern the request. The asynchronous clients of httpx and ollama are listed separately if they differ.
+`127.0.0.1:7890` is the proxy, 11434 is Ollama's port, and `…` in a list means more networks of its kind.
 """
 
 LIMITS = """\
@@ -105,13 +105,13 @@ MESSAGES = (
             "them when a client is made, and `import ollama` makes one. Remove the variable that names it (here "
             "ALL_PROXY). NO_PROXY does not help against a variable, except NO_PROXY=*. It helps against ProxyServer."
         ),
-        fix=_TAKE_OUT,
+        fix=_REMOVE,
     ),
     ProxyMessage(
         title="`ImportError: Using SOCKS proxy, but the 'socksio' package is not installed`",
         pattern="socksio",
         means="The same, with `socks5://`. `pip install httpx[socks]` helps too, and then NO_PROXY counts.",
-        fix=_TAKE_OUT,
+        fix=_REMOVE,
     ),
     ProxyMessage(
         title="`httpx.InvalidURL: Invalid port: ':1]'`",

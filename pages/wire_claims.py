@@ -1,6 +1,6 @@
-"""What is said of Ollama's history on the wire, to be compared with the recordings.
+"""Claims about changes on Ollama's wire, to be compared with the recordings.
 
-Source: docs/ollama-wire.md, section 6, which was read in Ollama's source at each tag.
+Source: docs/ollama-wire.md, section 6, which comes from Ollama's source at each tag.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ __all__ = ["CLAIMS", "Claim"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One change: since which version (the first stable tag that has it), and which finding would show it.
+    """One change: the first stable version that has it, and the finding that would show it.
 
     `shows` is a part of the finding's text (`where: was -> now`). A claim without a rule cannot be seen in the
-    recordings, and `unseen` says why. `unlike` says who errs, where the recordings show it at another time.
+    recordings, and `unseen` says why. If the recordings show it in another version, `unlike` explains the difference.
     """
 
     since: str
@@ -29,7 +29,7 @@ class Claim:
     unlike: str = ""
 
     def matches(self, finding: Finding) -> bool:
-        """Whether the finding is what the claim speaks of."""
+        """Whether the finding shows the claim."""
         named = finding.rule == self.rule and finding.subject == self.subject
         return named and self.shows in f"{finding.where}: {finding.was} -> {finding.now}"
 

@@ -1,4 +1,4 @@
-"""The history of the wire: the gates between all neighbouring versions of a library, and of second takes."""
+"""The history of the wire: the gates between all neighbouring versions of a store, and of second recordings."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ __all__ = ["HistoryStep", "VersionPair", "in_time", "pairs", "step", "when"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionPair:
-    """What is compared with each other: versions of a library. `takes` are those of the baseline, `candidate` may be
-    a second take of the same.
+    """Two versions to compare. `baselines` are the sessions of the older one, and `candidate` may be a second recording
+    of it.
     """
 
-    takes: tuple[str, ...]
+    baselines: tuple[str, ...]
     candidate: str
 
     @property
     def is_noise(self) -> bool:
-        """Whether both are of one version, so that all which differs is noise."""
-        return self.candidate.removeprefix(AGAIN) in self.takes
+        """Whether both are of one version, so that all differences are noise."""
+        return self.candidate.removeprefix(AGAIN) in self.baselines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryStep:
-    """One pair and what came of it."""
+    """One pair, and the decision of its gate."""
 
     pair: VersionPair
     decision: Decision
 
 
 def pairs(store: RecordingStore) -> list[VersionPair]:
-    """Each version and the next, with all takes of the older one; then each version and its second take."""
-    again = {name.removeprefix(AGAIN): name for name in store.takes}
+    """Each version and the next, with all sessions of the older one; then each version and its second recording."""
+    again = {name.removeprefix(AGAIN): name for name in store.second_sessions}
     versions = store.versions
     steps = [
-        VersionPair(takes=(old, again[old]) if old in again else (old,), candidate=new)
+        VersionPair(baselines=(old, again[old]) if old in again else (old,), candidate=new)
         for old, new in itertools.pairwise(versions)
     ]
-    return steps + [VersionPair(takes=(old,), candidate=take) for old, take in again.items()]
+    return steps + [VersionPair(baselines=(old,), candidate=second) for old, second in again.items()]
 
 
 def step(store: RecordingStore, pair: VersionPair, results: tuple[Results, Results] | None = None) -> HistoryStep:
-    """The gate of one pair; with the results of both, on what clients make of it as well."""
-    takes, candidate = [_version(store, name) for name in pair.takes], _version(store, pair.candidate)
-    return HistoryStep(pair=pair, decision=gate(takes, candidate, results=results))
+    """The gate of one pair. With the results of both, it also compares how the clients handle them."""
+    baselines, candidate = [_version(store, name) for name in pair.baselines], _version(store, pair.candidate)
+    return HistoryStep(pair=pair, decision=gate(baselines, candidate, results=results))
 
 
 def when(claim: Claim, steps: Sequence[HistoryStep]) -> tuple[HistoryStep, Finding] | None:
-    """Between which versions the recordings first show what a claim says, and the finding that shows it."""
+    """The versions between which the recordings first show what a claim says, and the finding that shows it."""
     for one in steps:
         for finding in one.decision.findings:
             if claim.matches(finding):
@@ -68,7 +68,7 @@ def when(claim: Claim, steps: Sequence[HistoryStep]) -> tuple[HistoryStep, Findi
 
 
 def in_time(claim: Claim, one: HistoryStep) -> bool:
-    """Whether the step is over the version that the claim names."""
+    """Whether the step contains the version that the claim names."""
     since, before, after = map(order, (claim.since, one.decision.baseline, one.decision.candidate))
     return before < since <= after
 

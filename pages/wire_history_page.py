@@ -1,4 +1,4 @@
-"""docs/wire-history.md: what changed on Ollama's wire, when, and what shows it. Made from recordings."""
+"""docs/wire-history.md: the changes on Ollama's wire, with versions and evidence, made from recordings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pages.page import Page, Sources
 from pages.wire_claims import CLAIMS
 from pages.wire_history import HistoryStep, in_time, pairs, step, when
 
-#: Around what only a run of the whole matrix can say.
+#: The markers around the part that needs a run of the whole matrix.
 CLIENTS = ("<!-- clients -->", "<!-- /clients -->")
 
 
 def page(sources: Sources) -> str:
-    """The whole page; the part about clients stays as it is in the page unless the clients run again.
+    """The whole page. The part about clients does not change unless the clients run again.
 
     Raises: GateError.
     """
@@ -34,11 +34,11 @@ def page(sources: Sources) -> str:
 
 
 def _with_clients(store: RecordingStore, steps: Sequence[HistoryStep], out: Path) -> list[str]:
-    """The last lines of the gates with all clients; the matrix is run once for each version."""
+    """The last lines of the gates with all clients. The matrix is run once for each version."""
     results: dict[str, Results] = {}
     lines = []
     for one in steps:
-        old, new = one.pair.takes[0], one.pair.candidate
+        old, new = one.pair.baselines[0], one.pair.candidate
         for name in (old, new):
             if name not in results:
                 results[name] = run_cells(planned(store.root / name), out / name)
@@ -47,7 +47,7 @@ def _with_clients(store: RecordingStore, steps: Sequence[HistoryStep], out: Path
 
 
 def _clients_of(there: str) -> list[str]:
-    """What the page says about clients."""
+    """The part of the page about clients."""
     lines = there.split("\n")
     try:
         return lines[lines.index(CLIENTS[0]) + 2 : lines.index(CLIENTS[1]) - 1]
@@ -75,7 +75,7 @@ def render(steps: Sequence[HistoryStep], clients: Sequence[str]) -> str:
         *(one.decision.last_line for one in steps),
         "```",
         "",
-        "A second session with the same version differs in noise only. So the rules do not report too much.",
+        "A second session with the same version differs only in noise. So the rules do not report too much.",
         "With all clients in all scenarios:",
         "",
         CLIENTS[0],
@@ -95,7 +95,7 @@ def render(steps: Sequence[HistoryStep], clients: Sequence[str]) -> str:
 
 
 def _routes(steps: Sequence[HistoryStep]) -> Iterator[str]:
-    """How much changed on which endpoint, and when."""
+    """The number of changes by endpoint and version."""
     yield "Breaking and notable changes:"
     yield ""
     yield "| endpoint | " + " | ".join(f"{one.decision.baseline} -> {one.decision.candidate}" for one in steps) + " |"
@@ -109,12 +109,12 @@ def _routes(steps: Sequence[HistoryStep]) -> Iterator[str]:
 
 
 def _count(breaking: int, notable: int) -> str:
-    said = [f"**{breaking} breaking**"] * bool(breaking) + [f"{notable} notable"] * bool(notable)
-    return ", ".join(said)
+    counts = [f"**{breaking} breaking**"] * bool(breaking) + [f"{notable} notable"] * bool(notable)
+    return ", ".join(counts)
 
 
 def _changes(one: HistoryStep) -> Iterator[str]:
-    """All changes of one step, by endpoint; then noise in a line."""
+    """All changes of one step by endpoint, and the noise in one line."""
     yield "| endpoint | what | was | now | rule | level | seen in |"
     yield "|---|---|---|---|---|---|---|"
     findings = [each for each in one.decision.findings if each.level]
@@ -137,7 +137,7 @@ def _evidence(finding: Finding) -> str:
 
 
 def _claims(steps: Sequence[HistoryStep]) -> Iterator[str]:
-    """What is known from Ollama's source, and what the recordings show of it; then what they alone show."""
+    """The changes in Ollama's source, and what recordings show of them; then those that only recordings show."""
     yield "Section 6 of [ollama-wire.md](ollama-wire.md) lists changes with the first tag that has them."
     yield "The recordings show them between these versions:"
     yield ""
@@ -147,15 +147,15 @@ def _claims(steps: Sequence[HistoryStep]) -> Iterator[str]:
     for claim in sorted(CLAIMS, key=lambda claim: order(claim.since)):
         found = when(claim, steps)
         if found is None:
-            said = f"cannot show it: {claim.unseen}" if claim.unseen else "**do not show it**"
+            shown = f"cannot show it: {claim.unseen}" if claim.unseen else "**do not show it**"
         else:
             shown_by, finding = found
             matched.add(finding.fingerprint)
-            said = (
+            shown = (
                 f"{shown_by.decision.baseline} -> {shown_by.decision.candidate}: {finding.rule}, {_evidence(finding)}"
             )
-            said += "" if in_time(claim, shown_by) else f". **Not as listed**: {claim.unlike}"
-        yield f"| {claim.since} | {_cell(claim.says)} | {_cell(said)} |"
+            shown += "" if in_time(claim, shown_by) else f". **Not as listed**: {claim.unlike}"
+        yield f"| {claim.since} | {_cell(claim.says)} | {_cell(shown)} |"
     yield ""
     yield "Breaking changes that the recordings show and the list does not have:"
     yield ""
@@ -166,7 +166,7 @@ def _claims(steps: Sequence[HistoryStep]) -> Iterator[str]:
 
 
 def _kin(one: Finding, other: Finding, matched: set[str]) -> bool:
-    """Whether another finding, which the list names, is the same change elsewhere: the same rule, the same words."""
+    """Whether another finding, which the list names, is the same change elsewhere: same rule and same text."""
     return other.fingerprint in matched and (other.rule, other.now) == (one.rule, one.now)
 
 

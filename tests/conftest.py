@@ -25,6 +25,6 @@ def store() -> RecordingStore:
 
 @pytest.fixture(scope="session")
 def runner() -> Iterator[Runner]:
-    """One runner a test process, so that each client's process is started once."""
-    with Runner(jobs=2) as runner:
+    """One runner a test process, so that the clients' processes are started once."""
+    with Runner(jobs=6) as runner:
         yield runner

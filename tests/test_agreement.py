@@ -89,7 +89,7 @@ def test_the_essential_may_not_be_left_out(path: str) -> None:
         ("created_at", "2026-11-22T19:18:47.772577Z"),
     ],
 )
-def test_what_was_not_sent_may_not_be_handed_out(path: str, value: Any) -> None:
+def test_a_field_that_was_not_sent_may_not_be_yielded(path: str, value: Any) -> None:
     assert agrees(changed(path, value), CHAT) is not None
 
 

@@ -336,8 +336,8 @@ def test_the_name_of_a_file_that_cannot_be_printed_is_refused(tmp_path: Path) ->
     with contextlib.suppress(OSError):  # Windows allows no such name
         for path in list(where.glob("tags.*")):
             path.rename(where / path.name.replace("tags", "ta\x1bgs"))
-        assert "its name holds what cannot be printed" in clean("check", where, codes=(2,))
-    assert "good, 0 defects" in clean("check", where / "generate-small.ndjson", codes=(0,))
+        assert "its name has characters that cannot be printed" in clean("check", where, codes=(2,))
+    assert "valid, 0 defects" in clean("check", where / "generate-small.ndjson", codes=(0,))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have names in UTF-8 only")
@@ -360,7 +360,7 @@ def test_files_that_are_only_a_suffix_are_no_recordings(tmp_path: Path) -> None:
     where = small_recordings(tmp_path)
     for name in (META_SUFFIX, ".ndjson"):
         (where / name).write_text("{}")
-    assert "3 recordings are good, 0 defects" in clean("check", where, codes=(0,))
+    assert "3 recordings are valid, 0 defects" in clean("check", where, codes=(0,))
     assert "no such recording" in clean("check", where / ".ndjson", codes=(2,))
 
 
@@ -424,7 +424,7 @@ def test_a_report_of_another_kind_is_one_sentence(text: str, tmp_path: Path) -> 
     (tmp_path / gate_file.FILE).write_text(text)
     printed = clean("gate", "--explain", "00", "--out", tmp_path, codes=(2,))
     assert printed.startswith(f"error: {tmp_path / gate_file.FILE}: ")
-    assert printed.endswith("; gate again with this version\n")
+    assert printed.endswith("; run the gate again with this version of ollama-harness\n")
 
 
 ACCEPTED = """[[accepted]]
@@ -492,7 +492,7 @@ def test_any_bytes_in_a_list(kind: str, data: st.DataObject) -> None:
     with folder() as directory:
         use = use_toml(kind, directory)
         (directory / "list.toml").write_bytes(data.draw(damaged(TOML_FILES[kind].encode())))
-        use()
+        assert use()
 
 
 @pytest.mark.parametrize("kind", TOML_FILES)
@@ -544,8 +544,14 @@ def test_a_version_that_could_forge_a_line_is_no_version() -> None:
     )
 )
 def test_any_text_for_a_fault(text: str) -> None:
-    with contextlib.suppress(BadFault, UnknownName):
-        parse_fault(text)
+    try:
+        fault = parse_fault(text)
+    except (BadFault, UnknownName) as error:
+        shown = str(error)
+    else:
+        shown = str(fault)
+        assert parse_fault(shown) == fault
+    assert shown
 
 
 #: Settings of the network, made of what belongs there and of what does not.
@@ -584,24 +590,27 @@ def test_any_settings_for_the_doctor(
         registry=Registry(enable=1, server=server, override=override) if system is System.WINDOWS else None,
         mac=Mac(http=server, exceptions=tuple((override or "").split(","))) if system is System.MACOS else None,
     )
-    with (
-        mock.patch.object(diagnosis, "ask", return_value=there),
-        mock.patch.object(diagnosis, "knock", return_value=there),
-        contextlib.suppress(HarnessError),
-    ):
-        found = diagnosis.diagnose(
-            settings,
-            dict.fromkeys(CLIENTS, "1"),
-            url=url,
-            extras=frozenset(),
-            through_proxy=False,
-            resolve=lambda _: ("127.0.0.1",),
-        )
-        assert found.prognoses
+    answers = {name: mock.Mock(return_value=there) for name in ("ask", "connect")}
+    try:
+        with mock.patch.multiple(diagnosis, **answers):
+            found = diagnosis.diagnose(
+                settings,
+                dict.fromkeys(CLIENTS, "1"),
+                url=url,
+                extras=frozenset(),
+                through_proxy=False,
+                resolve=lambda _: ("127.0.0.1",),
+            )
+    except HarnessError as error:
+        shown = str(error)
+    else:
+        assert found.forecasts
         screen = _Console(file=io.StringIO(), width=80, color_system=None)
         screen.print(doctor_report.render(found))
-        assert not UNSAFE.search(screen.file.getvalue())  # type: ignore[attr-defined]
+        shown = screen.file.getvalue()  # type: ignore[attr-defined]
+        assert not UNSAFE.search(shown)
         echo_json(doctor_report.to_json(found))
+    assert shown
 
 
 @pytest.mark.parametrize("verdict", Verdict)

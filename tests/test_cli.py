@@ -16,10 +16,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from builders import result
 from click.testing import CliRunner
 
 from ollama_harness.cli import commands, main
-from ollama_harness.matrix.results import Results
+from ollama_harness.matrix.results import Results, Writer
+from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import fixtures
 
 
@@ -37,15 +39,22 @@ def harness(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
     )
 
 
-def test_run_prints_a_grid_and_leaves_whole_results(tmp_path: Path) -> None:
-    done = harness("run", "--client", "requests", "--scenario", "stream", "--scenario", "next-line", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A run, and where it was."""
+    where = tmp_path_factory.mktemp("ran")
+    return where, harness("run", "--client", "requests", "--scenario", "stream", "--scenario", "next-line", cwd=where)
+
+
+def test_run_prints_a_grid_and_leaves_whole_results(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    where, done = ran
     assert done.returncode == 0, done.stderr
     assert re.search(r"^stream +.", done.stdout, re.MULTILINE)
     assert re.search(r"canary-hanging hang \d/\d", done.stdout)
     assert "0 not as expected" in done.stdout
-    results = Results.load(tmp_path / "ollama-harness-results" / "results.ndjson")
+    results = Results.load(where / "ollama-harness-results" / "results.ndjson")
     assert results.header.planned == len(results.cells)
-    assert not (tmp_path / "ollama-harness-results" / "results.partial.ndjson").exists()
+    assert not (where / "ollama-harness-results" / "results.partial.ndjson").exists()
 
 
 #: Names that Python would find in the current directory first, if it looked there.
@@ -80,7 +89,10 @@ def test_what_is_not_expected_is_red_and_says_how_to_repeat_it(tmp_path: Path) -
 
 
 def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> None:
-    done = harness("run", "--client", "requests", "--scenario", "stream", cwd=tmp_path, PYTHONIOENCODING="cp1252")
+    with Writer(tmp_path, planned=1, recordings={}) as writer:
+        writer.add(result(client="requests", scenario="stream"))
+        writer.finish(clients={})
+    done = harness("report", ".", cwd=tmp_path, PYTHONIOENCODING="cp1252")
     assert done.returncode == 0
     assert re.search(r"^stream +\+ *$", done.stdout, re.MULTILINE)
 
@@ -95,9 +107,12 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["run", "--scenario", "embed", "--recording", "chat-stream"], "no cell is left"),
         (["run", "--jobs", "0"], "--jobs"),
         (["run", "--known-issues", "missing.toml"], "missing.toml: cannot be read"),
-        (["serve", "--port", "0", "--fault", "replace_with('nope')"], "strikes no recording: nobody answers as 'nope'"),
+        (
+            ["serve", "--port", "0", "--fault", "replace_with('nope')"],
+            "applies to no recording: there is no answer 'nope'",
+        ),
         (["serve", "--port", "0", "--fault", "close_at(3)"], "3 is no Place"),
-        (["serve", "--port", "0", "--speed", "nan"], "nan is no number of this kind"),
+        (["serve", "--port", "0", "--speed", "nan"], "nan is not a finite number"),
         (["serve", "--port", "0", "--scenario", "reuse"], "is a sequence of exchanges"),
         (["show", "ollama"], "write CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING"),
         (["show", "ollama/embed/0.32.15/chat-stream"], "there is no recording in scenario embed"),
@@ -107,8 +122,8 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["check", "missing"], "no such recording"),
         (["report", "missing"], "missing: cannot be read"),
         (["lst"], "No such command"),
-        (["run", "--environments", "--scenario", "stream"], "--environments runs all of them"),
-        (["doctor", "--host", "ftp://h"], "which is no address"),
+        (["run", "--environments", "--scenario", "stream"], "--environments runs all environments"),
+        (["doctor", "--host", "ftp://h"], "which is not an address"),
         (["doctor", "--environment", "issue-954"], "did you mean issue-9549"),
     ],
 )
@@ -133,17 +148,19 @@ def test_an_error_comes_without_a_traceback(tmp_path: Path) -> None:
     assert done.stderr == "error: there is no client called 'request'; did you mean requests?\n"
 
 
-def test_report_prints_the_grid_of_an_earlier_run_and_refuses_half_a_file(tmp_path: Path) -> None:
-    ran = harness("run", "--client", "requests", "--scenario", "next-line", "--out", "here", cwd=tmp_path)
+def test_report_prints_the_grid_of_an_earlier_run_and_refuses_half_a_file(
+    ran: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    shutil.copytree(ran[0] / "ollama-harness-results", tmp_path / "here")
     again = harness("report", "here", cwd=tmp_path)
     assert again.returncode == 0
-    assert ran.stdout.startswith(again.stdout)
+    assert ran[1].stdout.startswith(again.stdout)
     file = tmp_path / "here" / "results.ndjson"
     file.write_bytes(file.read_bytes()[:-20])
     half = harness("report", "here", cwd=tmp_path)
     assert half.returncode == 2
     assert "is no JSON" in half.stderr
-    assert "it is half written, corrupt or of another version; run again" in half.stderr
+    assert "the file is incomplete, corrupt or of another version; run again" in half.stderr
 
 
 @pytest.mark.parametrize(("more", "exit_code"), [([], 0), (["--known-issues", "known_issues.toml"], 1)])
@@ -156,7 +173,9 @@ def test_review_dates_count_in_a_list_that_is_named_and_not_in_ours(
 ) -> None:
     """An installed copy must not turn red because time passes."""
     monkeypatch.chdir(tmp_path)
-    assert _ended(["run", "--client", "ollama", "--scenario", "next-line"]) == 0
+    with Writer(tmp_path / "ollama-harness-results", planned=1, recordings={}) as writer:
+        writer.add(result(Verdict.FALSE_ALARM, "ollama", "next-line"))
+        writer.finish(clients={})
     shutil.copyfile(fixtures() / "known_issues.toml", "known_issues.toml")
     monkeypatch.setattr("ollama_harness.cli.report.date", SimpleNamespace(today=lambda: date(2100, 1, 1)))
     capsys.readouterr()
@@ -263,7 +282,7 @@ def test_a_run_that_does_not_end_leaves_no_results_that_could_be_taken_for_its_o
     assert "error: ollama-harness-results: another process is writing there" in capsys.readouterr().err
     end(process)
     _, err = process.communicate(timeout=60)
-    assert end is subprocess.Popen.kill or "interrupted: the last run has not ended; what it has run is in" in err
+    assert end is subprocess.Popen.kill or "interrupted: the last run did not end; its results so far are in" in err
     assert end is subprocess.Popen.kill or process.returncode == 130
     assert "Traceback" not in err
     assert process.returncode not in (0, 1)
@@ -271,7 +290,7 @@ def test_a_run_that_does_not_end_leaves_no_results_that_could_be_taken_for_its_o
     assert (directory / "results.previous.ndjson").read_text() == "those of the run before"
     assert not (directory / "results.ndjson").exists()
     assert _ended(["report", "ollama-harness-results"]) == 2
-    assert "the last run has not ended" in capsys.readouterr().err
+    assert "the last run did not end" in capsys.readouterr().err
 
 
 def _ended(arguments: list[str]) -> object:

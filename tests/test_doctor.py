@@ -76,7 +76,7 @@ def test_ollama_host_says_where_the_server_is_unless_a_host_is_given(ollama: Fak
 
 def test_a_url_that_is_none_is_one_sentence() -> None:
     for text in ("http://x:y", "ftp://h", "http://", " ", "http://a b", "http://user:s3cret@h:x"):
-        with pytest.raises(HarnessError, match="which is no address") as raised:
+        with pytest.raises(HarnessError, match="which is not an address") as raised:
             examine(text)
         assert "s3cret" not in str(raised.value)
 
@@ -156,7 +156,7 @@ def test_a_proxy_is_sent_nothing_unless_that_is_asked_for(ollama: FakeOllama, pr
     diagnosis = examine(ollama.url, HTTP_PROXY=proxy.url, through_proxy=True)
     assert [entry.request_line for entry in proxy.journal.entries] == [f"GET {ollama.url}/api/version HTTP/1.1"]
     assert diagnosis.exit_code == 1
-    assert "502 Bad Gateway" in diagnosis.prognoses[0].why
+    assert "502 Bad Gateway" in diagnosis.forecasts[0].why
 
 
 def test_a_proxy_that_forwards_is_a_way(ollama: FakeOllama) -> None:
@@ -205,7 +205,7 @@ def test_another_program_on_the_first_address() -> None:
 def test_what_is_offered_first_gets_every_client_there(name: str) -> None:
     diagnosis = demonstrate(environment(name))
     assert diagnosis.exit_code == 1 or name == "no-proxy-network"
-    assert set(diagnosis.fixes[0].helps) == {one.client for one in diagnosis.prognoses}
+    assert set(diagnosis.fixes[0].helps) == {one.client for one in diagnosis.forecasts}
 
 
 def test_a_line_that_is_offered_keeps_what_was_excluded_before(ollama: FakeOllama, proxy: FakeProxy) -> None:
@@ -257,7 +257,7 @@ def test_an_environment_stays_on_this_machine() -> None:
         demonstrate(environment("nothing-set"), host="some.invalid")
     with pytest.raises(HarnessError, match="Ollama's own port"):
         demonstrate(environment("ollama-host-unset"))
-    with pytest.raises(HarnessError, match="what a program does"):
+    with pytest.raises(HarnessError, match="depends on the code of a program"):
         demonstrate(environment("registry-ignored"))
 
 
@@ -265,7 +265,7 @@ def test_an_environment_stays_on_this_machine() -> None:
 def test_every_environment_of_the_story_has_a_diagnosis_and_it_is_json(one: Environment) -> None:
     diagnosis = demonstrate(one)
     assert json.loads(json.dumps(to_json(diagnosis)))["exit_code"] == diagnosis.exit_code
-    assert {prognosis.client for prognosis in diagnosis.prognoses} == set(CLIENTS)
+    assert {prognosis.client for prognosis in diagnosis.forecasts} == set(CLIENTS)
 
 
 def test_the_machines_own_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

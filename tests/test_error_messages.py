@@ -295,9 +295,9 @@ def test_an_entry_is_read(tmp_path: Path) -> None:
         (
             ', in = "refused"',
             "",
-            "message 1: text: is said nowhere, or at two places; give one of in, fault, server, shown",
+            "message 1: text: has no place, or more than one; give one of in, fault, server, shown",
         ),
-        ('in = "refused"', 'in = "refused", server = "no_name"', "is said nowhere, or at two places"),
+        ('in = "refused"', 'in = "refused", server = "no_name"', "has no place, or more than one"),
         ('in = "refused"', 'shown = "issue 3"', 'shown: is "issue 3"; make it OWNER/REPOSITORY#NUMBER'),
     ],
 )

@@ -68,9 +68,9 @@ def test_the_expected_verdict_is_fine_and_so_is_a_pass_elsewhere(file: Path) -> 
 @pytest.mark.parametrize(
     ("actual", "advice"),
     [
-        (Verdict.PASS, 'known_issues.toml:1: verdict = "false-alarm" no longer holds; take next-line out of the entry'),
-        (Verdict.UNDOCUMENTED, 'no longer holds; look again, it is now "undocumented"'),
-        (Verdict.CORRUPT, 'no longer holds; look again, it is now "corrupt"'),
+        (Verdict.PASS, 'known_issues.toml:1: verdict = "false-alarm" no longer holds; remove next-line from the entry'),
+        (Verdict.UNDOCUMENTED, 'no longer holds; check the issue, it is now "undocumented"'),
+        (Verdict.CORRUPT, 'no longer holds; check the issue, it is now "corrupt"'),
     ],
 )
 def test_better_different_and_worse_are_red_and_name_the_line(actual: Verdict, advice: str, file: Path) -> None:
@@ -114,7 +114,7 @@ def test_every_pair_of_an_entry_must_match_something_on_a_full_run(file: Path) -
     file.write_text(ENTRY.replace('["next-line"]', '["next-line", "unicode"]'), encoding="utf-8")
     ran = [cell("ollama", Verdict.FALSE_ALARM), cell("requests", Verdict.PASS, scenario="unicode")]
     report = assess(ran, load(file), full=True, today=TODAY)
-    assert [text.partition(": ")[2] for text in report.stale] == ["ollama in unicode matches no cell; take it out"]
+    assert [text.partition(": ")[2] for text in report.stale] == ["ollama in unicode matches no cell; remove it"]
 
 
 def test_a_scenario_that_was_not_run_makes_no_entry_stale(file: Path) -> None:
@@ -131,7 +131,7 @@ def test_an_entry_may_be_about_one_form_of_url(file: Path) -> None:
     assert exit_code(file, known, cell("ollama", Verdict.PASS, scenario="no-proxy-list", host="localhost")) == 0
     assert exit_code(file, dataclasses.replace(known, host="localhost")) == 1
     file.write_text(ENTRY.replace("verdict", 'hosts = ["[::1]"]\nverdict', 1), encoding="utf-8")
-    with pytest.raises(ExpectationError, match="hosts is no list of hosts"):
+    with pytest.raises(ExpectationError, match="hosts is not a list of hosts"):
         load(file)
 
 
@@ -191,13 +191,13 @@ def test_a_canary_that_gets_away_spoils_everything(file: Path) -> None:
     [
         ('reason = "splits at U+0085"\n', "", "known_issues.toml:1: reason is missing"),
         ('"https://example.org/1"', '""', "link is missing"),
-        ("2027-06-01", '"soon"', "review is missing or no date"),
+        ("2027-06-01", '"soon"', "review is missing or not a date"),
         ('"false-alarm"', '"pass"', "verdict 'pass' cannot be expected"),
         ('"false-alarm"', '"inconclusive"', "verdict 'inconclusive' cannot be expected"),
         ('"false-alarm"', '"wrong"', "verdict 'wrong' cannot be expected"),
-        ('["next-line"]', "[]", "scenarios is missing or no list"),
-        ('["ollama"]', '"ollama"', "clients is missing or no list"),
-        ("review =", 'note = "x"\nreview =', "note is no field of an entry"),
+        ('["next-line"]', "[]", "scenarios is missing or not a list"),
+        ('["ollama"]', '"ollama"', "clients is missing or not a list"),
+        ("review =", 'note = "x"\nreview =', "note is not a field of an entry"),
         ("[[issue]]", "[[issue", "is no TOML"),
     ],
 )
@@ -239,7 +239,7 @@ def test_what_is_no_list_of_entries_is_refused_and_not_overlooked(text: str, fil
 
 def test_a_review_is_a_date_and_no_time(file: Path) -> None:
     file.write_text(ENTRY.replace("2027-06-01", "2027-06-01T12:00:00Z"), encoding="utf-8")
-    with pytest.raises(ExpectationError, match="review is missing or no date"):
+    with pytest.raises(ExpectationError, match="review is missing or not a date"):
         load(file)
 
 
@@ -266,4 +266,20 @@ def test_of_two_entries_for_one_cell_the_second_matches_nothing(file: Path) -> N
     file.write_text(ENTRY + ENTRY, encoding="utf-8")
     report = assess([cell("ollama", Verdict.FALSE_ALARM)], load(file), full=True, today=TODAY)
     assert report.exit_code == 1
-    assert [text.partition(": ")[2] for text in report.stale] == ["ollama in next-line matches no cell; take it out"]
+    assert [text.partition(": ")[2] for text in report.stale] == ["ollama in next-line matches no cell; remove it"]
+
+
+def test_a_run_of_canaries_alone_says_something_and_one_of_nothing_does_not(file: Path) -> None:
+    assert exit_code(file, cell("canary-perfect", Verdict.PASS)) == 0
+    assert exit_code(file) == 3
+
+
+@pytest.mark.parametrize(
+    ("python", "holds"),
+    [((3, 11, 8), False), ((3, 11, 9), True), ((3, 12, 9), False), ((3, 13, 1), True), ((3, 14, 0), True)],
+)
+def test_a_line_of_python_has_a_defect_from_the_release_that_is_named_and_later_lines_have_it(
+    python: tuple[int, ...], holds: bool, file: Path
+) -> None:
+    file.write_text(ENTRY.replace("verdict", 'since_python = ["3.11.9", "3.13.1"]\nverdict', 1), encoding="utf-8")
+    assert len(load(file, python=python)) == holds

@@ -89,6 +89,7 @@ def test_an_experiment_varies_one_thing(one: Experiment) -> None:
 
 @pytest.mark.parametrize("one", EXPERIMENTS.values(), ids=lambda one: one.name)
 def test_the_cells_of_an_experiment_can_be_played(one: Experiment, store: RecordingStore) -> None:
+    assert one.trials
     for trial in one.trials:
         planned = cells(trial.conditions, store, name="x")
         assert len(planned) == len(trial.conditions.clients) * trial.conditions.times

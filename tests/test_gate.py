@@ -139,20 +139,25 @@ def test_an_entry_that_no_finding_needs_is_red_where_the_finding_would_have_been
     compared = clients and ClientComparison(findings=(), compared=clients, problems=())
     text = ENTRY.replace('"chat-stream"', f'"{seen_in}"')
     one = decided(acceptances=entries(tmp_path, text), clients=compared)
-    assert ["is no finding of this gate; take it out" in line for line in one.stale] == [True] * unused
+    assert ["matches no finding of this gate; remove the entry" in line for line in one.stale] == [True] * unused
     assert one.exit_code == unused
+
+
+def test_an_entry_accepts_on_the_day_that_it_expires(tmp_path: Path) -> None:
+    one = decided(BREAKING, acceptances=entries(tmp_path), today=date(2027, 1, 1))
+    assert (one.exit_code, one.red, one.stale) == (0, (), ())
 
 
 def test_an_expired_entry_accepts_nothing_and_is_red(tmp_path: Path) -> None:
     one = decided(BREAKING, acceptances=entries(tmp_path), today=date(2027, 1, 2))
     assert one.red == (BREAKING,)
-    assert "has expired on 2027-01-01" in one.stale[0]
+    assert "expired on 2027-01-01" in one.stale[0]
 
 
 def test_an_entry_for_other_versions_says_nothing(tmp_path: Path) -> None:
     assert decided(BREAKING, acceptances=entries(tmp_path), candidate="0.13.0").red == (BREAKING,)
     assert decided(acceptances=entries(tmp_path), candidate="0.13.0").stale == ()
-    with pytest.raises(GateError, match="'main', which is no version"):
+    with pytest.raises(GateError, match="'main', which cannot be compared"):
         decided(acceptances=entries(tmp_path), candidate="main")
 
 
@@ -160,7 +165,7 @@ def test_an_entry_for_other_versions_says_nothing(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("nonsense", "accepted.toml: is no TOML"),
-        ("x = 1\n", "holds something else than entries"),
+        ("x = 1\n", "holds something other than entries"),
         (ENTRY.replace("reason", "why"), "entry 1: reason: is missing"),
         (ENTRY + 'note = "x"\n', "entry 1: note: is not a field of the format"),
         (ENTRY.replace(BREAKING.fingerprint, "abc"), "make it 12 hex digits"),
@@ -185,7 +190,7 @@ def test_a_decision_comes_back_from_disk(tmp_path: Path) -> None:
     with pytest.raises(GateError, match="no finding of the last gate has the fingerprint 'zz'"):
         gate_file.explain(gate_file.load(tmp_path), "zz")
     (tmp_path / gate_file.FILE).write_text("{}")
-    with pytest.raises(GateError, match="gate again"):
+    with pytest.raises(GateError, match="run the gate again"):
         gate_file.load(tmp_path)
     with pytest.raises(GateError, match="cannot be read"):
         gate_file.load(tmp_path / "nowhere")
@@ -237,7 +242,7 @@ def test_a_run_that_is_not_healthy_says_nothing() -> None:
     inconclusive = run(result(), result(Verdict.INCONCLUSIVE, scenario="stall"))
     assert "baseline: 1 cells are inconclusive" in held(inconclusive, run(result())).problems[0]
     away = run(result(), result(Verdict.PASS, client="canary-deaf", scenario="cut-after-record"))
-    assert any("canaries got away" in one for one in held(away, run(result())).problems)
+    assert any("canaries were not found out" in one for one in held(away, run(result())).problems)
     assert any("no cell of a client" in one for one in held(run(), run()).problems)
 
 
@@ -262,16 +267,19 @@ def test_the_gate_plays_what_a_directory_holds() -> None:
 def test_every_claim_is_seen_in_its_time_or_says_why_not() -> None:
     store = RecordingStore()
     steps = [step(store, pair) for pair in pairs(store) if not pair.is_noise]
+    assert CLAIMS
     for claim in CLAIMS:
         found = when(claim, steps)
         assert (found is None) == bool(claim.unseen), claim
         assert found is None or in_time(claim, found[0]) != bool(claim.unlike), claim
 
 
-def test_the_shapes_beside_the_recordings_are_current() -> None:
-    for directory in [*RECORDINGS.glob("[0-9]*"), *RECORDINGS.glob("again/*")]:
-        text = (directory / "shapes.toml").read_text(encoding="utf-8")
-        assert text == dump(VersionShapes.read(directory)), f"run: ollama-harness shapes {directory}"
+@pytest.mark.parametrize(
+    "directory", [*RECORDINGS.glob("[0-9]*"), *RECORDINGS.glob("again/*")], ids=lambda path: path.name
+)
+def test_the_shapes_beside_the_recordings_are_current(directory: Path) -> None:
+    text = (directory / "shapes.toml").read_text(encoding="utf-8")
+    assert text == dump(VersionShapes.read(directory)), f"run: ollama-harness shapes {directory}"
 
 
 # -------------------------------------------------------------------------------------------------- the command
@@ -304,7 +312,7 @@ def test_an_upgrade_that_breaks_fails_and_each_finding_is_explained(tmp_path: Pa
     found = next(one for one in gate_file.load(tmp_path) if one.rule == "vector-length-changed")
     explained = invoke("gate", "--explain", found.fingerprint, "--out", tmp_path).output
     assert "576 numbers" in explained
-    assert "why it matters: A database of vectors" in explained
+    assert "why it matters: A vector database" in explained
     assert f'fingerprint = "{found.fingerprint}"' in explained
 
 
@@ -334,13 +342,13 @@ def test_two_servers_are_recorded_and_compared(tmp_path: Path) -> None:
     assert "4 exchanges with Ollama 0.5.7 recorded" in done.output, done.output
     assert "404 -> 405" in done.output
     assert again.exit_code == 2
-    assert "is there from an earlier gate" in str(again.exception)
+    assert "exists, from an earlier gate" in str(again.exception)
 
 
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ((), "no model is named; give --model with one of those at OLD: "),
+        ((), "no model is named; give --model with one of the models at OLD: "),
         (("--model", "nobody"), "OLD has no model called 'nobody'; it has "),
         (("--model", "smollm2:135m"), "NEW has no model called 'smollm2:135m'; it has other:1b"),
     ],
@@ -360,16 +368,16 @@ def test_neither_server_is_recorded_unless_both_have_the_model(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--baseline", "nowhere", "--candidate", "nowhere"), "nowhere is no directory"),
+        (("--baseline", "nowhere", "--candidate", "nowhere"), "nowhere is not a directory"),
         (("--baseline", "empty", "--candidate", "empty"), "empty: the recordings are missing"),
         (("--baseline", str(RECORDINGS), "--candidate", "empty"), "of several versions of Ollama: 0.12.11, 0.24.0"),
         (("--baseline", "empty"), "give --baseline and --candidate"),
-        (("--baseline", "a", "--candidate", "b", "--client", "httpx"), "--wire-only asks no clients"),
-        (("--live", "http://a", "http://b", "--baseline", "a"), "--baseline is of no use beside --live"),
-        (("--baseline", "a", "--candidate", "b", "--results", "c", "d"), "--wire-only is of no use beside --results"),
-        (("--baseline", "a", "--candidate", "b", "--only", "c"), "--only is of no use without --live"),
-        (("--baseline", "a", "--candidate", "b", "--model", "c"), "--model is of no use without --live"),
-        (("--explain", "0123"), "--wire-only is of no use beside --explain"),
+        (("--baseline", "a", "--candidate", "b", "--client", "httpx"), "--wire-only runs no client"),
+        (("--live", "http://a", "http://b", "--baseline", "a"), "--baseline has no effect with --live"),
+        (("--baseline", "a", "--candidate", "b", "--results", "c", "d"), "--wire-only has no effect with --results"),
+        (("--baseline", "a", "--candidate", "b", "--only", "c"), "--only has no effect without --live"),
+        (("--baseline", "a", "--candidate", "b", "--model", "c"), "--model has no effect without --live"),
+        (("--explain", "0123"), "--wire-only has no effect with --explain"),
     ],
 )
 def test_bad_input_is_one_clear_error_and_writes_nothing(
@@ -388,7 +396,10 @@ def test_bad_input_is_one_clear_error_and_writes_nothing(
     [
         (("--baseline", "{old}", "--candidate", "{new}", "--out", "file/out"), "file/out: cannot be written"),
         (("--baseline", "{old}", "--candidate", "{new}", "--out", "file/out", "--wire-only"), "file/out: cannot be"),
-        (("--baseline", "{old}", "--candidate", "{odd}", "--accept", "accepted.toml"), "'main', which is no version"),
+        (
+            ("--baseline", "{old}", "--candidate", "{odd}", "--accept", "accepted.toml"),
+            "'main', which cannot be compared",
+        ),
     ],
 )
 def test_what_will_fail_at_the_end_fails_before_the_matrix_is_run(

@@ -1,4 +1,4 @@
-"""The strict reader, compared with h11 where both should agree, and against RFC 9112 where h11 is undocumented."""
+"""The strict reader, compared with h11 where both should agree, and with RFC 9112 where h11 accepts more."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def requests(draw: st.DrawFn) -> Message:
 
 @dataclass
 class H11:
-    """What h11 makes of the same bytes."""
+    """How h11 reads the same bytes."""
 
     head: h11.Request | h11.Response | None = None
     data: bytes = b""
@@ -167,11 +167,9 @@ def test_a_response_cut_anywhere_reads_as_h11_reads_it(one: Message, cut: int) -
     wire = one.wire[: min(cut, len(one.wire))]
     theirs = ask_h11(as_client(one.method), wire, closed=False)
     head = read_response_head(wire)
-    if head is None:
-        assert theirs.head is None
-        assert len(wire) < one.head_size
+    assert (head is None) == (theirs.head is None) == (len(wire) < one.head_size)
+    if head is None or theirs.head is None:
         return
-    assert theirs.head is not None
     check_head(head, theirs.head)
     body = read_body(wire[head.size :], head, method=one.method)
     assert body.error is None
@@ -183,18 +181,16 @@ def test_a_request_cut_anywhere_reads_as_h11_reads_it(one: Message, cut: int) ->
     wire = one.wire[: min(cut, len(one.wire))]
     theirs = ask_h11(h11.Connection(h11.SERVER), wire, closed=False)
     head = read_request_head(wire)
-    if head is None:
-        assert theirs.head is None
-        assert len(wire) < one.head_size
+    assert (head is None) == (theirs.head is None) == (len(wire) < one.head_size)
+    if head is None or theirs.head is None:
         return
-    assert theirs.head is not None
     check_head(head, theirs.head)
     body = read_body(wire[head.size :], head, method=head.method)
     assert (body.data, body.whole, body.error) == (theirs.data, theirs.whole, None)
 
 
 @given(responses())
-def test_a_whole_response_means_what_it_was_made_of(one: Message) -> None:
+def test_a_whole_response_means_what_it_was_built_from(one: Message) -> None:
     head = read_response_head(one.wire)
     assert head is not None
     assert head.size == one.head_size
@@ -207,7 +203,7 @@ def test_a_whole_response_means_what_it_was_made_of(one: Message) -> None:
 
 @given(st.one_of(responses(), requests()), st.data())
 def test_a_prefix_never_says_more_than_the_whole(one: Message, data: st.DataObject) -> None:
-    """Reading byte by byte: no error in a valid message, and nothing that has to be taken back."""
+    """Reading byte by byte: no error in a valid message, and no result that a later byte changes."""
     read = read_response_head if one.wire.startswith(b"HTTP/") else read_request_head
     full = read(one.wire)
     assert full is not None
@@ -245,8 +241,12 @@ def test_a_spoilt_body_is_read_the_same_however_much_of_it_is_there(one: Message
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for read in (read_request_head, read_response_head):
         with contextlib.suppress(ProtocolError):
-            read(data + b"\r\n\r\n")
-    chunks(data)
+            head = read(data + b"\r\n\r\n")
+            assert head is not None
+            assert head.size <= len(data) + 4
+    body = chunks(data)
+    assert body.size <= len(data)
+    assert not (body.whole and body.error)
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_chunked_goes_before_a_content_length() -> None:
     ],
     ids=lambda value: ascii(value[:12]),
 )
-def test_a_broken_chunk_says_so_and_keeps_what_came_before(wire: bytes, data: bytes) -> None:
+def test_a_broken_chunk_is_an_error_and_keeps_the_data_before_it(wire: bytes, data: bytes) -> None:
     body = chunks(wire)
     assert body.error
     assert (body.data, body.whole) == (data, False)
@@ -429,3 +429,22 @@ def test_a_chunk_size_line_that_ends_in_a_bare_lf_is_broken_at_once() -> None:
     body = read_body(wire[head.size :], head, method="GET")
     assert body.error is not None
     assert not body.whole
+
+
+@pytest.mark.parametrize(
+    ("version", "options", "wants_close"),
+    [
+        ("1.1", (), False),
+        ("1.1", ("Connection: keep-alive",), False),
+        ("1.1", ("Connection: x, Close",), True),
+        ("1.0", (), True),
+        ("1.0", ("Connection: Keep-Alive",), False),
+        ("1.0", ("Connection: keep-alive, close",), True),
+    ],
+)
+def test_a_connection_lasts_as_its_version_and_its_options_say(
+    version: str, options: tuple[str, ...], wants_close: bool
+) -> None:
+    head = read_request_head("\r\n".join([f"GET / HTTP/{version}", *options, "", ""]).encode())
+    assert head is not None
+    assert head.wants_close is wants_close

@@ -97,7 +97,7 @@ def test_a_bug_whose_traceback_cannot_be_kept_shows_it(
         (
             OSError(errno.EMFILE, "Too many open files"),
             3,
-            "error: Too many open files; allow more (ulimit -n 1024), or give fewer --jobs\n",
+            "error: Too many open files; allow more (ulimit -n 1024), or use fewer --jobs\n",
         ),
         (BrokenPipeError(errno.EPIPE, "a worker's"), 3, "this is a bug in ollama-harness: RuntimeError: a pipe broke"),
     ],
@@ -197,7 +197,7 @@ def test_too_few_open_files_are_one_sentence_before_anything_is_run(tmp_path: Pa
     assert done.returncode == 2
     assert re.fullmatch(
         r"error: this system lets a process open 64 files, and \d+ cells at a time may need \d+; "
-        r"allow more \(ulimit -n \d+\), or give fewer --jobs\n",
+        r"allow more \(ulimit -n \d+\), or use fewer --jobs\n",
         done.stderr,
     )
     assert list(tmp_path.iterdir()) == []

@@ -203,7 +203,7 @@ def decision(text: str, **changes: str) -> Decision:
 
 
 OURS = re.compile(
-    r"BREAKING|NOTABLE|[0-9a-f]{12}(?:  |$)|noise: |differs between |recorded with 1\.0\.1 |accepted\.toml:|cannot tell"
+    r"BREAKING|NOTABLE|[0-9a-f]{12}(?:  |$)|noise: |differs between |recorded only with |accepted\.toml:|cannot tell"
 )
 
 

@@ -30,7 +30,7 @@ def test_a_release_candidate_stands_between_the_release_before_it_and_its_own(tm
     assert store.versions == ("main", "0.9.5", "0.9.6-rc9", "0.9.6-rc10", "0.9.6", "0.9.6-12-gabc1234", "0.9.7")
 
 
-def test_second_takes_are_recordings_but_no_versions(tmp_path: Path) -> None:
+def test_second_sessions_are_recordings_but_no_versions(tmp_path: Path) -> None:
     store = library_of(tmp_path, "again/9.0.0/chat", "0.5.7/chat")
     assert store.ids == ("0.5.7/chat", "again/9.0.0/chat")
     assert store.versions == ("0.5.7",)
@@ -55,12 +55,12 @@ def test_an_unknown_version_offers_the_nearest(store: RecordingStore) -> None:
         store.version("0.32.51")
 
 
-def test_a_name_that_resembles_nothing_lists_what_is_known(store: RecordingStore) -> None:
+def test_the_error_for_a_name_that_resembles_nothing_lists_the_known_ones(store: RecordingStore) -> None:
     with pytest.raises(UnknownName, match=r"known: 0\.5\.7, 0\.9\.6, 0\.12\.11, 0\.24\.0, 0\.32\.15"):
         store.version("main")
 
 
-def test_a_recording_is_loaded_when_asked_for_and_once(tmp_path: Path) -> None:
+def test_a_recording_is_loaded_when_first_used_and_once(tmp_path: Path) -> None:
     store = library_of(tmp_path, "1.0.0/good", "1.0.0/bad")
     (tmp_path / "1.0.0" / "bad.ndjson").unlink()
     assert store.get("1.0.0/good") is store.get("1.0.0/good")
@@ -88,7 +88,7 @@ def test_of_version_gives_that_version_alone(store: RecordingStore) -> None:
         ([], []),
     ],
 )
-def test_patterns_add_and_take_away_in_turn(tmp_path: Path, patterns: list[str], names: list[str]) -> None:
+def test_patterns_add_and_remove_in_order(tmp_path: Path, patterns: list[str], names: list[str]) -> None:
     store = library_of(
         tmp_path, *(f"1.0.0/{name}" for name in ("chat-stream", "chat-load", "chat-tools", "generate")), "2.0.0/chat-x"
     )

@@ -63,7 +63,7 @@ def test_a_lock_dies_with_its_process_even_when_it_is_killed(tmp_path: Path) -> 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    problem = r"b: cannot be written to \(.+\); give a directory that can be"
+    problem = r"b: cannot be written to \(.+\); give another directory"
     with pytest.raises(DirectoryError, match=problem), held(tmp_path / "file" / "b"):
         pass
     assert [one.name for one in tmp_path.iterdir()] == ["file"]

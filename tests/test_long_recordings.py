@@ -1,4 +1,4 @@
-"""Long recordings: they are played and read as any other, and take about three times their size in memory."""
+"""Long recordings: they are played and read like any other, and need about three times their size in memory."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_lazy_sequence_is_used_as_a_tuple(items: list[int], data: st.DataObjec
             lazy[outside]
 
 
-def test_what_is_made_of_lazy_items_is_lazy_and_what_is_made_of_a_tuple_is_a_tuple() -> None:
+def test_mapped_lazy_items_are_lazy_and_a_mapped_tuple_is_a_tuple() -> None:
     made = list[int]()
     lazy = mapped(lambda index, item: made.append(index) or item * 10, Lazy(3, lambda index: index))
     assert not made
@@ -146,7 +146,7 @@ def test_a_recording_that_is_too_long_is_not_even_read(tmp_path: Path, monkeypat
     assert recording_files.load(stem, id=ID).size_bytes < size
     meta = stem.with_name(stem.name + META_SUFFIX)
     meta.write_bytes(b"?" * (meta.stat().st_size + 1))  # no JSON, if it were read
-    problem = rf"generate-small\.ndjson: is longer than the {size / 1e6:g} MB that a recording may have, both files"
+    problem = rf"generate-small\.ndjson: is longer than a recording may be: {size / 1e6:g} MB, both files"
     with pytest.raises(RecordingTooLong, match=problem):
         recording_files.load(stem, id=ID)
 
@@ -167,7 +167,9 @@ def test_what_would_be_too_long_to_load_is_not_saved(
     before = recording_files.save(recording(line(DONE)), tmp_path)
     there = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr(recording_draft, "MAX_BYTES", 3999)
-    with pytest.raises(RecordingTooLong, match=r"a recording may have, both files together; record a shorter answer"):
+    with pytest.raises(
+        RecordingTooLong, match=r"a recording may be: 0.003999 MB, both files together; record a shorter answer"
+    ):
         recording_files.save(one, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == there
     assert recording_files.load(before, id=ID).frames
@@ -176,7 +178,7 @@ def test_what_would_be_too_long_to_load_is_not_saved(
 def test_the_library_names_the_recording_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recording_files.save(recording(line(DONE)), tmp_path / "1.0.0")
     monkeypatch.setattr(recording_draft, "MAX_BYTES", 10)
-    with pytest.raises(RecordingError, match=r"generate-small\.ndjson: is longer than the 1e-05 MB"):
+    with pytest.raises(RecordingError, match=r"generate-small\.ndjson: is longer than a recording may be: 1e-05 MB"):
         RecordingStore(tmp_path).of_version("1.0.0")
 
 
@@ -241,7 +243,7 @@ def test_the_recorder_breaks_off_an_answer_that_becomes_too_long(
     (failure,) = take.failures
     assert failure.name == "generate-long"
     assert failure.why.endswith(
-        "is longer than the 0.1 MB that a recording may have, both files together; record a shorter answer"
+        "is longer than a recording may be: 0.1 MB, both files together; record a shorter answer"
     )
     assert sorted(path.name for path in take.folder.iterdir()) == ["version.json", "version.meta.json"]
 
@@ -262,7 +264,7 @@ def test_a_long_stream_is_recorded_and_played_within_three_times_its_size(tmp_pa
 
 @contextlib.contextmanager
 def traced(*, most_bytes: int) -> Iterator[None]:
-    """Fails if Python takes more memory than that in between."""
+    """Fails if Python uses more memory than this meanwhile."""
     tracemalloc.start()
     try:
         yield

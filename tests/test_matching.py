@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from builders import DONE, HELLO, line, recording
 
 from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.store import RecordingStore
@@ -59,6 +60,7 @@ def test_what_decides_decides(request_: Request, name: str, recordings: list[Rec
 
 
 def test_each_recording_that_nothing_was_done_to_answers_its_own_request(recordings: list[Recording]) -> None:
+    assert recordings
     for one in recordings:
         found = match(one.request, recordings)
         assert isinstance(found, Match), (one.id, found.why)
@@ -68,9 +70,9 @@ def test_each_recording_that_nothing_was_done_to_answers_its_own_request(recordi
 
 
 def test_a_recorded_error_answers_only_its_own_request(recordings: list[Recording]) -> None:
-    for one in recordings:
-        if one.response.status < 400 or not isinstance(one.request.json, dict):
-            continue
+    errors = [one for one in recordings if one.response.status >= 400 and isinstance(one.request.json, dict)]
+    assert errors
+    for one in errors:
         other = Request(method="POST", path=one.request.path, json={**one.request.json, "user": "somebody else"})
         found = match(other, recordings)
         assert isinstance(found, Nearest) or found.recording.response.status < 400, one.id
@@ -83,6 +85,14 @@ def test_a_server_that_something_was_done_to_comes_last(recordings: list[Recordi
     assert isinstance(found, Match)
     assert found.recording.name == "generate-long"
     assert "chosen before" in found.why
+
+
+def test_a_recording_with_a_note_comes_last_however_long_it_is() -> None:
+    noted = recording(line(HELLO), line(DONE), id="1.0.0/killed", note="the server was killed", request_json={})
+    plain = recording(line(DONE), id="1.0.0/plain", request_json={})
+    found = match(noted.request, [noted, plain])
+    assert isinstance(found, Match)
+    assert found.recording is plain
 
 
 def test_what_comes_nearest_is_named_with_the_field_that_differs(recordings: list[Recording]) -> None:

@@ -143,11 +143,11 @@ MAKERS = [probe for probe in default_probes().probes if changed(requests_of(prob
 
 def test_a_session_leaves_every_model_as_it_was(ollama: Ollama, tmp_path: Path) -> None:
     before = dict(ollama.models)
-    take = record(ollama.url, out=tmp_path, model=MINE)
+    session = record(ollama.url, out=tmp_path, model=MINE)
     assert ollama.models == before
-    assert take.failures == ()
-    assert {one.name for one in take.left_out} == PULLS_OF_THE_MODEL
-    assert len(take.ids) == len(default_probes().probes) - len(PULLS_OF_THE_MODEL)
+    assert session.failures == ()
+    assert {one.name for one in session.left_out} == PULLS_OF_THE_MODEL
+    assert len(session.ids) == len(default_probes().probes) - len(PULLS_OF_THE_MODEL)
     assert ("POST", "/api/create") in ollama.asked  # it did make something
 
 
@@ -155,8 +155,8 @@ def test_the_model_is_pulled_only_when_it_is_named_as_one_that_may_change(ollama
     probes = default_probes().only(("pull-*",))
     record(ollama.url, probes, tmp_path, model=MINE)
     assert ollama.models == {MINE: f"sha256:{MINE}", OTHER: f"sha256:{OTHER}"}
-    take = record(ollama.url, probes, tmp_path, model=MINE, may_change=["MINE:1b"])
-    assert (take.left_out, take.failures) == ((), ())
+    session = record(ollama.url, probes, tmp_path, model=MINE, may_change=["MINE:1b"])
+    assert (session.left_out, session.failures) == ((), ())
     assert ollama.models[MINE] != f"sha256:{MINE}"
     assert ollama.models[OTHER] == f"sha256:{OTHER}"
 
@@ -167,7 +167,7 @@ def test_a_model_that_was_there_before_is_not_taken_for_one_of_its_own(
 ) -> None:
     ollama.reset(ollama._key(name))
     before = dict(ollama.models)
-    with pytest.raises(RecorderError, match="has a model of that name already; delete it if"):
+    with pytest.raises(RecorderError, match="already has a model of that name; delete it if"):
         record(ollama.url, out=tmp_path / "out", model=MINE)
     assert ollama.models == before
     assert set(ollama.asked) == {("GET", "/api/version"), ("GET", "/api/tags")}
@@ -196,9 +196,9 @@ def test_an_interrupt_leaves_no_model_behind(ollama: Ollama, tmp_path: Path) -> 
 
 def test_a_clean_up_that_fails_is_reported(ollama: Ollama, tmp_path: Path) -> None:
     ollama.refuses_deletion = True
-    take = record(ollama.url, default_probes().only(("copy",)), tmp_path, model=MINE)
-    assert take.ids == (f"{VERSION}/copy",)
-    assert [one.why for one in take.failures] == ["the clean-up failed: DELETE /api/delete gave 500"]
+    session = record(ollama.url, default_probes().only(("copy",)), tmp_path, model=MINE)
+    assert session.ids == (f"{VERSION}/copy",)
+    assert [one.why for one in session.failures] == ["the clean-up failed: DELETE /api/delete gave 500"]
 
 
 # ------------------------------------------------------------------------------------------ anybody's probes
@@ -284,12 +284,12 @@ def test_reading_a_model_changes_nothing(ollama: Ollama) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "no model is named; give --model with one of those at URL: mine:1b, other:latest"),
+        ((), "no model is named; give --model with one of the models at URL: mine:1b, other:latest"),
         (("--model", "mine"), "URL has no model called 'mine'; it has mine:1b, other:latest"),
         (("--model", MINE, "--may-change", "x"), "URL has no model called 'x'; it has mine:1b, other:latest"),
         (
             ("--model", MINE, "--only", "pull-stream"),
-            "pull-stream is not asked: it pulls mine:1b; --may-change mine:1b",
+            "pull-stream is left out: it pulls mine:1b; --may-change mine:1b",
         ),
     ],
 )
@@ -322,7 +322,7 @@ def test_probes_without_a_model_need_none(ollama: Ollama, tmp_path: Path) -> Non
 
 def test_a_server_with_odd_models_is_no_ollama(ollama: Ollama) -> None:
     ollama.models["\x1b[2J"] = "x"
-    with pytest.raises(RecorderError, match="gave a model without a name"):
+    with pytest.raises(RecorderError, match="gave a model without a valid name"):
         planned(ollama, model=MINE)
 
 
@@ -342,14 +342,14 @@ def test_a_dry_run_lists_every_request_and_reads_only(ollama: Ollama, tmp_path: 
     assert '         POST /api/generate {"model": "mine:1b"}' in lines
     copied = '{"source": "mine:1b", "destination": "ollama-harness-probe"}  <- writes ollama-harness-probe'
     assert f"         POST /api/copy {copied}" in lines
-    assert "pull-again is not asked: it pulls mine:1b; --may-change mine:1b allows that" in lines
+    assert "pull-again is left out: it pulls mine:1b; --may-change mine:1b allows that" in lines
     made = sorted({name.removeprefix("http://") for name in MADE_UP})
     assert lines[-4:-1] == [
-        f"models of the server that are loaded and unloaded: {MINE}",
-        "models of the server that are changed: none",
-        f"models that are not there, and are made or deleted: {', '.join(made)}",
+        f"models of the server that would be loaded and unloaded: {MINE}",
+        "models of the server that would be changed: none",
+        f"models that it lacks, and that would be made or deleted: {', '.join(made)}",
     ]
-    assert lines[-1] == f"{len(asked)} probes would be asked of Ollama {VERSION} at {ollama.url}"
+    assert lines[-1] == f"{len(asked)} probes would be sent to Ollama {VERSION} at {ollama.url}"
 
 
 def test_a_dry_run_names_what_may_change_and_shows_no_secret(ollama: Ollama, tmp_path: Path) -> None:
@@ -361,7 +361,7 @@ def test_a_dry_run_names_what_may_change_and_shows_no_secret(ollama: Ollama, tmp
     done = invoke("record", "--host", ollama.url, *arguments, "--dry-run")
     assert done.exit_code == 0
     assert '{"model": "mine:1b", "password": "******"}  <- pulls mine:1b' in done.stdout
-    assert "\nmodels of the server that are changed: mine:1b\n" in done.stdout
+    assert "\nmodels of the server that would be changed: mine:1b\n" in done.stdout
     assert "s3cret" not in done.output
 
 
@@ -374,13 +374,13 @@ def test_two_sessions_do_not_write_to_one_folder(ollama: Ollama, tmp_path: Path)
     def second(_: object) -> None:
         with pytest.raises(DirectoryError, match="another process is writing there; wait until it has ended"):
             record(ollama.url, probes, tmp_path)
-        seen.append(record(ollama.url, probes, tmp_path, take="again").ids)
+        seen.append(record(ollama.url, probes, tmp_path, session="again").ids)
 
     seen: list[tuple[str, ...]] = []
-    take = record(ollama.url, probes, tmp_path, on_progress=second)
-    assert len(take.ids) == 2
+    session = record(ollama.url, probes, tmp_path, on_progress=second)
+    assert len(session.ids) == 2
     assert f"again/{VERSION}/tags" in seen[0]
-    assert record(ollama.url, probes, tmp_path).ids == take.ids
+    assert record(ollama.url, probes, tmp_path).ids == session.ids
     assert {path.name.partition(".")[0] for path in (tmp_path / VERSION).iterdir()} == {"version", "tags"}
 
 

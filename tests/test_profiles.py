@@ -56,6 +56,7 @@ def test_the_page_is_current(libraries: list[RequestProfile]) -> None:
 
 
 def test_what_was_asked_for_is_what_was_sent(profiles: dict[str, RequestProfile]) -> None:
+    assert list(profiles) == NAMES
     for one in profiles.values():
         heads = [each.head for each in (one.plain, one.again, one.stream, one.get)]
         assert [(head.method, head.target) for head in heads] == [("POST", "/api/chat")] * 3 + [("GET", "/api/tags")]

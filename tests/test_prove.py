@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -20,9 +21,16 @@ PERFECT = client("canary-perfect")
 T = TypeVar("T")
 
 
+#: What lasts longer is played so much faster that it lasts only so long: it is the same but for its times.
+LONGEST_S = 1.0
+
+
 def cell(scenario: Scenario) -> Cell:
     name = LIBRARY.names(LIBRARY.newest, scenario.recordings)[0]
-    return Cell(PERFECT, PlannedScenario.of(scenario, LIBRARY.get(f"{LIBRARY.newest}/{name}")))
+    planned = PlannedScenario.of(scenario, LIBRARY.get(f"{LIBRARY.newest}/{name}"))
+    speed = max(1.0, *(script.ending.at_s / LONGEST_S for script in (planned.plain, *planned.scripts)))
+    faster = tuple(script.at_speed(speed) for script in planned.scripts)
+    return Cell(PERFECT, replace(planned, plain=planned.plain.at_speed(speed), scripts=faster))
 
 
 def with_faults(id_: str, *faults: Fault) -> Cell:

@@ -143,6 +143,7 @@ def test_results_without_all_environments_say_so(tmp_path: Path) -> None:
 
 def test_the_page_has_every_environment() -> None:
     text = (ROOT / "docs" / "proxies.md").read_text("utf-8")
+    assert ENVIRONMENTS
     assert [name for name in ENVIRONMENTS if f"| `{name}` |" not in text] == []
 
 

@@ -127,7 +127,7 @@ def settled(proxy: FakeProxy) -> tuple[Entry, ...]:
         (b"GET https://ollama.example/ HTTP/1.1\r\n\r\n", "absolute", ""),
     ],
 )
-def test_a_script_answers_whatever_is_asked_and_the_journal_says_what_that_was(
+def test_a_script_answers_every_request_and_the_journal_shows_its_form_and_target(
     asks: bytes, protocol: str, target: str
 ) -> None:
     with FakeProxy(does=MODES["refuses"]) as proxy, connect(proxy.port) as client:
@@ -155,7 +155,7 @@ def test_a_script_answers_whatever_is_asked_and_the_journal_says_what_that_was(
         ("captive-portal-200", b"HTTP/1.1 200 OK\r\n", b"Content-Type: text/html"),
     ],
 )
-def test_each_answer_is_whole_and_says_who_gave_it(mode: str, begins: bytes, holds: bytes) -> None:
+def test_each_answer_is_whole_and_the_journal_shows_what_gave_it(mode: str, begins: bytes, holds: bytes) -> None:
     with FakeProxy(does=MODES[mode]) as proxy, connect(proxy.port) as client:
         client.sendall(b"POST http://127.0.0.1:1/api/chat HTTP/1.1\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
         seen = read_to_end(client)
@@ -291,7 +291,7 @@ def test_what_is_no_http_at_all_gets_400(proxy: FakeProxy) -> None:
         (Protocol.SOCKS5, Route.SOCKS),
     ],
 )
-def test_the_way_follows_from_how_the_proxy_was_asked(protocol: Protocol, expected: Route) -> None:
+def test_the_route_follows_from_the_form_of_the_request(protocol: Protocol, expected: Route) -> None:
     assert route_of(Entry(connection=1, index=1, head=None, body=b"", protocol=protocol)) is expected
 
 
@@ -381,7 +381,7 @@ def test_what_is_not_on_this_machine_is_forbidden(
     ["GET http://ollama.example/api/tags?x=1 HTTP/1.1", "GET /api/tags?x=1 HTTP/1.1"],
     ids=["absolute", "origin"],
 )
-def test_an_upstream_replaces_whatever_was_asked_for(asks: str, upstream: Upstream) -> None:
+def test_an_upstream_replaces_every_target(asks: str, upstream: Upstream) -> None:
     with FakeProxy(does=Forward(), upstream=("127.0.0.1", upstream.port)) as proxy, connect(proxy.port) as client:
         client.sendall(f"{asks}\r\nHost: ollama.example\r\n\r\n".encode())
         head = read_head(upstream.accept())
@@ -489,7 +489,7 @@ END = b"Connection: close\r\n\r\n"
          b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + VIA + END + b"hello"),
     ],
 )  # fmt: skip
-def test_answers_are_framed_as_told_and_end_where_they_end(
+def test_answers_have_the_framing_of_forward_and_end_in_the_right_place(
     does: Forward, pieces: tuple[bytes, ...], expected: bytes, upstream: Upstream
 ) -> None:
     seen = answered(upstream, does, *pieces)
@@ -709,7 +709,7 @@ def test_a_client_that_leaves_is_seen_by_the_server(upstream: Upstream, proxy: F
 
 
 @pytest.mark.parametrize("method", ["GET", "CONNECT"])
-def test_stop_ends_what_is_being_forwarded(method: str, upstream: Upstream, proxy: FakeProxy) -> None:
+def test_stop_ends_an_answer_that_is_being_forwarded(method: str, upstream: Upstream, proxy: FakeProxy) -> None:
     with connect(proxy.port) as client:
         tunnel = f"CONNECT 127.0.0.1:{upstream.port} HTTP/1.1\r\n\r\n".encode()
         client.sendall(tunnel if method == "CONNECT" else upstream.asks())
@@ -763,7 +763,7 @@ SOCKS4_DONE = b"\x00\x5a" + bytes(6)
         (socks4(b"\x00\x00\x00\x01", b"localhost\0"), SOCKS4_DONE, Protocol.SOCKS4, "localhost"),
     ],
 )
-def test_a_tunnel_passes_bytes_and_fins_both_ways(
+def test_a_tunnel_passes_bytes_and_fins_in_both_directions(
     asks: Callable[[int], bytes],
     established: bytes,
     protocol: Protocol,
@@ -831,7 +831,7 @@ def test_a_reset_on_one_side_of_a_tunnel_is_a_reset_on_the_other(by: str, upstre
     assert entry.ended_by is (EndedBy.CLIENT if by == "client" else EndedBy.SERVER)
 
 
-def test_a_tunnel_carries_more_than_any_buffer_both_ways_at_once(upstream: Upstream, proxy: FakeProxy) -> None:
+def test_a_tunnel_carries_more_than_any_buffer_in_both_directions_at_once(upstream: Upstream, proxy: FakeProxy) -> None:
     size = 8_000_000
     with connect(proxy.port) as client:
         client.sendall(connect_method(upstream.port))
@@ -881,7 +881,7 @@ def test_a_socks_request_that_cannot_be_served_is_refused(asks: bytes, reply: by
     assert entry.answered_by == "nothing"
 
 
-def test_a_socks_target_that_refuses_is_told_so(proxy: FakeProxy) -> None:
+def test_the_socks_reply_shows_that_the_target_refuses(proxy: FakeProxy) -> None:
     with FakeOllama(listens=False) as server, connect(proxy.port) as client:
         client.sendall(socks5(b"\x01\x7f\x00\x00\x01")(server.port))
         assert read_to_end(client).data == b"\x05\x00\x05\x05\x00\x01" + bytes(6)
@@ -903,7 +903,7 @@ def test_a_proxy_can_be_stopped_and_started_again_on_its_port() -> None:
 
 
 @given(data=st.lists(st.binary(max_size=60), max_size=4))
-def test_no_bytes_of_a_client_take_the_proxy_down(data: list[bytes]) -> None:
+def test_no_bytes_of_a_client_crash_the_proxy(data: list[bytes]) -> None:
     with FakeProxy(does=Forward()) as proxy:
         with connect(proxy.port) as client, contextlib.suppress(OSError):
             for piece in data:

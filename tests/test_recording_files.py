@@ -22,7 +22,7 @@ from ollama_harness.recordings.store import RecordingStore
 
 ID = "1.0.0/generate-small"
 LIBRARY = RecordingStore()
-#: Saved, these differ from what is there in how a tiny float was laid out (7e-05 against 0.00007), and in nothing else.
+#: When saved, these differ from their files only in how a tiny float is written (7e-05, not 0.00007).
 LAID_OUT_OTHERWISE = 5
 
 Meta = dict[str, Any]
@@ -112,7 +112,7 @@ def test_the_body_on_disk_is_the_body_and_nothing_else(tmp_path: Path) -> None:
     assert stem.with_name("generate-small.ndjson").read_bytes() == b'{"a":"\r\xc2\x85"}\r\n{}\n'
 
 
-def test_the_body_of_an_older_take_does_not_stay(tmp_path: Path) -> None:
+def test_the_body_of_an_older_recording_does_not_stay(tmp_path: Path) -> None:
     recording_files.save(small(), tmp_path)
     stem = recording_files.save(recording(b"{}", media_type=JSON), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["generate-small.json", "generate-small.meta.json"]
@@ -127,7 +127,9 @@ def test_saving_makes_the_directory_and_leaves_the_neighbours(tmp_path: Path) ->
 
 
 def test_every_recording_is_saved_as_it_is(tmp_path: Path) -> None:
-    for one in LIBRARY.of_version(version := LIBRARY.newest):
+    version = LIBRARY.newest
+    assert LIBRARY.of_version(version)
+    for one in LIBRARY.of_version(version):
         stem = recording_files.save(one, tmp_path)
         for path in (stem.with_name(stem.name + suffix) for suffix in (META_SUFFIX, one.suffix)):
             there, saved = (LIBRARY.root / version / path.name).read_bytes(), path.read_bytes()
@@ -136,6 +138,7 @@ def test_every_recording_is_saved_as_it_is(tmp_path: Path) -> None:
 
 def test_every_meta_file_says_what_it_said_and_nearly_every_one_in_the_same_bytes() -> None:
     laid_out_otherwise = 0
+    assert LIBRARY.ids
     for id_ in LIBRARY.ids:
         there, saved = (
             (LIBRARY.root / f"{id_}{META_SUFFIX}").read_bytes(),
@@ -234,7 +237,7 @@ def test_a_missing_field_is_named(tmp_path: Path, edit: Callable[[Meta], None], 
 def test_an_unknown_field_is_named_at_every_level(tmp_path: Path, field: str) -> None:
     error = defect(edited(tmp_path, setting(field, 1)))
     assert (error.path.name, error.field) == ("generate-small.meta.json", field)
-    assert "known are" in error.mend
+    assert "the fields are" in error.fix
 
 
 @pytest.mark.parametrize(
@@ -278,7 +281,7 @@ def test_an_unknown_field_is_named_at_every_level(tmp_path: Path, field: str) ->
 def test_a_wrong_value_is_named(tmp_path: Path, field: str, value: Any) -> None:
     error = defect(edited(tmp_path, setting(field, value)))
     assert (error.path.name, error.field) == ("generate-small.meta.json", field)
-    assert error.mend
+    assert error.fix
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
@@ -289,7 +292,7 @@ def test_a_time_that_is_no_number_is_named(tmp_path: Path, value: str) -> None:
     assert defect(stem).field == "response.head_at"
 
 
-def test_a_meta_file_of_a_later_format_says_so(tmp_path: Path) -> None:
+def test_the_error_for_a_later_format_names_the_format(tmp_path: Path) -> None:
     assert "reads format 1 only" in str(defect(edited(tmp_path, setting("format", 2))))
 
 
@@ -345,7 +348,7 @@ def test_a_body_of_another_kind_than_the_head_says_is_named(tmp_path: Path) -> N
     body.rename(stem.with_name("generate-small.txt"))
     error = defect(stem)
     assert error.path.name == "generate-small.txt"
-    assert error.mend == "rename the body to generate-small.ndjson"
+    assert error.fix == "rename the body to generate-small.ndjson"
 
 
 @pytest.mark.parametrize(
@@ -389,7 +392,7 @@ def test_a_missing_body_is_named(tmp_path: Path) -> None:
     stem = recording_files.save(small(), tmp_path)
     stem.with_name("generate-small.ndjson").unlink()
     error = defect(stem)
-    assert (error.path.name, error.problem) == ("generate-small.meta.json", "its other half, the body, is missing")
+    assert (error.path.name, error.problem) == ("generate-small.meta.json", "the body beside it is missing")
 
 
 def test_two_bodies_are_named(tmp_path: Path) -> None:
@@ -426,7 +429,7 @@ def test_a_body_alone_is_one_frame_a_line_20_ms_apart(tmp_path: Path, route: str
 def test_only_streams_called_after_their_route_stand_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"{}\n")
     error = defect(tmp_path / name.partition(".")[0])
-    assert (error.path.name, error.problem) == (name, "its other half, the meta file, is missing")
+    assert (error.path.name, error.problem) == (name, "the meta file beside it is missing")
 
 
 def test_a_body_alone_with_a_bad_line_is_named(tmp_path: Path) -> None:
@@ -465,7 +468,7 @@ def test_find_gives_each_recording_once_whatever_files_it_has(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("suffix", ["", ".ndjson", ".meta.json"])
-def test_find_takes_either_file_for_the_recording(tmp_path: Path, suffix: str) -> None:
+def test_find_finds_a_recording_by_either_file(tmp_path: Path, suffix: str) -> None:
     stem = recording_files.save(small(), tmp_path)
     assert list(recording_files.find(stem.with_name(stem.name + suffix))) == [stem]
 

@@ -111,6 +111,6 @@ def test_an_error_of_a_stream_is_its_value_and_null_is_none() -> None:
 
 
 @given(json_values)
-def test_any_json_may_be_asked_whether_it_ends_a_stream(value: object) -> None:
+def test_is_terminal_accepts_any_json(value: object) -> None:
     assert is_terminal(value) in (True, False)
     in_band_error(value)

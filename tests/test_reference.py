@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +29,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.files.json_text import parse_json
-from ollama_harness.oracle.reference import Cause, ExpectedEnd, ExpectedEndKind, Layer, Reference, reference
+from ollama_harness.oracle.reference import (
+    Cause,
+    ExpectedEnd,
+    ExpectedEndKind,
+    Layer,
+    Reference,
+    first_silence,
+    reference,
+)
 from ollama_harness.recordings.recording import RecordedEnd, Recording
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.message_parts import Raw
@@ -352,7 +361,7 @@ def test_a_length_beside_chunks_may_be_refused_or_passed_over() -> None:
 
 
 @pytest.mark.parametrize("text", [r"\ud83d", r"\udc00x", r"a\ud83d\ud83d\ude00"])
-def test_half_a_surrogate_pair_may_be_handed_out_or_refused(text: str) -> None:
+def test_half_a_surrogate_pair_may_be_yielded_or_refused(text: str) -> None:
     said = b'{"response":"%b","done":true}\n' % text.encode()
     found = seen(chunked(said))
     assert both(found) == ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.LONE_SURROGATE, either=True)
@@ -415,6 +424,7 @@ def check(one: Recording) -> None:
 
 @pytest.mark.parametrize("version", [*LIBRARY.versions, "again/0.5.7", "again/0.32.15"])
 def test_every_recording_is_what_its_meta_file_says(version: str) -> None:
+    assert LIBRARY.of_version(version)
     for one in LIBRARY.of_version(version):
         try:
             check(one)
@@ -439,3 +449,23 @@ def test_a_server_that_is_killed_is_a_cut_after_some_records(version: str) -> No
         assert both(got) == TRUNCATED
         assert got.due == dict.fromkeys(Layer, len(got.records))
         assert got.records
+
+
+@pytest.mark.parametrize(("read_timeout_s", "silent"), [(0.5, 0), (0.99, 0), (1.0, None), (2.0, None)])
+def test_a_silence_is_one_that_is_longer_than_the_read_timeout(read_timeout_s: float, silent: int | None) -> None:
+    assert first_silence(stream(HELLO, DONE).with_gap(1.0), read_timeout_s) == silent
+
+
+def test_what_is_no_json_after_the_terminal_record_is_an_error_of_both_layers() -> None:
+    got = seen(chunked(line(HELLO) + line(DONE) + b"{nonsense\n"))
+    assert [end.cause for end in got.ends.values()] == [Cause.BAD_JSON] * 2
+    assert [end.either for end in got.ends.values()] == [False] * 2
+
+
+@pytest.mark.parametrize(("how", "cause"), [(ConnectionEnd.RESET, Cause.RST), (ConnectionEnd.CLOSE, Cause.FIN)])
+def test_a_compressed_answer_that_the_connection_cuts_is_cut_by_the_connection(
+    how: ConnectionEnd, cause: Cause
+) -> None:
+    packed = gzip.compress(line(HELLO) + line(DONE))
+    head = (f"Content-Type: {NDJSON}", "Content-Encoding: gzip", f"Content-Length: {len(packed)}")
+    assert seen(message(packed[:-4], *head), how).ends[Layer.HTTP].cause is cause

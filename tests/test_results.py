@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from ollama_harness.errors import DirectoryError, ResultsError
 from ollama_harness.matrix.cells import cell as cell_by_id
 from ollama_harness.matrix.results import Result, Results, Writer
-from ollama_harness.matrix.run import _quiet, result
+from ollama_harness.matrix.run import _without_noise, result
 from ollama_harness.matrix.runner import Runner
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import RecordingStore
@@ -73,7 +73,7 @@ def test_an_interrupted_run_leaves_only_what_is_named_partial(tmp_path: Path) ->
     path = stopped(tmp_path)
     partial = path.with_name("results.partial.ndjson")
     assert list(tmp_path.iterdir()) == [partial]
-    with pytest.raises(ResultsError, match=r"results\.partial\.ndjson is what a run has left that has not ended"):
+    with pytest.raises(ResultsError, match=r"results\.partial\.ndjson was left by a run that did not end"):
         Results.load(partial)
 
 
@@ -86,8 +86,8 @@ def test_results_before_an_interrupted_run_are_not_taken_for_its_own(asked: str,
         Results.load(tmp_path / asked)
     partial, previous = tmp_path / "results.partial.ndjson", tmp_path / "results.previous.ndjson"
     assert str(caught.value) == (
-        f"{tmp_path / 'results.ndjson'} is not there: the last run has not ended; what it has run is in {partial}, and "
-        f"is no whole result; the results of the run before are in {previous}; run again"
+        f"{tmp_path / 'results.ndjson'} does not exist: the last run did not end; its results so far are in {partial}, "
+        f"and are not complete; the results of the run before are in {previous}; run again"
     )
     assert previous.read_bytes() == earlier
     assert Results.load(previous).cells == (cell("requests"),)
@@ -116,8 +116,8 @@ def test_a_second_run_into_one_directory_is_refused_and_harms_nothing(tmp_path: 
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda lines: lines[:-1], "no footer, or another count"),
-        (lambda lines: [*lines[:1], *lines[2:]], "no footer, or another count"),
+        (lambda lines: lines[:-1], "no footer, or one with another count"),
+        (lambda lines: [*lines[:1], *lines[2:]], "no footer, or one with another count"),
         (lambda lines: lines[1:], "has no header; run again"),
         (lambda lines: [], "has no header; run again"),
         (
@@ -158,7 +158,7 @@ def test_a_directory_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -
     ],
 )
 def test_what_changes_from_run_to_run_is_taken_out_of_messages(message: str, quiet: str) -> None:
-    assert _quiet(message) == quiet
+    assert _without_noise(message) == quiet
 
 
 def test_after_a_reset_the_count_of_records_is_no_result(runner: Runner, store: RecordingStore) -> None:

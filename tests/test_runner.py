@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import DATE, DONE, HELLO, recording, stream
 
 from ollama_harness.clients import client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.matrix.cells import Cell, PlannedScenario, cell, plan
+from ollama_harness.matrix.exchange import _idle, _missed_timeout, _unsafe_retry, problem_of
 from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner, sharing
 from ollama_harness.matrix.scenarios import SCENARIOS
@@ -24,6 +26,9 @@ from ollama_harness.network.simulation import SimulatedMachine
 from ollama_harness.oracle.verdict import Crashed, Failed, Hung, Unsupported, Verdict
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.http1 import RequestHead
+from ollama_harness.script.script import ConnectionEnd, Script
+from ollama_harness.server.journal import EndedBy, Entry
 
 NEWEST = "0.32.15"
 
@@ -48,7 +53,7 @@ def test_jobs_survive_the_pipe() -> None:
 def test_every_canary_earns_its_verdict_and_nothing_else(runner: Runner, store: RecordingStore) -> None:
     cells = [c for c in plan(store, scenario_names=["stream", "cut-after-record"]) if c.client.is_canary]
     runs = run(runner, cells)
-    assert len(runs) == len(cells) > 20
+    assert len(runs) == len(cells) > 0
     for one in runs:
         earns = one.cell.client.earns
         assert earns is not None
@@ -88,8 +93,6 @@ def test_what_a_client_asks_besides_is_answered_as_the_recorded_ollama_answers(
 
 
 def test_a_client_is_idle_only_if_it_is_so_each_time() -> None:
-    from ollama_harness.matrix.exchange import _idle
-
     assert _idle([(9.0, 9.0), (0.1, 2.0), (2.0, 0.1)], 1.0) == ""
     assert "before each of its requests" in _idle([(9.0, 0.1), (1.1, 0.1)], 1.0)
     assert "after the last byte of each answer" in _idle([(9.0, 1.1), (0.1, 9.0)], 1.0)
@@ -305,13 +308,13 @@ def test_a_canary_has_no_cell_where_it_can_spoil_nothing(store: RecordingStore) 
     assert losing == [f"{NEWEST}/chat-logprobs", f"{NEWEST}/generate-logprobs"]
 
 
-def test_a_session_that_cannot_be_made_is_not_the_one_before() -> None:
-    """Else a cell would be judged by what another cell's connections do."""
+def test_after_a_failed_session_the_session_before_is_not_reused() -> None:
+    """Otherwise a cell would be judged by the connections of another cell."""
     import contextlib
     import io
     import queue
 
-    from ollama_harness.clients.worker import _Desk
+    from ollama_harness.clients.worker import _JobRunner
 
     made = iter(["first", OSError("no second")])
 
@@ -326,13 +329,77 @@ def test_a_session_that_cannot_be_made_is_not_the_one_before() -> None:
         yield session
 
     reports, jobs = io.BytesIO(), queue.SimpleQueue[bytes]()
-    desk = _Desk(
+    runner = _JobRunner(
         dataclasses.replace(client("canary-perfect"), session=session, exchange=exchange),
         reports,
         jobs,
         SimulatedMachine(),
     )
-    for one in (job(), dataclasses.replace(job(), goes_on=True), dataclasses.replace(job(), continues=True)):
-        desk.work(json.dumps(one.to_json()).encode())
+    for one in (job(), dataclasses.replace(job(), keeps_session=True), dataclasses.replace(job(), reuses_session=True)):
+        runner.work(json.dumps(one.to_json()).encode())
     lines = [json.loads(text) for text in reports.getvalue().splitlines()]
     assert [line.get("record", line.get("end")) for line in lines] == ["first", "ended", "raised", "failed"]
+
+
+# ------------------------------------------------------------------------------------------ what the journal says
+
+
+ANSWER = stream(HELLO, DONE).at_speed(0)
+
+
+def answered(script: Script, *, method: str = "POST", late_s: float = 0.0, **changes: Any) -> Entry:
+    """A request that a script was played to, all of it `late_s` seconds after it was due."""
+    entry = Entry(connection=1, index=1, head=RequestHead(method, "/", "HTTP/1.1", (), 0), body=b"", script=script)
+    rendered = script.render(date=DATE)
+    for segment in rendered.segments:
+        entry.sent.append((segment.at_s + late_s, segment.data))
+    fields = {"date": DATE, "ended": rendered.ending.how, "ended_by": EndedBy.SERVER}
+    return dataclasses.replace(entry, **{**fields, **changes})
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "POST", "PATCH"])
+def test_what_is_not_idempotent_may_be_sent_only_once(method: str) -> None:
+    """RFC 9110 section 9.2.2."""
+    one, other = (answered(ANSWER, method=method, connection=number) for number in (1, 2))
+    assert bool(_unsafe_retry((), (one, other), ANSWER)) is (method in ("POST", "PATCH"))
+    assert _unsafe_retry((), (one,), ANSWER) == ""
+
+
+@pytest.mark.parametrize("value", ["close", "Close"])
+def test_no_request_may_follow_on_a_connection_that_was_declared_closed(value: str) -> None:
+    closing = Script.from_recording(recording(headers=(("Content-Length", "0"), ("Connection", value))))
+    assert "declared closed" in _unsafe_retry((answered(closing),), (answered(ANSWER),), ANSWER)
+    assert _unsafe_retry((answered(closing),), (answered(ANSWER, connection=2),), ANSWER) == ""
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        (answered(ANSWER), None),
+        (answered(ANSWER, late_s=0.4), None),
+        (
+            answered(ANSWER, late_s=0.6),
+            "the server paused 0.6 s longer than planned, so the client may have timed out",
+        ),
+        (answered(ANSWER, ended=ConnectionEnd.CLOSE), "the connection ended with close, and keep-open was planned"),
+        (answered(ANSWER, ended=ConnectionEnd.CLOSE, ended_by=EndedBy.CLIENT), None),
+        (answered(ANSWER, ended=ConnectionEnd.CLOSE, client_left_s=0.5), None),
+    ],
+)
+def test_what_the_server_did_otherwise_than_planned_is_no_fault_of_the_client(
+    entry: Entry, problem: str | None
+) -> None:
+    """The client's read timeout is 1 s: of a pause that is half as long it may have had enough."""
+    assert problem_of([entry], ANSWER, job()) == problem
+
+
+@pytest.mark.parametrize(
+    ("ended_s", "stayed"),
+    [(1.9, False), (2.1, True)],
+)
+def test_a_client_stays_through_a_silence_if_it_ends_only_after_it(ended_s: float, stayed: bool) -> None:
+    """The server may have sent what follows the silence while the client was about to leave."""
+    script = stream(HELLO, DONE).with_gap(2.0)
+    entry = answered(script, arrived_s=0.0)
+    said = _missed_timeout([entry], job(), ended_s)
+    assert said == ("waited through a silence of 2 s, although its read timeout is 1 s" if stayed else "")

@@ -66,7 +66,7 @@ def test_a_user_who_stops_is_seen_to_leave(runner: Runner, store: RecordingStore
 def test_a_request_that_is_sent_twice_is_counted(runner: Runner, store: RecordingStore) -> None:
     one = run(runner, store, f"canary-insistent/cut-before-head/{NEWEST}/chat-stream")
     assert one.judgement.verdict is Verdict.UNSAFE_RETRY
-    assert one.judgement.why == "sent 2 times what it was asked to send once, and is not idempotent"
+    assert one.judgement.why == "sent a request 2 times that is not idempotent, and should be sent once"
     assert one.decisive.outcome.requests == 2
 
 
@@ -82,6 +82,6 @@ def test_an_answer_that_is_not_let_go_is_a_leak(
 def test_in_lock_step_a_record_that_is_kept_back_is_named(
     runner: Runner, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ollama_harness.server._playback.LOCK_STEP_LIMIT_S", 0.2)  # it hands nothing out before the end
+    monkeypatch.setattr("ollama_harness.server._playback.LOCK_STEP_LIMIT_S", 0.2)  # it yields nothing before the end
     one = run(runner, store, f"canary-hoarder/lock-step/{NEWEST}/generate-cold")
-    assert one.judgement.why == "yielded record 1 only when later bytes had come"
+    assert one.judgement.why == "yielded record 1 only when later bytes had arrived"

@@ -1,4 +1,4 @@
-"""FakeOllama as its users meet it: who answers, what the journal says, and that nothing takes it down."""
+"""FakeOllama as its users see it: what answers, what the journal shows, and that no input crashes it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from ollama_harness.faults import (
 from ollama_harness.matrix._raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment, http_date
+from ollama_harness.server import _playback
 from ollama_harness.server import connection as connection_module
 from ollama_harness.server.connection import Connection
 from ollama_harness.server.fake_ollama import FakeOllama
@@ -65,7 +66,7 @@ def ask(server: FakeOllama, method: str, path: str, body: Any = None) -> tuple[i
         connection.close()
 
 
-# ------------------------------------------------------------------------------------------------ who answers
+# ------------------------------------------------------------------------------------------------ what answers
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_a_broken_order_of_expectations_fails_as_in_pytest_httpserver(server: Fa
         server.check()
 
 
-def test_a_streamed_response_of_a_handler_leaves_piece_by_piece(server: FakeOllama) -> None:
+def test_a_streamed_response_of_a_handler_is_sent_piece_by_piece(server: FakeOllama) -> None:
     first_read = threading.Event()
 
     def pieces() -> Iterator[bytes]:
@@ -179,7 +180,7 @@ def test_faults_of_the_server_strike_what_they_can_and_the_rest_is_noted() -> No
         assert "drop_terminal_record() was left out" in server.journal.entries[-1].why
 
 
-def test_any_model_answers_when_asked_to() -> None:
+def test_with_any_model_every_model_is_answered() -> None:
     with FakeOllama(speed=0, any_model=True) as server:
         assert ask(server, "POST", "/api/generate", {"model": "llama3", "prompt": "x"})[0] == 200
 
@@ -197,7 +198,7 @@ def test_names_are_checked_when_given() -> None:
 # ------------------------------------------------------------------------------------------------ the journal
 
 
-def test_the_journal_says_what_came_and_who_left(server: FakeOllama) -> None:
+def test_the_journal_shows_what_was_received_and_which_side_left(server: FakeOllama) -> None:
     with connect(server.port) as sock:
         sock.sendall(request("POST", "/api/generate", {"model": "smollm2:135m"}, "X-Mine: 1"))
         assert server.journal.wait_for(lambda entries: bool(entries and entries[0].ended_by), timeout_s=20)
@@ -238,10 +239,10 @@ def test_stop_ends_open_streams_at_once(server: FakeOllama) -> None:
         sock.sendall(request("POST", "/api/generate", {}))
         read_exactly(sock, 1)
     server.stop()
+    assert [read_to_end(sock).end for sock in socks] == ["fin"] * len(socks) != []
     for sock in socks:
-        assert read_to_end(sock).end == "fin"
         sock.close()
-    assert all(entry.ended_by is EndedBy.STOP for entry in server.journal.entries)
+    assert [entry.ended_by for entry in server.journal.entries] == [EndedBy.STOP] * len(socks)
     assert not [thread for thread in threading.enumerate() if thread.name.endswith("(_serve)")]
     server.start()  # for the fixture, and to show that it can
 
@@ -268,7 +269,7 @@ def test_many_streams_at_once_do_not_mix(server: FakeOllama, store: Any) -> None
     for thread in threads:
         thread.join()
     assert set(bodies) == {store.get("0.32.15/chat-stream").body}
-    assert len(bodies) == 20
+    assert len(bodies) == len(threads)
 
 
 # ------------------------------------------------------------------------------------------------ what is no HTTP
@@ -289,7 +290,9 @@ def test_many_streams_at_once_do_not_mix(server: FakeOllama, store: Any) -> None
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", "501 Not Implemented"),
     ],
 )
-def test_what_is_no_http_is_refused_as_go_does_and_harms_nobody(garbage: bytes, first: str, server: FakeOllama) -> None:
+def test_what_is_no_http_is_refused_as_go_does_and_harms_no_other_client(
+    garbage: bytes, first: str, server: FakeOllama
+) -> None:
     with connect(server.port) as sock:
         sock.sendall(garbage)
         seen = read_to_end(sock)
@@ -303,6 +306,26 @@ def test_a_head_that_never_ends_gets_431(server: FakeOllama) -> None:
         sock.sendall(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 180_000)
         assert sock.recv(65536).startswith(b"HTTP/1.1 431 ")
     assert ask(server, "GET", "/api/version")[0] == 200
+
+
+def test_a_head_as_long_as_go_reads_it_is_read(server: FakeOllama) -> None:
+    """1 MiB, and net/http's 4096 bytes of slop."""
+    fields = "X: " + "y" * (1024 * 1024 + 2000)
+    with connect(server.port) as sock:
+        sock.sendall(request("GET", "/api/version", None, fields, "Connection: close"))
+        assert read_to_end(sock).data.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(("size", "status"), [(1000, b"404"), (1001, b"413")])
+def test_a_body_that_is_too_large_gets_413_before_it_has_come(
+    size: int, status: bytes, server: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "MAX_BODY_BYTES", 1000)
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/chat", None, f"Content-Length: {size}", "Connection: close"))
+        if status == b"404":
+            sock.sendall(b" " * size)
+        assert read_to_end(sock).data.startswith(b"HTTP/1.1 " + status)
 
 
 @pytest.mark.parametrize("body", [b'{"model":"\\ud800","messages":[1]}', b"[" * 200_000])
@@ -323,7 +346,7 @@ def test_half_a_request_is_answered_with_400_when_its_client_gives_up(half: byte
     assert seen.data.startswith(b"HTTP/1.1 400 ")
 
 
-def test_unfinished_requests_block_nobody(server: FakeOllama) -> None:
+def test_unfinished_requests_block_no_other_client(server: FakeOllama) -> None:
     waiting = [connect(server.port) for _ in range(10)]
     for sock in waiting:
         sock.sendall(b"POST /api/chat HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
@@ -402,7 +425,7 @@ def test_the_journal_says_what_any_script_sends_and_so_does_the_wire(shared: Fak
 
 @settings(max_examples=60)
 @given(data=st.lists(st.binary(max_size=200), max_size=4), polite=st.booleans())
-def test_no_bytes_of_a_client_take_the_server_down(shared: FakeOllama, data: list[bytes], polite: bool) -> None:
+def test_no_bytes_of_a_client_crash_the_server(shared: FakeOllama, data: list[bytes], polite: bool) -> None:
     server = shared
     server.clear()
     with connect(server.port) as sock:
@@ -477,6 +500,21 @@ def test_in_lock_step_a_client_that_leaves_is_noticed(server: FakeOllama) -> Non
     assert (entry.ended_by, entry.buffered) == (EndedBy.CLIENT, None)
 
 
+def test_in_lock_step_the_first_record_that_was_kept_back_is_noted_and_the_rest_is_not_waited_for(
+    server: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_playback, "LOCK_STEP_LIMIT_S", 0.01)
+    server.play("generate-stream", lock_step(), speed=0)
+    with connect(server.port) as sock:
+        sock.sendall(request("POST", "/api/generate", {}))
+        assert server.journal.wait_for(lambda entries: bool(entries and entries[0].awaited), timeout_s=10)
+        (entry,) = server.journal.entries
+        assert server.journal.wait_for(lambda entries: entries[0].awaited > 2, timeout_s=10)
+        server.journal.yielded(entry, 1)
+        assert server.journal.wait_until_settled(timeout_s=10)
+    assert entry.buffered == 1
+
+
 def test_of_two_plays_the_last_decides_even_before_a_request(server: FakeOllama) -> None:
     server.play("generate-one-token", close_on_accept(), speed=0)
     with connect(server.port) as sock:
@@ -489,7 +527,7 @@ def test_of_two_plays_the_last_decides_even_before_a_request(server: FakeOllama)
 
 @pytest.mark.parametrize("arguments", [{"speed": -1}, {"speed": float("nan")}, {"gap_s": float("inf")}])
 def test_a_pace_that_cannot_be_is_refused_when_the_server_is_made(arguments: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="give a number from 0 on"):
+    with pytest.raises(ValueError, match="give 0 or more"):
         FakeOllama(**arguments)  # type: ignore[arg-type]
 
 
@@ -517,7 +555,7 @@ def accepted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[socket.socket, C
         connection.dispose()
 
 
-def test_what_is_reset_unread_has_arrived_whole(accepted: tuple[socket.socket, Connection]) -> None:
+def test_a_request_that_is_reset_unread_has_arrived_whole(accepted: tuple[socket.socket, Connection]) -> None:
     """Else an RST meets a client now while it writes and now while it reads, and what it raises is chance."""
     client, connection = accepted
     waiting = threading.Thread(target=connection.wait_for_request, daemon=True)

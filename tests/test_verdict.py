@@ -69,7 +69,7 @@ def test_each_row_of_the_table_fires(
     assert verdict(seen(end), records, ending) is expected
 
 
-def test_misrouted_comes_before_what_the_client_made_of_it() -> None:
+def test_misrouted_comes_before_how_the_client_handled_the_answer() -> None:
     assert verdict(seen(COMPLETE), RECORDS, Finished(), misrouted=True) is Verdict.MISROUTED
     assert verdict(seen(COMPLETE), (), Crashed(1), misrouted=True) is Verdict.MISROUTED
     assert verdict(seen(COMPLETE), (), Failed("?"), misrouted=True) is Verdict.INCONCLUSIVE
@@ -93,14 +93,17 @@ def test_a_record_that_came_only_with_later_bytes_was_kept_back() -> None:
 
 
 @pytest.mark.parametrize("ending", [Finished(), GOOD, Stopped()])
-def test_who_stays_through_a_silence_longer_than_the_read_timeout_hangs(ending: ClientEnd) -> None:
+def test_a_client_that_waits_longer_than_its_read_timeout_hangs(ending: ClientEnd) -> None:
     silent = ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)
-    assert verdict(seen(silent, RECORDS[:2]), RECORDS, ending, overslept="stayed for 6 s") is Verdict.HANG
-    assert verdict(seen(silent, RECORDS[:2]), RECORDS, Crashed(1), overslept="stayed for 6 s") is Verdict.CRASH
-    assert verdict(seen(silent, RECORDS[:2]), RECORDS, Failed("?"), overslept="stayed for 6 s") is Verdict.INCONCLUSIVE
+    assert verdict(seen(silent, RECORDS[:2]), RECORDS, ending, missed_timeout="stayed for 6 s") is Verdict.HANG
+    assert verdict(seen(silent, RECORDS[:2]), RECORDS, Crashed(1), missed_timeout="stayed for 6 s") is Verdict.CRASH
+    assert (
+        verdict(seen(silent, RECORDS[:2]), RECORDS, Failed("?"), missed_timeout="stayed for 6 s")
+        is Verdict.INCONCLUSIVE
+    )
 
 
-def test_who_does_nothing_for_too_long_keeps_something_back() -> None:
+def test_a_client_that_does_nothing_for_too_long_buffers() -> None:
     assert verdict(seen(COMPLETE), RECORDS, Finished(), idle="did nothing") is Verdict.BUFFERED
     assert verdict(seen(CUT), RECORDS, GOOD, idle="did nothing") is Verdict.BUFFERED
     assert verdict(seen(CUT), RECORDS, VAGUE, idle="did nothing") is Verdict.UNDOCUMENTED
@@ -108,7 +111,7 @@ def test_who_does_nothing_for_too_long_keeps_something_back() -> None:
 
 
 @pytest.mark.parametrize("cause", Cause)
-def test_who_may_turn_the_whole_answer_down_need_hand_out_nothing(cause: Cause) -> None:
+def test_a_client_that_may_reject_the_whole_answer_need_yield_nothing(cause: Cause) -> None:
     either = ExpectedEnd(ExpectedEndKind.COMPLETE, cause, either=True)
     refusable = cause in (
         Cause.REDIRECT,
@@ -116,12 +119,12 @@ def test_who_may_turn_the_whole_answer_down_need_hand_out_nothing(cause: Cause) 
         Cause.TWO_LENGTHS,
         Cause.BYTE_ORDER_MARK,
         Cause.LONE_SURROGATE,
-        Cause.RST,  # of which nobody can say how much came through
+        Cause.RST,  # after which it is unknown how much arrived
     )
     assert verdict(seen(either), (), GOOD) is (Verdict.PASS if refusable else Verdict.BUFFERED)
 
 
-def test_what_may_be_left_out_is_told_by_the_subject() -> None:
+def test_the_subject_decides_which_fields_may_be_left_out() -> None:
     sent = ({"response": "a", "eval_count": 3, "done": True},)
     reported = Outcome(records=({"response": "a", "done": True},), ending=Finished())
 
@@ -141,7 +144,7 @@ def test_a_float_is_right_in_a_typed_client_where_another_record_has_a_fraction(
     assert whole.verdict is Verdict.CORRUPT
 
 
-def test_who_takes_no_more_than_was_asked_for_passes() -> None:
+def test_a_client_that_stops_reading_as_the_scenario_wants_passes() -> None:
     held = ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)
     assert verdict(seen(held), RECORDS, Stopped()) is Verdict.PASS
     assert verdict(seen(held), RECORDS, Stopped(), leaked=True) is Verdict.LEAK
@@ -149,7 +152,7 @@ def test_who_takes_no_more_than_was_asked_for_passes() -> None:
 
 
 @pytest.mark.parametrize("kind", ExpectedEndKind)
-def test_an_end_that_may_be_taken_either_way_is_right_both_ways(kind: ExpectedEndKind) -> None:
+def test_an_end_that_may_be_good_or_bad_is_right_both_times(kind: ExpectedEndKind) -> None:
     either = ExpectedEnd(kind, Cause.AFTER_TERMINAL_RECORD, either=True)
     assert verdict(seen(either, due=2), RECORDS[:2], Finished()) is Verdict.PASS
     assert verdict(seen(either, due=2), RECORDS[:2], GOOD) is Verdict.PASS
@@ -165,7 +168,7 @@ def test_after_a_reset_it_does_not_matter_how_many_records_the_system_let_throug
     assert verdict(seen(RESET), RECORDS[:count], VAGUE) is Verdict.UNDOCUMENTED
 
 
-def test_records_beyond_those_due_may_be_handed_out_if_they_were_sent() -> None:
+def test_records_beyond_those_due_may_be_yielded_if_they_were_sent() -> None:
     """An error line is a record to an HTTP library, and none that is due to an Ollama client."""
     in_band = ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, "boom")
     assert verdict(seen(in_band, due=2), RECORDS, GOOD) is Verdict.PASS
@@ -210,7 +213,7 @@ outcomes = st.builds(
     unsafe_retry=st.sampled_from(["", "sent it twice"]),
     leaked=st.booleans(),
     buffered=st.none() | st.integers(1, 4),
-    overslept=st.sampled_from(["", "stayed through a silence"]),
+    missed_timeout=st.sampled_from(["", "stayed through a silence"]),
     idle=st.sampled_from(["", "did nothing"]),
 )
 
@@ -225,7 +228,7 @@ def test_every_outcome_has_a_verdict_with_a_reason(end: ExpectedEnd, sent: tuple
 
 
 @given(sent=records)
-def test_a_client_that_hands_out_what_was_sent_passes(sent: tuple[Any, ...]) -> None:
+def test_a_client_that_yields_what_was_sent_passes(sent: tuple[Any, ...]) -> None:
     assert verdict(seen(COMPLETE, sent), sent, Finished()) is Verdict.PASS
     assert verdict(seen(CUT, sent), sent, GOOD) is Verdict.PASS
 

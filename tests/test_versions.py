@@ -1,4 +1,4 @@
-"""Versions of Ollama: which can be one, which comes first, and what `packaging` makes of them."""
+"""Versions of Ollama: which can be one, which comes first, and how `packaging` compares them."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def test_what_could_forge_a_line_or_leave_a_folder_is_no_version(text: str) -> N
         ("0." + "9" * 5000, None),
     ],
 )
-def test_ranges_speak_of_what_is_built_between_releases_too(text: str, expected: str | None) -> None:
+def test_ranges_include_builds_between_releases(text: str, expected: str | None) -> None:
     found = pep440(text)
     assert (found and str(found)) == expected

@@ -233,7 +233,7 @@ def test_a_living_process_keeps_others_out_and_has_left_nothing_behind(
     before = content(key)
     with change_and(WAITS, place, tmp_path / "state") as process:
         assert keeper.left_behind() is None
-        with pytest.raises(RegistryError, match="another run holds"), keeper.changed(Registry(), patience_s=0.1):
+        with pytest.raises(RegistryError, match="another run uses"), keeper.changed(Registry(), patience_s=0.1):
             pass
         assert keeper.read() == PROXY
         process.communicate("")

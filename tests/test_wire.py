@@ -109,7 +109,7 @@ def test_connection_close_is_honoured(server: FakeOllama) -> None:
     assert seen.end == "fin"
 
 
-def test_the_first_byte_waits_as_long_as_told(server: FakeOllama) -> None:
+def test_the_first_byte_waits_as_long_as_the_script_says(server: FakeOllama) -> None:
     server.play("generate-one-token", delay_first_byte(0.2))
     with connect(server.port) as sock:
         sock.sendall(request("POST", "/api/generate", {}))

@@ -1,6 +1,6 @@
-"""A fake Ollama that replays real streams, breaks them at exact places, and judges what clients make of it.
+"""A fake Ollama that replays recorded streams, breaks them at exact places, and judges how clients handle that.
 
-Names are imported when first used: a client's process must not pay for the server.
+Each name is imported when it is first used, because a client's process must not pay for the server.
 """
 
 from __future__ import annotations

@@ -1,21 +1,21 @@
 """Every error that the harness raises on purpose.
 
-HarnessError                  what the user asked for cannot be done; the message says how to fix it
+HarnessError                  a request of the user cannot be done; the message says how to fix it
 ├── RecordingError            a recording on disk is not usable: names file and field
-│   ├── RecordingTooLong      a recording is longer than may be
+│   ├── RecordingTooLong      a recording is longer than the limit
 │   └── ProbeError            a file of probes is not usable: names file and field
-├── RecorderError             a server cannot be recorded: no Ollama, no model, no whole head of HTTP
-│   └── ServerUnreachable     nothing accepts connections there
+├── RecorderError             a server cannot be recorded: it is no Ollama, lacks a model, or breaks HTTP
+│   └── ServerUnreachable     nothing accepts connections at the address
 ├── FaultDoesNotApply         a fault has no place to strike in this script
 ├── BadFault                  a text is no fault
-├── UnknownName               no client, scenario, recording or version of that name: offers the nearest
+├── UnknownName               no client, scenario, recording or version has that name: offers the nearest
 ├── DirectoryError            a directory cannot be written to, or another process is writing there
 ├── PortInUse                 the server's address is taken or not allowed
 ├── ResultsError              a results file is incomplete, corrupt or of another schema
-├── GateError                 accepted.toml or a report of the gate says something that cannot be meant
-├── RegistryError             Windows' proxy settings of the user cannot be read, changed or put back
-└── ExpectationError          known_issues.toml says something that cannot be meant
-ProtocolError                 bytes on a socket are no HTTP/1.1 message (RFC 9112); never the user's doing
+├── GateError                 accepted.toml or an earlier report of the gate is not valid
+├── RegistryError             the user's proxy settings in Windows cannot be read, changed or restored
+└── ExpectationError          known_issues.toml is not valid
+ProtocolError                 bytes on a socket are no HTTP/1.1 message (RFC 9112); never the user's fault
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Self
 
 
 class HarnessError(Exception):
-    """Base of all errors that the command line reports in one sentence, with exit code 2."""
+    """Base of all errors that the command line reports in one sentence with exit code 2."""
 
     @classmethod
     def about(cls, path: Path, place: str, problem: str, fix: str) -> Self:
@@ -39,12 +39,12 @@ class HarnessError(Exception):
 class RecordingError(HarnessError):
     """A recording cannot be used.
 
-    Attributes: `path` (the file at fault), `field` (dotted, or "" for the file itself), `problem`, `fix`.
+    Attributes: `path` (the wrong file), `field` (dotted, or "" for the file itself), `problem`, `fix`.
     """
 
-    def __init__(self, path: Path, field: str, problem: str, mend: str) -> None:
-        self.path, self.field, self.problem, self.mend = path, field, problem, mend
-        super().__init__(f"{_place(path, field)}: {problem}; {mend}")
+    def __init__(self, path: Path, field: str, problem: str, fix: str) -> None:
+        self.path, self.field, self.problem, self.fix = path, field, problem, fix
+        super().__init__(f"{_place(path, field)}: {problem}; {fix}")
 
     @classmethod
     def about(cls, path: Path, place: str, problem: str, fix: str) -> Self:
@@ -52,7 +52,7 @@ class RecordingError(HarnessError):
 
 
 class RecordingTooLong(RecordingError):
-    """A recording is longer than `recording.MAX_BYTES`, so it is neither loaded nor made."""
+    """A recording is longer than 256 MB (`recording.MAX_BYTES`, both files together), so it is not loaded or made."""
 
 
 class ProbeError(RecordingError):
@@ -72,11 +72,11 @@ class FaultDoesNotApply(HarnessError):
 
 
 class BadFault(HarnessError):
-    """A text that should name a fault does not."""
+    """A text is no fault, or gives a fault wrong arguments."""
 
 
 class UnknownName(HarnessError):
-    """No `kind` (client, scenario, ...) is called `name`; the message offers the nearest of `known`."""
+    """No `kind` (client, scenario, …) has this `name`; the message offers the nearest of `known`."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known, key=_natural)
@@ -92,23 +92,23 @@ class DirectoryError(HarnessError):
 
 
 class PortInUse(HarnessError):
-    """The address cannot be listened on: another program holds it, or the system does not allow it."""
+    """The server cannot listen on the address: another program uses it, or the system does not allow it."""
 
 
 class ResultsError(HarnessError):
-    """A results file is incomplete, corrupt or of another schema, so nothing may be concluded from it."""
+    """A results file is incomplete, corrupt or of another schema, so it proves nothing."""
 
 
 class GateError(HarnessError):
-    """The gate cannot read what it was given: accepted.toml, or the report of an earlier gate."""
+    """The gate cannot use a file: accepted.toml, or the report of an earlier gate."""
 
 
 class RegistryError(HarnessError):
-    """The proxy settings of this machine's user cannot be read, changed or put back."""
+    """The user's proxy settings in Windows cannot be read, changed or restored."""
 
 
 class ExpectationError(HarnessError):
-    """An entry of known_issues.toml cannot be meant: unknown name, missing reason, too wide, no verdict."""
+    """An entry of known_issues.toml is not valid: an unknown name, no reason, no verdict, or too wide."""
 
 
 class ProtocolError(Exception):
@@ -124,5 +124,5 @@ def _place(path: Path, place: str) -> str:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts names with the numbers in them as numbers: 0.5.7 before 0.12.11."""
+    """A sort key that compares the numbers in names as numbers: 0.5.7 before 0.12.11."""
     return [(int(part[:18]), part) if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]

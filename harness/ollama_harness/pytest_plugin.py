@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures for other people's tests.
+"""The pytest plugin: two fixtures for the tests of any program that uses Ollama.
 
 def test_my_program_notices_a_cut(fake_ollama):
     fake_ollama.play("chat-stream", close_at(after_record(3)))
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fake_ollama", "fake_proxy"]
 
-# Both spellings: which one a program reads first is its own choice, and on Windows they are one variable.
+# Both spellings, because programs differ in which one they read first. On Windows the two are one variable.
 _PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
 _ALL_PROXIES = ("ALL_PROXY", "all_proxy")
 _EXCLUSIONS = ("NO_PROXY", "no_proxy")
@@ -31,12 +31,12 @@ _EXCLUSIONS = ("NO_PROXY", "no_proxy")
 
 @pytest.fixture
 def fake_ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOllama]:
-    """A running FakeOllama of the newest recorded version, at full speed, with `OLLAMA_HOST` pointing to it.
+    """A running FakeOllama of the newest recorded version, at full speed. `OLLAMA_HOST` points to it.
 
-    `NO_PROXY` covers it too, so that a proxy of the machine cannot come between; what it holds already stays.
+    This machine is added to `NO_PROXY`, so that no system proxy comes between the test and the server.
     """
     from ollama_harness.server.fake_ollama import (
-        FakeOllama,  # imported late, so that coverage of a user's run sees all of it
+        FakeOllama,  # imported late, so that a user's coverage does not start after this import
     )
 
     with FakeOllama(speed=0) as server:
@@ -51,10 +51,10 @@ def fake_ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOllama]:
 def fake_proxy(
     request: pytest.FixtureRequest, fake_ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[FakeProxy]:
-    """A running FakeProxy that stands between the test and `fake_ollama`, as on a machine with a system proxy.
+    """A running FakeProxy between the test and `fake_ollama`, as on a machine with a system proxy.
 
-    The proxy variables point to it, and `NO_PROXY` is gone: a program that does not exclude this machine by itself asks
-    the proxy. It refuses with 502 Bad Gateway; another of `ollama_harness.server.proxy.MODES` is chosen by name, with
+    The proxy variables point to it, and `NO_PROXY` is removed. So a program goes through the proxy unless it excludes
+    this machine itself. The proxy answers 502 Bad Gateway. To choose another of `ollama_harness.server.proxy.MODES`:
     `@pytest.mark.parametrize("fake_proxy", ["forwards"], indirect=True)`.
     """
     from ollama_harness.server.proxy import MODES, FakeProxy
@@ -69,12 +69,12 @@ def fake_proxy(
 
 
 def _excluding_this_machine(variables: Mapping[str, str]) -> dict[str, str]:
-    """NO_PROXY in both spellings, each with this machine added to what is excluded already."""
+    """NO_PROXY in both spellings: each keeps what it excludes and excludes this machine as well."""
     values = {}
     for name in _EXCLUSIONS:
         value = variables.get(name) or next((variables[one] for one in _EXCLUSIONS if variables.get(one)), "")
         excluded = [entry.strip() for entry in value.split(",") if entry.strip()]
-        if excluded != ["*"]:  # which means everything, but only where it stands alone
+        if excluded != ["*"]:  # `*` means everything, but only where it stands alone: so nothing is added to it
             excluded += [one for one in ("127.0.0.1", "localhost") if one not in excluded]
         values[name] = ",".join(excluded)
     return values

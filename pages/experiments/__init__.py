@@ -1,4 +1,4 @@
-"""The report ollama/ollama#9549 taken apart: every explanation and remedy as an experiment that is really run."""
+"""The report ollama/ollama#9549: every explanation and remedy is an experiment that is really run."""
 
 from __future__ import annotations
 

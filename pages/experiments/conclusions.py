@@ -1,8 +1,8 @@
-"""What follows from an experiment: computed from what was measured, never written down by hand.
+"""The conclusions of an experiment, computed from what was measured.
 
-An explanation holds if the 502 *as reported* (all that is built on httpx gets it, and no other client does) is there
-in every trial with what is claimed, and in none without. A remedy fixes a place if every request that failed
-there without it gets the whole answer with it.
+An explanation holds if the 502 *as reported* (all clients built on httpx get it, and no other client does) occurs in
+every trial with the claimed cause, and in none without. A remedy fixes a place if every request that failed there
+without it gets the whole answer with it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One request. `status` is what the client saw (None: no answer), `end` how it ended, in a few words.
+    """One request. `status` is what the client saw (None: no answer), and `end` how it ended, in a few words.
 
     `asked` is the request line as the server or the proxy received it, with PORT for the port; "" if neither did.
     """
@@ -45,7 +45,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """A trial and what was measured in it, in the order of the requests."""
+    """A trial and its measurements, in the order of the requests."""
 
     trial: Trial
     measured: tuple[Measured, ...]
@@ -57,14 +57,14 @@ class TrialResult:
 
     @property
     def failing(self) -> frozenset[str]:
-        """The clients that did not get the whole answer in the end."""
+        """The clients that did not get the whole answer in their last request."""
         return frozenset(name for name, one in self.last.items() if not one.whole)
 
 
 class FailurePattern(StrEnum):
     """Which clients got a 502."""
 
-    REPORTED = "as reported"  # httpx and what is built on it, and no other client
+    REPORTED = "as reported"  # all clients built on httpx, and no other
     ALL_CLIENTS = "all clients"
     NO_CLIENT = "no client"
     OTHER = "other clients"
@@ -80,16 +80,16 @@ def pattern(seen: TrialResult) -> FailurePattern:
 
 
 class ExplanationGrade(StrEnum):
-    """What an explanation is worth."""
+    """The result for an explanation."""
 
     MAKES_IT = "the cause"  # without it, no client gets a 502
     MAKES_THE_DIFFERENCE = "the cause of the difference"  # without it, all clients do
-    ANOTHER = "not the cause: it makes another 502"  # one that requests gets too
+    ANOTHER = "not the cause: it makes another 502"  # requests gets it too
     NO = "not the cause"
 
 
 def answer(seen: Sequence[TrialResult]) -> ExplanationGrade:
-    """What the trials of an explanation say."""
+    """The result of the trials of an explanation."""
     with_it = [(one.trial.where, pattern(one)) for one in seen if one.trial.given]
     without = [(one.trial.where, pattern(one)) for one in seen if not one.trial.given]
     reported_with = [each is FailurePattern.REPORTED for _, each in with_it]
@@ -103,7 +103,7 @@ def answer(seen: Sequence[TrialResult]) -> ExplanationGrade:
 
 
 class RemedyGrade(StrEnum):
-    """How far a remedy goes."""
+    """The result for a remedy."""
 
     ALL = "yes"
     SOME = "in part"
@@ -112,9 +112,9 @@ class RemedyGrade(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What a remedy does in one place: which clients get the whole answer with it, and how the others end.
+    """The effect of a remedy in one place: the clients that get the whole answer with it, and how the others end.
 
-    `of_502`: what failed there before was a 502.
+    `of_502` is whether the failure there before was a 502.
     """
 
     where: str
@@ -126,9 +126,9 @@ class Effect:
 
     @property
     def fixed(self) -> frozenset[str]:
-        """The clients that get it now; a client in the place of others does what those could not."""
-        took_their_place = not self.failed_before & (self.whole | self.left.keys())
-        return self.whole if took_their_place else self.whole & self.failed_before
+        """The clients that the remedy fixes. A client that replaces others counts if it gets the whole answer."""
+        replaced = not self.failed_before & (self.whole | self.left.keys())
+        return self.whole if replaced else self.whole & self.failed_before
 
     @property
     def grade(self) -> RemedyGrade:
@@ -138,7 +138,7 @@ class Effect:
 
 
 def effects(seen: Sequence[TrialResult]) -> Iterator[Effect]:
-    """What a remedy does in each place where something failed without it."""
+    """The effect of a remedy in each place where a request failed without it."""
     for one in seen:
         before = [each for each in seen if each.trial.where == one.trial.where and not each.trial.given]
         if one.trial.given and before and before[0].failing:
@@ -153,7 +153,7 @@ def effects(seen: Sequence[TrialResult]) -> Iterator[Effect]:
 
 
 def grade(seen: Sequence[TrialResult]) -> RemedyGrade:
-    """What a remedy is worth against the 502, over all places where there is one."""
+    """The result of a remedy for the 502, over all places that have it."""
     grades = {one.grade for one in effects(seen) if one.of_502}
     if len(grades) == 1:
         return grades.pop()

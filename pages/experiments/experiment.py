@@ -1,4 +1,4 @@
-"""What an experiment is: a claim about ollama/ollama#9549, and trials that differ in that one thing."""
+"""Experiments: a claim about ollama/ollama#9549, and trials that differ only in what is claimed."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ CLIENTS = (*BUILT_ON_HTTPX, "requests", "urllib")
 #: The value of NO_PROXY that all these libraries understand.
 NO_PROXY = "localhost,127.0.0.1,::1"
 
-#: Fields of an environment that change nothing in it.
+#: Fields of an environment that do not change its behaviour.
 _LABELS = {"name", "summary", "story", "explains", "disputed", "hosts"}
 
 
 class ClaimKind(StrEnum):
-    """What a claim is."""
+    """The kind of a claim."""
 
     EXPLANATION = "explanation"
     REMEDY = "remedy"
@@ -44,9 +44,9 @@ class ClaimKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """All that decides what a request meets. `fresh`: in a virtual environment that has just been made.
+    """All conditions of a request. `fresh`: in a new virtual environment.
 
-    Each client makes the request `times` times, one after the other, each with a client object of its own.
+    Each client makes the request `times` times, one after the other, each with its own client object.
     """
 
     environment: Environment
@@ -62,7 +62,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """`where` names what stays as it is, `what` what is varied. `given`: what is claimed is there, or has been done."""
+    """`where` is what stays the same, and `what` is what varies. `given`: with the claimed cause or remedy."""
 
     where: str
     what: str
@@ -72,9 +72,9 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """One claim, put to the test. `title` is the claim in a few words, `source` where it is made (None: nowhere found).
+    """One claim and its trials. `title` is the claim in a few words, `source` where it is made (None: not found).
 
-    `note` says of the trials what their names do not; it states no result.
+    `note` describes the trials further. It states no result.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Experiment:
 
     @property
     def varies(self) -> frozenset[str]:
-        """In which conditions the trials of one place differ."""
+        """The conditions in which the trials of one place differ."""
         return frozenset(
             name
             for one in self.trials
@@ -98,7 +98,7 @@ class Experiment:
 
 
 def differences(one: Conditions, other: Conditions) -> frozenset[str]:
-    """The names of what differs; an environment's are `environment.registry` and so on."""
+    """The names of the conditions that differ; for an environment `environment.registry` and so on."""
     found = {each.name for each in fields(one) if getattr(one, each.name) != getattr(other, each.name)}
     if "environment" in found:
         found.remove("environment")
@@ -113,7 +113,7 @@ def changed(trial: Trial, what: str, *, given: bool, conditions: Conditions) -> 
     return Trial(where=trial.where, what=what, given=given, conditions=conditions)
 
 
-#: Where experiments are made.
+#: The places of experiments.
 AS_REPORTED = Trial(
     where="Windows system proxy",
     what="as reported",

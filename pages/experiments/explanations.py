@@ -1,4 +1,4 @@
-"""What people have said that the 502 of ollama/ollama#9549 comes from."""
+"""The causes that people have named for the 502 of ollama/ollama#9549."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ISSUE = "https://github.com/ollama/ollama/issues/9549"
 _RETOLD = "https://blog.gitcode.com/c8e67c6ce8124c3b3af1feba90b87514.html"
 _HTTPX = "https://github.com/encode/httpx/issues/1536"
 
-#: The fields by which the two libraries' requests differ, as each sends them.
+#: The header fields in which the two libraries differ, with the values of each.
 _LIKE_REQUESTS: Headers = (("User-Agent", "python-requests/2.34.2"), ("Accept-Encoding", "gzip, deflate"))
 _LIKE_HTTPX: Headers = (("User-Agent", "python-httpx/0.28.1"), ("Accept-Encoding", "gzip, deflate"))
 
@@ -111,7 +111,7 @@ EXPERIMENTS = [
     _explanation(
         "buffering",
         "buffering",
-        "Something collects the stream and forwards it late, in one piece.",
+        "A program in between collects the stream and forwards it late, in one piece.",
         None,
         *_crossed(
             ("all of it late, in one segment", True, {"faults": (burst(0.5),)}),
@@ -121,7 +121,7 @@ EXPERIMENTS = [
     _explanation(
         "request-heads",
         "request heads",
-        "requests sends other fields than httpx, and the server, or something before it, refuses those of httpx.",
+        "requests sends other fields than httpx, and the server, or a program before it, refuses those of httpx.",
         None,
         *_crossed(
             ("each with its own", True, {}),
@@ -157,13 +157,13 @@ EXPERIMENTS = [
     _explanation(
         "middleware",
         "network middleware",
-        "Something in the network, before the server, answers 502.",
+        "A program in the network, before the server, answers 502.",
         Source(_RETOLD, "Global settings of network middleware, which some libraries use and others do not."),
         *_crossed(
             ("the server's own address answers 502", True, {"faults": (replace_with("proxy-502"),)}),
             ("the server's own address answers as Ollama", False, {}),
         ),
-        note="Whatever listens at the address of the URL answers every client that goes there.",
+        note="The program that listens at the address of the URL answers every client that connects there.",
     ),
     _explanation(
         "system-proxy",
@@ -181,7 +181,7 @@ EXPERIMENTS = [
         "proxy-override",
         "exclusions that httpx does not read",
         "ProxyOverride excludes this machine; requests reads it and httpx does not.",
-        Source(_HTTPX, "httpx takes the proxies from urllib.request.getproxies() and does not ask proxy_bypass()."),
+        Source(_HTTPX, "httpx uses the proxies of urllib.request.getproxies(), and does not call proxy_bypass()."),
         changed(AS_REPORTED, "ProxyOverride excludes this machine", given=True, conditions=AS_REPORTED.conditions),
         changed(AS_REPORTED, "no ProxyOverride", given=False, conditions=_registry(override=None)),
     ),

@@ -1,4 +1,4 @@
-"""What people have advised against the 502 of ollama/ollama#9549."""
+"""The remedies that people have advised for the 502 of ollama/ollama#9549."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ EXPERIMENTS = [
             f"os.environ['NO_PROXY'] = '{NO_PROXY}' against a 502 from localhost:11434.",
         ),
         *_with_variables(f"NO_PROXY={NO_PROXY}", {"NO_PROXY": NO_PROXY}, AS_REPORTED, HTTP_PROXY, _SOCKS),
-        note="It must be set before the client is made; for `ollama.chat()` and its like, before `import ollama`.",
+        note="It must be set before the client is made; for `ollama.chat()` and the like, before `import ollama`.",
     ),
     _remedy(
         "trust-env",
@@ -112,7 +112,7 @@ EXPERIMENTS = [
         note=(
             "`httpx.Client(trust_env=False)`, `ollama.Client(trust_env=False)`, `session.trust_env = False` of "
             "requests, `build_opener(ProxyHandler({}))` of urllib. `import ollama` makes a client of its own, with the "
-            "machine's settings. `ollama.chat()` and its like use that client; they were not tried."
+            "machine's settings. `ollama.chat()` and the like use that client; they were not tried."
         ),
     ),
     _remedy(
@@ -138,7 +138,7 @@ EXPERIMENTS = [
             ),
         ),
         *_tried("`set HTTP_PROXY=`", HTTP_PROXY, environment=environment("nothing-set")),
-        note="In cmd, `set name=` removes the variable. A system proxy is no variable, so it stays.",
+        note="In cmd, `set name=` removes the variable. A system proxy is not a variable, so it stays.",
     ),
     _remedy(
         "another-ollama",
@@ -193,7 +193,7 @@ EXPERIMENTS = [
         Source("https://github.com/ollama/ollama/issues/7291", "Close your vpn and try again. – That's right."),
         *_in_environment("the program is gone, its setting is left", AS_REPORTED, HTTP_PROXY, proxy="gone"),
         note=(
-            "A program that ends properly may undo its setting, and then there is no proxy any more. Here the setting "
+            "A program that ends properly may remove its setting, and then there is no proxy. Here the setting "
             "stays, as after a crash."
         ),
     ),

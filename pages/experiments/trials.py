@@ -1,4 +1,4 @@
-"""Runs experiments: each set of conditions once, whatever number of trials ask for it, in the matrix's own runner."""
+"""Runs experiments in the runner of the matrix. Conditions that several trials share are run once."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _PORT = re.compile(r"(?<=:)\d+(?=/)")
 
 
 def run(experiments: Iterable[Experiment], *, jobs: int = 4) -> dict[str, tuple[TrialResult, ...]]:
-    """What is seen in each experiment's trials, by its name.
+    """The results of the trials of each experiment, by its name.
 
-    Raises: HarnessError, if something could not be measured here.
+    Raises: HarnessError, if a trial could not be measured here.
     """
     wanted, store = list(experiments), RecordingStore()
     conditions: list[Conditions] = []
@@ -67,7 +67,7 @@ def run(experiments: Iterable[Experiment], *, jobs: int = 4) -> dict[str, tuple[
 
 
 def cells(conditions: Conditions, store: RecordingStore, *, name: str) -> list[Cell]:
-    """The cells of one set of conditions: each client, as many times as asked."""
+    """The cells of one set of conditions: each client, `times` times."""
     recording = store.get(conditions.recording)
     if conditions.headers:
         recording = replace(recording, request=replace(recording.request, headers=conditions.headers))
@@ -89,13 +89,13 @@ def _run_fresh(planned: Sequence[list[Cell]], exchanges: dict[int, Exchange]) ->
             environment = one[0].scenario.environment
             assert environment is not None
             names = sorted({cell.client.name for cell in one})
-            with LiveEnvironment(environment, names, home=Path(home), touch=False, python=python) as surroundings:
-                exchanges |= {id(cell): surroundings.journey(cell) for cell in one}
+            with LiveEnvironment(environment, names, home=Path(home), touch=False, python=python) as live:
+                exchanges |= {id(cell): live.exchange(cell) for cell in one}
 
 
 @contextmanager
 def fresh_python() -> Iterator[str]:
-    """The interpreter of a virtual environment that has just been made, and finds the libraries that are installed."""
+    """The interpreter of a new virtual environment that finds the installed libraries."""
     with tempfile.TemporaryDirectory(prefix="ollama-harness-") as folder:
         venv.EnvBuilder(symlinks=os.name != "nt").create(folder)
         where = {"base": folder, "platbase": folder}
@@ -107,9 +107,9 @@ def fresh_python() -> Iterator[str]:
 
 
 def measured(cell: Cell, exchange: Exchange) -> Measured:
-    """What one exchange says.
+    """The measurement of one exchange.
 
-    Raises: HarnessError, if it says nothing.
+    Raises: HarnessError, if it could not be measured.
     """
     ending, head = exchange.outcome.ending, exchange.script.head
     name, status = cell.client.name, None

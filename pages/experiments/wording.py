@@ -1,4 +1,4 @@
-"""What was found, in words: each sentence is put together from what was measured."""
+"""The results in words: each sentence is made from what was measured."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PATTERNS = {
 
 
 def appears(seen: Sequence[TrialResult], *, given: bool) -> str:
-    """Where the 502 as reported is there, with what is claimed or without."""
+    """The places where the 502 as reported occurs, with the claimed cause or without."""
     texts = []
     for where, group in groupby((one for one in seen if one.trial.given is given), key=lambda one: one.trial.where):
         patterns = {_PATTERNS[pattern(one)] for one in group}
@@ -38,7 +38,7 @@ def appears(seen: Sequence[TrialResult], *, given: bool) -> str:
 
 
 def not_fixed(seen: Sequence[TrialResult]) -> str:
-    """Where a remedy does not fix all, and what comes instead; of several that were tried in a place, the weakest."""
+    """The places where a remedy does not fix everything, with the results. Of several tries in a place, the weakest."""
     weakest: dict[str, Effect] = {}
     for one in effects(seen):
         if one.where not in weakest or _reach(one) < _reach(weakest[one.where]):
@@ -96,7 +96,7 @@ def _trials(seen: Iterable[TrialResult]) -> str:
 
 
 def alike(measured: Iterable[Measured]) -> Iterator[tuple[str, Measured]]:
-    """Clients that went the same way to the same end: their names, and the first of them."""
+    """The clients, grouped by route and end: their names, and the first of each group."""
     groups: dict[tuple[str, str], list[Measured]] = {}
     for one in measured:
         groups.setdefault((one.route, one.end), []).append(one)
@@ -113,6 +113,6 @@ def ends(seen: TrialResult, client: str) -> str:
 
 
 def names(clients: Iterable[str]) -> str:
-    """The names of clients; one that is there in both its halves is named once."""
+    """The names of clients. A library whose both clients are there is named once."""
     found = set(clients)
     return ", ".join(sorted(name for name in found if name.removesuffix("-async") == name or name[:-6] not in found))

@@ -1,10 +1,10 @@
-"""The command line: one module a command. Every error is one sentence and an exit code.
+"""The command line: one module for each command. Every error is one sentence and an exit code.
 
 0 fine · 1 breaking or unexpected · 2 usage or bad input · 3 could not tell, or a bug · 130 interrupted (Ctrl-C) ·
-141 nothing reads the output any more (`| head`) · 143 ended from outside (SIGTERM)
+141 the output is no longer read (`| head`) · 143 terminated (SIGTERM)
 
-`main` is the last net: whatever happens in a command, what it has started is ended, and the user sees one sentence.
-A signal becomes SystemExit in the main thread, so that every `with` and `finally` on the way out does its work.
+`main` is the last net. Whatever happens in a command, everything that it has started is stopped, and the user sees one
+sentence. A signal becomes SystemExit in the main thread, so every `with` and `finally` is executed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ollama_harness.network import windows_registry
 __all__ = ["main"]
 
 
-#: Each command's module, and its name there.
+#: The module of each command, and the command's name in it.
 _COMMANDS = {
     "check": ("check", "check"),
     "doctor": ("doctor", "doctor"),
@@ -50,7 +50,7 @@ _COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Imports a command's module only when it is asked for."""
+    """Imports the module of a command only when the command is used."""
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -65,12 +65,12 @@ class _Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except BrokenPipeError as error:  # click would end in silence; but the output's own would be _NotWritten
+        except BrokenPipeError as error:  # click would exit silently; a broken stdout raises _NotWritten
             raise RuntimeError(f"a pipe broke: {error}") from error
 
 
 @click.group(
-    help="Plays recorded Ollama streams, whole and broken, to client libraries and judges what they make of them.",
+    help="A fake Ollama. Plays recorded streams to client libraries, whole and broken, and judges how they handle it.",
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: ollama-harness run",
@@ -81,21 +81,21 @@ def commands() -> None:
 
 
 def _offer_to_restore() -> None:
-    """Windows: an earlier run that was killed may have left its own proxy settings in the registry."""
+    """On Windows, an earlier run that was killed may have left its own proxy settings in the registry."""
     if (before := windows_registry.left_behind()) is None:
         return
     from ollama_harness.network.prediction_base import hidden
 
-    echo("an earlier run was killed before it put your proxy settings back; they were:", err=True)
+    echo("an earlier run was killed before it restored your proxy settings; they were:", err=True)
     echo(*hidden(str(before)).split("\n"), err=True)
     if not sys.stdin.isatty():
-        echo("run ollama-harness doctor in a terminal to put them back", err=True)
-    elif click.confirm("Put them back now?", default=True, err=True):
+        echo("run `ollama-harness doctor` in a terminal to restore them", err=True)
+    elif click.confirm("Restore them now?", default=True, err=True):
         windows_registry.restore()
-        echo("they are back", err=True)
+        echo("restored", err=True)
 
 
-#: The exit codes of a program that a signal ends, as shells give them: 128 and the signal's number.
+#: The exit codes that shells give a program that a signal has ended: 128 and the signal's number.
 _INTERRUPTED, _CLOSED, _TERMINATED = 130, 141, 143
 
 
@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
-    """Run a command; returns the exit code."""
+    """Run a command; returns its exit code."""
     try:
         code = commands.main(arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -117,13 +117,13 @@ def _run(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        _say(*shown.getvalue().rstrip("\n").split("\n"))
+        _report(*shown.getvalue().rstrip("\n").split("\n"))
         return 2
     except (click.Abort, KeyboardInterrupt):
-        _say("interrupted")
+        _report("interrupted")
         return _INTERRUPTED
     except HarnessError as error:
-        _say(f"error: {error}")
+        _report(f"error: {error}")
         return 2
     except _NotWritten as error:
         return _unwritten(error.cause)
@@ -132,9 +132,9 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _failed(error: BaseException) -> int:
-    """Say what went wrong that was not expected, and where its traceback is; returns the exit code."""
+    """Report an unexpected error and where its traceback is; returns the exit code."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        _say(f"error: {error.strerror}; allow more (ulimit -n 1024), or give fewer --jobs")
+        _report(f"error: {error.strerror}; allow more (ulimit -n 1024), or use fewer --jobs")
         return 3
     versions = f"ollama-harness {__version__}, Python {platform.python_version()}, {platform.platform()}"
     text = f"{versions}\n\n{''.join(traceback.format_exception(error))}"
@@ -145,22 +145,22 @@ def _failed(error: BaseException) -> int:
             file.write(text)
         where = f"in {file.name}"
     except OSError:
-        _say(*text.split("\n"))
+        _report(*text.split("\n"))
         where = "above"
     what = f"{type(error).__name__}: {error}"[:300]
-    _say(f"this is a bug in ollama-harness: {what}; please report it, with the traceback {where}")
+    _report(f"this is a bug in ollama-harness: {what}; please report it, with the traceback {where}")
     return 3
 
 
-def _say(*lines: str) -> None:
-    """Print on standard error, unless that cannot be written to either."""
+def _report(*lines: str) -> None:
+    """Print on standard error, if it can be written to."""
     with contextlib.suppress(OSError, _NotWritten):
         echo(*lines, err=True)
 
 
 @contextlib.contextmanager
 def _signals_end_it() -> Iterator[None]:
-    """Let the signals that end a program raise SystemExit in the main thread; a second one ends it at once."""
+    """Make the signals that end a program raise SystemExit in the main thread. A second signal ends it at once."""
 
     def end(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
@@ -168,9 +168,9 @@ def _signals_end_it() -> Iterator[None]:
 
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # the last is Windows' Ctrl-Break
+        for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # SIGBREAK is Ctrl-Break on Windows
             number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores one
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup makes a program ignore SIGHUP
                 before[number] = signal.signal(number, end)
     try:
         yield
@@ -181,7 +181,7 @@ def _signals_end_it() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _threads_watched() -> Iterator[list[BaseException]]:
-    """What ends threads meanwhile, instead of a traceback from each."""
+    """Collect the exceptions that end threads meanwhile, instead of a traceback for each."""
     failures = list[BaseException]()
 
     def note(ended: threading.ExceptHookArgs) -> None:
@@ -195,11 +195,11 @@ def _threads_watched() -> Iterator[list[BaseException]]:
         threading.excepthook = before
 
 
-# What is printed must arrive, or the command has not done its work.
+# A command whose output cannot be written has failed.
 
 
 class _NotWritten(Exception):
-    """Output that could not be written. No OSError: click and rich would each make an exit code of their own of it."""
+    """Output that could not be written. It is not an OSError, because click and rich give that their own exit codes."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(str(cause))
@@ -207,7 +207,7 @@ class _NotWritten(Exception):
 
 
 class _Checked:
-    """A stream that raises _NotWritten, which nothing else does."""
+    """A stream whose errors are _NotWritten, so that they differ from all other errors."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -230,9 +230,9 @@ class _Checked:
 
 @contextlib.contextmanager
 def _checked_streams() -> Iterator[list[TextIO]]:
-    """Check what is written meanwhile; yields the streams themselves.
+    """Replace stdout and stderr by checked ones; yields the original streams.
 
-    One that was closed before the start (`>&-`) leads nowhere, and a pipe in cp1252 does not crash on a ✓.
+    A stream that was closed before the start (`>&-`) becomes the null device. A pipe in cp1252 does not crash on a ✓.
     """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -248,13 +248,13 @@ def _checked_streams() -> Iterator[list[TextIO]]:
 
 
 def _flushed(code: int, streams: list[TextIO]) -> int:
-    """The exit code, once all output is written; of output that cannot be written, another."""
+    """Write all output; returns the exit code, which changes if the output cannot be written."""
     for stream in streams:
         try:
             stream.flush()
         except OSError as error:
             code = code or _unwritten(error)
-            with contextlib.suppress(OSError):  # or Python complains at its end of what it still cannot write
+            with contextlib.suppress(OSError):  # or Python prints an error at its end, because it tries to write again
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
@@ -263,7 +263,7 @@ def _flushed(code: int, streams: list[TextIO]) -> int:
 
 def _unwritten(error: OSError) -> int:
     """The exit code for output that could not be written."""
-    if error.errno in (errno.EPIPE, errno.EINVAL):  # the latter on Windows
+    if error.errno in (errno.EPIPE, errno.EINVAL):  # EINVAL on Windows
         return _CLOSED
-    _say(f"error: the output cannot be written: {error.strerror}")
+    _report(f"error: the output cannot be written: {error.strerror}")
     return 2

@@ -18,9 +18,12 @@ __all__ = ["check"]
 
 @click.command(
     help="""
-    Validate recordings: each FILE, and all under each DIR. Every defect is named with file, field and fix.
+    Validate recordings: each FILE, and all recordings in each DIR. Each defect is reported with its file, its field
+    and a fix.
 
-    What looks like a secret is a defect: recordings are made to be shared.
+    Anything that looks like a secret is a defect, because recordings are made to be shared.
+
+    Exit code 0: all recordings are valid. 2: there are defects.
     """,
     epilog="Example: ollama-harness check my-recordings/",
 )
@@ -30,7 +33,7 @@ def check(paths: tuple[Path, ...]) -> None:
     for path in paths:
         found = [stem for stem in on_disk.find(path) if stem.name != "README"]
         if not found:
-            defects.append(f"{path}: holds no recording; give a directory with .meta.json files in it")
+            defects.append(f"{path}: holds no recording; give a directory that holds .meta.json files")
         for stem in found:
             try:
                 recording = on_disk.load(stem, id=stem.as_posix())
@@ -42,12 +45,12 @@ def check(paths: tuple[Path, ...]) -> None:
             good += not secrets
     for defect in defects:
         echo(f"error: {defect}", err=True)
-    echo(f"{good} recordings are good, {len(defects)} defects found")
+    echo(f"{good} recordings are valid, {len(defects)} defects found")
     sys.exit(2 if defects else 0)
 
 
 def _secret(stem: Path, field: str, kind: str) -> RecordingError:
-    mend = "put * in the place of each of its characters, or 1 for a digit of a number (ollama-harness record does so)"
+    fix = "replace each of its characters with *, or each digit of a number with 1 (ollama-harness record does so)"
     return RecordingError(
-        stem.with_name(stem.name + META_SUFFIX), field, f"holds what looks like a secret: {kind}", mend
+        stem.with_name(stem.name + META_SUFFIX), field, f"holds what looks like a secret: {kind}", fix
     )

@@ -1,4 +1,4 @@
-"""`ollama-harness doctor`: which way would each client go from this machine, and what fixes it."""
+"""`ollama-harness doctor`: which route each client takes from this machine to Ollama, and what fixes it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,24 @@ __all__ = ["doctor"]
 
 @click.command(
     help="""
-    Say which way each installed client goes from this machine to Ollama, by which rule, and what fixes it.
+    Show which route each client takes from this machine to Ollama. For each installed client library, the doctor names
+    the rule that decides its route. If a client does not arrive, it shows what fixes that.
 
-    Changes nothing. Sends nothing but a GET /api/version to each address of the host (and of this machine, if it is
-    that), and the same to proxies with --through-proxy; else it only looks whether a proxy on this machine is there.
-    Exit code 0: all clients reach the server. 1: some do not. 3: nobody can tell.
+    The doctor changes nothing. It sends one GET /api/version to each address of the host. With --through-proxy it also
+    sends one through each proxy; without, it only opens a connection to proxies on this machine, and closes it.
+
+    Exit code 0: all clients reach the server. 1: some do not. 3: cannot tell.
     """,
     epilog="Example: ollama-harness doctor --host http://localhost:11434",
 )
-@click.option("--host", metavar="URL", help="The server; otherwise what OLLAMA_HOST says, or 127.0.0.1:11434.")
-@click.option("--through-proxy", is_flag=True, help="Ask the proxies too that clients would ask, for the same host.")
-@click.option("--environment", "name", metavar="NAME", help="Examine an environment of the matrix instead.")
+@click.option("--host", metavar="URL", help="The server. The default is OLLAMA_HOST, or 127.0.0.1:11434.")
+@click.option("--through-proxy", is_flag=True, help="Also send a request through each proxy that a client would use.")
+@click.option(
+    "--environment",
+    "name",
+    metavar="NAME",
+    help="Examine a simulated environment instead (ollama-harness list environments).",
+)
 @json_option
 def doctor(*, host: str | None, through_proxy: bool, name: str | None, as_json: bool) -> None:
     if name is not None:

@@ -1,4 +1,4 @@
-"""`ollama-harness gate`: what an upgrade of Ollama changes."""
+"""`ollama-harness gate`: what an upgrade of Ollama changes for clients."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 _COMPARED = {"fail_on", "accept", "out"}
 _SIDES = {"baseline", "again", "candidate"}
-#: What else can be given with each of these options, or (the last) with none of them.
-_GO_WITH = {
+#: The options that can be combined with each of these options, or (the last) with none of them.
+_COMBINES_WITH = {
     "explain": {"out"},
     "live": {"model", "only", "wire_only", "clients"} | _COMPARED,
     "results": _SIDES | _COMPARED,
@@ -41,31 +41,54 @@ _GO_WITH = {
 @click.command(
     "gate",
     help="""
-    Hold recordings of two versions of Ollama against each other, and what clients make of them.
+    Compare two versions of Ollama before you upgrade. The gate needs recordings of both (ollama-harness record). It
+    compares what they send, by rules (ollama-harness list rules). Then all clients run through all scenarios
+    on the recordings of both versions.
 
-    Exit code 0: nothing that matters has changed. 1: something has. 3: nothing can be said.
+    Exit code 0: nothing that matters has changed. 1: something has. 2: bad input. 3: cannot tell.
     """,
     epilog="Example: ollama-harness gate --baseline rec/0.24.0 --candidate rec/0.32.15",
 )
 @click.option("--baseline", type=_DIRECTORY, help="Recordings of the version in use.")
-@click.option("--again", type=_DIRECTORY, multiple=True, help="Another take of it: what differs is noise (repeatable).")
-@click.option("--candidate", type=_DIRECTORY, help="Recordings of the version to go to.")
-@click.option("--live", nargs=2, metavar="OLD_URL NEW_URL", help="Record both servers first, the old one twice.")
-@click.option("--model", metavar="NAME", help="For --live: the model to ask, which both servers must have.")
-@click.option("--only", multiple=True, metavar="PATTERN", help="For --live: only these probes; '!chat-*' takes away.")
-@click.option("--results", type=(Path, Path), metavar="OLD NEW", help="Earlier results of both, instead of a run.")
-@click.option("--wire-only", is_flag=True, help="Compare what is sent, and leave out what clients make of it.")
-@click.option("--client", "clients", multiple=True, metavar="NAME", help="Only this client (repeatable).")
+@click.option(
+    "--again",
+    type=_DIRECTORY,
+    multiple=True,
+    help="A second recording of the baseline: what differs between the two is noise (repeatable).",
+)
+@click.option("--candidate", type=_DIRECTORY, help="Recordings of the version to upgrade to.")
+@click.option(
+    "--live", nargs=2, metavar="OLD_URL NEW_URL", help="Record both of these servers first, the old one twice."
+)
+@click.option("--model", metavar="NAME", help="With --live: the model to use. Both servers must have it.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="PATTERN",
+    help="With --live: send only these probes; '!chat-*' leaves some out (repeatable).",
+)
+@click.option(
+    "--results",
+    type=(Path, Path),
+    metavar="OLD NEW",
+    help="Use these results of earlier runs on both versions, and run no client.",
+)
+@click.option("--wire-only", is_flag=True, help="Compare only what the versions send, and run no client.")
+@click.option("--client", "clients", multiple=True, metavar="NAME", help="Run only this client (repeatable).")
 @click.option(
     "--fail-on",
     type=click.Choice([str(Level.NOTABLE), str(Level.BREAKING)]),
     default=str(Level.BREAKING),
     show_default=True,
-    help="The lowest level that fails.",
+    help="The lowest level of change that fails the gate.",
 )
-@click.option("--accept", type=click.Path(path_type=Path, dir_okay=False), help="Findings to live with: accepted.toml.")
-@click.option("--out", type=_DIRECTORY, default=Path("ollama-harness-gate"), show_default=True, help="For the reports.")
-@click.option("--explain", metavar="FINGERPRINT", help="Say all about one finding of the last gate (in --out).")
+@click.option(
+    "--accept", type=click.Path(path_type=Path, dir_okay=False), help="A file of accepted findings: accepted.toml."
+)
+@click.option(
+    "--out", type=_DIRECTORY, default=Path("ollama-harness-gate"), show_default=True, help="The folder for the reports."
+)
+@click.option("--explain", metavar="FINGERPRINT", help="Show one finding of the last gate (in --out) in full.")
 def gate_(
     *,
     baseline: Path | None,
@@ -82,12 +105,12 @@ def gate_(
     out: Path,
     explain: str | None,
 ) -> None:
-    _refuse_what_is_of_no_use(click.get_current_context())
+    _refuse_ignored_options(click.get_current_context())
     if explain is not None:
         echo(*explained(gate_file.explain(gate_file.load(out), explain)))
         return
     if wire_only and clients:
-        raise click.UsageError("--wire-only asks no clients; leave out --client")
+        raise click.UsageError("--wire-only runs no client; leave out --client")
     if live is None and (baseline is None or candidate is None):
         raise click.UsageError("give --baseline and --candidate, or --live")
     acceptances = accepted.load(accept) if accept else ()
@@ -97,16 +120,16 @@ def gate_(
         again = (second,)
     assert baseline is not None
     assert candidate is not None
-    takes, new = [VersionShapes.read(one) for one in (baseline, *again)], VersionShapes.read(candidate)
+    baselines, new = [VersionShapes.read(one) for one in (baseline, *again)], VersionShapes.read(candidate)
     for one in acceptances:
-        one.holds_for(new.name)  # if that cannot be told, it must show before the clients are run
+        one.holds_for(new.name)  # raises if that cannot be decided, before the clients are run
     outcomes = None
     if not wire_only:
         outcomes = _load(results) if results else _run(baseline, candidate, clients, out)
-    report(gate(takes, new, results=outcomes, acceptances=acceptances, fail_on=Level[fail_on.upper()]), out)
+    report(gate(baselines, new, results=outcomes, acceptances=acceptances, fail_on=Level[fail_on.upper()]), out)
 
 
-def _refuse_what_is_of_no_use(context: click.Context) -> None:
+def _refuse_ignored_options(context: click.Context) -> None:
     """Refuse options that would be ignored.
 
     Raises: click.UsageError.
@@ -114,12 +137,12 @@ def _refuse_what_is_of_no_use(context: click.Context) -> None:
     names = {str(one.name): one.opts[0] for one in context.command.params}
     default = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
     given = [name for name in names if context.get_parameter_source(name) not in default]
-    mode = next((name for name in _GO_WITH if name in given), "")
+    mode = next((name for name in _COMBINES_WITH if name in given), "")
     for name in given:
-        if name != mode and name not in _GO_WITH[mode]:
-            others = [names[other] for other, takes in _GO_WITH.items() if other and name in takes]
-            why = f"beside {names[mode]}" if mode else f"without {' or '.join(others)}"
-            raise click.UsageError(f"{names[name]} is of no use {why}; leave it out")
+        if name != mode and name not in _COMBINES_WITH[mode]:
+            others = [names[other] for other, options in _COMBINES_WITH.items() if other and name in options]
+            why = f"with {names[mode]}" if mode else f"without {' or '.join(others)}"
+            raise click.UsageError(f"{names[name]} has no effect {why}; leave it out")
 
 
 def report(decision: Decision, out: Path) -> None:
@@ -129,7 +152,7 @@ def report(decision: Decision, out: Path) -> None:
     path = gate_file.save(decision, out)
     page = path.with_suffix(".md")
     write_whole(page, markdown(decision), GateError, fix=gate_file.ELSEWHERE)
-    echo("", f"reports: {path}, {page}; more about one: ollama-harness gate --explain FINGERPRINT")
+    echo("", f"reports: {path}, {page}; for more on one finding: ollama-harness gate --explain FINGERPRINT")
     echo(decision.last_line)
     sys.exit(decision.exit_code)
 
@@ -137,14 +160,14 @@ def report(decision: Decision, out: Path) -> None:
 def _record(old: str, new: str, out: Path, model: str | None, only: Sequence[str]) -> tuple[Path, Path, Path]:
     """Record the old server twice and the new one once; returns the directories."""
     probes = default_probes().only(tuple(only))
-    takes = (("baseline", old), ("again", old), ("candidate", new))
-    for name, _ in takes:
+    sessions = (("baseline", old), ("again", old), ("candidate", new))
+    for name, _ in sessions:
         if (out / name).exists():
-            raise GateError(f"{out / name} is there from an earlier gate; take it away, or give another --out")
+            raise GateError(f"{out / name} exists, from an earlier gate; delete it, or give another --out")
     model = chosen_model(old, probes, model)
-    for url in (old, new):  # what is wrong with one of them is found before the other is recorded
+    for url in (old, new):  # finds what is wrong with the second before the first is recorded
         plan(url, probes, model=model, timeout_s=TIMEOUT_S)
-    first, second, third = (record_with_progress(url, probes, out / name, model=model).folder for name, url in takes)
+    first, second, third = (record_with_progress(url, probes, out / name, model=model).folder for name, url in sessions)
     return first, second, third
 
 

@@ -1,4 +1,4 @@
-"""`ollama-harness list`: what there is."""
+"""`ollama-harness list`: clients, scenarios, environments, faults, rules and recordings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["list_"]
 
 @click.group(
     "list",
-    help="Show the clients, scenarios, faults or recordings there are.",
+    help="List clients, scenarios, environments, faults, rules, recordings.",
     epilog="Example: ollama-harness list scenarios --json",
 )
 def list_() -> None:
@@ -30,10 +30,10 @@ def list_() -> None:
 
 @list_.command(
     "clients",
-    help="The client libraries under test, and the canaries.",
+    help="List the client libraries under test, and the canaries.",
     epilog="Example: ollama-harness list clients --wire",
 )
-@click.option("--wire", is_flag=True, help="Ask a server with each library that is installed, and show what it sends.")
+@click.option("--wire", is_flag=True, help="Show what each installed library sends, by requests to a fake server.")
 @json_option
 def list_clients(*, wire: bool, as_json: bool) -> None:
     if wire:
@@ -55,7 +55,7 @@ def list_clients(*, wire: bool, as_json: bool) -> None:
 
 @list_.command(
     "scenarios",
-    help="What can be played to a client, and what is asked of it.",
+    help="List the scenarios, and what each requires of a client.",
     epilog="Example: ollama-harness list scenarios",
 )
 @json_option
@@ -78,7 +78,7 @@ def list_scenarios(*, as_json: bool) -> None:
 
 @list_.command(
     "environments",
-    help="The network settings that clients are tried in.",
+    help="List the environments: network settings to try clients in.",
     epilog="Example: ollama-harness list environments",
 )
 @json_option
@@ -97,7 +97,9 @@ def list_environments(*, as_json: bool) -> None:
 
 
 @list_.command(
-    "faults", help="What can be done to an answer, and the places where.", epilog="Example: ollama-harness list faults"
+    "faults",
+    help="List the faults, which break an answer, and the places.",
+    epilog="Example: ollama-harness list faults",
 )
 @json_option
 def list_faults(*, as_json: bool) -> None:
@@ -111,7 +113,7 @@ def list_faults(*, as_json: bool) -> None:
 
 @list_.command(
     "rules",
-    help="What the gate looks for, and how much each kind of change matters.",
+    help="List the rules of the gate, and how much each matters.",
     epilog="Example: ollama-harness list rules",
 )
 @json_option
@@ -131,10 +133,10 @@ def list_rules(*, as_json: bool) -> None:
 
 @list_.command(
     "recordings",
-    help="The recorded exchanges with real Ollama servers.",
+    help="List the recordings: exchanges with real Ollama servers.",
     epilog="Example: ollama-harness list recordings --ollama-version 0.5.7",
 )
-@click.option("--ollama-version", multiple=True, help="Only these versions (repeatable); otherwise all.")
+@click.option("--ollama-version", multiple=True, metavar="V", help="Only this version (repeatable).")
 @json_option
 def list_recordings(*, ollama_version: tuple[str, ...], as_json: bool) -> None:
     store = RecordingStore()
@@ -156,7 +158,7 @@ def _row(one: Recording) -> dict[str, object]:
 
 
 def _wire(one: RequestProfile, *, in_full: bool) -> dict[str, object]:
-    """What a client sends: a POST that asks for a stream in a table, all requests in full."""
+    """What a client sends: in a table the POST that asks for a stream, and in full all requests."""
     if in_full:
         requests = {"plain": one.plain, "again": one.again, "stream": one.stream, "get": one.get}
         return {

@@ -21,16 +21,16 @@ from ollama_harness.files.printable import json_text, one_line, printable
 
 __all__ = ["console", "echo", "echo_json", "json_option", "progress_bar", "progress_console", "table"]
 
-#: Wide enough for any table when nobody's terminal is narrower: a pipe has no width.
+#: A pipe has no width. This is wide enough for any table.
 _PIPE_WIDTH = 200
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for tools instead of a table.")
 
 
 class _Console(Console):
-    """A console of rich to which text is text: no markup, no names of emoji, no control characters.
+    """A console of rich that prints text as it is: no markup, no names of emoji, no control characters.
 
-    What a renderer did not escape is escaped here, when the layout is done; a line may then be too long.
+    What a renderer did not escape is escaped here, after the layout. A line may then be too long.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -42,7 +42,7 @@ class _Console(Console):
 
 
 def echo(*lines: str, err: bool = False) -> None:
-    """Print lines, each of which stays one line, whatever it quotes."""
+    """Print lines. Each stays one line, because control characters in it are escaped."""
     click.echo("\n".join(map(one_line, lines)), err=err)
 
 
@@ -52,17 +52,17 @@ def echo_json(value: object) -> None:
 
 
 def console() -> Console:
-    """Standard output; plain and wide in a pipe, ASCII boxes where the encoding has no others."""
+    """Standard output: plain and wide in a pipe; boxes are ASCII where the encoding needs it."""
     return _Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, soft_wrap=False)
 
 
 def progress_console() -> Console:
-    """Standard error, for what only a person at a terminal wants to see."""
+    """Standard error, for what only a person at a terminal needs."""
     return _Console(stderr=True)
 
 
 def progress_bar() -> Progress:
-    """A bar on standard error that goes away when it is done; nothing where nobody looks."""
+    """A bar on standard error that disappears when it is done. Without a terminal there is none."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

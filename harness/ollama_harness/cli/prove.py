@@ -1,4 +1,4 @@
-"""`ollama-harness prove`: what the fake server really does on this machine, seen by a plain socket."""
+"""`ollama-harness prove`: what the fake server does on this machine, as a plain socket sees it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ __all__ = ["prove_"]
 @click.command(
     "prove",
     help="""
-    Hold every scenario against a plain socket: bytes, segments, pauses, and how the connection ends.
+    Check with a plain socket what the fake server really sends. Every scenario is played to it, and what it receives
+    is compared with the plan: bytes, segments, pauses, and how the connection ends.
 
-    No HTTP library takes part. Run it on a new system to see what that makes of a FIN and an RST.
+    No HTTP library is used. Run this on a new system to see how that system handles FIN and RST.
+
+    Exit code 0: everything was as planned. 1: something was not.
     """,
     epilog="Example: ollama-harness prove --scenario reset-after-record",
 )
-@click.option("--scenario", "names", multiple=True, metavar="NAME", help="Only this scenario (repeatable).")
+@click.option("--scenario", "names", multiple=True, metavar="NAME", help="Play only this scenario (repeatable).")
 @json_option
 def prove_(*, names: tuple[str, ...], as_json: bool) -> None:
     store = RecordingStore()
@@ -56,15 +59,15 @@ def _table(proofs: list[WireProof]) -> Blocks:
     for proof in proofs:
         exchange = str(proof.exchange) if proof.scenario in several else ""
         pause = f"{proof.pause_s:.2f} s" if proof.pause_s else ""
-        says = Text(one_line(proof.problem or proof.differs), style="bold red" if proof.problem else "yellow")
+        remark = Text(one_line(proof.problem or proof.differs), style="bold red" if proof.problem else "yellow")
         numbers = (str(proof.size_bytes), str(proof.segments), pause)
         plain = (proof.scenario, exchange, *numbers, proof.planned, proof.seen)
-        rows.append([*(Text(one_line(text)) for text in plain), says])
+        rows.append([*(Text(one_line(text)) for text in plain), remark])
     return Blocks(names, rows, right=(2, 3, 4))
 
 
 def _summary(proofs: list[WireProof]) -> Text:
     failed = sum(bool(proof.problem) for proof in proofs)
     differ = sum(bool(proof.differs) for proof in proofs)
-    note = f", {differ} as this system does it" if differ else ""
+    note = f", {differ} with a known difference of this system" if differ else ""
     return Text(f"\n{len(proofs)} exchanges, {len(proofs) - failed} proven{note}, {failed} not as planned")

@@ -20,12 +20,12 @@ __all__ = ["known_issues_option", "print_report", "report", "today"]
 known_issues_option = click.option(
     "--known-issues",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Known issues to expect, instead of those that come with ollama-harness. Its review dates count.",
+    help="A file of known issues to expect, instead of the built-in list. Its review dates count.",
 )
 
 
 @click.command(
-    help="Print the grid of an earlier run from its RESULTS: the file, or the directory that it is in.",
+    help="Print the grid of an earlier run. RESULTS is its results.ndjson, or the folder that holds it.",
     epilog="Example: ollama-harness report ollama-harness-results/results.ndjson",
 )
 @click.argument("path", type=click.Path(path_type=Path), metavar="RESULTS")
@@ -38,15 +38,15 @@ def report(*, path: Path, known_issues: Path | None) -> None:
 
 
 def today(known_issues: Path | None) -> date | None:
-    """The day against which review dates count: not for the list that comes with ollama-harness."""
+    """Today, if review dates count. In the built-in list they do not."""
     return date.today() if known_issues else None
 
 
 def print_report(
     results: Results, issues: tuple[expectations.KnownIssue, ...], *, full: bool, today: date | None
 ) -> int:
-    """Hold results against what is expected and print the report; returns the exit code."""
-    held = expectations.assess(results.cells, issues, full=full, today=today)
+    """Compare results with what is expected and print the report; returns the exit code."""
+    assessed = expectations.assess(results.cells, issues, full=full, today=today)
     screen = console()
-    screen.print(grid.render(held, screen))
-    return held.exit_code
+    screen.print(grid.render(assessed, screen))
+    return assessed.exit_code

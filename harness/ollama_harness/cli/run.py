@@ -1,4 +1,4 @@
-"""`ollama-harness run`: the matrix."""
+"""`ollama-harness run`: every client in every scenario."""
 
 from __future__ import annotations
 
@@ -25,30 +25,37 @@ __all__ = ["run", "run_with_progress"]
 
 @click.command(
     help="""
-    Play every scenario to every client, judge each, and print the grid.
+    Run every client through every scenario, and print the grid. Each cell of the grid is the verdict on how the client
+    handled what was played.
 
-    The canaries run along: clients that are wrong on purpose and must be found out.
-    Exit code 0: all as expected. 1: something is not. 3: nothing can be said (inconclusive, or a canary got away).
+    The canaries run as well. They are clients that are wrong on purpose, and the run must find each of them out.
+
+    Exit code 0: everything is as expected. 1: something is not. 2: bad input. 3: cannot tell (a cell is inconclusive,
+    or a canary was not found out).
     """,
     epilog="Example: ollama-harness run --client requests --client ollama --scenario cut-after-record",
 )
-@click.option("--client", "clients", multiple=True, metavar="NAME", help="Only this client (repeatable).")
-@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this scenario (repeatable).")
-@click.option("--recording", "recordings", multiple=True, metavar="NAME", help="Only this recording (repeatable).")
+@click.option("--client", "clients", multiple=True, metavar="NAME", help="Run only this client (repeatable).")
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Play only this scenario (repeatable).")
+@click.option("--recording", "recordings", multiple=True, metavar="NAME", help="Play only this recording (repeatable).")
 @click.option(
-    "--ollama-version", "versions", multiple=True, metavar="V", help="Recordings of this version (repeatable)."
+    "--ollama-version", "versions", multiple=True, metavar="V", help="Play the recordings of this version (repeatable)."
 )
-@click.option("--jobs", type=click.IntRange(1, 64), default=JOBS, show_default=True, help="Cells at a time.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=JOBS, show_default=True, help="How many cells run at the same time."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("ollama-harness-results"),
     show_default=True,
-    help="Where results.ndjson goes.",
+    help="The folder for results.ndjson.",
 )
-@click.option("--environments", is_flag=True, help="Every environment instead: which way does each client go?")
+@click.option("--environments", is_flag=True, help="Run the environments instead: which route does each client take?")
 @click.option(
-    "--touch-registry", is_flag=True, help="Set the real Windows registry for it, and put it back (not a stand-in)."
+    "--touch-registry",
+    is_flag=True,
+    help="On Windows, use the real registry instead of a simulated one, and restore it.",
 )
 @known_issues_option
 def run(
@@ -74,9 +81,11 @@ def run(
         environments=environments,
     )
     if touch_registry and System.here() is not System.WINDOWS:
-        raise click.UsageError("--touch-registry: this system has no registry; without it, a stand-in takes its place")
+        raise click.UsageError(
+            "--touch-registry: this system has no registry; leave it out, and the registry is simulated"
+        )
     if environments and scenarios:
-        raise click.UsageError("--environments runs all of them; give it, or --scenario")
+        raise click.UsageError("--environments runs all environments; give either it or --scenario")
     touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
     results = run_with_progress(cells, out, jobs=jobs, touch_registry=touch)
     full = not (clients or recordings or versions)
@@ -89,7 +98,7 @@ def run(
 
 
 def run_with_progress(cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, touch_registry: bool = False) -> Results:
-    """Run cells, with a bar for a person at a terminal. If that is interrupted, say where the part that was run is."""
+    """Run cells, with a progress bar in a terminal. If the run is interrupted, print where its results so far are."""
     bar = progress_bar()
     with bar:
         task = bar.add_task("", total=len(cells))

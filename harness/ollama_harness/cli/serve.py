@@ -26,12 +26,12 @@ __all__ = ["serve"]
 
 
 class _Finite(click.FloatRange):
-    """A number from 0 on; `nan` and `inf` pass a FloatRange."""
+    """A number, 0 or more. A FloatRange would accept `nan` and `inf`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value} is no number of this kind; give 0 or more", param, ctx)
+            self.fail(f"{value} is not a finite number; give 0 or more", param, ctx)
         return number
 
 
@@ -49,18 +49,31 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
 
 
 @click.command(
-    help="Answer as a recorded Ollama does, for any client, until Ctrl-C. Prints a line for each request answered.",
+    help="Run a fake Ollama for any client, until Ctrl-C. It answers as the recorded one did, and prints a line for "
+    "each request.",
     epilog='Example: ollama-harness serve --port 11435 --fault "close_at(after_record(3))"',
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=int, default=11434, show_default=True, help="Port to listen on; 0 takes any free one.")
-@click.option("--ollama-version", metavar="V", help="Answer as this version did; the newest recorded otherwise.")
-@click.option("--scenario", "scenario_name", metavar="NAME", help="Put this scenario's faults into every answer.")
+@click.option("--port", type=int, default=11434, show_default=True, help="Port to listen on; 0 is any free port.")
 @click.option(
-    "--fault", "fault_texts", multiple=True, metavar="CALL", help="Put a fault into every answer (repeatable)."
+    "--ollama-version", metavar="V", help="Answer as this version did. The default is the newest recorded one."
 )
-@click.option("--speed", type=_Finite(min=0), default=1.0, show_default=True, help="1 as recorded, 0 at once.")
-@click.option("--gap", "gap_s", type=_Finite(min=0), help="Seconds between any two segments, instead.")
+@click.option(
+    "--scenario", "scenario_name", metavar="NAME", help="Break every answer with the faults of this scenario."
+)
+@click.option(
+    "--fault", "fault_texts", multiple=True, metavar="CALL", help="Break every answer with this fault (repeatable)."
+)
+@click.option(
+    "--speed",
+    type=_Finite(min=0),
+    default=1.0,
+    show_default=True,
+    help="How fast to play: 1 is as recorded, 10 is ten times as fast, 0 is at once.",
+)
+@click.option(
+    "--gap", "gap_s", type=_Finite(min=0), help="Wait so many seconds between segments, whatever was recorded."
+)
 @click.option(
     "--model",
     "models",
@@ -73,7 +86,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
 @click.option(
     "--models", "only_models", callback=_only_models, metavar="NAME,…", help="Exactly these models are there."
 )
-@click.option("--any-model", is_flag=True, help="Answer whatever model is asked for.")
+@click.option("--any-model", is_flag=True, help="Answer requests for any model, and not only for the recorded ones.")
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
 def serve(
     *,
@@ -94,7 +107,7 @@ def serve(
     faults = (*(scenario(scenario_name).faults if scenario_name else ()), *map(parse_fault, fault_texts))
     if scenario_name and scenario(scenario_name).then:
         raise click.UsageError(
-            f"{scenario_name} is a sequence of exchanges; serve puts the same --fault into every answer"
+            f"{scenario_name} is a sequence of exchanges, and serve breaks every answer in the same way; use --fault"
         )
     server = FakeOllama(
         host,
@@ -121,12 +134,10 @@ def serve(
         echo(f"  cmd         set OLLAMA_HOST={server.url}")
         echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
         if faults:
-            echo(f"faults in every answer that they apply to: {', '.join(map(str, faults))}")
+            echo(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
         echo("Ctrl-C stops it.")
         while not stop.is_set():
-            for entry in server.journal.take_settled(
-                timeout_s=0.2
-            ):  # a signal cannot wake it, so it looks now and then
+            for entry in server.journal.take_settled(timeout_s=0.2):  # a signal does not end the wait
                 echo(_line(entry))
     for entry in server.journal.take_settled(timeout_s=0):
         echo(_line(entry))
@@ -134,7 +145,7 @@ def serve(
 
 
 def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:
-    """A fault that strikes none of the recordings would leave every answer whole.
+    """Refuse a fault that applies to none of the recordings, because it would leave every answer whole.
 
     Raises: BadFault.
     """
@@ -146,7 +157,7 @@ def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:
             why = why or str(error)
         else:
             return
-    raise BadFault(f"{fault} strikes no recording: {why}")
+    raise BadFault(f"{fault} applies to no recording: {why}")
 
 
 def _line(entry: Entry) -> str:

@@ -1,4 +1,4 @@
-"""`ollama-harness shapes`: what a client can depend on, of all that was recorded of a version."""
+"""`ollama-harness shapes`: what a client can depend on in the recordings of a version."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ __all__ = ["shapes"]
 
 
 @click.command(
-    help="Reduce the recordings of a version, in each DIR, to what a client can depend on; shapes.toml beside them.",
+    help="Write what a client can depend on in recordings, as text. "
+    "The file is DIR/shapes.toml, for people and for diff.",
     epilog="Example: ollama-harness shapes my-recordings/0.32.15",
 )
 @click.argument(
@@ -27,7 +28,7 @@ __all__ = ["shapes"]
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR…",
 )
-@click.option("--check", is_flag=True, help=f"Write nothing; exit 1 if a {FILE} is not what it should be.")
+@click.option("--check", is_flag=True, help=f"Write nothing; exit with 1 if a {FILE} is missing or out of date.")
 def shapes(*, directories: tuple[Path, ...], check: bool) -> None:
     outdated = 0
     for directory in directories:
@@ -37,5 +38,5 @@ def shapes(*, directories: tuple[Path, ...], check: bool) -> None:
             echo(f"{write(version, directory)}: {len(version.shapes)} exchanges of Ollama {version.name}")
         elif not path.is_file() or read_text(path, HarnessError) != dump(version):
             outdated += 1
-            echo(f"{path} is not what the recordings say; run: ollama-harness shapes {directory}")
+            echo(f"{path} does not match the recordings; run: ollama-harness shapes {directory}")
     sys.exit(1 if outdated else 0)

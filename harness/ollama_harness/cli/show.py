@@ -1,4 +1,4 @@
-"""`ollama-harness show`: one cell in full, what was sent beside what the client yielded."""
+"""`ollama-harness show`: one cell in full, with what was sent beside what the client yielded."""
 
 from __future__ import annotations
 
@@ -25,20 +25,28 @@ from ollama_harness.server.journal import EndedBy, Entry, Protocol
 
 __all__ = ["show"]
 
-#: Two columns need so much.
+#: The least width for two columns.
 _LEAST_WIDTH = 72
 
 
 @click.command(
     help="""
-    Run one CELL and print what was sent beside what the client yielded.
+    Run one cell, and show what was sent beside what was yielded.
 
-    CELL is CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING.
+    CELL is CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING. An environment may have @HOST after it.
+
+    Exit code 0: the verdict is as expected. 1: it is not. 2: bad input. 3: inconclusive.
     """,
     epilog="Example: ollama-harness show ollama/cut-after-record/0.32.15/chat-stream",
 )
 @click.argument("cell_id", metavar="CELL")
-@click.option("--width", type=click.IntRange(20), default=70, show_default=True, help="Characters of each line shown.")
+@click.option(
+    "--width",
+    type=click.IntRange(20),
+    default=70,
+    show_default=True,
+    help="How many characters of each line are shown.",
+)
 def show(*, cell_id: str, width: int) -> None:
     one = cell(RecordingStore(), cell_id)
     with Runner(jobs=1) as runner:
@@ -48,7 +56,7 @@ def show(*, cell_id: str, width: int) -> None:
         title = f"exchange {number}" if len(cell_run.exchanges) > 1 else ""
         parts += [_expected(cell_run, exchange, title), _exchange(exchange, width), _foot(exchange)]
     if len(cell_run.exchanges) > 1:
-        parts.append(Text.assemble("\nall in all ", (str(cell_run.judgement.verdict), "bold")))
+        parts.append(Text.assemble("\nthe whole cell: ", (str(cell_run.judgement.verdict), "bold")))
     console().print(Group(*parts))
     issues = known_issues.load(fixtures() / known_issues.FILE)
     sys.exit(known_issues.assess([result(cell_run)], issues, full=False, today=None).exit_code)
@@ -62,8 +70,8 @@ def _head(run: CellRun) -> Text:
     if scenario.environment is not None:
         settings, required = scenario.environment.settings(), run.cell.required
         text.append(f"\nsettings: {settings.variables or 'no variable'}, {settings.registry or settings.mac or ''}")
-        text.append(f"\nrequired: {required.route or 'no way'}, for {one_line(required.because)}")
-        text.append(f"\nwent: {run.decisive.route}; the doctor says: {run.decisive.predicted}")
+        text.append(f"\nrequired route: {required.route or 'none'}, because {one_line(required.because)}")
+        text.append(f"\nroute taken: {run.decisive.route}; the doctor predicts: {run.decisive.predicted}")
     return text
 
 
@@ -71,7 +79,7 @@ def _expected(run: CellRun, exchange: Exchange, title: str) -> Text:
     scenario, index = run.cell.scenario, run.exchanges.index(exchange)
     faults = ", ".join(map(str, (scenario.faults, *scenario.then)[index])) or "none"
     end, due = exchange.reference.ends[run.cell.layer], exchange.reference.due[run.cell.layer]
-    either = ", or the other way" if end.either else ""
+    either = ", or the opposite" if end.either else ""
     return Text.assemble(
         (f"\n{title}\n" if title else "", "bold"),
         f"faults: {faults}\na perfect client sees {due} records, then {end.kind} ({end.cause}){either} "
@@ -87,7 +95,7 @@ def _exchange(exchange: Exchange, width: int) -> RenderableType:
         sent.append((0.0, f"[{at} {entry.connection}, request {entry.index}: {entry.request_line}]"))
         sent += [(at_s, _escaped(data, width)) for at_s, data in entry.sent]
         if entry.buffered:
-            sent.append((entry.sent[-1][0], f"[record {entry.buffered} was kept back, so the rest was sent]"))
+            sent.append((entry.sent[-1][0], f"[the client kept back record {entry.buffered}, so the rest was sent]"))
         sent.append((entry.sent[-1][0] if entry.sent else 0.0, f"[{_end(entry)}]"))
     got = [(f"{at_s:.3f}", _cut(json_text(record), width)) for at_s, record in exchange.reported.records]
     got.append(("", f"[{_ending(exchange.reported.ending)}]"))
@@ -95,7 +103,7 @@ def _exchange(exchange: Exchange, width: int) -> RenderableType:
 
 
 class _Beside:
-    """What was sent and what was yielded: two columns, or, where they would be too narrow, one below the other."""
+    """What was sent and what was yielded: in two columns, or one below the other if the terminal is narrow."""
 
     def __init__(self, sent: list[tuple[str, str]], got: list[tuple[str, str]]) -> None:
         self._sides = {"the server sent": sent, "the client yielded": got}
@@ -149,12 +157,12 @@ def _ending(ending: ClientEnd) -> str:
         case Finished():
             return "ended normally"
         case Stopped():
-            return "the user took no more"
+            return "the user stopped reading"
         case Raised(types, _):
             return f"raised {types[0]}"
         case Hung(deadline_s):
-            return f"no end after {deadline_s:g} s, killed"
+            return f"no end after {deadline_s:g} s, so it was killed"
         case Crashed(exit_code):
-            return f"process died with {exit_code}"
+            return f"the process died with exit code {exit_code}"
         case Unsupported(reason) | Failed(reason):
             return reason

@@ -1,7 +1,7 @@
-"""What an adapter is: a few lines that use a client library exactly as its documentation shows.
+"""Adapters: a few lines each, which use a client library exactly as its documentation shows.
 
-An adapter runs in a process of its own (`clients/worker.py`). The module imports its library inside `exchange` only, so
-that the harness can list clients that are not installed, and pays for one import and not for all of them.
+An adapter runs in its own process (`clients/worker.py`). It imports its library inside functions only, so that the
+harness can list clients that are not installed, and a process imports only the library that it uses.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["Client", "Contract", "ExchangeFunction", "Job", "Layer", "SessionFac
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One request that a client is to make. `url` is the server's, without a path; waits are in seconds.
+    """One request that a client shall make. `url` is the server's URL without a path; times are in seconds.
 
-    An empty `url` stands for what the client takes from OLLAMA_HOST. Without `trust_env` it is told to ignore the
-    network settings of the machine.
+    If `url` is empty, the client uses OLLAMA_HOST. Without `trust_env` the client is told to ignore the network
+    settings of the machine.
 
-    After `stop_after` records the client's user takes no more; after `meanwhile_after` the user has the next job done
-    by the same session before taking the next record. A job that `continues` uses the session of the job
-    before, and one that `goes_on` leaves its own to the next.
+    After `stop_after` records the user stops reading. After `meanwhile_after` records the user makes the request of the
+    next job in the same session, and then reads on. A job with `reuses_session` runs in the session of the job before,
+    and one with `keeps_session` leaves its session open for the next job.
     """
 
     client: str
@@ -37,8 +37,8 @@ class Job:
     stop_after: int | None = None
     meanwhile_after: int | None = None
     trust_env: bool = True
-    continues: bool = False
-    goes_on: bool = False
+    reuses_session: bool = False
+    keeps_session: bool = False
 
     @property
     def target(self) -> str:
@@ -47,7 +47,7 @@ class Job:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The request's own headers; a JSON body gets its Content-Type from the library."""
+        """The request's own headers. For a JSON body the library adds the Content-Type."""
         return dict(self.request.headers)
 
     def to_json(self) -> dict[str, Any]:
@@ -61,16 +61,16 @@ class Job:
         return cls(**{**value, "request": request})
 
 
-#: Makes the request and yields every record at the moment the library hands it out. The second argument is what
-#: `SessionFactory` has made.
+#: Makes the request, and yields every record as soon as the library yields it. The second argument is the session
+#: that `SessionFactory` has made.
 ExchangeFunction = Callable[[Job, Any], Iterator[Any] | AsyncIterator[Any]]
 
-#: Makes what a library keeps between requests, its session or client; None if it keeps nothing.
+#: Makes the object that a library keeps between requests, its session or client; None if there is no such object.
 SessionFactory = Callable[[Job], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
 
 
 def nothing(_: Job) -> AbstractContextManager[None]:
-    """The session of a library that has none."""
+    """The session of a library that has no sessions."""
     return nullcontext()
 
 
@@ -78,9 +78,9 @@ def nothing(_: Job) -> AbstractContextManager[None]:
 class Contract:
     """What the client's own documentation promises.
 
-    `exceptions` are qualified class names (a subclass counts too) and `source` the page that names them; `timeouts`
-    are those that it names for a silence, if it says more of it. `read_timeout` says how a read timeout is set, None
-    if it cannot be.
+    `exceptions` are qualified class names (a subclass counts too), and `source` is the page that names them.
+    `timeouts` are the exceptions for a silence, if the page names special ones. `read_timeout` says how the user sets a
+    read timeout; None if it cannot be set.
     """
 
     exceptions: frozenset[str]
@@ -89,7 +89,7 @@ class Contract:
     timeouts: frozenset[str] = frozenset()
 
     def documented(self, cause: Cause) -> frozenset[str]:
-        """The exceptions that the documentation names for an answer that goes wrong in this way."""
+        """The exceptions that the documentation names for this cause."""
         return self.timeouts if self.timeouts and cause is Cause.SILENCE else self.exceptions
 
 
@@ -99,13 +99,13 @@ def _everything(_: Request) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """A client library under test. `distribution` is what pip installs ("" for the canaries, which need nothing).
+    """A client library under test. `distribution` is the package that pip installs ("" for canaries, which need none).
 
-    `session` makes what the library keeps from one request to the next, `exchange` makes one request with it.
-    `unsupported` gives the reason why the client cannot express a request, or None if it can.
-    A canary's cells are those scenarios for which `earns` holds a verdict (None stands for all scenarios), and it
-    must earn exactly that. `spoils` is what a canary does to each record; where it can spoil nothing, it has no cell.
-    `deadline_s` replaces the cell's own for a client that is meant to hang.
+    `session` makes the object that the library keeps between requests, and `exchange` makes one request with it.
+    `unsupported` returns the reason why the client cannot make a request, or None if it can.
+    A canary runs in the scenarios for which `earns` holds a verdict (None means all scenarios), and must earn exactly
+    that verdict. `spoils` is the change that a canary makes to each record; where it changes nothing, the canary has no
+    cell. `deadline_s` replaces the cell's deadline, for a client that is meant to hang.
     """
 
     name: str
@@ -125,5 +125,5 @@ class Client:
 
     @property
     def module(self) -> str:
-        """Where the adapter is defined."""
+        """The module that defines the adapter."""
         return self.exchange.__module__

@@ -57,7 +57,7 @@ def _answer(response: Any) -> Iterator[Any]:
 
 
 _CONTRACT = Contract(
-    # json.loads is called by the user's code, and names the last two.
+    # The user's code calls json.loads, whose documentation names the last two.
     exceptions=frozenset({"httpx.HTTPError", "json.decoder.JSONDecodeError", "builtins.UnicodeDecodeError"}),
     source="https://www.python-httpx.org/exceptions/",
     read_timeout="timeout= of the client or of the call",

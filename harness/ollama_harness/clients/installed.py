@@ -1,4 +1,4 @@
-"""Which client libraries are installed here, and which optional packages that change what they can do."""
+"""The client libraries that are installed here, and the optional packages that change what they can do."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ollama_harness.clients import clients
 
 __all__ = ["installed", "installed_extras"]
 
-#: Packages that teach a client SOCKS.
+#: Packages that let a client use SOCKS.
 _EXTRAS = ("PySocks", "socksio")
 
 
 def installed() -> dict[str, str]:
-    """The client libraries that are installed here, with their versions; urllib always is."""
+    """The client libraries that are installed here, with their versions. urllib always is."""
     found = {}
     for one in clients().values():
         if not one.is_canary and (version := _version(one.distribution)) is not None:
@@ -23,7 +23,7 @@ def installed() -> dict[str, str]:
 
 
 def installed_extras() -> frozenset[str]:
-    """The optional packages that decide which routes a client knows."""
+    """The installed optional packages that decide which routes a client can use."""
     return frozenset(name for name in _EXTRAS if _version(name) is not None)
 
 

@@ -10,7 +10,7 @@ from ollama_harness.clients.adapter import Client, Contract, Job
 from ollama_harness.oracle.reference import Layer
 from ollama_harness.recordings.recording import Request
 
-#: Which function of the library makes which request.
+#: The function of the library for each request.
 _CALLS = {
     ("POST", "/api/generate"): "generate",
     ("POST", "/api/chat"): "chat",
@@ -54,7 +54,7 @@ async def exchange_async(job: Job, client: Any) -> AsyncIterator[Any]:
 
 
 def unsupported(request: Request) -> str | None:
-    """Why the library has no call that makes this request, or None if it has one."""
+    """The reason why no call of the library makes this request, or None if one does."""
     import inspect
 
     import ollama
@@ -89,15 +89,15 @@ def _arguments(request: Request) -> dict[str, Any]:
 
 
 def _plain(part: Any) -> Any:
-    """A typed answer as the JSON that it stands for: only what it holds, under the names of the wire."""
+    """A typed answer as JSON: only the fields that are set, with the names of the wire."""
     return part.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 _CONTRACT = Contract(
-    # The public name is ollama.ResponseError; classes are known by the module that defines them.
+    # The public name is ollama.ResponseError. Classes are compared by the module that defines them.
     exceptions=frozenset({"ollama._types.ResponseError", "builtins.ConnectionError"}),
     source="https://github.com/ollama/ollama-python#errors",
-    read_timeout="timeout= of the client, which hands it to httpx",
+    read_timeout="timeout= of the client, which passes it to httpx",
 )
 
 CLIENTS = [

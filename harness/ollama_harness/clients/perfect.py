@@ -1,6 +1,6 @@
-"""The perfect client: a plain socket and a few lines of its own, so that it shares nothing with the reference.
+"""The perfect client: a plain socket and its own few lines of parsing. It shares no code with the reference.
 
-Where it and the reference disagree, one is wrong.
+If the two disagree, one of them is wrong.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _request(job: Job, host: str) -> bytes:
 
 
 def _head(file: Any) -> tuple[int, dict[str, str]]:
-    """The status and the headers of the final answer; what is only informational is passed over."""
+    """The status and the headers of the final response; informational responses are skipped."""
     status = re.fullmatch(rb"HTTP/1\.[01] ([1-9][0-9]{2}) .*", _line(file))
     if status is None:
         raise BadAnswer("no status line")

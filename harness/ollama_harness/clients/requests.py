@@ -45,7 +45,7 @@ CLIENTS = [
         distribution="requests",
         layer=Layer.HTTP,
         contract=Contract(
-            # json.loads is called by the user's code, as in the documentation's example, and names the last two.
+            # The user's code calls json.loads, as in the documentation's example. Its documentation names the last two.
             exceptions=frozenset(
                 {"requests.exceptions.RequestException", "json.decoder.JSONDecodeError", "builtins.UnicodeDecodeError"}
             ),

@@ -35,7 +35,7 @@ CLIENTS = [
         distribution="",
         layer=Layer.HTTP,
         contract=Contract(
-            # URLError is an OSError, and so are the socket's own; the response is one of http.client.
+            # URLError and the socket's exceptions are OSErrors. The response is one of http.client.
             exceptions=frozenset(
                 {
                     "builtins.OSError",

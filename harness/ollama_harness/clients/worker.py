@@ -1,16 +1,22 @@
 """Runs inside a client's process: reads jobs from stdin, reports records and endings on stdout, NDJSON both ways.
 
-Its arguments are a machine, which is JSON (`network.simulation.SimulatedMachine`), and the names of its clients. The
-jobs say which client is to do them.
+Its arguments are a machine in JSON (`network.simulation.SimulatedMachine`), and the names of its clients. Each job
+names the client that does it.
 
     first line out   {"ready": {"requests": "2.32.3", …}, "missing": {"ollama": "pip install …"}}
     a job in         {"client": …, "url": …, "request": {…}, "read_timeout_s": …, …}
     for each record  {"record": …, "at_s": seconds since the job was read}
-    in the middle    {"meanwhile": true}, if the next job is to be done before this one goes on
+    in the middle    {"meanwhile": true}, if the next job must be done before this one continues
     at the end       {"end": "ended" | "stopped" | "unsupported" | "raised" | "failed", "tried": [[host, port], …],
                       "written": [[port, bytes], …], …}
 
-Whatever the client's library prints goes to stderr.
+How it works: stdout is duplicated for the reports, and file descriptor 1 then leads to stderr. So nothing that a
+library prints can end up among the reports. Next, the simulated machine is installed, before any library is imported. A
+thread reads jobs into a queue; when stdin ends, it exits the whole process, even if a client hangs. The main thread
+does the jobs of synchronous clients itself. Jobs of asynchronous clients run on one event loop in another thread, which
+keeps running between jobs, as in a user's program. Each client has a `_JobRunner`, which keeps the library's session
+from one job to the next. Every exception of a library is caught there and reported, because it is a fact about the
+client.
 """
 
 from __future__ import annotations
@@ -32,21 +38,21 @@ from typing import Any, BinaryIO
 
 from ollama_harness.clients import Client, client
 from ollama_harness.clients.adapter import Job
-from ollama_harness.network.simulation import SimulatedMachine, imported, install, tried
+from ollama_harness.network.simulation import SimulatedMachine, install, patch_imported, tried
 from ollama_harness.network.write_log import written
 
 __all__ = ["main"]
 
 
-def main(world_json: str, *names: str) -> None:
-    """Serve jobs for these clients until stdin ends."""
+def main(machine_json: str, *names: str) -> None:
+    """Do jobs for these clients until stdin ends."""
     reports = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    world = SimulatedMachine.from_json(json.loads(world_json))
-    install(world)
-    sys.modules["click"] = None  # type: ignore[assignment]  # the harness needs it: a user of httpx need not have it
+    machine = SimulatedMachine.from_json(json.loads(machine_json))
+    install(machine)
+    sys.modules["click"] = None  # type: ignore[assignment]  # only the harness needs it; a user's machine may not have it
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    desks: dict[str, _Desk] = {}
+    runners: dict[str, _JobRunner] = {}
     ready, missing = dict[str, str](), dict[str, str]()
     for one in map(client, names):
         try:
@@ -54,18 +60,18 @@ def main(world_json: str, *names: str) -> None:
         except metadata.PackageNotFoundError:
             missing[one.name] = f"{one.distribution} is not installed: python -m pip install {one.distribution}"
         else:
-            desks[one.name] = _Desk(one, reports, jobs, world)
+            runners[one.name] = _JobRunner(one, reports, jobs, machine)
     _report(reports, ready=ready, missing=missing)
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
-    loop = _loop() if any(desk.is_async for desk in desks.values()) else None
+    loop = _loop() if any(runner.is_async for runner in runners.values()) else None
     while True:
         line = jobs.get()
-        desk = desks[json.loads(line)["client"]]
-        if desk.is_async:
+        runner = runners[json.loads(line)["client"]]
+        if runner.is_async:
             assert loop is not None
-            asyncio.run_coroutine_threadsafe(desk.work_async(line), loop).result()
+            asyncio.run_coroutine_threadsafe(runner.work_async(line), loop).result()
         else:
-            desk.work(line)
+            runner.work(line)
 
 
 def _version(one: Client) -> str:
@@ -79,81 +85,83 @@ def _version(one: Client) -> str:
 
 
 def _loop() -> asyncio.AbstractEventLoop:
-    """An event loop that goes on between jobs, as in a user's program."""
+    """An event loop that keeps running between jobs, as in a user's program."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()
     return loop
 
 
 def _read_jobs(jobs: queue.SimpleQueue[bytes]) -> None:
-    """Pass jobs on. When stdin ends the runner is gone, or wants no more: leave, even out of a client that hangs."""
+    """Pass jobs to the main thread. When stdin ends, the matrix needs no more: exit, even if a client hangs."""
     for line in sys.stdin.buffer:
         jobs.put(line)
     os._exit(0)
 
 
-class _Desk:
-    """Where one client works: it keeps the session from one job to the next, for as long as jobs go on."""
+class _JobRunner:
+    """Does the jobs of one client. It keeps the session from one job to the next, if the job says so."""
 
-    def __init__(self, one: Client, reports: BinaryIO, jobs: queue.SimpleQueue[bytes], world: SimulatedMachine) -> None:
-        self._client, self._reports, self._jobs, self._world = one, reports, jobs, world
-        self._session: tuple[Any, Any] | None = None  # the context manager, and what it gave
-        self._made = False  # whether the library has come as far as that
+    def __init__(
+        self, one: Client, reports: BinaryIO, jobs: queue.SimpleQueue[bytes], machine: SimulatedMachine
+    ) -> None:
+        self._client, self._reports, self._jobs, self._machine = one, reports, jobs, machine
+        self._session: tuple[Any, Any] | None = None  # the context manager, and what it returned
+        self._made = False  # whether the library has made its session
         self.is_async = inspect.isasyncgenfunction(one.exchange)
 
     def work(self, line: bytes) -> None:
-        """A job, to its end."""
+        """Do a job, to its end."""
         job = self._accepted(line)
         if job is None:
             return
-        with self._reporting(job) as taken:
-            if not job.continues:
-                manager = self._begin(job)
+        with self._reporting(job) as report_record:
+            if not job.reuses_session:
+                manager = self._new_session(job)
                 self._session = manager, manager.__enter__()
-            manager, session = self._going_on()
+            manager, session = self._current_session()
             try:
                 for record in self._client.exchange(job, session):  # type: ignore[union-attr]
-                    count = taken(record)
+                    count = report_record(record)
                     if count == job.stop_after:
                         break
                     if count == job.meanwhile_after:
                         _report(self._reports, meanwhile=True)
                         self.work(self._jobs.get())
             finally:
-                if not job.goes_on:
+                if not job.keeps_session:
                     self._session = None
                     manager.__exit__(None, None, None)
 
     async def work_async(self, line: bytes) -> None:
-        """A job, to its end."""
+        """Do a job, to its end."""
         job = self._accepted(line)
         if job is None:
             return
-        with self._reporting(job) as taken:
-            if not job.continues:
-                manager = self._begin(job)
+        with self._reporting(job) as report_record:
+            if not job.reuses_session:
+                manager = self._new_session(job)
                 self._session = manager, await manager.__aenter__()
-            manager, session = self._going_on()
+            manager, session = self._current_session()
             try:
                 async for record in self._client.exchange(job, session):  # type: ignore[union-attr]
-                    count = taken(record)
+                    count = report_record(record)
                     if count == job.stop_after:
                         break
                     if count == job.meanwhile_after:
                         _report(self._reports, meanwhile=True)
                         await self.work_async(await asyncio.to_thread(self._jobs.get))
             finally:
-                if not job.goes_on:
+                if not job.keeps_session:
                     self._session = None
                     await manager.__aexit__(None, None, None)
 
     def _accepted(self, line: bytes) -> Job | None:
-        """The job, if the client can do it; else reports why not."""
+        """The job, if the client can do it. If not, the reason is reported, and None returned."""
         job = Job.from_json(json.loads(line))
         self._made = False
         tried.clear()
         written.clear()
-        self._world.begin()
+        self._machine.reset_variables()
         if not self._imported():
             return None
         try:
@@ -167,31 +175,31 @@ class _Desk:
         return job
 
     def _imported(self) -> bool:
-        """Whether the library can be imported here; if it raises, that is reported as its doing."""
-        store = self._client.distribution
-        if store and store not in sys.modules:
+        """Whether the library can be imported here. An exception of the import is reported: it is the client's."""
+        library = self._client.distribution
+        if library and library not in sys.modules:
             try:
-                importlib.import_module(store)
+                importlib.import_module(library)
             except Exception as error:  # noqa: BLE001 - a library that reads settings when it is imported may raise anything
                 _report(self._reports, end="raised", **_raised(error), made=False)
                 return False
-            imported(store, self._world)
+            patch_imported(library, self._machine)
         return True
 
-    def _begin(self, job: Job) -> Any:
-        self._session = None  # whatever happens now, the one before is not this job's
+    def _new_session(self, job: Job) -> Any:
+        self._session = None  # even if the next line raises, the old session is not this job's
         return self._client.session(job)
 
-    def _going_on(self) -> tuple[Any, Any]:
+    def _current_session(self) -> tuple[Any, Any]:
         if self._session is None:
-            raise _AdapterDefect("has made no session to go on with")
+            raise _AdapterDefect("has made no session to reuse")
         self._made = True
-        self._world.change()
+        self._machine.change_variables()
         return self._session
 
     @contextmanager
     def _reporting(self, job: Job) -> Iterator[Callable[[Any], int]]:
-        """Gives what reports a record and says how many there were; reports the end, whatever it is."""
+        """Yields a function that reports a record and returns how many there were; reports the end, whatever it is."""
         started_s, count = time.monotonic(), 0
 
         def report(record: Any) -> int:
@@ -199,7 +207,7 @@ class _Desk:
             try:
                 _report(self._reports, record=record, at_s=round(time.monotonic() - started_s, 6))
             except (TypeError, ValueError) as error:
-                raise _AdapterDefect(f"yielded what is no JSON: {error}") from None
+                raise _AdapterDefect(f"yielded something that is not JSON: {error}") from None
             count += 1
             return count
 
@@ -210,13 +218,13 @@ class _Desk:
                 end = {"end": "stopped"}
         except _AdapterDefect as error:
             end = {"end": "failed", "reason": f"the adapter of {self._client.name} {error}"}
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge: whatever a client raises is a fact to report
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge: every exception of a client is a fact to report
             end = {"end": "raised", **_raised(error), "made": self._made}
         _report(self._reports, **end)
 
 
 class _AdapterDefect(Exception):
-    """The adapter did what no adapter may do: this says nothing of its client."""
+    """The adapter did something that no adapter may do. That says nothing about its client."""
 
 
 def _raised(error: BaseException) -> dict[str, Any]:

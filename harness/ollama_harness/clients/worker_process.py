@@ -1,10 +1,14 @@
-"""A client's process as the runner sees it: give it jobs, collect facts, kill it when its time is up.
+"""A client's process as the runner sees it: gives it jobs, collects its reports, and kills it at the deadline.
 
-The process runs in the user's current directory, which may hold an `ollama.py` or a `queue.py`. Python must not look
-there (-P), nor in PYTHONPATH, which comes before the standard library. So the process is told where this package lies,
-and looks there only if it would not find it by itself.
+The process runs in the user's current directory, which may hold an `ollama.py` or a `queue.py`. Python must not import
+from there (-P), nor from PYTHONPATH, which comes before the standard library. So the process gets the folder of this
+package as an argument, and adds it to `sys.path` if it is not there.
 
-Two threads read its pipes until it ends, so that it never waits for a pipe that is full.
+Two threads read stdout and stderr until the process ends, so that it never waits for a full pipe. The lines of stdout
+go into a queue, and `exchange` waits there for the next one, until the deadline. After the deadline the process is
+killed, and the client has hung. The end of stdout without a report of the end means that the client crashed. The last
+bytes of stderr are kept, for the message if the process does not start. A process that hung or crashed is not used
+again.
 """
 
 from __future__ import annotations
@@ -28,10 +32,10 @@ from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Finished, 
 
 __all__ = ["ClientReport", "WorkerProcess"]
 
-#: From the start of the process to its first line: an import on a slow, loaded machine.
+#: The longest time from the start of the process to its first line. A busy machine needs long for an import.
 _STARTUP_S = 60.0
 
-#: How much is kept of what a process writes to stderr: its end.
+#: How much of stderr is kept: the last bytes.
 _KEPT_BYTES = 4096
 _SHOWN_CHARACTERS = 300
 
@@ -49,8 +53,8 @@ main(*sys.argv[2:])
 class ClientReport:
     """What a client yielded in one exchange: (seconds, record) pairs, and how it ended.
 
-    `tried` is where it connected to, or tried to: (host, port). `written` is what each of its writes to a socket took:
-    (port of the peer, bytes), if its world counts them.
+    `tried` holds each (host, port) that it connected to, or tried to. `written` holds each of its writes to a socket as
+    (port of the peer, bytes), if its machine counts writes.
     """
 
     records: tuple[tuple[float, Any], ...]
@@ -60,21 +64,22 @@ class ClientReport:
 
 
 class WorkerProcess:
-    """One process for some clients, spawned once and reused until one of them hangs or dies.
+    """One process for some clients, started once and reused until one of them hangs or crashes.
 
-    `variables` are all that it is born with, and `world` is what it finds; `python` is the interpreter.
+    `variables` are all environment variables of the process, `machine` is simulated in it, and `python` is the
+    interpreter.
     """
 
     def __init__(
         self,
         clients: Sequence[str],
         variables: Mapping[str, str],
-        world: SimulatedMachine | None = None,
+        machine: SimulatedMachine | None = None,
         *,
         python: str = sys.executable,
     ) -> None:
         self._process = subprocess.Popen(
-            [python, "-P", "-c", _START, _ROOT, json.dumps((world or SimulatedMachine()).to_json()), *clients],
+            [python, "-P", "-c", _START, _ROOT, json.dumps((machine or SimulatedMachine()).to_json()), *clients],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -88,13 +93,13 @@ class WorkerProcess:
             reader.start()
         self.versions: dict[str, str] = {}
         self._missing: dict[str, str] = {}
-        self.problem: Failed | None = None  # why this worker cannot take jobs
+        self.problem: Failed | None = None  # why this process cannot do jobs
         try:
             first = self._next(time.monotonic() + _STARTUP_S)
         except TimeoutError:
             self._did_not_start(f" within {_STARTUP_S:g} s")
         except ValueError:
-            self._did_not_start(", because something else than its worker wrote to its stdout")
+            self._did_not_start(", because something other than its worker wrote to its stdout")
         else:
             if first is None:
                 self._did_not_start("")
@@ -103,7 +108,7 @@ class WorkerProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it can take another job."""
+        """Whether it can do another job."""
         return self.problem is None and self._process.poll() is None
 
     def exchange(
@@ -114,10 +119,10 @@ class WorkerProcess:
         yielded: Callable[[int], None] = lambda _: None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> ClientReport:
-        """Have the client make one exchange, `deadline_s` seconds at most.
+        """Let the client make one exchange, for at most `deadline_s` seconds.
 
-        `yielded` is called with the number of records so far whenever the client hands one out, `meanwhile` in the
-        middle of a job that lets another one go before.
+        `yielded` is called with the number of records so far whenever the client yields one. `meanwhile` is called in
+        the middle of a job that waits for the next job.
         """
         if self.problem is not None:
             return ClientReport((), self.problem)
@@ -162,7 +167,7 @@ class WorkerProcess:
             assert pipe is not None
             try:
                 pipe.close()
-            except OSError:  # a job that was written but never read
+            except OSError:  # the last job was written but not read
                 continue
 
     def _write(self, job: Job) -> bool:
@@ -183,15 +188,15 @@ class WorkerProcess:
     def _did_not_start(self, how: str) -> None:
         self.close()
         lines = [line for line in self._errors.decode(errors="replace").splitlines() if line.strip()]
-        said = f": {lines[-1].strip()[:_SHOWN_CHARACTERS]}" if lines else ""
-        self.problem = Failed(f"the client's process did not start{how}{said}")
+        last = f": {lines[-1].strip()[:_SHOWN_CHARACTERS]}" if lines else ""
+        self.problem = Failed(f"the client's process did not start{how}{last}")
 
     def _next(self, deadline: float) -> dict[str, Any] | None:
         """The next message; None if the process has ended.
 
         Raises: TimeoutError.
         """
-        if time.monotonic() >= deadline:  # a client that never stops yielding has no end either
+        if time.monotonic() >= deadline:  # a client that yields for ever hangs as well
             raise TimeoutError
         try:
             line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -212,7 +217,7 @@ class WorkerProcess:
 
 
 def _own_group() -> dict[str, Any]:
-    """Arguments of Popen that keep Ctrl-C from the process: the runner ends its workers itself."""
+    """Arguments of Popen so that Ctrl-C does not reach the process: the runner ends its processes itself."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"process_group": 0}

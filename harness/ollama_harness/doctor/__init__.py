@@ -1,1 +1,1 @@
-"""The doctor: which way would each client go from this machine, does it arrive, and what fixes it if not."""
+"""The doctor: the route of each client from this machine, whether it arrives, and what fixes it if not."""

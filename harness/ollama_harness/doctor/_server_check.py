@@ -1,4 +1,4 @@
-"""Who is there: one GET for /api/version by a plain socket, or no more than a connection that is opened and closed."""
+"""What answers at an address: one GET /api/version by a plain socket, or only a connection without a request."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.versions import is_version
 from ollama_harness.script.http1 import read_body, read_response_head
 
-__all__ = ["ServerAnswer", "ServerKind", "addresses", "ask", "ask_through", "knock"]
+__all__ = ["ServerAnswer", "ServerKind", "addresses", "ask", "ask_through", "connect"]
 
-#: How long to wait for a connection, and then for each piece of the answer.
+#: How long to wait for a connection, and for each part of the answer.
 PATIENCE_S = 3.0
 
-#: How long the whole answer may take.
+#: The longest time for the whole answer.
 _WHOLE_S = 10.0
 
 _MAX_BYTES = 256 * 1024
@@ -27,20 +27,20 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class ServerKind(StrEnum):
-    """What came back."""
+    """The kind of answer."""
 
     OLLAMA = "ollama"  # a version of Ollama
-    OTHER = "other"  # HTTP, but no Ollama
-    NO_HTTP = "no-http"  # bytes that are no HTTP, or a connection that was closed without any
-    SILENT = "silent"  # connected, and nothing more
-    OPEN = "open"  # connected, and nothing was asked
-    REFUSED = "refused"  # nobody listens
-    UNREACHABLE = "unreachable"  # no way there, or no such name
+    OTHER = "other"  # HTTP, but not Ollama
+    NO_HTTP = "no-http"  # bytes that are not HTTP, or a connection that was closed without any
+    SILENT = "silent"  # connected, and nothing arrived
+    OPEN = "open"  # connected, and nothing was sent
+    REFUSED = "refused"  # nothing listens
+    UNREACHABLE = "unreachable"  # no route to it, or no such name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAnswer:
-    """What an address answered; `says` is Ollama's version, the status line, or the system's error."""
+    """The answer of an address. `says` is Ollama's version, the status line, or the system's error."""
 
     address: str
     port: int
@@ -54,16 +54,16 @@ class ServerAnswer:
 
     @property
     def accepts(self) -> bool:
-        """Whether somebody listens there: a client goes on to the host's next address only where nobody does."""
+        """Whether a program listens there. If none does, a client tries the host's next address."""
         return self.kind not in (ServerKind.REFUSED, ServerKind.UNREACHABLE)
 
 
 def addresses(url: str) -> tuple[str, ...]:
-    """The addresses of a URL's host in the order in which clients try them; none if it has no address."""
+    """The addresses of a URL's host in the order in which clients try them. Empty if it has none."""
     parts = urlsplit(url)
     try:
         found = socket.getaddrinfo(parts.hostname, port_of(url), type=socket.SOCK_STREAM)
-    except (OSError, ValueError):  # a label of the name that is too long is a UnicodeError
+    except (OSError, ValueError):  # UnicodeError for a label that is too long
         return ()
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
@@ -74,7 +74,7 @@ def port_of(url: str) -> int:
 
 
 def ask(url: str, address: str) -> ServerAnswer:
-    """Ask one address of a URL's host for Ollama's version."""
+    """Request Ollama's version from one address of a URL's host."""
     parts = urlsplit(url)
     context = ssl.create_default_context() if parts.scheme == "https" else None
     target = parts.path.rstrip("/") + "/api/version"
@@ -82,7 +82,7 @@ def ask(url: str, address: str) -> ServerAnswer:
 
 
 def ask_through(proxy: str, url: str) -> ServerAnswer:
-    """Ask an http proxy for the same, in absolute form."""
+    """Request the same through an http proxy, in absolute form."""
     parts = urlsplit(url)
     target = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/api/version"
     try:
@@ -92,8 +92,8 @@ def ask_through(proxy: str, url: str) -> ServerAnswer:
     return _ask(address, port, target=target, host=parts.netloc)
 
 
-def knock(proxy: str) -> ServerAnswer:
-    """Whether anybody listens at a proxy's address. Nothing is sent."""
+def connect(proxy: str) -> ServerAnswer:
+    """Check whether a program listens at a proxy's address. Nothing is sent."""
     try:
         address, port = urlsplit(proxy).hostname or "", port_of(proxy)
     except ValueError as error:
@@ -136,7 +136,7 @@ def _understood(data: bytes, address: str, port: int) -> ServerAnswer:
     try:
         head = read_response_head(data)
         if head is None:
-            says = "closed without an answer" if not data else f"no HTTP: {data[:20]!r}"
+            says = "closed without an answer" if not data else f"not HTTP: {data[:20]!r}"
             return ServerAnswer(address=address, port=port, kind=ServerKind.NO_HTTP, says=says)
         body = read_body(data[head.size :], head, method="GET").data
     except ProtocolError as error:
@@ -154,13 +154,13 @@ def _understood(data: bytes, address: str, port: int) -> ServerAnswer:
 
 def _no_address(proxy: str, error: ValueError) -> ServerAnswer:
     return ServerAnswer(
-        address=proxy.rpartition("@")[2], port=0, kind=ServerKind.UNREACHABLE, says=f"no address: {error}"
+        address=proxy.rpartition("@")[2], port=0, kind=ServerKind.UNREACHABLE, says=f"not an address: {error}"
     )
 
 
 def _unreached(address: str, port: int, error: OSError | UnicodeError) -> ServerAnswer:
     if isinstance(error, ConnectionRefusedError):
-        return ServerAnswer(address=address, port=port, kind=ServerKind.REFUSED, says="nobody listens")
+        return ServerAnswer(address=address, port=port, kind=ServerKind.REFUSED, says="nothing listens")
     if isinstance(error, TimeoutError):
         return ServerAnswer(
             address=address, port=port, kind=ServerKind.UNREACHABLE, says=f"no connection in {PATIENCE_S:g} s"

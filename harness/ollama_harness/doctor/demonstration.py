@@ -1,4 +1,4 @@
-"""The doctor in an environment of the catalogue: what it would say on a machine that is set up like that."""
+"""The doctor in an environment of the matrix: what it would report on such a machine."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def demonstrate(
     host: str = "",
     through_proxy: bool = False,
 ) -> Diagnosis:
-    """Examine an environment, with a server and a proxy of the harness; `host` is the form of the URL.
+    """Examine an environment, with a server and a proxy of the harness. `host` is the form of the URL.
 
-    `clients` are those that are installed, with their versions, unless others are given.
+    `clients` are names with versions; the default is those that are installed.
     """
     form = host or environment.hosts[0]
     if form not in (*environment.hosts, *HOSTS):
         raise UnknownName("form of URL (give --host one)", form, (*environment.hosts, *HOSTS))
     if not environment.trust_env or environment.later:
-        raise HarnessError(f"{environment.name} is about what a program does, which no machine shows to a doctor")
+        raise HarnessError(f"{environment.name} depends on the code of a program, which the doctor cannot see")
     with live_network(environment, ipv6=form in (*HOSTS, OLLAMA_HOST)) as live:
         servers = live.servers
         for server in servers:
-            server.load()  # the doctor does not wait for long
+            server.load()  # otherwise the doctor times out
         if environment.beside and len(servers) > 1:
             store = servers[0].store
             plain = Script.from_recording(store.get(f"{store.newest}/version"))
@@ -45,7 +45,9 @@ def demonstrate(
         def resolve(url: str) -> tuple[str, ...]:
             name = urlsplit(url).hostname or ""
             if port_of(url) != servers[0].port:
-                raise HarnessError(f"{environment.name} leads to Ollama's own port; try it on a machine with Ollama")
+                raise HarnessError(
+                    f"{environment.name} leads to Ollama's own port; run the doctor on a machine with Ollama"
+                )
             return environment.names.get(name, (name,) if name in ("127.0.0.1", "::1") else ())
 
         return diagnose(

@@ -1,6 +1,7 @@
-"""What fixes it: the line to type in each shell, what goes direct then, and what else it changes.
+"""Fixes: the line to type in each shell, the clients that go direct then, and what else it changes.
 
-A fix is tried on paper before it is offered: the settings as they would be, and the way that each client would go.
+Each fix is tried before it is offered, but only on paper: the route of each client is predicted with the settings as
+they would be.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from ollama_harness.network.settings import Settings, System
 
 __all__ = ["LOCAL", "Fix", "fixes"]
 
-#: This machine, in the words that most programs understand.
+#: The names of this machine that most programs understand.
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
-#: Entries of NO_PROXY that no Python library reads, or that keep httpx from being made.
+#: Entries of NO_PROXY that no Python library reads, or with which httpx raises.
 _UNREAD = re.compile(r"[<>;\[\]\"']|[^\x00-\x7f]|:.*/")
 
 _TRUST_ENV = {
@@ -48,8 +49,8 @@ class Fix:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Patient:
-    """A machine on paper: its settings may be changed, to see which way each client would go then."""
+class _PaperMachine:
+    """A machine on paper: its settings can be changed, to predict the route of each client."""
 
     settings: Settings
     url: str
@@ -61,44 +62,44 @@ class _Patient:
 
     @property
     def direct(self) -> tuple[str, ...]:
-        """The clients that go direct."""
+        """The clients that would go direct."""
         return tuple(name for name in self.clients if self.route(name) is Route.DIRECT)
 
-    def having(self, variables: Mapping[str, str]) -> _Patient:
+    def with_variables(self, variables: Mapping[str, str]) -> _PaperMachine:
         return replace(self, settings=replace(self.settings, variables=variables))
 
 
 def fixes(
     settings: Settings, url: str, clients: Sequence[str], extras: frozenset[str], *, answering: Collection[str]
 ) -> list[Fix]:
-    """The fixes that let more of these clients go direct to the URL; those that help most come first.
+    """The fixes with which more of these clients go direct to the URL. The most helpful comes first.
 
     `answering` are the loopback addresses at which Ollama answers.
     """
-    patient = _Patient(settings=settings, url=url, clients=tuple(clients), extras=extras)
-    offered = [*_ollama_host(patient), *_exclude(patient), *_take_out(patient)]
-    offered += [*_another_name(patient, answering), _trust_env(patient)]
-    useful = [one for one in offered if set(patient.direct) < set(one.helps)]
+    machine = _PaperMachine(settings=settings, url=url, clients=tuple(clients), extras=extras)
+    offered = [*_ollama_host(machine), *_exclude(machine), *_remove(machine)]
+    offered += [*_another_name(machine, answering), _trust_env(machine)]
+    useful = [one for one in offered if set(machine.direct) < set(one.helps)]
     return sorted(useful, key=lambda one: -len(one.helps))
 
 
-def _ollama_host(patient: _Patient) -> Iterator[Fix]:
+def _ollama_host(machine: _PaperMachine) -> Iterator[Fix]:
     """An OLLAMA_HOST that the Python library can read."""
     try:
-        ollama_url(patient.settings.variable("OLLAMA_HOST"))
+        ollama_url(machine.settings.variable("OLLAMA_HOST"))
     except ValueError:
-        value = urlsplit(patient.url).netloc
+        value = urlsplit(machine.url).netloc
         yield Fix(
             title="write OLLAMA_HOST as the Python library reads it",
             lines=_assignment("OLLAMA_HOST", value),
-            helps=patient.having({**patient.settings.variables, "OLLAMA_HOST": value}).direct,
+            helps=machine.with_variables({**machine.settings.variables, "OLLAMA_HOST": value}).direct,
             changes="a server started from this shell listens there",
         )
 
 
-def _exclude(patient: _Patient) -> Iterator[Fix]:
-    """NO_PROXY for this host, with whatever is excluded already and can be read."""
-    settings, host = patient.settings, urlsplit(patient.url).hostname or ""
+def _exclude(machine: _PaperMachine) -> Iterator[Fix]:
+    """NO_PROXY for this host, together with the entries that are already there and can be read."""
+    settings, host = machine.settings, urlsplit(machine.url).hostname or ""
     listed = settings.variable("no_proxy") or settings.variable("NO_PROXY") or ""
     kept = [entry for entry in (one.strip() for one in listed.split(",")) if entry and not _UNREAD.search(entry)]
     wanted = LOCAL if host in LOCAL else (host,)
@@ -106,35 +107,39 @@ def _exclude(patient: _Patient) -> Iterator[Fix]:
     names = ("NO_PROXY",) if settings.system is System.WINDOWS else ("NO_PROXY", "no_proxy")
     changes = "programs started from this shell go direct to these hosts"
     if settings.system is not System.POSIX and not any(name.lower().endswith("_proxy") for name in settings.variables):
-        changes += "; Python then ignores the system's proxy for all hosts: what needs it gets HTTPS_PROXY too"
+        changes += (
+            "; Python then ignores the system's proxy for all hosts: programs that need it need HTTPS_PROXY as well"
+        )
     yield Fix(
         title=f"exclude {'this machine' if host in LOCAL else host} from the proxy",
         lines=_assignment("NO_PROXY", value, also="no_proxy"),
-        helps=patient.having({**settings.variables, **dict.fromkeys(names, value)}).direct,
+        helps=machine.with_variables({**settings.variables, **dict.fromkeys(names, value)}).direct,
         changes=changes,
     )
 
 
-def _take_out(patient: _Patient) -> Iterator[Fix]:
-    """Take out one variable: one that a client cannot read, or one that names a proxy that is not wanted."""
-    variables = patient.settings.variables
+def _remove(machine: _PaperMachine) -> Iterator[Fix]:
+    """Remove one variable: one that a client cannot read, or one that names the proxy."""
+    variables = machine.settings.variables
     for key in sorted({name.lower() for name in variables if name.lower().endswith("_proxy")}):
         spelt = sorted(name for name in variables if name.lower() == key)
         yield Fix(
-            title=f"take out {' and '.join(spelt)}",
+            title=f"remove {' and '.join(spelt)}",
             lines={
                 "sh": f"unset {' '.join(spelt)}",
                 "cmd": "\n".join(f"set {name}=" for name in spelt),
                 "PowerShell": f"Remove-Item {', '.join(f'Env:{name}' for name in spelt)}",
             },
-            helps=patient.having({name: value for name, value in variables.items() if name.lower() != key}).direct,
-            changes="programs started from this shell no longer have that setting at all",
+            helps=machine.with_variables(
+                {name: value for name, value in variables.items() if name.lower() != key}
+            ).direct,
+            changes="programs started from this shell no longer have that setting",
         )
 
 
-def _another_name(patient: _Patient, answering: Collection[str]) -> Iterator[Fix]:
-    """Another way to write this machine, which the exclusions cover and at which Ollama answers."""
-    parts = urlsplit(patient.url)
+def _another_name(machine: _PaperMachine, answering: Collection[str]) -> Iterator[Fix]:
+    """Another name of this machine that the exclusions cover, and at which Ollama answers."""
+    parts = urlsplit(machine.url)
     for host, address in (("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("::1", "::1")):
         if host == parts.hostname or parts.hostname not in LOCAL or address not in answering:
             continue
@@ -143,27 +148,27 @@ def _another_name(patient: _Patient, answering: Collection[str]) -> Iterator[Fix
         yield Fix(
             title=f"write the URL with {written}",
             lines={"Python": f'ollama.Client(host="{other}")'},
-            helps=replace(patient, url=other).direct,
+            helps=replace(machine, url=other).direct,
             changes="nothing",
         )
 
 
-def _trust_env(patient: _Patient) -> Fix:
-    """Have the library ignore what the machine says; ollama cannot be told so where its import fails."""
-    told = [
-        name for name in patient.clients if not (name.startswith("ollama") and patient.route(name) is Route.NOWHERE)
+def _trust_env(machine: _PaperMachine) -> Fix:
+    """Make the library ignore the machine's settings. That does not help ollama if its import fails."""
+    usable = [
+        name for name in machine.clients if not (name.startswith("ollama") and machine.route(name) is Route.NOWHERE)
     ]
     return Fix(
-        title="have the library ignore the machine's settings",
-        lines={"Python": "\n".join(_TRUST_ENV[name] for name in told)},
-        helps=tuple(told),
-        changes="only that code; SSL_CERT_FILE, SSL_CERT_DIR and .netrc are ignored there as well. ollama.chat() and "
-        "its like use a client that was made when ollama was imported: it is not reached",
+        title="make the library ignore the machine's settings",
+        lines={"Python": "\n".join(_TRUST_ENV[name] for name in usable)},
+        helps=tuple(usable),
+        changes="only that code; it ignores SSL_CERT_FILE, SSL_CERT_DIR and .netrc as well. ollama.chat() and the like "
+        "use a client that was made when ollama was imported, so they do not change",
     )
 
 
 def _assignment(name: str, value: str, *, also: str | None = None) -> dict[str, str]:
-    """A variable set in each shell; `also` is a second spelling, which systems with cases need."""
+    """The line that sets a variable in each shell. `also` is a second spelling, for systems where case matters."""
     spelt = (name,) if also is None else (name, also)
     plain = re.fullmatch(r"[\w.,:*/\-\[\] ]*", value, re.ASCII) is not None and " " not in value
     quoted = value.replace("'", "''")

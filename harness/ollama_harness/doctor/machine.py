@@ -1,4 +1,4 @@
-"""The network settings of this machine. Nothing is changed."""
+"""Reads the network settings of this machine. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OTHERS = ("REQUEST_METHOD", "OLLAMA_HOST")
 
 
 def settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings that a process born now would find."""
+    """The settings that a new process would find."""
     system = System.here()
     variables = {
         name: value for name, value in environ.items() if name.lower().endswith("_proxy") or name.upper() in _OTHERS
@@ -31,10 +31,10 @@ def _mac() -> Mac | None:
     import _scproxy  # type: ignore[import-not-found,unused-ignore]
 
     proxies: dict[str, str] = _scproxy._get_proxies()
-    held: dict[str, Any] = _scproxy._get_proxy_settings()
+    found: dict[str, Any] = _scproxy._get_proxy_settings()
     named = {scheme: url.rpartition("//")[2] for scheme, url in proxies.items() if scheme in ("http", "https", "socks")}
     return Mac(
         **named,
-        exclude_simple=bool(held.get("exclude_simple")),
-        exceptions=tuple(one for one in held.get("exceptions", ()) if one),
+        exclude_simple=bool(found.get("exclude_simple")),
+        exceptions=tuple(one for one in found.get("exceptions", ()) if one),
     )

@@ -1,6 +1,6 @@
-"""Faults, grouped by where they strike. Importing this package fills the lists.
+"""Faults, grouped by where they strike. Importing this package fills the lists of faults and places.
 
-Each module's `__all__` is what it offers; nothing else names a fault or a place.
+Each module's `__all__` names its faults and places; there is no other list of names.
 """
 
 from ollama_harness.faults.content import *

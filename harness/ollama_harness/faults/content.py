@@ -1,4 +1,4 @@
-"""Faults of the content: the message is whole HTTP, but what it says is not what Ollama promises."""
+"""Faults of the content: the message is whole HTTP, but the content is not what Ollama promises."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ __all__ = [
     "swap_records",
 ]
 
-#: What Ollama says in mid-stream when its runner dies (fixtures/recordings/*/fault-runner-killed-*).
+#: Ollama's error in a stream when its runner dies (fixtures/recordings/*/fault-runner-killed-*).
 RUNNER_DIED = "an error was encountered while running the model: unexpected EOF"
 
 
 # ------------------------------------------------------------------------------------------ whole records
 
 
-@fault('Say {"error": …} at status 200 after record n, then end cleanly, as when Ollama\'s runner dies; or go on.', 3)
+@fault('Send {"error": …} at status 200 after record n, then end cleanly, as when Ollama\'s runner dies; or go on.', 3)
 def error_line_after_record(
     script: Script, n: int, error: Any = RUNNER_DIED, *, goes_on: bool = False, line_feed: bool = True
 ) -> Script:
@@ -51,7 +51,7 @@ def error_line_after_record(
     return with_pieces(script, [*lines[:at], (lines[at - 1][0], line + b"\n" * line_feed), *rest])
 
 
-@fault("Send a line of one's own after record n (0: before the first).", 3, "null")
+@fault("Send any line after record n (0: before the first).", 3, "null")
 def insert_line(script: Script, n: int, line: str) -> Script:
     lines = _lines(script)
     at = 0 if n == 0 else _index(script, n) + 1
@@ -70,10 +70,10 @@ def drop_record(script: Script, n: int) -> Script:
     return with_pieces(script, [*lines[:at], *lines[at + 1 :]])
 
 
-@fault("End cleanly without the terminal record: nothing says `done`, and nothing says error.")
+@fault("End cleanly without the terminal record: no `done: true`, and no error.")
 def drop_terminal_record(script: Script) -> Script:
-    said = stream_records(script.head.media_type, script.body) if script.head and script.head.chunked else []
-    terminal = next((n for n, record in enumerate(said, 1) if is_terminal(record)), None)
+    sent = stream_records(script.head.media_type, script.body) if script.head and script.head.chunked else []
+    terminal = next((n for n, record in enumerate(sent, 1) if is_terminal(record)), None)
     if terminal is None:
         raise FaultDoesNotApply("this script sends no stream with a terminal record")
     lines = _records(script)
@@ -89,7 +89,7 @@ def swap_records(script: Script, n: int) -> Script:
     return with_pieces(script, [*lines[:at], (first_s, second), (second_s, first), *lines[at + 2 :]])
 
 
-@fault("End the message cleanly before the first record: a body without a byte.")
+@fault("End the message cleanly before the first record: an empty body.")
 def drop_all_records(script: Script) -> Script:
     _records(script)
     return with_pieces(script, [])
@@ -105,7 +105,7 @@ def end_inside_record(script: Script, n: int) -> Script:
 # ------------------------------------------------------------------------------------------ lines
 
 
-@fault("End each line with something else than LF.", b"\r\n")
+@fault("End each line with other bytes than LF.", b"\r\n")
 def separate_lines_with(script: Script, separator: bytes) -> Script:
     return with_pieces(script, [(at_s, line.rstrip(b"\n") + separator) for at_s, line in _lines(script)])
 
@@ -137,18 +137,18 @@ def put_into_text(script: Script, n: int, data: bytes) -> Script:
     return _change(script, n, change)
 
 
-@fault("Add so many bytes to the text of record n.", 3, 2000)
+@fault("Add `size_bytes` bytes to the text of record n.", 3, 2000)
 def lengthen_record(script: Script, n: int, size_bytes: int) -> Script:
     return put_into_text(n, b"x" * size_bytes)(script)
 
 
-@fault("Give record n a field that holds arrays in arrays, so many deep.", 3, 200)
+@fault("Give record n a field of arrays in arrays, `depth` deep.", 3, 200)
 def nest_record(script: Script, n: int, depth: int) -> Script:
     return add_field(n, "nested", "[" * depth + "]" * depth)(script)
 
 
 @fault(
-    "Add a field with a value in JSON at the end of record n, even if there is one of that name.",
+    "Add a field with a value in JSON at the end of record n, even if it has one of that name.",
     3,
     "confidence",
     "0.5",
@@ -188,7 +188,7 @@ def _records(script: Script) -> list[Piece]:
     if script.head is None or script.head.media_type not in STREAMS:
         raise FaultDoesNotApply("this strikes a stream of records; this script sends none")
     if script.head.chunked and not any(isinstance(part, LastChunk) for _, _, part in script.parts()):
-        raise FaultDoesNotApply("this script's stream does not end cleanly: change what it says before you cut it")
+        raise FaultDoesNotApply("this script's stream does not end cleanly: change its content before you cut it")
     return records(script)
 
 

@@ -1,10 +1,14 @@
-"""What faults and places are, and the lists of all of them.
+"""Faults and places as values, and the lists of all of them.
 
-A fault is a pure function from script to script; a place finds where in a script a fault strikes. Decorating such a
-function turns it into a maker: `close_at(after_record(3))` is a value that can be applied, compared and printed.
+A fault is a pure function from script to script. A place finds where in a script a fault strikes. The decorators
+`fault` and `place` replace such a function by a maker: a function with the same parameters except the script, which
+returns a value. So `close_at(after_record(3))` computes nothing yet. It is a `Fault` that can be compared, that prints
+as the call that makes it (`faults.notation` parses that text), and that is applied when it is called with a script. The
+decorators also add the maker to `FAULTS` or `PLACES`, from which scenarios, docs/faults.md and the command line read.
 
-The decorator says what it does, and that becomes the maker's docstring. It is no docstring of the function, because
-`python -OO` strips those, and the lists need the text.
+The summary is an argument of the decorator and becomes the maker's docstring. It is no docstring in the source, because
+`python -OO` removes those, and the lists need the text. The maker also gets a signature of its own, so that
+`inspect.signature` and `help` show what a caller may write.
 """
 
 from __future__ import annotations
@@ -26,9 +30,9 @@ Made = TypeVar("Made", "Fault", "Place")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultKind(Generic[Made]):
-    """One entry of a list. `example` holds arguments with which it applies to a plain stream, or to `plays`.
+    """One entry of a list. `example` are arguments with which it applies to a plain stream, or to recording `plays`.
 
-    `group` is the module that it lives in; `parameters` what it takes, as it is written in Python.
+    `group` is the name of its module, and `parameters` its parameters in Python's notation.
     """
 
     name: str
@@ -42,7 +46,7 @@ class FaultKind(Generic[Made]):
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """Something made with its arguments; prints as the call that makes it, defaults left out."""
+    """A name with arguments; prints as the call that makes it, without defaults."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -57,9 +61,10 @@ class _Call:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Place(_Call):
-    """A place in a script. `split(script)` is the script with a segment boundary there, and the send that follows.
+    """A place in a script. `split(script)` returns the script with a segment boundary at the place, and the index of
+    the segment after it.
 
-    Raises: FaultDoesNotApply, if the script has no such place.
+    Raises: FaultDoesNotApply, from `split`, if the script has no such place.
     """
 
     split: Callable[[Script], tuple[Script, int]] = field(compare=False)
@@ -67,7 +72,7 @@ class Place(_Call):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Fault(_Call):
-    """A fault with its arguments, ready to strike."""
+    """A fault with its arguments; call it with a script to apply it."""
 
     strike: Callable[[Script], Script] = field(compare=False)
 
@@ -76,7 +81,7 @@ class Fault(_Call):
 
         Raises: FaultDoesNotApply, if it has no place to strike, or would change nothing.
         """
-        script = replace(script, segments=tuple(script.segments))  # a fault goes back and forth in them
+        script = replace(script, segments=tuple(script.segments))  # a fault reads them more than once
         struck = self.strike(script)
         if struck == script:
             raise FaultDoesNotApply(f"{self} changes nothing in this script")
@@ -92,8 +97,8 @@ def fault(
 ) -> Callable[[Callable[Concatenate[Script, P], Script]], Callable[P, Fault]]:
     """Register a function `(script, *arguments) -> script` as a fault.
 
-    `summary` says in one sentence what it does. `example` are arguments with which it strikes a plain stream; where it
-    takes another recording, `plays` names it.
+    `summary` is one sentence about what it does. `example` are arguments with which it strikes a plain stream. If it
+    needs another recording, `plays` names that.
     """
     return lambda function: _register(FAULTS, Fault, function, summary, example, plays)
 
@@ -101,14 +106,14 @@ def fault(
 def place(
     summary: str, *example: Any, plays: str = ""
 ) -> Callable[[Callable[Concatenate[Script, P], tuple[Script, int]]], Callable[P, Place]]:
-    """Register a function `(script, *arguments) -> (script, index)` as a place: `summary` says where it is."""
+    """Register a function `(script, *arguments) -> (script, index)` as a place; `summary` describes where it is."""
     return lambda function: _register(PLACES, Place, function, summary, example, plays)
 
 
 def apply(script: Script, faults: Iterable[Fault]) -> Script:
-    """The script with all the faults in it, applied in order.
+    """The script with all these faults in it, applied in order.
 
-    Raises: FaultDoesNotApply.
+    Raises: FaultDoesNotApply, if one has no place to strike; TypeError, if one is no fault.
     """
     for one in faults:
         if not isinstance(one, Fault):
@@ -151,7 +156,7 @@ def _register(
 
 
 def _written(name: str, signature: inspect.Signature, arguments: Mapping[str, Any]) -> str:
-    """The call in Python: what has no default by position, the rest by name and only where it differs."""
+    """The call in Python: arguments without a default by position, the others by name if they differ from it."""
     parts = []
     for key, value in arguments.items():
         default = signature.parameters[key].default

@@ -1,4 +1,4 @@
-"""Faults of the connection: there is none, or it ends where it should not."""
+"""Faults of the connection: it is refused, or it ends where it should not."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reset_on_accept(script: Script) -> Script:
     return _without_request(script, ConnectionEnd.RESET)
 
 
-@fault("Accept the connection, and neither read nor say anything: a process that is suspended.")
+@fault("Accept the connection, and neither read nor send anything, like a suspended process.")
 def never_read(script: Script) -> Script:
     return _without_request(script, ConnectionEnd.IGNORE)
 
@@ -60,12 +60,12 @@ def half_close_at(script: Script, place: Place) -> Script:
     return script.cut(index, ConnectionEnd.HALF_CLOSE)
 
 
-@fault("Close the connection (FIN) after a whole answer that did not say so, as a server does with an idle connection.")
+@fault("Close the connection (FIN) after a whole answer, unannounced, as a server does with an idle connection.")
 def close_after_answer(script: Script) -> Script:
     return _after_answer(script, ConnectionEnd.CLOSE)
 
 
-@fault("Reset the connection (RST) after a whole answer that did not say so.")
+@fault("Reset the connection (RST) after a whole answer, unannounced.")
 def reset_after_answer(script: Script) -> Script:
     return _after_answer(script, ConnectionEnd.RESET)
 

@@ -1,4 +1,4 @@
-"""What faults need to take a body apart and put it together again, at its times."""
+"""Helpers of faults: take a body apart into pieces with their times, and build a script from pieces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ollama_harness.script.script import Script, Segment
 
 __all__ = ["Piece", "head_of", "pieces", "record_span", "records", "require_plain", "with_head", "with_pieces"]
 
-#: Some bytes of a body, and when they leave.
+#: When some bytes of a body are sent (seconds), and the bytes.
 Piece = tuple[float, bytes]
 
 
@@ -27,10 +27,10 @@ def head_of(script: Script) -> Head:
 
 
 def with_head(script: Script, head: Head) -> Script:
-    """The same with another head."""
+    """The same script with another head."""
     segments = (
-        replace(send, parts=tuple(head if isinstance(part, Head) else part for part in send.parts))
-        for send in script.segments
+        replace(segment, parts=tuple(head if isinstance(part, Head) else part for part in segment.parts))
+        for segment in script.segments
     )
     return replace(script, segments=tuple(segments))
 
@@ -48,12 +48,12 @@ def record_span(script: Script, n: int) -> tuple[int, int]:
 
 
 def pieces(script: Script) -> list[Piece]:
-    """The body as it leaves, chunk by chunk."""
+    """The body as it is sent, a piece for each chunk."""
     return [(script.segments[i].at_s, part.data) for i, _, part in script.body_parts()]
 
 
 def records(script: Script) -> list[Piece]:
-    """The records of the body with their line ends, each at the time of its last byte; what follows them is lost.
+    """The records of the body with their line ends, each with the time of its last byte; the rest is dropped.
 
     Raises: FaultDoesNotApply, if there are none.
     """
@@ -65,7 +65,7 @@ def records(script: Script) -> list[Piece]:
 
 
 def with_pieces(script: Script, body: Iterable[Piece]) -> Script:
-    """The same answer with another body: a chunk for each piece, or one segment and the Content-Length to go with it.
+    """The same answer with another body: a chunk for each piece, or a segment for each and the right Content-Length.
 
     Raises: FaultDoesNotApply, if an earlier fault has left no plain framing.
     """
@@ -92,10 +92,7 @@ def with_pieces(script: Script, body: Iterable[Piece]) -> Script:
 
 
 def require_plain(script: Script) -> None:
-    """Refuse to rebuild a body that earlier faults have framed in their own way: that would undo them in silence.
-
-    Raises: FaultDoesNotApply.
-    """
+    """Raise FaultDoesNotApply if an earlier fault changed the framing, because rebuilding the body would undo it."""
     head, parts = head_of(script), [part for _, _, part in script.parts()]
     body = [part for _, _, part in script.body_parts()]
     length = head.header("content-length")
@@ -103,13 +100,13 @@ def require_plain(script: Script) -> None:
         parts == [head, *body, *(part for part in parts[-1:] if isinstance(part, LastChunk))]
         and all(part == type(part)(part.data) for part in body)
         and (length is None or (not head.chunked and length == str(len(script.body))))
-        and not any(send.awaits for send in script.segments)
+        and not any(segment.awaits for segment in script.segments)
     )
     if not plain:
-        raise FaultDoesNotApply("an earlier fault has changed framing or pace: change the body before that")
+        raise FaultDoesNotApply("an earlier fault has changed framing or pace: put the fault of the body before it")
 
 
 def _times(script: Script) -> Iterator[float]:
-    """When each byte of the body leaves."""
+    """When each byte of the body is sent, in seconds."""
     for at_s, data in pieces(script):
         yield from itertools.repeat(at_s, len(data))

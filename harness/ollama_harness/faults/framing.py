@@ -1,4 +1,4 @@
-"""Faults of the framing: how the message says where its body ends, and how the body is cut into chunks and segments."""
+"""Faults of the framing: where the body ends, and how it is cut into chunks and segments."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 # ------------------------------------------------------------------------------------------ where the body ends
 
 
-@fault("Send the body without chunks or length: only the end of the connection ends it, as HTTP/1.0 does.")
+@fault("Send the body without chunks or length, so that it ends with the connection, as in HTTP/1.0.")
 def delimit_by_close(script: Script, version: str = "HTTP/1.0") -> Script:
     head, body = head_of(script), pieces(script)
     for name in ("Transfer-Encoding", "Content-Length"):
@@ -42,7 +42,7 @@ def delimit_by_close(script: Script, version: str = "HTTP/1.0") -> Script:
     return _reframed(script, replace(head, version=version), body, ConnectionEnd.CLOSE)
 
 
-@fault("Send the body with a Content-Length in place of chunks; one that is `off_by` bytes too long (or too short).")
+@fault("Send the body with a Content-Length instead of chunks; it is `off_by` bytes too long (or too short).")
 def count_body(script: Script, off_by: int = 0) -> Script:
     head, body = head_of(script), pieces(script)
     length = sum(len(data) for _, data in body) + off_by
@@ -50,7 +50,7 @@ def count_body(script: Script, off_by: int = 0) -> Script:
     return _reframed(script, head, body, script.ending.how)
 
 
-@fault("Leave the last chunk out and keep the connection open: the message never ends.")
+@fault("Leave out the last chunk and keep the connection open: the message never ends.")
 def drop_last_chunk(script: Script) -> Script:
     return _each_part(script, lambda part: () if isinstance(part, LastChunk) else (part,), "last chunk")
 
@@ -76,7 +76,7 @@ def append_bytes(script: Script, data: bytes) -> Script:
 
 
 @fault(
-    "Put `line` in the place of the size of chunk n; `{size:x}` in it stands for the true size, or one that is off.",
+    "Replace the size of chunk n by `line`; `{size:x}` in it is the true size, or one that is `off_by` too large.",
     3,
     "zz",
 )
@@ -87,11 +87,11 @@ def set_chunk_size(script: Script, n: int, line: str, *, off_by: int = 0) -> Scr
             size_line = line.format(size=len(chunk.data) + off_by).encode("latin-1")
         except (ValueError, LookupError) as error:
             raise FaultDoesNotApply(
-                f"{line!r} cannot be written: {error!r}; {{size:x}} is all that it may hold"
+                f"{line!r} cannot be written: {error!r}; use no other field than {{size:x}}"
             ) from None
         changed = replace(chunk, size_line=size_line)
         if changed.before == chunk.before:
-            raise FaultDoesNotApply(f"{line!r} is the size of chunk {n} as it is")
+            raise FaultDoesNotApply(f"{line!r} is the size of chunk {n} already")
         return changed
 
     return _chunk(script, n, change)
@@ -105,7 +105,7 @@ def drop_chunk_end(script: Script, n: int) -> Script:
 # ------------------------------------------------------------------------------------------ how the body is cut
 
 
-@fault("Cut the body into chunks of so many bytes, without regard to records.", 16)
+@fault("Cut the body into chunks of `size_bytes` bytes, wherever records end.", 16)
 def rechunk(script: Script, size_bytes: int) -> Script:
     _refuse_zero(size_bytes)
     cut = [
@@ -116,7 +116,7 @@ def rechunk(script: Script, size_bytes: int) -> Script:
     return with_pieces(script, cut)
 
 
-@fault("Put so many chunks, of one record each in Ollama, into one, sent when the last of them is due.", 4)
+@fault("Join `count` chunks (in Ollama, one record each) into one, sent when the last of them is due.", 4)
 def join_records(script: Script, count: int) -> Script:
     _refuse_zero(count)
     chunks = _chunks(script)
@@ -124,7 +124,7 @@ def join_records(script: Script, count: int) -> Script:
     return with_pieces(script, [(group[-1][0], b"".join(data for _, data in group)) for group in groups])
 
 
-@fault("Begin every chunk so many bytes into a record: each record lies in two chunks.", 20)
+@fault("Begin every chunk `offset_bytes` bytes into a record, so that each record is in two chunks.", 20)
 def straddle_records(script: Script, offset_bytes: int) -> Script:
     chunks, body = _chunks(script), script.body
     spans = [record_span(script, n) for n in range(1, len(script.record_ends()) + 1)]
@@ -134,33 +134,33 @@ def straddle_records(script: Script, offset_bytes: int) -> Script:
     return with_pieces(script, [(chunks[bisect.bisect_left(ends, b)][0], body[a:b]) for a, b in cut])
 
 
-@fault("Send the same bytes in segments (TCP writes) of so many bytes at the most.", 16)
+@fault("Send the same bytes in segments (TCP writes) of at most `size_bytes` bytes.", 16)
 def resegment(script: Script, size_bytes: int) -> Script:
     _refuse_zero(size_bytes)
-    return replace(script, segments=tuple(small for send in script.segments for small in _segments(send, size_bytes)))
+    return replace(script, segments=tuple(small for large in script.segments for small in _segments(large, size_bytes)))
 
 
-def _segments(send: Segment, size_bytes: int) -> Iterator[Segment]:
-    """The same bytes in sends of so many bytes."""
+def _segments(large: Segment, size_bytes: int) -> Iterator[Segment]:
+    """The same bytes in segments of `size_bytes` bytes."""
     parts: list[Part] = []
     room = size_bytes
-    for part in send.parts:
+    for part in large.parts:
         length = len(part.wire("x" * 29))  # an IMF-fixdate has 29 characters
         edges = [0, *range(room, length, size_bytes), length]
         for piece, (start, stop) in zip(slices(part, edges), itertools.pairwise(edges), strict=True):
             parts.append(part if (start, stop) == (0, length) else piece)
             room -= stop - start
             if not room:
-                yield replace(send, parts=tuple(parts))
+                yield replace(large, parts=tuple(parts))
                 parts, room = [], size_bytes
     if parts:
-        yield replace(send, parts=tuple(parts))
+        yield replace(large, parts=tuple(parts))
 
 
 # ------------------------------------------------------------------------------------------ content coding
 
 
-@fault("Compress the body with gzip, flushed after each record so that none has to wait; or leave out the end of it.")
+@fault("Compress the body with gzip, flushed after each chunk so that none has to wait; or leave out the end of it.")
 def compress(script: Script, *, whole: bool = True) -> Script:
     packer, body = zlib.compressobj(wbits=31), pieces(script)
     if not body:
@@ -185,14 +185,15 @@ def _chunks(script: Script) -> list[Piece]:
 
 
 def _each_part(script: Script, change: Callable[[Part], tuple[Part, ...]], wanted: str) -> Script:
-    """The script with each part replaced by what `change` makes of it.
+    """The script with each part replaced by the parts that `change` returns for it.
 
     Raises: FaultDoesNotApply, if that changes nothing.
     """
     segments = (
-        replace(send, parts=tuple(new for part in send.parts for new in change(part))) for send in script.segments
+        replace(segment, parts=tuple(new for part in segment.parts for new in change(part)))
+        for segment in script.segments
     )
-    changed = replace(script, segments=tuple(send for send in segments if send.parts))
+    changed = replace(script, segments=tuple(segment for segment in segments if segment.parts))
     if changed == script:
         raise FaultDoesNotApply(f"this script sends no {wanted}")
     return changed

@@ -1,4 +1,4 @@
-"""Faults of the head: something else answers in Ollama's place, or the head is not what it should be."""
+"""Faults of the head: something else answers instead of Ollama, or the head is not what it should be."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ __all__ = [
 
 
 @fault(
-    "Give the answer of a proxy, a gateway or a login page in Ollama's place; `answer` is one of ANSWERS.", "proxy-502"
+    "Answer as a proxy, a gateway or a login page instead of Ollama; `answer` is a name in INTERMEDIARIES.",
+    "proxy-502",
 )
 def replace_with(script: Script, answer: str) -> Script:
     if answer not in INTERMEDIARIES:
-        raise FaultDoesNotApply(f"nobody answers as {answer!r} here; known are {', '.join(INTERMEDIARIES)}")
+        raise FaultDoesNotApply(f"there is no answer {answer!r}; give one of {', '.join(INTERMEDIARIES)}")
     given = INTERMEDIARIES[answer]
     return _replaced(script, given.head, given.body, given.how)
 
 
 @fault(
-    'Refuse as Ollama does: a status and {"error": …}. `error` may be any JSON value; None leaves the body empty.',
+    'Refuse as Ollama does: with a status and {"error": …}. `error` may be any JSON value; None: the body is empty.',
     500,
 )
 def replace_with_error(
@@ -54,7 +55,7 @@ def replace_with_error(
     return _replaced(script, Head(status, phrase(status), fields), body, ConnectionEnd.KEEP_OPEN)
 
 
-@fault("Refuse with a body of one's own.", "[]")
+@fault("Refuse with any body.", "[]")
 def replace_with_text(
     script: Script, text: str, *, status: int = 500, content_type: str = "application/json"
 ) -> Script:
@@ -62,13 +63,13 @@ def replace_with_text(
     return _replaced(script, head, text.encode(), ConnectionEnd.KEEP_OPEN)
 
 
-@fault("Send the client to another address (RFC 9110 section 15.4).", 307, "/elsewhere")
+@fault("Redirect the client to another address (RFC 9110 section 15.4).", 307, "/elsewhere")
 def redirect(script: Script, status: int, to: str) -> Script:
     head = Head(status, phrase(status), (("Location", to), ("Date", "")))
     return _replaced(script, head, b"", ConnectionEnd.KEEP_OPEN)
 
 
-@fault("Say something informational (100 Continue, 103 Early Hints) before the answer (RFC 9110 section 15.2).", 103)
+@fault("Send an informational response (100, 103) before the answer (RFC 9110 section 15.2).", 103)
 def inform(script: Script, status: int) -> Script:
     head_of(script)
     link = "Link: </style.css>; rel=preload\r\n" if status == 103 else ""
@@ -81,7 +82,7 @@ def set_header(script: Script, name: str, value: str) -> Script:
     return with_head(script, head_of(script).with_header(name, value))
 
 
-@fault("Leave a header out.", "Content-Type")
+@fault("Leave out a header.", "Content-Type")
 def drop_header(script: Script, name: str) -> Script:
     head = head_of(script)
     if head.header(name) is None:
@@ -89,14 +90,14 @@ def drop_header(script: Script, name: str) -> Script:
     return with_head(script, head.with_header(name, None))
 
 
-@fault("Add a line for a header, beside one that may be there.", "Content-Length", "5")
+@fault("Add a header line, even if there is one of that name.", "Content-Length", "5")
 def add_header(script: Script, name: str, value: str) -> Script:
     _refuse_unwritable(value)
     head = head_of(script)
     return with_head(script, replace(head, headers=(*head.headers, (name, value))))
 
 
-@fault("Add a header with a value of so many bytes.", 2000)
+@fault("Add a header with a value of `size_bytes` bytes.", 2000)
 def fatten_head(script: Script, size_bytes: int) -> Script:
     head = head_of(script)
     return with_head(script, replace(head, headers=(*head.headers, ("X-Padding", "x" * size_bytes))))
@@ -108,8 +109,11 @@ def replace_status_line(script: Script, line: str) -> Script:
     own = f"{head.version} {head.status} {head.reason}"
     parts = (Raw(line.encode("latin-1")), Slice(head, len(own)))
     segments = (
-        replace(send, parts=tuple(new for part in send.parts for new in (parts if isinstance(part, Head) else (part,))))
-        for send in script.segments
+        replace(
+            segment,
+            parts=tuple(new for part in segment.parts for new in (parts if isinstance(part, Head) else (part,))),
+        )
+        for segment in script.segments
     )
     return replace(script, segments=tuple(segments))
 
@@ -126,4 +130,4 @@ def _refuse_unwritable(value: str) -> None:
     try:
         value.encode("latin-1")
     except UnicodeEncodeError:
-        raise FaultDoesNotApply(f"{value!r} cannot stand in a head: only latin-1 can") from None
+        raise FaultDoesNotApply(f"{value!r} cannot be in a head: use characters of Latin-1 only") from None

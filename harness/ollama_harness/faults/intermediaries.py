@@ -1,4 +1,4 @@
-"""What else answers in Ollama's place: proxies, gateways and login pages, in their own words."""
+"""Answers of programs between the client and Ollama (proxies, gateways, login pages), as they really send them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["INTERMEDIARIES", "IntermediaryResponse", "phrase"]
 
 @dataclass(frozen=True, slots=True)
 class IntermediaryResponse:
-    """A whole answer, but for the Content-Length."""
+    """A whole answer, except the value of Content-Length."""
 
     head: Head
     body: bytes = b""
@@ -25,12 +25,12 @@ _HTML = ("Content-Type", "text/html")
 
 
 def phrase(status: int) -> str:
-    """The reason phrase of RFC 9110, or "" for a status of one's own."""
+    """The reason phrase of RFC 9110, or "" for a status that is not registered."""
     return next((known.phrase for known in HTTPStatus if known == status), "")
 
 
 def _nginx(status: int, reason: str) -> IntermediaryResponse:
-    """nginx's built-in page: src/http/ngx_http_special_response.c. No charset, and CRLF."""
+    """nginx's built-in page, without a charset, with CRLF: src/http/ngx_http_special_response.c."""
     title = f"{status} {reason}".encode()
     body = (
         b"<html>\r\n<head><title>%b</title></head>\r\n<body>\r\n<center><h1>%b</h1></center>\r\n"
@@ -47,7 +47,7 @@ def _nginx(status: int, reason: str) -> IntermediaryResponse:
 
 
 def _cloudflare(status: int) -> IntermediaryResponse:
-    """Cloudflare's answer to what is no browser: one line of text, and no reason phrase to speak of."""
+    """Cloudflare's answer to a client that is no browser: one line of text; `<none>` really is the reason phrase."""
     headers = (
         ("Date", ""),
         ("Content-Type", "text/plain; charset=UTF-8"),
@@ -64,16 +64,16 @@ def _cloudflare(status: int) -> IntermediaryResponse:
 
 
 def _refusal(status: int, reason: str, media_type: str, body: bytes, *fields: tuple[str, str]) -> IntermediaryResponse:
-    """A status and a sentence, by one that keeps the connection open."""
+    """A refusal of a server that keeps the connection open."""
     headers: Headers = (*fields, ("Date", ""), ("Content-Type", media_type), ("Content-Length", ""))
     return IntermediaryResponse(Head(status, reason, headers), body)
 
 
-def _squid(status: int, reason: str, error: str, says: bytes) -> IntermediaryResponse:
+def _squid(status: int, reason: str, error: str, text: bytes) -> IntermediaryResponse:
     """Squid's error page, shortened: src/errorpage.cc."""
     body = (
         b"<!DOCTYPE html>\n<html><head><title>ERROR: The requested URL could not be retrieved</title></head>\n"
-        b"<body><h1>ERROR</h1><p>%b</p></body></html>\n" % says
+        b"<body><h1>ERROR</h1><p>%b</p></body></html>\n" % text
     )
     headers = (
         ("Server", "squid/5.7"),
@@ -94,10 +94,10 @@ def _closing(status: int, reason: str, body: bytes, *fields: tuple[str, str]) ->
     return IntermediaryResponse(Head(status, reason, headers), body, ConnectionEnd.CLOSE)
 
 
-#: Cloudflare's page for what looks like no browser, shortened; the header is what its documentation says to look for.
+#: Cloudflare's page for a client that does not look like a browser, shortened. Its documentation names the header.
 _CHALLENGE = b'<!DOCTYPE html><html lang="en-US"><head><title>Just a moment...</title></head><body></body></html>\n'
 
-#: Squid up to 3.1 speaks HTTP/1.0 and cannot keep an expectation: src/client_side.c.
+#: Squid up to 3.1 speaks HTTP/1.0 and cannot fulfil an Expect: src/client_side.c.
 _SQUID_27 = (
     ("Server", "squid/2.7.STABLE9"),
     ("Date", ""),
@@ -113,7 +113,7 @@ _LOGIN = (
     b"</head><body></body></html>\n"
 )
 
-#: From cgi_error_no_template in Privoxy's cgi.c, "file(s)in" and all.
+#: From cgi_error_no_template in Privoxy's cgi.c, with its typing error "file(s)in".
 _PRIVOXY = b"""<html>
 <head>
  <title>500 Internal Privoxy Error</title>
@@ -130,9 +130,9 @@ directory.  The location of the <code><i>(confdir)</i></code> directory is speci
 </html>
 """
 
-#: Who answers, by name.
+#: The answers by name; `replace_with` and the faults of a picky server take these names.
 INTERMEDIARIES: dict[str, IntermediaryResponse] = {
-    # What local proxy programs (Clash, V2Ray) send when the target refuses: no body, and the connection is over.
+    # Local proxy programs (Clash, V2Ray) send this when the target refuses: no body, and the connection ends.
     "proxy-502": _closing(502, "Bad Gateway", b""),
     "proxy-407": _closing(407, "Proxy Authentication Required", b"", ("Proxy-Authenticate", 'Basic realm="proxy"')),
     "privoxy-500": _closing(

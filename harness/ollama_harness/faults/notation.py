@@ -1,4 +1,4 @@
-"""Faults written as text, in the notation in which they print: `close_at(after_record(3))`."""
+"""Faults parsed from text, in the notation in which they print: `close_at(after_record(3))`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TYPES: dict[str, Any] = {
 
 
 def parse_fault(text: str) -> Fault:
-    """The fault that a text stands for; nothing but calls of known faults and places with literals in them is read.
+    """The fault of a text. The text may only call known faults and places, with literals as arguments.
 
     Raises: BadFault, UnknownName.
     """
@@ -33,7 +33,7 @@ def parse_fault(text: str) -> Fault:
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the latter two if it is nested too deeply
         raise BadFault(f"{text[:200]!r} is no fault; write one like close_at(after_record(3))") from None
     if not isinstance(made, Fault):
-        raise BadFault(f"{text!r} is no fault: what is to happen there? For example close_at({text})")
+        raise BadFault(f"{text!r} is a place or a value, and no fault; write one like close_at({text})")
     return made
 
 
@@ -43,9 +43,9 @@ def _made(node: ast.expr) -> Any:
         try:
             value = ast.literal_eval(node)
         except (ValueError, TypeError):
-            raise BadFault(f"{ast.unparse(node)} is neither a place nor a value; text stands in quotes") from None
+            raise BadFault(f"{ast.unparse(node)} is neither a place nor a value; put text in quotes") from None
         if isinstance(value, int) and abs(value) >= _TOO_LARGE:
-            raise BadFault("a number has too many digits; nothing is sent so often, so late or at so far a place")
+            raise BadFault("a number has too many digits; give a smaller one")
         return value
     name = node.func.id
     kinds: dict[str, FaultKind[Any]] = {**FAULTS, **PLACES}

@@ -1,6 +1,6 @@
-"""Faults of demands: the answer is given only to a request whose head suits a picky server; else there is a refusal.
+"""Faults of a picky server: only a request whose head meets a condition gets the answer; others get a refusal.
 
-The refusal is one of ANSWERS. Which of the two was played, and why, is told by the request that came and the journal.
+The refusal is one of INTERMEDIARIES. The journal shows which of the two was played, and why (`Entry.unmet`).
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from ollama_harness.script.script import HeadCondition, Script
 __all__ = ["demand_first", "demand_header", "demand_spelling", "forbid_header"]
 
 
-@fault("Refuse a request that has a header with this word in it.", "Transfer-Encoding", "chunked", "nginx-411")
+@fault("Refuse a request that has this header with this word in it.", "Transfer-Encoding", "chunked", "nginx-411")
 def forbid_header(script: Script, name: str, word: str, answer: str) -> Script:
     return _demanding(script, Lacks(name, word), answer)
 
 
 @fault(
-    "Refuse a request without a header, or one that lists none of these members; or let it pass where it is absent.",
+    "Refuse a request without this header, or with none of `members` in it; or let it pass if the header is absent.",
     "User-Agent",
     "github-403",
 )
 def demand_header(script: Script, name: str, answer: str, *, members: str = "", or_absent: bool = False) -> Script:
     wanted = tuple(part.strip() for part in members.split(",") if part.strip())
     if or_absent and not wanted:
-        raise FaultDoesNotApply("a header that may be absent and may say anything is no demand: give members")
+        raise FaultDoesNotApply("a header that may be absent and may have any value is no condition: give members")
     return _demanding(script, Holds(name, wanted, or_absent), answer)
 
 
 @fault(
-    "Refuse a request without a header whose name is spelt exactly so, upper and lower case.",
+    "Refuse a request without a header of exactly this spelling, upper and lower case.",
     "Content-Type",
     "manticore-400",
 )
@@ -42,7 +42,7 @@ def demand_spelling(script: Script, name: str, answer: str) -> Script:
     return _demanding(script, Spelt(name), answer)
 
 
-@fault("Refuse a request whose first header is another.", "Host", "cloudflare-challenge")
+@fault("Refuse a request whose first header is another one.", "Host", "cloudflare-challenge")
 def demand_first(script: Script, name: str, answer: str) -> Script:
     return _demanding(script, First(name), answer)
 

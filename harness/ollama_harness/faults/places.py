@@ -27,7 +27,7 @@ __all__ = [
     "inside_text",
 ]
 
-#: What a model says, in Ollama's compact JSON: a string that is not empty.
+#: The text of a model in Ollama's compact JSON: a string that is not empty.
 TEXT = re.compile(rb'"(?:response|content|thinking|status)":"((?:[^"\\]|\\.)+)"')
 _NUMBER = re.compile(rb'[^\\]":(-?[0-9][-+.0-9eE]+)')
 _CHARACTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
@@ -58,7 +58,7 @@ def after_record(script: Script, n: int) -> Spot:
     _, end = record_span(script, n)
     counted = script.head is not None and not script.head.chunked and script.head.header("content-length") is not None
     if counted and end == len(script.body):
-        raise FaultDoesNotApply(f"the message is whole after record {n}: nothing is left that could go wrong")
+        raise FaultDoesNotApply(f"the message is whole after record {n}, so nothing after it can fail")
     return script.split_at(end)
 
 
@@ -73,7 +73,7 @@ def inside_text(script: Script, n: int) -> Spot:
     return _inside_body(script, start + _find(TEXT, script.body[start:end], f"record {n} has no text").end(1) - 1)
 
 
-@place("Inside a number of record n: what has come is a number too, and a wrong one.", -1)
+@place("Inside a number of record n: the part that arrives is a number too, and a wrong one.", -1)
 def inside_number(script: Script, n: int) -> Spot:
     start, end = record_span(script, n)
     return _inside_body(
@@ -81,7 +81,7 @@ def inside_number(script: Script, n: int) -> Spot:
     )
 
 
-@place("Inside the first character that takes more than one byte in UTF-8.", plays="generate-unicode")
+@place("Inside the first character that has more than one byte in UTF-8.", plays="generate-unicode")
 def inside_character(script: Script) -> Spot:
     return _inside_body(script, _find(_CHARACTER, script.body, "the body is all ASCII").start() + 1)
 
@@ -120,7 +120,7 @@ def inside_last_chunk(script: Script) -> Spot:
 
 
 def _inside_body(script: Script, offset: int) -> Spot:
-    """Where byte `offset` of the body begins, in the chunk as it is."""
+    """The place before byte `offset` of the body, inside its chunk: the chunk stays one."""
     for i, j, part in script.body_parts():
         if offset < len(part.data):
             return script.split_part(i, j, offset + (len(part.before) if isinstance(part, Chunk) else 0))
@@ -143,10 +143,10 @@ def _chunk(script: Script, n: int) -> tuple[int, int, Chunk]:
     return chunks[index]
 
 
-def _find(pattern: re.Pattern[bytes], data: bytes, why_not: str) -> re.Match[bytes]:
+def _find(pattern: re.Pattern[bytes], data: bytes, problem: str) -> re.Match[bytes]:
     found = pattern.search(data)
     if found is None:
-        raise FaultDoesNotApply(why_not)
+        raise FaultDoesNotApply(problem)
     return found
 
 

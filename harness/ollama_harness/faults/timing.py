@@ -1,4 +1,4 @@
-"""Faults of time: every byte comes, but not when it should; or it never comes."""
+"""Faults of time: bytes are late, or never sent."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ __all__ = [
 ]
 
 
-@fault("Say nothing more from a place on, and hold the connection until the client leaves.", after_record(3))
+@fault("Send nothing more from a place on, and hold the connection until the client leaves.", after_record(3))
 def stall_at(script: Script, place: Place) -> Script:
     script, index = place.split(script)
     return script.cut(index, ConnectionEnd.HOLD)
 
 
-@fault("Say nothing for `pause_s` seconds at a place, then go on as if nothing had been.", after_record(3), 0.1)
+@fault("Send nothing for `pause_s` seconds at a place, then go on as before.", after_record(3), 0.1)
 def pause_at(script: Script, place: Place, pause_s: float) -> Script:
     _refuse_negative(pause_s)
     script, index = place.split(script)
     return _shifted(script, index, pause_s)
 
 
-@fault("Send nothing at all for `delay_s` seconds more, as while a model loads; all gaps stay as they were.", 0.1)
+@fault("Send everything `delay_s` seconds later, as while a model loads; all gaps stay as they are.", 0.1)
 def delay_first_byte(script: Script, delay_s: float) -> Script:
     _refuse_negative(delay_s)
     _refuse_empty(script)
@@ -55,13 +55,13 @@ def delay_end(script: Script, delay_s: float) -> Script:
 def slow_records(script: Script, gap_s: float) -> Script:
     _refuse_negative(gap_s)
     if len(script.segments) < 2:
-        raise FaultDoesNotApply("this script sends everything at once, there is no gap to widen")
+        raise FaultDoesNotApply("this script sends everything at once, so there is no gap to change")
     start_s = script.segments[0].at_s
     return script.timed(lambda index, _: start_s + gap_s * index)
 
 
 @fault(
-    "Delay each segment against the one before by up to `most_s` seconds, by chance, the same for each seed.", 0.02, 7
+    "Delay each segment by up to `most_s` seconds more than the one before, at random, the same for each seed.", 0.02, 7
 )
 def jitter(script: Script, most_s: float, seed: int) -> Script:
     _refuse_negative(most_s)
@@ -74,54 +74,54 @@ def jitter(script: Script, most_s: float, seed: int) -> Script:
     return script.timed(lambda index, at_s: at_s + delays[index])
 
 
-@fault("Send no faster than so many bytes a second: each segment waits until those before it would have passed.", 5_000)
+@fault("Send at most `bytes_per_s` bytes a second: each segment waits for the time of the bytes before it.", 5_000)
 def throttle(script: Script, bytes_per_s: float) -> Script:
     if not bytes_per_s >= 1:
-        raise FaultDoesNotApply(f"{bytes_per_s} bytes a second never end: give 1 or more")
+        raise FaultDoesNotApply(f"{bytes_per_s} bytes a second is too slow: give 1 or more")
     _refuse_empty(script)
     sizes = [len(segment.data) for segment in script.render(date="x" * 29).segments]
     passed = [size / bytes_per_s for size in accumulate(sizes, initial=0)]
     return script.timed(lambda index, at_s: max(at_s, script.segments[0].at_s + passed[index]))
 
 
-@fault("Keep everything back for `after_s` seconds after the last byte, then send all of it in one segment.", 0.1)
+@fault("Send nothing until `after_s` seconds after the last byte was due, then everything in one segment.", 0.1)
 def burst(script: Script, after_s: float) -> Script:
     _refuse_negative(after_s)
     _refuse_empty(script)
     at_s = script.segments[-1].at_s + after_s
-    if any(send.awaits for send in script.segments):
-        raise FaultDoesNotApply("in lock-step nothing can be kept back: lock_step() comes last")
-    parts = tuple(part for send in script.segments for part in send.parts)
+    if any(segment.awaits for segment in script.segments):
+        raise FaultDoesNotApply("in lock-step nothing can be kept back: put lock_step() last")
+    parts = tuple(part for segment in script.segments for part in segment.parts)
     ending = replace(script.ending, at_s=max(script.ending.at_s, at_s))
     return replace(script, segments=(Segment(at_s, parts),), ending=ending)
 
 
-@fault("Send nothing after a record until the client's user has been handed it, which only a run can know; or for 3 s.")
+@fault("Send nothing after a record until the client has yielded it, which only `run` can know; or for 3 s.")
 def lock_step(script: Script) -> Script:
     ends = script.record_ends()
     if len(ends) < 2:
-        raise FaultDoesNotApply("this script sends no two records")
+        raise FaultDoesNotApply("this script sends fewer than two records")
     for end in ends[:-1]:
         script, _ = script.split_at(end)
     segments, passed = [], 0
     sizes = {id(part): len(part.data) for _, _, part in script.body_parts()}
-    for send in script.segments:
-        segments.append(replace(send, awaits=sum(end <= passed for end in ends)))
-        passed += sum(sizes.get(id(part), 0) for part in send.parts)
+    for segment in script.segments:
+        segments.append(replace(segment, awaits=sum(end <= passed for end in ends)))
+        passed += sum(sizes.get(id(part), 0) for part in segment.parts)
     return replace(script, segments=tuple(segments))
 
 
 def _shifted(script: Script, index: int, by_s: float) -> Script:
-    """All from send `index` on, later by so many seconds."""
-    segments = tuple(replace(send, at_s=send.at_s + by_s * (i >= index)) for i, send in enumerate(script.segments))
+    """All from segment `index` on, `by_s` seconds later."""
+    segments = tuple(replace(one, at_s=one.at_s + by_s * (i >= index)) for i, one in enumerate(script.segments))
     return replace(script, segments=segments, ending=replace(script.ending, at_s=script.ending.at_s + by_s))
 
 
 def _refuse_empty(script: Script) -> None:
     if not script.segments:
-        raise FaultDoesNotApply("this script sends nothing that could be late")
+        raise FaultDoesNotApply("this script sends nothing, so nothing can be late")
 
 
 def _refuse_negative(seconds: float) -> None:
     if not 0 <= seconds < math.inf:
-        raise FaultDoesNotApply(f"{seconds} s cannot pass: give 0 or more")
+        raise FaultDoesNotApply(f"{seconds} s is no pause: give 0 or more")

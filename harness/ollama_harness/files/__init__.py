@@ -1,1 +1,1 @@
-"""The edges: files are read, with one clear error, and written whole or not at all; text is made safe to print."""
+"""Files: read with one clear error, written whole or not at all, locked; and text made safe to print."""

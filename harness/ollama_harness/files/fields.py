@@ -1,4 +1,4 @@
-"""A JSON object read field by field: every value is checked, and what nobody asked for is refused."""
+"""A JSON object, read field by field: every value is checked, and an unknown field is an error."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Fields", "is_count", "is_head_text", "is_one_line", "is_seconds"]
 
 
 class Fields:
-    """One JSON object of a file: yields its fields checked, and refuses those that nobody asked for.
+    """One JSON object of a file: returns its fields checked; `no_more` refuses those that were not read.
 
-    `error` is raised for the first that is wrong. `fix` says what to do about any of them, where the file is not one
-    that people write.
+    `error` is raised for the first wrong field. `fix` is one advice for every field, for files that people do not
+    write by hand.
     """
 
     def __init__(
@@ -28,8 +28,8 @@ class Fields:
             self._refuse("", value, "a JSON object")
         self._fields: dict[str, Any] = value
 
-    def fail(self, field: str, problem: str, mend: str) -> NoReturn:
-        raise self._error.about(self._path, (self._prefix + field).rstrip(".: "), problem, self._fix or mend)
+    def fail(self, field: str, problem: str, fix: str) -> NoReturn:
+        raise self._error.about(self._path, (self._prefix + field).rstrip(".: "), problem, self._fix or fix)
 
     def _refuse(self, field: str, value: Any, kind: str) -> NoReturn:
         """Raise the error for a value that is not of this kind."""
@@ -75,12 +75,12 @@ class Fields:
         for field in self._fields:
             if field not in self._seen:
                 self.fail(
-                    field, "is not a field of the format", f"remove it; known are {', '.join(sorted(self._seen))}"
+                    field, "is not a field of the format", f"remove it; the fields are {', '.join(sorted(self._seen))}"
                 )
 
 
 def is_one_line(value: Any) -> bool:
-    """Whether a value is a string that a line of a report can hold: not empty, and all of it can be printed."""
+    """Whether a value is a string that fits into a line of a report: not empty, and all of it printable."""
     return isinstance(value, str) and value != "" and value.isprintable()
 
 
@@ -104,4 +104,4 @@ def _is_header_list(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)[:60]  # TOML has dates, which JSON has not
+    return json.dumps(value, ensure_ascii=False, default=str)[:60]  # TOML has dates, JSON has none

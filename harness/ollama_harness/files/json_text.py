@@ -1,4 +1,4 @@
-"""JSON as text: read strictly, split into lines, and written so that UTF-8 can hold it."""
+"""JSON as text: read strictly, split into lines, and written so that it can be encoded as UTF-8."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ __all__ = [
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
-#: How deep a value may be nested. No API comes near it; whatever walks through values takes some frames of Python's
-#: stack (1000) for each level.
+#: How deep a value may be nested. No API comes near it. A recursive function needs a few frames of Python's stack
+#: (1000) for each level.
 MAX_DEPTH = 300
 
 
 class Unreadable(ValueError):
-    """A value that the grammar of JSON or TOML allows, and that cannot be used."""
+    """A value that the grammar of JSON or TOML allows but that Python cannot use."""
 
 
 class TooDeep(Unreadable):
-    """One that is nested deeper than can be walked through."""
+    """A value that is nested deeper than `MAX_DEPTH`."""
 
     def __init__(self) -> None:
         super().__init__(f"it is nested deeper than {MAX_DEPTH} levels")
 
 
 def ndjson_lines(body: bytes) -> Iterator[bytes]:
-    """Each line with its LF; the last one without, if the body does not end with LF."""
+    """Each line with its LF; the last line without one if the body does not end with LF."""
     start = 0
     while start < len(body):
         end = body.find(b"\n", start) + 1 or len(body)
@@ -55,7 +55,7 @@ def parse_json(data: bytes) -> Any:
     except RecursionError:
         raise TooDeep from None
     except ValueError as error:
-        if type(error) is ValueError:  # Python's own limit; its advice is for programmers
+        if type(error) is ValueError:  # Python's limit of digits; its message is advice for programmers
             raise Unreadable("a number has too many digits") from None
         raise
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and is_too_deep(value):
@@ -75,14 +75,14 @@ def is_too_deep(value: Any) -> bool:
 
 
 def escape_surrogates(json_text: str) -> str:
-    """JSON text that can be written as UTF-8: half a surrogate pair is legal in JSON as an escape only."""
+    """The same JSON with each half of a surrogate pair as an escape, because UTF-8 cannot encode it."""
     return _SURROGATES.sub(lambda match: f"\\u{ord(match[0]):04x}", json_text)
 
 
 def has_lone_surrogate(value: Any) -> bool:
-    """Whether a text in a value of JSON holds half a surrogate pair, which only an escape can say."""
+    """Whether a string anywhere in a JSON value has half a surrogate pair; only an escape can write one."""
     values = [value]
-    while values:  # without recursion: JSON may be nested deeper than Python calls
+    while values:  # without recursion, because the value may be nested deeper than Python's stack
         match values.pop():
             case str(text) if _SURROGATES.search(text):
                 return True

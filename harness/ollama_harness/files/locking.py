@@ -1,11 +1,14 @@
 """One writer at a time in a directory.
 
-The system keeps the lock (flock, or LockFile on Windows) on a file in the directory, and lets go of it when the process
-ends, however it ends. A lock file that is left behind, after a kill, locks nothing and needs no deleting.
+The lock is the system's own lock (flock; LockFile on Windows) on a file in the directory. The system releases it when
+the process ends, however it ends. So a lock file that a killed process left behind locks nothing, and nothing needs to
+delete it.
 
-On Unix the file is deleted while the lock is still held, and a process that has locked it makes sure that it is still
-the one in the directory: otherwise two could hold two files of one name. Windows deletes no open file, so there it is
-deleted afterwards, and stays if another process has opened it meanwhile.
+Releasing deletes the file. On Unix it is deleted while the lock is still held. Another process may have opened the file
+before that and lock it afterwards, and then it holds a file that is no longer in the directory; a third could lock a
+new file of the same name. So a process that has the lock checks that its file is still the one in the directory, and
+tries again if it is not. Windows cannot delete an open file. There it is deleted after the lock is released, and stays
+if another process has opened it by then.
 """
 
 from __future__ import annotations
@@ -30,11 +33,11 @@ LOCK_NAME = ".ollama-harness.lock"
 
 @contextlib.contextmanager
 def held(directory: Path) -> Iterator[None]:
-    """Hold `directory`, which is made if it is missing: meanwhile nothing else can, in this process or in another.
+    """Lock `directory` and make it if it is missing: nothing else can lock it meanwhile, in any process.
 
-    A directory that was made for this and is still empty at the end is removed again.
+    A directory that was made here and is empty at the end is removed.
 
-    Raises: DirectoryError, at once, if it is held already, or cannot be made or written to.
+    Raises: DirectoryError, at once, if it is locked already, or cannot be made or written to.
     """
     path = directory / LOCK_NAME
     with contextlib.ExitStack() as stack:
@@ -44,7 +47,7 @@ def held(directory: Path) -> Iterator[None]:
             descriptor = _locked(path)
         except OSError as error:
             problem = f"cannot be written to ({error.strerror or error})"
-            raise DirectoryError(f"{directory}: {problem}; give a directory that can be") from None
+            raise DirectoryError(f"{directory}: {problem}; give another directory") from None
         if descriptor is None:
             problem = "another process is writing there"
             raise DirectoryError(f"{directory}: {problem}; wait until it has ended, or give another directory")
@@ -53,7 +56,7 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def _remove_empty(directories: list[Path]) -> None:
-    with contextlib.suppress(OSError):  # what was made in one stays, and what is above it
+    with contextlib.suppress(OSError):  # one that is not empty stays, and so do those above it
         for one in directories:
             one.rmdir()
 
@@ -76,7 +79,7 @@ if sys.platform == "win32":
     def _lock(descriptor: int) -> bool:
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:  # Wine has another number for it than Windows
+        except OSError:  # any of them: Wine reports a held lock with another error number than Windows
             return False
         return True
 

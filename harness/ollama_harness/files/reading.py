@@ -1,8 +1,8 @@
 """The edge at which files are read: bytes, text, JSON, NDJSON and TOML.
 
-Whatever is wrong with a file, the caller's own error is raised (`HarnessError.about`), which names the file, the place
-in it and what to do. So nothing that a file holds can end in a traceback: not bytes that are no UTF-8, not a number
-with more digits than Python reads, not arrays in arrays that exhaust its stack, not half a file.
+Whatever is wrong with a file, the error that the caller names is raised (`HarnessError.about`). It names the file, the
+place in it and the fix. So no content of a file ends in a traceback: not invalid UTF-8, not a number with more digits
+than Python reads, not arrays nested deeper than its stack, not half a file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LARGEST = 2**63
 
 
 def read_bytes(path: Path, error: Error, *, fix: str = _READABLE) -> bytes:
-    """The content of a file. `fix` is what the error tells the user to do if it cannot be read."""
+    """The content of a file. `fix` is the error's advice if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as cause:
@@ -42,26 +42,23 @@ def read_text(path: Path, error: Error, *, fix: str = _READABLE) -> str:
 
 
 def read_json(path: Path, error: Error, *, fix: str = _READABLE, repair: str = _THERE) -> Any:
-    """The JSON value that a file holds; `repair` is what to do if it holds none.
-
-    A key that stands twice in an object is refused.
-    """
+    """The JSON value in a file; `repair` is the error's advice if it is no JSON. No object may have a key twice."""
     return _json(read_bytes(path, error, fix=fix), path, error, repair)
 
 
 def read_ndjson(path: Path, error: Error, *, fix: str = _READABLE, repair: str = _THERE) -> list[Any]:
-    """The JSON values of a file, one a line; `repair` is what to do about a line that holds none."""
+    """The JSON values of a file, one a line; `repair` is the error's advice for a line that is no JSON."""
     lines = ndjson_lines(read_bytes(path, error, fix=fix))
     return [_json(line, path, error, repair, line=number) for number, line in enumerate(lines, 1)]
 
 
 def read_toml(path: Path, error: Error, *, fix: str = _READABLE) -> dict[str, Any]:
-    """The table that a file holds."""
+    """The TOML table in a file."""
     return parse_toml(read_text(path, error, fix=fix), path, error)
 
 
 def parse_toml(text: str, path: Path, error: Error) -> dict[str, Any]:
-    """The table that a text holds, which came from a file."""
+    """The TOML table in the text of a file."""
     try:
         table = tomllib.loads(text)
         if is_too_deep(table):
@@ -75,7 +72,7 @@ def parse_toml(text: str, path: Path, error: Error) -> dict[str, Any]:
 
 
 def _json(data: bytes, path: Path, error: Error, repair: str, *, line: int = 0) -> Any:
-    """A JSON value; in a file of several, `line` is where it stands."""
+    """A JSON value; `line` is its line in a file of several values."""
     text = _decoded(data, path, error, line=line)
     try:
         value = json.loads(text, object_pairs_hook=_unique)
@@ -99,7 +96,7 @@ def _decoded(data: bytes, path: Path, error: Error, *, line: int = 0) -> str:
 
 
 def _explained(cause: ValueError | RecursionError, kind: str, *, line: int = 0) -> tuple[str, str]:
-    """Where the defect is, and what it is."""
+    """The place of the defect, and the problem."""
     match cause:
         case json.JSONDecodeError():
             place = f"line {line or cause.lineno}, column {cause.colno}"
@@ -111,7 +108,7 @@ def _explained(cause: ValueError | RecursionError, kind: str, *, line: int = 0) 
             cause = TooDeep()
         case Unreadable():
             pass
-        case _:  # Python's own limit; its advice is for programmers
+        case _:  # Python's limit of digits; its message is advice for programmers
             cause = _too_many_digits()
     return (f"line {line}" if line else ""), f"is no {kind} that can be used: {cause}"
 
@@ -121,7 +118,7 @@ def _too_many_digits() -> Unreadable:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys differ: of two values for one key, JSON's readers take now the first, now the last."""
+    """An object whose keys differ: of two values for one key, some JSON parsers use the first and some the last."""
     value = dict(pairs)
     if len(value) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -130,7 +127,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _all_small(value: Any) -> bool:
-    """Whether every integer has 64 bits at the most."""
+    """Whether every integer fits into 64 bits."""
     level = [value]
     while level:
         if any(isinstance(one, int) and not -_LARGEST <= one < _LARGEST for one in level):

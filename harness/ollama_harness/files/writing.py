@@ -1,7 +1,7 @@
-"""The edge at which files are written: each is whole, or is not written at all.
+"""The edge at which files are written: each is written whole, or not at all.
 
-A file is written beside its place and moved there in one step, so that a reader (and a run that is killed, or a disk
-that is full) sees the file before or the file after. What the system refuses becomes the caller's own error.
+A file is written beside its place and moved there in one step. So a reader sees the old file or the new one, even if
+the run is killed or the disk is full. An error of the system becomes the error that the caller names.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ELSEWHERE = "make room, or give a place that can be written to"
 def write_whole(path: Path, data: str | bytes, error: Error, *, fix: str = _ELSEWHERE) -> None:
     """Write a file, whole or not at all. Text becomes UTF-8 with LF at the ends of its lines.
 
-    Halves of surrogate pairs, which UTF-8 cannot hold, become `\\udc80`: in the strings of JSON text that is the same.
+    Halves of surrogate pairs, which UTF-8 cannot encode, become `\\udc80`: in JSON text that is the same string.
 
-    Raises: `error`, and the file is as it was before.
+    Raises: `error`; then the file is as it was before.
     """
     content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     with writing(path, error, fix=fix):
@@ -45,13 +45,13 @@ def write_whole(path: Path, data: str | bytes, error: Error, *, fix: str = _ELSE
 
 
 def make_directory(path: Path, error: Error, *, fix: str = _ELSEWHERE) -> None:
-    """Make a directory and those above it, if they are not there."""
+    """Make a directory and its parents, if they are missing."""
     with writing(path, error, fix=fix):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def check_file(path: Path, error: Error, *, fix: str = _ELSEWHERE) -> None:
-    """Find out whether `write_whole` would work, before the work whose result it is to write. Leaves nothing behind."""
+    """Raise now what `write_whole` would raise, before the work whose result it will write. Leaves nothing behind."""
     with writing(path, error, fix=fix):
         temporary = _beside(_target(path))
         temporary.touch()
@@ -59,7 +59,7 @@ def check_file(path: Path, error: Error, *, fix: str = _ELSEWHERE) -> None:
 
 
 def check_directory(path: Path, error: Error, *, fix: str = _ELSEWHERE) -> None:
-    """Find out whether a directory can be made and written to. Leaves nothing behind."""
+    """Raise `error` if a directory cannot be made or written to. Leaves nothing behind."""
     with writing(path, error, fix=fix):
         there = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
         if not there.is_dir():
@@ -69,7 +69,7 @@ def check_directory(path: Path, error: Error, *, fix: str = _ELSEWHERE) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path, error: Error, *, fix: str = _ELSEWHERE) -> Iterator[None]:
-    """Makes `error` of what the system says where `path` cannot be written."""
+    """Turns the system's errors while `path` is written into `error`."""
     try:
         yield
     except OSError as cause:
@@ -77,13 +77,13 @@ def writing(path: Path, error: Error, *, fix: str = _ELSEWHERE) -> Iterator[None
 
 
 def _target(path: Path) -> Path:
-    """Where a file is: a link is followed, and what is no file (a device, a directory) is never replaced."""
+    """The real path of a file, links followed; a device or a directory is an error, because it must not be replaced."""
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        raise OSError(0, "it is there, and is no file")
+        raise OSError(0, "it exists and is no file")
     return target
 
 
 def _beside(path: Path) -> Path:
-    """The name of a temporary file: of this process alone, so that two that write the same file do not mix."""
+    """The path of a temporary file. It has the process id, so that two processes that write one file do not mix."""
     return path.with_name(f"{path.name}.{os.getpid()}.tmp")

@@ -1,0 +1,1 @@
+"""Two versions of Ollama, compared: what they send, and how the clients handle it."""

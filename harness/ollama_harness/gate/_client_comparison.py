@@ -1,4 +1,4 @@
-"""What clients make of one version's answers compared with what they make of another's: two runs of the matrix."""
+"""Two versions of Ollama compared by how the clients handle their answers: two runs of the matrix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ClientComparison", "compare"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientComparison:
     """The differences in the matrix. `compared` names cells, each CLIENT/SCENARIO/RECORDING without the version (see
-    `findings.place`); `problems` says why they cannot be relied on.
+    `findings.place`). `problems` are the reasons why the differences cannot be trusted.
     """
 
     findings: tuple[Finding, ...]
@@ -31,9 +31,9 @@ class ClientComparison:
 def compare(
     old: Results, new: Results, *, old_hashes: Mapping[str, str], new_hashes: Mapping[str, str]
 ) -> ClientComparison:
-    """Hold the cells of a candidate's run against those of the baseline's; the same client, scenario and recording.
+    """Compare the cells of the candidate's run with those of the baseline's: same client, scenario and recording.
 
-    `old_hashes` and `new_hashes` are the fingerprints of the recordings that should have been played, by name.
+    `old_hashes` and `new_hashes` are the hashes of the recordings that should have been played, by name.
     """
     problems = [*_unequal(old, new)]
     for which, results, hashes in (("baseline", old, old_hashes), ("candidate", new, new_hashes)):
@@ -61,44 +61,44 @@ def _findings(rule: Rule[Result | None], was: Result, now: Result | None) -> Ite
             where=change.where,
             was=change.was,
             now=change.now,
-            evidence=(Evidence(recording=was.cell, old=_said(was), new="" if now is None else _said(now)),),
+            evidence=(Evidence(recording=was.cell, old=_text(was), new="" if now is None else _text(now)),),
         )
 
 
-def _said(one: Result) -> str:
+def _text(one: Result) -> str:
     return f"{one.verdict}: {one.why}" + (f" ({one.raised}: {one.message})" if one.raised else "")
 
 
 def _unequal(old: Results, new: Results) -> Iterator[str]:
-    """What else was different between the two runs."""
+    """Differences between the two runs besides the version of Ollama."""
     for name in ("harness", "os", "python"):
         was, now = getattr(old.header, name), getattr(new.header, name)
         if was != now:
-            yield f"unequal conditions: the runs had {name} {was} and {now}; run both again, with the same"
+            yield f"unequal conditions: the runs had {name} {was} and {now}; run both again, with the same one"
     for client in sorted(old.header.clients.keys() | new.header.clients.keys()):
         versions = [results.header.clients.get(client, "none") for results in (old, new)]
         if versions[0] != versions[1]:
-            yield f"unequal conditions: {client} was {versions[0]} and {versions[1]}; run both again, with the same"
+            yield f"unequal conditions: {client} was {versions[0]} and {versions[1]}; run both again, with the same one"
 
 
 def _unhealthy(results: Results) -> Iterator[str]:
-    """Why a run says nothing: nothing tried, cells that failed for the harness, canaries that got away."""
+    """Why a run proves nothing: no cell was run, the harness failed in some, or canaries were not found out."""
     counts = Counter(one.verdict for one in results.cells)
     if counts[Verdict.INCONCLUSIVE]:
-        yield f"{counts[Verdict.INCONCLUSIVE]} cells are inconclusive; run it again on a machine that is less busy"
-    away = [
+        yield f"{counts[Verdict.INCONCLUSIVE]} cells are inconclusive; run again on a machine that is less busy"
+    missed = [
         one.cell
         for one in results.cells
         if clients()[one.client].is_canary and expected_verdict(one, ())[0] not in (None, one.verdict)
     ]
-    if away:
-        yield f"{len(away)} canaries got away, {away[0]} among them: the verdicts cannot be relied on"
+    if missed:
+        yield f"{len(missed)} canaries were not found out (the first: {missed[0]}): the verdicts cannot be trusted"
     if not _tried(results):
         yield "no cell of a client was run"
 
 
 def _others_played(results: Results, hashes: Mapping[str, str]) -> Iterator[str]:
-    """Whether a run played other recordings than those that are compared on the wire."""
+    """Problems if a run played other recordings than those that are compared on the wire."""
     versions = sorted({id_.rpartition("/")[0] for id_ in results.header.recordings}, key=order)
     if len(versions) > 1:  # one recording would hide another of its name
         yield f"the results are of several versions ({', '.join(versions)}); run the matrix on one"

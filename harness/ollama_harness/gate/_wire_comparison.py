@@ -1,4 +1,11 @@
-"""What one version of Ollama sends compared with another: every rule, over every exchange that both recorded."""
+"""Two versions of Ollama compared by what they send: every rule, on every exchange that both have recorded.
+
+The baseline may have several sessions, which are recordings of the same version. Each rule compares every session of
+the baseline with the candidate. A change that it sees in every session counts. A change that it sees in only some of
+them depends on the session and not on the version, so it becomes noise and is marked `unstable`. The sessions of the
+baseline are also compared with each other: what differs there is listed, because no client should depend on it. Changes
+with the same fingerprint are gathered into one finding, with the evidence of all.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +19,16 @@ from ollama_harness.recordings.records import record_ends
 
 __all__ = ["WireComparison", "compare"]
 
-#: What a line of evidence shows of a record.
+#: How much of a record a line of evidence shows.
 _SHOWN_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireComparison:
-    """The differences on the wire. `compared` names recordings, and `only_new` those of the candidate alone;
+    """The differences on the wire. `compared` names recordings, and `only_new` those that the candidate alone has.
     `incomparable` says why others could not be compared.
 
-    `unstable` is what differs between two takes of the baseline (but for noise): no client should depend on it.
+    `unstable` is what differs between two sessions of the baseline, except noise: no client should depend on it.
     """
 
     findings: tuple[Finding, ...]
@@ -31,17 +38,17 @@ class WireComparison:
     incomparable: tuple[str, ...]
 
 
-def compare(takes: Sequence[VersionShapes], candidate: VersionShapes) -> WireComparison:
-    """Hold a candidate against one or more takes of the baseline.
+def compare(baselines: Sequence[VersionShapes], candidate: VersionShapes) -> WireComparison:
+    """Compare a candidate with one or more sessions of the baseline.
 
-    A change counts when it shows against every take. One that shows against some only is noise.
+    A change counts if it shows against every session. One that shows against only some is noise.
     """
     findings: list[Finding] = []
     incomparable, only_new, compared = list[str](), list[str](), list[str]()
-    for name in sorted({name for take in takes for name in take.shapes} | candidate.shapes.keys()):
-        olds = [VersionExchange(take.shapes[name], take) for take in takes if name in take.shapes]
+    for name in sorted({name for one in baselines for name in one.shapes} | candidate.shapes.keys()):
+        olds = [VersionExchange(one.shapes[name], one) for one in baselines if name in one.shapes]
         if name not in candidate.shapes:
-            incomparable.append(f"{name} is missing in the candidate")
+            incomparable.append(f"{name} is missing from the candidate")
         elif not olds:
             only_new.append(name)
         elif any(old.shape.recording.request != candidate.shapes[name].recording.request for old in olds):
@@ -49,7 +56,7 @@ def compare(takes: Sequence[VersionShapes], candidate: VersionShapes) -> WireCom
         else:
             compared.append(name)
             findings += _changes(olds, VersionExchange(candidate.shapes[name], candidate))
-    unstable = () if len(takes) < 2 else compare(takes[:1], takes[1]).findings
+    unstable = () if len(baselines) < 2 else compare(baselines[:1], baselines[1]).findings
     return WireComparison(
         findings=gathered(findings),
         unstable=tuple(one for one in unstable if one.level is not Level.NOISE),
@@ -93,7 +100,7 @@ def _finding(
 
 
 def _line(shape: Shape, number: int) -> str:
-    """What stands at a record of a body, or in the head for 0."""
+    """The text of a record, or the head if the number is 0."""
     recording = shape.recording
     if number == 0:
         return f"{shape.status} {shape.reason}, " + ", ".join(f"{name}: {value}" for name, value in shape.headers)

@@ -1,14 +1,15 @@
-"""accepted.toml: changes that somebody has looked at and can live with. One entry is one finding.
+"""accepted.toml: findings that a person has checked and accepted. One entry is one finding.
 
     [[accepted]]
     fingerprint = "0123456789ab"
     reason = "our client reads no Allow header"
-    seen_in = "error-wrong-method"   # a recording, or CLIENT/SCENARIO/RECORDING, that shows it
+    seen_in = "error-wrong-method"   # the recording, or CLIENT/SCENARIO/RECORDING, that shows it
     versions = ">=0.7,<0.33"         # of the candidate
     expires = 2027-06-30
 
-An entry that has expired is red, and so is one that no finding needs although what it was seen in was compared: the
-list never lies. A gate that compares less (some clients, some recordings, the wire only) says nothing of the rest.
+An expired entry fails the gate. So does an entry that matches no finding although what it was seen in was compared, so
+the list stays true. A gate that compares less (some clients, some recordings, the wire only) ignores the other
+entries.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ __all__ = ["Acceptance", "load", "stale"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """One entry; `place` is where it stands: the file and the number of the entry in it."""
+    """One entry. `place` is the file and the number of the entry in it."""
 
     fingerprint: str
     reason: str
@@ -44,14 +45,14 @@ class Acceptance:
     place: str
 
     def holds_for(self, candidate: str) -> bool:
-        """Whether it speaks of this version of Ollama.
+        """Whether the entry applies to this version of Ollama.
 
         Raises: GateError.
         """
         version = pep440(candidate)
         if version is None:
-            problem = f"the candidate calls itself {candidate!r}, which is no version: {self.place} cannot say of it"
-            raise GateError(f"{problem} whether it is meant; gate without --accept")
+            problem = f"the candidate reports the version {candidate!r}, which cannot be compared with the range in"
+            raise GateError(f"{problem} {self.place}; run the gate without --accept")
         return self.versions.contains(version, prereleases=True)
 
 
@@ -63,7 +64,7 @@ def load(path: Path) -> tuple[Acceptance, ...]:
     top = read_toml(path, GateError, fix="give a file of accepted findings")
     entries = top.get("accepted", [])
     if top.keys() - {"accepted"} or not isinstance(entries, list):
-        raise GateError.about(path, "", "holds something else than entries", "begin each with a line [[accepted]]")
+        raise GateError.about(path, "", "holds something other than entries", "begin each with a line [[accepted]]")
     found = [_acceptance(path, entry, number) for number, entry in enumerate(entries, 1)]
     for number, one in enumerate(found):
         if any(one.fingerprint == other.fingerprint and one.versions == other.versions for other in found[:number]):
@@ -74,24 +75,24 @@ def load(path: Path) -> tuple[Acceptance, ...]:
 def stale(
     entries: Sequence[Acceptance], fingerprints: frozenset[str], compared: frozenset[str], *, today: date
 ) -> tuple[str, ...]:
-    """What is wrong with entries that speak of a candidate: expired, or none of the `fingerprints` needs them, although
-    what they were seen in is among what was `compared`.
+    """What is wrong with the entries that apply to a candidate: an entry has expired, or it matches none of the
+    `fingerprints` although what it was seen in was `compared`.
     """
-    said = []
+    lines = []
     for one in entries:
         if one.expires < today:
-            said.append(f"{one.place}: {one.fingerprint} has expired on {one.expires}; look again")
+            lines.append(f"{one.place}: {one.fingerprint} expired on {one.expires}; check the finding again")
         if one.seen_in in compared and one.fingerprint not in fingerprints:
-            said.append(f"{one.place}: {one.fingerprint} is no finding of this gate; take it out")
-    return tuple(said)
+            lines.append(f"{one.place}: {one.fingerprint} matches no finding of this gate; remove the entry")
+    return tuple(lines)
 
 
 def _acceptance(path: Path, entry: Any, number: int) -> Acceptance:
     fields = Fields(path, entry, f"entry {number}: ", GateError)
     found = Acceptance(
         fingerprint=fields.take("fingerprint", _is_fingerprint, "12 hex digits, copied from the report"),
-        reason=" ".join(fields.take("reason", _is_said, "a text").split()),
-        seen_in=place(fields.take("seen_in", is_one_line, "what `--explain` shows that it was seen in")),
+        reason=" ".join(fields.take("reason", _is_text, "a text").split()),
+        seen_in=place(fields.take("seen_in", is_one_line, "the text that `--explain` shows as seen_in")),
         versions=SpecifierSet(fields.take("versions", _is_range, "a range of versions: >=0.9,<0.33")),
         expires=fields.take("expires", lambda value: type(value) is date, "a date: 2027-06-30"),
         place=f"{path}: entry {number}",
@@ -104,12 +105,12 @@ def _is_fingerprint(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{12}", value) is not None
 
 
-def _is_said(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.strip() != ""
 
 
 def _is_range(value: Any) -> bool:
-    """Whether a value names versions; a blank text would stand for all of them."""
+    """Whether a value is a range of versions. A blank text would mean all versions, so it is refused."""
     if not isinstance(value, str):
         return False
     try:

@@ -20,12 +20,12 @@ __all__ = ["Decision", "decide"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a gate has found, and what follows.
+    """What a gate has found, and what follows from it.
 
-    `findings` are all of them, the gravest first; `accepted` says why some (by fingerprint) are no reason to fail.
-    `stale` says what is wrong with the list of those. `unstable` is what differs between two takes of the baseline.
-    `problems` say why nothing can be concluded. `recordings` and `cells` count what was compared; `cells` is None when
-    no client was asked. `only_new` names the recordings that the candidate alone has.
+    `findings` are all findings, the gravest first. `accepted` gives the reason why some (by fingerprint) do not fail
+    the gate, and `stale` what is wrong in that list. `unstable` is what differs between two sessions of the baseline.
+    `problems` are the reasons why nothing can be concluded. `recordings` and `cells` count what was compared; `cells`
+    is None if no client was run. `only_new` names the recordings that the candidate alone has.
     """
 
     baseline: str
@@ -42,12 +42,12 @@ class Decision:
 
     @property
     def red(self) -> tuple[Finding, ...]:
-        """The findings that are a reason to fail."""
+        """The findings that fail the gate."""
         return tuple(one for one in self.findings if one.level >= self.fail_on and one.fingerprint not in self.accepted)
 
     @property
     def exit_code(self) -> int:
-        """0: nothing that matters changed. 1: something did, or the list of what is accepted errs. 3: cannot tell."""
+        """0: nothing that matters has changed. 1: something has, or accepted.toml is out of date. 3: cannot tell."""
         if self.problems:
             return 3
         return 1 if self.red or self.stale else 0
@@ -57,10 +57,10 @@ class Decision:
         """One line in a fixed form, for logs and for programs that read them."""
         counts = Counter(one.level for one in self.findings if one.fingerprint not in self.accepted)
         found = ", ".join(f"{counts[level]} {level}" for level in sorted(Level, reverse=True))
-        said = {0: "pass", 1: "fail", 3: "cannot tell"}[self.exit_code]
+        result = {0: "pass", 1: "fail", 3: "cannot tell"}[self.exit_code]
         cells = "no clients" if self.cells is None else f"{self.cells} cells"
         return one_line(
-            f"gate: {said}: {self.baseline} -> {self.candidate}: {found}, {len(self.accepted)} accepted; "
+            f"gate: {result}: {self.baseline} -> {self.candidate}: {found}, {len(self.accepted)} accepted; "
             f"{self.recordings} recordings, {cells}; exit {self.exit_code}"
         )
 

@@ -1,4 +1,4 @@
-"""Findings: what has changed, once for each place, with all that shows it."""
+"""Findings: each change once for each place, with all evidence for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Evidence", "Finding", "gathered", "place"]
 
 
 def place(seen_in: str) -> str:
-    """What evidence was seen in, the version left out: a recording, or CLIENT/SCENARIO/RECORDING for a cell."""
+    """Where evidence was seen, without the version: a recording, or CLIENT/SCENARIO/RECORDING for a cell."""
     match seen_in.split("/"):
         case [client, scenario, *_, recording]:
             return f"{client}/{scenario}/{recording}"
@@ -21,8 +21,8 @@ def place(seen_in: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Where a change shows: on the wire a recording and the number of a record (0: the head) in the old and the new
-    version; in the matrix a cell. `old` and `new` are what stands there, cut to a line.
+    """Where a change shows. On the wire: a recording, and the number of a record (0: the head) in the old and the new
+    version. In the matrix: a cell. `old` and `new` are the text there, cut to a line.
     """
 
     recording: str
@@ -36,7 +36,7 @@ class Evidence:
 class Finding:
     """One change on one route (or of one client): the rule that sees it, where, what it was and is.
 
-    `unstable` says that two takes of the old version differ in the same way: nobody can depend on it, so it is noise.
+    `unstable` says that two sessions of the old version differ in the same way. That is noise.
     """
 
     rule: str
@@ -50,16 +50,16 @@ class Finding:
 
     @property
     def fingerprint(self) -> str:
-        """12 hex digits that stay the same as long as the same thing changes in the same way."""
-        said = "\n".join((self.rule, self.subject, self.where, self.was, self.now))
-        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        """12 hex digits. The same change has the same fingerprint in every gate."""
+        text = "\n".join((self.rule, self.subject, self.where, self.was, self.now))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.where}: {self.was} -> {self.now}"
 
 
 def gathered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Findings that say the same made one, with the evidence of all; the gravest first."""
+    """Findings with the same fingerprint become one, with the evidence of all. The gravest comes first."""
     groups: dict[tuple[str, bool], list[Finding]] = {}
     for one in findings:
         groups.setdefault((one.fingerprint, one.unstable), []).append(one)

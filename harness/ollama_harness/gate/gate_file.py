@@ -20,9 +20,9 @@ __all__ = ["FILE", "explain", "load", "save"]
 FILE = "gate.json"
 SCHEMA = 1
 
-#: What to do if the report cannot be written.
+#: The fix if the report cannot be written.
 ELSEWHERE = "make room, or give another --out"
-_AGAIN = "gate again with this version"
+_AGAIN = "run the gate again with this version of ollama-harness"
 
 
 def save(decision: Decision, directory: Path) -> Path:
@@ -51,9 +51,9 @@ def load(directory: Path) -> tuple[Finding, ...]:
     Raises: GateError.
     """
     path = directory / FILE
-    value = read_json(path, GateError, fix="gate first, or give its --out", repair=_AGAIN)
+    value = read_json(path, GateError, fix="run a gate first, or give its --out", repair=_AGAIN)
     if not isinstance(value, dict) or not is_count(value.get("schema")) or value["schema"] != SCHEMA:
-        raise GateError.about(path, "", f"is no report of schema {SCHEMA}", _AGAIN)
+        raise GateError.about(path, "", f"is not a report of schema {SCHEMA}", _AGAIN)
     fields = Fields(path, value, "", GateError, fix=_AGAIN)
     lists = {name: fields.take(name, lambda v: isinstance(v, list), "a list") for name in ("findings", "unstable")}
     return tuple(
@@ -64,7 +64,7 @@ def load(directory: Path) -> tuple[Finding, ...]:
 
 
 def explain(findings: tuple[Finding, ...], fingerprint: str) -> Finding:
-    """The finding with a fingerprint, or with one that begins so.
+    """The finding with this fingerprint, or the only one whose fingerprint begins with it.
 
     Raises: GateError.
     """

@@ -1,4 +1,4 @@
-"""Run a gate: the recordings of two versions in, and results of the matrix on both; a decision out."""
+"""A gate, from start to end: from the recordings of two versions, and the results of both, to a decision."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["gate", "planned"]
 
 
 def planned(directory: Path, client_names: Sequence[str] = ()) -> list[Cell]:
-    """The cells of one version: all scenarios that play its recordings (environments do not depend on them)."""
+    """The cells of one version: all scenarios that play its recordings. Environments do not depend on them."""
     directory = directory.resolve()  # `.` has no name
     store = RecordingStore(directory.parent, only=directory.name)
     cells = plan(store, client_names=client_names, versions=[directory.name], applicable=True)
@@ -32,24 +32,24 @@ def _hashes(version: VersionShapes) -> dict[str, str]:
 
 
 def gate(
-    takes: Sequence[VersionShapes],
+    baselines: Sequence[VersionShapes],
     candidate: VersionShapes,
     *,
     results: tuple[Results, Results] | None = None,
     acceptances: Sequence[Acceptance] = (),
     fail_on: Level = Level.BREAKING,
 ) -> Decision:
-    """Hold a candidate against the takes of a baseline, and the results of both if there are any.
+    """Compare a candidate with the sessions of a baseline, and the results of both if there are any.
 
     Raises: GateError.
     """
-    baseline = takes[0]
+    baseline = baselines[0]
     problems = [
-        f"unequal conditions: the second take of {baseline.name} is of {take.name}"
-        for take in takes[1:]
-        if take.name != baseline.name
+        f"unequal conditions: --again holds recordings of {again.name}, and the baseline is {baseline.name}"
+        for again in baselines[1:]
+        if again.name != baseline.name
     ]
-    platforms = {one.recording.platform for version in (*takes, candidate) for one in version.shapes.values()}
+    platforms = {one.recording.platform for version in (*baselines, candidate) for one in version.shapes.values()}
     if len(platforms) > 1:
         problems.append(f"unequal conditions: recorded on {' and '.join(sorted(platforms))}; record on one machine")
     compared = None
@@ -59,7 +59,7 @@ def gate(
     return decide(
         baseline=baseline.name,
         candidate=candidate.name,
-        wire=_wire_comparison.compare(takes, candidate),
+        wire=_wire_comparison.compare(baselines, candidate),
         clients=compared,
         acceptances=acceptances,
         fail_on=fail_on,

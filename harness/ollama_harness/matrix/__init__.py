@@ -1,1 +1,1 @@
-"""Scenarios × clients: cells, how they are run, their results, and the known issues."""
+"""Scenarios × clients: cells, runs, results, and known issues."""

@@ -1,4 +1,4 @@
-"""A raw probe: plain sockets, no HTTP library. What it sees is what is on the wire."""
+"""Plain sockets, without any HTTP library. They see exactly what is on the wire."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ollama_harness.server.connection import abort
 
-#: Long enough for any machine; who needs it all has failed.
+#: Long enough for any machine. Waiting so long means failure.
 PATIENCE_S = 20.0
 
 __all__ = [
@@ -31,9 +31,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SocketView:
-    """Bytes, how the connection ended ("open": it has not), and how many of them had come when, by `time.monotonic`.
+    """The bytes, how the connection ended ("open": it has not), and the arrivals: (`time.monotonic`, bytes so far).
 
-    The last arrival is that of the end itself.
+    The last arrival is the end itself.
     """
 
     data: bytes
@@ -46,7 +46,7 @@ def connect(port: int, patience_s: float = PATIENCE_S) -> socket.socket:
 
 
 def request(method: str, path: str, body: Any = None, *headers: str) -> bytes:
-    """A request's bytes; `body` is JSON, or bytes as they are."""
+    """The bytes of a request. `body` is a JSON value, or bytes that are sent as they are."""
     content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *headers]
     if body is not None:
@@ -55,7 +55,7 @@ def request(method: str, path: str, body: Any = None, *headers: str) -> bytes:
 
 
 def read(sock: socket.socket, size: float = math.inf) -> SocketView:
-    """Read so many bytes and no more, or until the server ends the connection."""
+    """Read at most so many bytes, until the server ends the connection."""
     received, arrivals = bytearray(), list[tuple[float, int]]()
     end: Literal["fin", "rst", "open"] = "open"
     while end == "open" and len(received) < size:
@@ -75,23 +75,23 @@ def read_to_end(sock: socket.socket) -> SocketView:
 
 
 def read_exactly(sock: socket.socket, size: int) -> bytes:
-    """Read so many bytes and no more; fewer if the connection ends."""
+    """Read exactly so many bytes, or fewer if the connection ends."""
     return read(sock, size).data
 
 
 def leave_and_read(sock: socket.socket) -> SocketView:
-    """Close our side, then read what may still come: the handshake that shows that nothing more was on its way."""
+    """Close our side, then read to the end. This shows whether more bytes were on their way."""
     sock.shutdown(socket.SHUT_WR)
     return read_to_end(sock)
 
 
-#: Why an RST cannot be tried where `resets_are_real` is false.
-NO_RESETS = "this system makes a FIN of an RST"
+#: The reason why an RST cannot be tried, if `resets_are_real` is false.
+NO_RESETS = "this system sends a FIN instead of an RST"
 
 
 @functools.cache
 def resets_are_real() -> bool:
-    """Whether a socket that is closed with SO_LINGER 0 sends an RST here. Wine sends a FIN."""
+    """Whether closing a socket with SO_LINGER 0 sends an RST on this system. Wine sends a FIN."""
     with socket.create_server(("127.0.0.1", 0)) as listener, connect(listener.getsockname()[1]) as client:
         server, _ = listener.accept()
         abort(server)

@@ -1,4 +1,4 @@
-"""The matrix: clients × scenarios × recordings, and what each cell is called."""
+"""The cells of the matrix: clients × scenarios × recordings, and their ids."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ollama_harness.script.script import Script
 
 __all__ = ["ELSEWHERE", "Cell", "PlannedScenario", "cell", "plan"]
 
-#: Where a redirect leads: there the recording answers as it is.
+#: The path to which redirects lead. The recording is played there without faults.
 ELSEWHERE = "/elsewhere"
 
-#: From the last sign of life that a read timeout allows to the verdict "hang".
+#: The time between the last moment that a read timeout allows and the verdict "hang".
 _GRACE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedScenario:
-    """A scenario on one recording, which all clients share: the recording as it is, and one script an exchange."""
+    """A scenario on one recording, shared by all clients: the script without faults, and one for each exchange."""
 
     scenario: Scenario
     recording: Recording
@@ -66,12 +66,12 @@ class Cell:
 
     @property
     def plain(self) -> Script:
-        """The recording, without any fault."""
+        """The script of the recording, without any fault."""
         return self.planned.plain
 
     @property
     def scripts(self) -> tuple[Script, ...]:
-        """What will be played, one script for each exchange."""
+        """The scripts to play, one for each exchange."""
         return self.planned.scripts
 
     @property
@@ -82,17 +82,21 @@ class Cell:
 
     @property
     def layer(self) -> Layer:
-        """Where it is judged: an Ollama client promises Ollama always, an HTTP client where the scenario asks it."""
+        """The layer at which the cell is judged. An Ollama client always promises Ollama; an HTTP client is judged by
+        that only if the scenario says so.
+        """
         return Layer.OLLAMA if Layer.OLLAMA in (self.client.layer, self.scenario.layer) else Layer.HTTP
 
     @property
     def subject(self) -> tuple[str, ...] | None:
-        """The fields that the client may not leave out; None stands for all: an HTTP client yields whole objects."""
+        """The fields that the client must not leave out. None means all fields: an HTTP client yields whole objects."""
         return None if self.client.layer is Layer.HTTP else self.scenario.subject
 
     @property
     def requirement(self) -> Requirement:
-        """The scenario's; but OBSERVE where it asks Ollama's protocol of an HTTP library, or the settings no way."""
+        """The requirement of the scenario. It is OBSERVE if it is about Ollama's protocol and the client is an HTTP
+        library, or if the settings require no route.
+        """
         if self.scenario.environment is not None and self.required.route is None:
             return Requirement.OBSERVE
         above = self.scenario.layer is Layer.OLLAMA and self.client.layer is Layer.HTTP
@@ -100,7 +104,7 @@ class Cell:
 
     @property
     def required(self) -> RequiredRoute:
-        """Which way the settings of the environment ask the request to go."""
+        """The route that the settings of the environment require."""
         environment = self.scenario.environment
         assert environment is not None
         if environment.disputed:
@@ -109,17 +113,17 @@ class Cell:
 
     @property
     def gating(self) -> bool:
-        """Whether anything but a pass (or a known issue) is red."""
+        """Whether every verdict but a pass (or a known issue) is red."""
         return self.requirement is not Requirement.OBSERVE
 
     @property
     def deadline_s(self) -> float:
-        """When the client counts as hanging."""
+        """The seconds after which the client counts as hanging."""
         longest_s = max(script.ending.at_s for script in self.scripts)
         return self.client.deadline_s or longest_s + 2 * self.scenario.read_timeout_s + _GRACE_S
 
     def reference(self, script: Script) -> Reference:
-        """What a perfect client sees of one of the scripts."""
+        """What a perfect client must see of one of the scripts."""
         if script.head is not None and script.head.header("location") == ELSEWHERE:
             return redirected(self.reference(self.plain))
         return reference(
@@ -139,28 +143,28 @@ def plan(
     environments: bool = False,
     applicable: bool = False,
 ) -> list[Cell]:
-    """The cells of a run, sorted by id. Nothing named means all that run by default (of versions: the newest), or all
-    `environments`. Canaries always run. With `applicable`, a scenario leaves out the recordings in which its faults
-    find no place, instead of raising.
+    """The cells of a run, sorted by id. Without names these are all clients, all scenarios that run by default, and the
+    newest version; with `environments`, all environments. Canaries always run. With `applicable`, recordings to which
+    a scenario's faults do not apply are skipped, and no error is raised.
 
-    Raises: UnknownName, FaultDoesNotApply, HarnessError (nothing is left).
+    Raises: UnknownName, FaultDoesNotApply, HarnessError (no cell is left).
     """
     chosen = [client(name) for name in client_names] or [one for one in clients().values() if not one.is_canary]
-    everybody = [*chosen, *(one for one in clients().values() if one.is_canary and one not in chosen)]
+    with_canaries = [*chosen, *(one for one in clients().values() if one.is_canary and one not in chosen)]
     found = [
         Cell(one, planned, host)
         for planned in _planned(store, versions, _scenarios(scenario_names, environments), recording_names, applicable)
-        for one in everybody
+        for one in with_canaries
         for host in _hosts(one, planned.scenario)
     ]
-    cells = list(filter(_has_a_point, found))
+    cells = list(filter(_is_useful, found))
     if not any(one.client in chosen for one in cells):
         raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
     return sorted(cells, key=lambda one: one.id)
 
 
 def _scenarios(names: Sequence[str], environments: bool) -> list[Scenario]:  # noqa: FBT001
-    """Those that are named; else all environments, or all that run by default."""
+    """The named scenarios; without names, all environments or all scenarios that run by default."""
     by_default = (
         one for one in SCENARIOS.values() if (one.environment is not None if environments else one.by_default)
     )
@@ -174,7 +178,7 @@ def _planned(
     recording_names: Sequence[str],
     applicable: bool,  # noqa: FBT001
 ) -> Iterator[PlannedScenario]:
-    """Each scenario on each of its recordings: a fault that does not apply shows before anything is run.
+    """Each scenario on each of its recordings. A fault that does not apply raises before any cell is run.
 
     Raises: UnknownName, FaultDoesNotApply.
     """
@@ -196,7 +200,7 @@ def _planned(
 
 
 def _hosts(one: Client, each: Scenario) -> tuple[str, ...]:
-    """The forms of URL in which a client is asked; none if the scenario does not concern it."""
+    """The forms of the URL for a client; none if the scenario does not concern the client."""
     if one.earns is not None and None not in one.earns and each.name not in one.earns:
         return ()
     if each.environment is None:
@@ -205,9 +209,9 @@ def _hosts(one: Client, each: Scenario) -> tuple[str, ...]:
     return tuple(host for host in each.environment.hosts if host != OLLAMA_HOST or reads_ollama_host)
 
 
-def _has_a_point(one: Cell) -> bool:
-    """False for a canary behind a proxy, which it does not know; and for one that can spoil nothing in this recording:
-    an old Ollama sends no log probabilities that it could lose.
+def _is_useful(one: Cell) -> bool:
+    """False for a canary behind a proxy, because canaries do not use proxies. False also for a canary whose change does
+    not show in this recording: an old Ollama sends no log probabilities that a canary could drop.
     """
     if not one.client.is_canary:
         return True
@@ -221,7 +225,7 @@ def _has_a_point(one: Cell) -> bool:
 
 
 def cell(store: RecordingStore, id_: str) -> Cell:
-    """One cell by its id; without a recording, on the first that the scenario names of the newest version.
+    """One cell by its id. Without a recording, it is the scenario's first recording of the newest version.
 
     Raises: UnknownName, HarnessError.
     """
@@ -239,7 +243,7 @@ def cell(store: RecordingStore, id_: str) -> Cell:
                     raise UnknownName(f"host in {scenario_name}", host, hosts)
         case _:
             raise HarnessError(
-                f"{id_!r} names no cell; write CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING[@HOST]"
+                f"{id_!r} is not a cell; write CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING[@HOST]"
             )
     names = store.names(recording_id.rpartition("/")[0], one.scenario.recordings)
     if one.recording.name not in names:

@@ -1,4 +1,13 @@
-"""One exchange: a script is played to a client, and what comes of it is judged, on both sides of the wire."""
+"""One exchange: a script is played to a client, and the client is judged.
+
+Two reports are compared. The client's process reports the records and the end that the client saw. The server's journal
+reports the requests that arrived, the bytes that were sent, and how each connection ended. `exchange` makes the server
+play the script, gives the job to the client's process, and waits until the journal is settled. In between it passes
+messages: when the client yields a record, the journal is told, so that lock-step can send the next record. First the
+journal is compared with the plan (`problem_of`). If the server did something else than planned, nothing can be said
+about the client, and the verdict is inconclusive. Otherwise `judge` compares the client's report with the reference.
+The journal also shows what no client reports: requests that were sent twice, answers left open, idle time.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +38,10 @@ from ollama_harness.server.journal import EndedBy, Entry, Journal
 
 __all__ = ["Exchange", "exchange", "problem_of", "untried"]
 
-#: How long a request may be on its way.
+#: How long a request may need to arrive.
 _ARRIVES_S = 1.0
 
-#: How long a client may take to leave an answer that it is through with; longer than lock-step waits for a record.
+#: How long a client may need to close an answer that it has finished. It is longer than lock-step waits for a record.
 _LEAVE_S = 4.0
 
 _IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")
@@ -40,11 +49,11 @@ _IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """What was to be played, what was, what the client yielded, and the judgement.
+    """What was planned, what was played, what the client yielded, and the judgement.
 
-    Of a picky script `script` is what was due to this client's request: the answer, or a refusal.
-    `route` is which way the request went, where that was looked at, and `predicted` which way the doctor says it goes.
-    `idle_s` is how many seconds the client let pass before its request, and after the last byte of the answer.
+    If the script is picky, `script` is the part that this client's request deserves: the answer, or a refusal.
+    `route` is the route of the request, if that was observed, and `predicted` is the doctor's prediction. `idle_s` are
+    the seconds that passed before the client's request, and after the last byte of the answer.
     """
 
     script: Script
@@ -67,25 +76,25 @@ def exchange(
     meanwhile: Callable[[], Exchange] | None = None,
     before: Sequence[Exchange] = (),
 ) -> Exchange:
-    """One exchange: play a script to a client, and judge what comes of it.
+    """Play a script to a client, and judge the client.
 
-    What is judged is the request that the script is played to. A client may make others besides, as those do that ask
-    first whether anything is there. `meanwhile` makes another exchange in the middle of this one; what is seen of that
-    is not this one's. `before` are the exchanges of the session so far.
+    The request that gets the script is judged. A client may make other requests as well: some first check whether the
+    server is there. `meanwhile` makes another exchange in the middle of this one, whose requests do not count here.
+    `before` are the earlier exchanges of the session.
     """
     journal, request = server.journal, job.request
     earlier, inner = journal.entries, list[Exchange]()
 
-    def asked() -> list[Entry]:
+    def answered() -> list[Entry]:
         return _played_to(journal.entries[len(earlier) :], script)
 
     def yielded(count: int) -> None:
-        if mine := asked():
+        if mine := answered():
             journal.yielded(mine[-1], count)
 
     def interrupted() -> None:
         assert meanwhile is not None
-        with journal.user_busy(asked()):
+        with journal.user_busy(answered()):
             inner.append(meanwhile())
 
     if script.awaits_request:
@@ -100,32 +109,31 @@ def exchange(
         meanwhile=interrupted,
     )
     ended_s = time.monotonic()
-    if job.continues and isinstance(reported.ending, Finished | Stopped | Raised):
-        # A client that takes leftovers for its answer may be through before its request has arrived.
-        journal.wait_for(lambda _: bool(asked()), timeout_s=_ARRIVES_S)
-    # A client that is through with an answer leaves, also where the server goes on holding the connection.
+    if job.reuses_session and isinstance(reported.ending, Finished | Stopped | Raised):
+        # A client that reads old bytes as its answer may finish before its request has arrived.
+        journal.wait_for(lambda _: bool(answered()), timeout_s=_ARRIVES_S)
+    # A client that has finished an answer leaves, even if the server keeps the connection open.
     settled = journal.wait_for(lambda all_: all(one.ended_by for one in all_[len(earlier) :]), timeout_s=_LEAVE_S)
     others = {id(entry) for one in inner for entry in one.entries}
     entries = tuple(entry for entry in journal.entries[len(earlier) :] if id(entry) not in others)
     leaked = not settled and isinstance(reported.ending, Finished | Stopped | Raised)
-    # A process that dies of itself is a fact whatever the server saw of it; so is one that was not asked, or that the
-    # harness itself could not start.
-    told = leaked or isinstance(reported.ending, Unsupported | Crashed | Failed)
-    problem = None if told else _problem(journal, entries, script, job)
-    idle_s = _idle_s(asked(), begun_s, ended_s)
+    # If the process crashed, was not used or did not start, that is a fact, whatever the server saw.
+    decided = leaked or isinstance(reported.ending, Unsupported | Crashed | Failed)
+    problem = None if decided else _problem(journal, entries, script, job)
+    idle_s = _idle_s(answered(), begun_s, ended_s)
     outcome = Outcome(
         records=tuple(record for _, record in reported.records),
         ending=reported.ending if problem is None else Failed(problem),
         requests=len(entries),
         connections=len({entry.connection for entry in entries}),
         misrouted=_misrouted(entries),
-        unsafe_retry=_overreach(earlier, entries, script),
+        unsafe_retry=_unsafe_retry(earlier, entries, script),
         leaked=leaked,
-        buffered=next((entry.buffered for entry in asked() if entry.buffered), None),
-        overslept=_overslept(asked(), job, ended_s),
-        idle="" if job.goes_on else _idle([*(one.idle_s for one in before), idle_s], cell.scenario.most_idle_s),
+        buffered=next((entry.buffered for entry in answered() if entry.buffered), None),
+        missed_timeout=_missed_timeout(answered(), job, ended_s),
+        idle="" if job.keeps_session else _idle([*(one.idle_s for one in before), idle_s], cell.scenario.most_idle_s),
     )
-    played = _came_to(script, asked())
+    played = _answer_due(script, answered())
     truth = cell.reference(played)
     documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
     judgement = judge(truth, outcome, layer=cell.layer, documented=documented, subject=cell.subject)
@@ -141,7 +149,7 @@ def exchange(
 
 
 def untried(cell: Cell, script: Script, reason: str) -> Exchange:
-    """An exchange that cannot be made here."""
+    """The result for an exchange that cannot be made here."""
     ending, truth = Unsupported(reason), cell.reference(script)
     outcome = Outcome(records=(), ending=ending)
     judgement = judge(truth, outcome, layer=cell.layer, documented=frozenset())
@@ -156,61 +164,61 @@ def untried(cell: Cell, script: Script, reason: str) -> Exchange:
 
 
 def _played_to(entries: Sequence[Entry], script: Script) -> list[Entry]:
-    """The requests that this very script was played to."""
+    """The requests to which this script was played."""
     return [entry for entry in entries if entry.script is script]
 
 
-def _came_to(script: Script, asked: Sequence[Entry]) -> Script:
-    """What a picky script came to: the refusal, if the last request broke a demand."""
-    return script.answer_to(asked[-1].head) if asked else script
+def _answer_due(script: Script, answered: Sequence[Entry]) -> Script:
+    """The part of a picky script that was due: the refusal, if the last request broke a condition."""
+    return script.answer_to(answered[-1].head) if answered else script
 
 
-def _overreach(earlier: tuple[Entry, ...], entries: tuple[Entry, ...], script: Script) -> str:
-    """What the client sent though it must not; "" if there was nothing."""
-    asked = [entry for entry in entries if entry.head is not None and not _redirects(script)]
-    # What was refused for its head has had no effect, and may be sent in another form (RFC 9110 section 15.5.18).
-    done = [entry for entry in _played_to(asked, script) if not entry.unmet]
+def _unsafe_retry(earlier: tuple[Entry, ...], entries: tuple[Entry, ...], script: Script) -> str:
+    """A request that the client must not send, in words; "" if there was none."""
+    requests = [entry for entry in entries if entry.head is not None and not _redirects(script)]
+    # A request that was refused for its head had no effect, and may be sent in another form (RFC 9110 section 15.5.18).
+    done = [entry for entry in _played_to(requests, script) if not entry.unmet]
     repeated = [entry for entry in done if entry.head is not None and entry.head.method not in _IDEMPOTENT]
     if len(repeated) > 1:  # RFC 9110 section 9.2.2
-        return f"sent {len(repeated)} times what it was asked to send once, and is not idempotent"
+        return f"sent a request {len(repeated)} times that is not idempotent, and should be sent once"
     closing = {entry.connection for entry in earlier if b"\r\nconnection: close\r\n" in entry.wire.lower()}
-    if any(entry.connection in closing for entry in asked):  # RFC 9112 section 9.6
+    if any(entry.connection in closing for entry in requests):  # RFC 9112 section 9.6
         return "sent another request on a connection that the answer before had declared closed"
     return ""
 
 
-def _overslept(asked: Sequence[Entry], job: Job, ended_s: float) -> str:
-    """How the client stayed through a silence that its read timeout forbids; "" if it did not."""
-    if not asked or asked[-1].script is None:
+def _missed_timeout(answered: Sequence[Entry], job: Job, ended_s: float) -> str:
+    """How the client waited through a silence that its read timeout forbids, in words; "" if it did not."""
+    if not answered or answered[-1].script is None:
         return ""
-    entry, script = asked[-1], asked[-1].script.answer_to(asked[-1].head)
+    entry, script = answered[-1], answered[-1].script.answer_to(answered[-1].head)
     silent = first_silence(script, job.read_timeout_s)
     if silent is None or len(entry.sent) <= silent or ended_s < entry.arrived_s + entry.sent[silent][0]:
         return ""
     pause_s = script.segments[silent].at_s - (script.segments[silent - 1].at_s if silent else 0.0)
-    return f"stayed through a silence of {pause_s:g} s, though its read timeout is {job.read_timeout_s:g} s"
+    return f"waited through a silence of {pause_s:g} s, although its read timeout is {job.read_timeout_s:g} s"
 
 
-def _idle_s(asked: Sequence[Entry], begun_s: float, ended_s: float) -> tuple[float, float]:
-    """How long the server waited for the request, and the user for the end once all had been sent."""
-    if not asked or not asked[-1].sent:
+def _idle_s(answered: Sequence[Entry], begun_s: float, ended_s: float) -> tuple[float, float]:
+    """How long the server waited for the request, and the user for the end after the last byte was sent."""
+    if not answered or not answered[-1].sent:
         return 0.0, 0.0
-    return asked[0].arrived_s - begun_s, ended_s - asked[-1].arrived_s - asked[-1].sent[-1][0]
+    return answered[0].arrived_s - begun_s, ended_s - answered[-1].arrived_s - answered[-1].sent[-1][0]
 
 
 def _idle(all_s: Sequence[tuple[float, float]], most_s: float | None) -> str:
-    """When a client did nothing for too long, in each of its exchanges: once may be the machine's doing."""
+    """How a client was idle for too long in every exchange, in words. A busy machine may slow down one."""
     before_s, after_s = map(min, zip(*all_s, strict=True))
     if most_s is not None and before_s > most_s:
         return f"did nothing for more than {most_s:g} s before each of its requests"
     if most_s is not None and after_s > most_s:
-        return f"ended only more than {most_s:g} s after the last byte of each answer"
+        return f"ended more than {most_s:g} s after the last byte of each answer"
     return ""
 
 
 def _misrouted(entries: tuple[Entry, ...]) -> str:
     absolute = any(entry.head is not None and "://" in entry.head.target for entry in entries)
-    return "the request was meant for a proxy, and there is none" if absolute else ""
+    return "the request was written for a proxy, and there is none" if absolute else ""
 
 
 def _redirects(script: Script) -> bool:
@@ -218,7 +226,7 @@ def _redirects(script: Script) -> bool:
 
 
 def _problem(journal: Journal, entries: tuple[Entry, ...], script: Script, job: Job) -> str | None:
-    """What went wrong on the server's side, so that nothing can be said of the client; None if all is well."""
+    """What went wrong on the server's side, so that nothing can be said about the client; None if nothing did."""
     if script.ending.how is ConnectionEnd.REFUSE:
         return None
     if not journal.connections:
@@ -227,11 +235,11 @@ def _problem(journal: Journal, entries: tuple[Entry, ...], script: Script, job: 
 
 
 def problem_of(entries: Sequence[Entry], script: Script, job: Job) -> str | None:
-    """Where the server did not do to these requests what was planned; None if it did."""
+    """How the server's answers to these requests differ from the plan; None if they do not."""
     answered = _played_to(entries, script)
-    if not answered and not job.continues:  # a request on a connection that is dead, or poisoned, never arrives
+    if not answered and not job.reuses_session:  # a request on a dead connection never arrives
         lines = ", ".join(entry.request_line for entry in entries) or "none"
-        return f"the client did not make the request of the recording, but: {lines}"
+        return f"the client did not send the request of the recording; it sent: {lines}"
     for entry in answered:
         planned = script.answer_to(entry.head).render(date=entry.date)
         sent = [data for _, data in entry.sent]
@@ -239,17 +247,17 @@ def problem_of(entries: Sequence[Entry], script: Script, job: Job) -> str | None
         if sent != segments[: len(sent)]:
             return "the server sent other bytes than planned"
         if (late_s := _longest_delay_s(entry, planned)) > job.read_timeout_s / 2:
-            return f"the server paused {late_s:.1f} s longer than planned, and the client may have given up for that"
+            return f"the server paused {late_s:.1f} s longer than planned, so the client may have timed out"
         early = entry.ended_by is EndedBy.CLIENT or entry.client_left_s is not None
         if len(sent) < len(segments) and not early:
             return f"the server sent {len(sent)} of {len(segments)} planned segments"
         if not early and entry.ended is not planned.ending.how:
-            return f"the connection ended with {entry.ended}, planned was {planned.ending.how}"
+            return f"the connection ended with {entry.ended}, and {planned.ending.how} was planned"
     return None
 
 
 def _longest_delay_s(entry: Entry, planned: RenderedScript) -> float:
-    """By how much a silence was longer than planned; in lock-step none is planned."""
+    """By how much a silence was longer than planned. In lock-step no times are planned."""
     if any(segment.awaits for segment in planned.segments):
         return 0.0
     really = [0.0, *(at_s for at_s, _ in entry.sent)]

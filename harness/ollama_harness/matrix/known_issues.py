@@ -1,9 +1,9 @@
-"""What a run is expected to show: passes, the canaries' verdicts, and the known issues of known_issues.toml.
+"""The verdicts that a run is expected to show: passes, those of the canaries, and the known issues.
 
-One entry is one defect: it expects one verdict of each client that it names, in each scenario that it names. Better,
-worse, different or (on full runs) a pair that matches nothing is red, so that the list never lies. A review date that
-has passed is red too, but only in a list that is named on the command line: a user's own, or ours in our CI. An
-installed copy must not turn red because time passes.
+One entry of known_issues.toml is one defect. It expects one verdict of each client that it names, in each scenario that
+it names. A better, worse or different verdict is red. On a full run, a pair that matches no cell is red as well. So the
+list stays true. A review date in the past is red too, but only in a list that is named on the command line: a user's
+own, or this project's in its CI. An installed copy must not become red because time passes.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _NEVER_EXPECTED = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownIssue:
-    """One entry; `place` is where it stands: file and line.
+    """One entry. `place` is its file and line.
 
-    In environments, `hosts` narrows it to these forms of URL. `since_python` holds the first release of each line of
-    Python that has the defect; later lines have it too.
+    In environments, `hosts` limits it to these forms of the URL. `since_python` holds the first release with the defect
+    of each line of Python; later lines have it too.
     """
 
     clients: tuple[str, ...]
@@ -49,20 +49,20 @@ class KnownIssue:
     hosts: tuple[str, ...] = ()
     since_python: tuple[tuple[int, ...], ...] = ()
 
-    def holds_in(self, python: tuple[int, ...]) -> bool:
+    def applies_to(self, python: tuple[int, ...]) -> bool:
         """Whether this version of Python has the defect."""
         firsts = {first[:2]: first for first in self.since_python}
         return not firsts or python >= firsts.get(python[:2], max(firsts))
 
     def covers(self, client: str, scenario: str, host: str = "", *, gating: bool) -> bool:
-        """Whether the entry speaks of such a cell. It never speaks of one that does not gate, or of a canary."""
+        """Whether the entry covers such a cell. It never covers a cell that does not gate, or a canary."""
         named = client in self.clients and scenario in self.scenarios and (not self.hosts or host in self.hosts)
         return named and gating and not clients()[client].is_canary
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """One cell compared with what was expected (None: anything goes). `advice` says what to change if it is not met."""
+    """One cell compared with the expected verdict (None: any verdict). `advice` says what to change if they differ."""
 
     result: Result
     expected: Verdict | None
@@ -71,13 +71,13 @@ class Assessment:
 
     @property
     def met(self) -> bool:
-        """Whether it is as expected, and went the way that the doctor predicts."""
+        """Whether the verdict is as expected, and the route as the doctor predicts."""
         return self.expected in (None, self.result.verdict) and self.result.predicted in (None, self.result.route)
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectationReport:
-    """All cells assessed, and what is wrong with the entries themselves."""
+    """All cells assessed, and what is wrong with the entries."""
 
     assessments: tuple[Assessment, ...]
     stale: tuple[str, ...]
@@ -88,7 +88,9 @@ class ExpectationReport:
 
     @property
     def exit_code(self) -> int:
-        """0 as expected; 1 something is not; 3 nothing can be said: nothing ran, a canary failed, inconclusive."""
+        """0: all as expected. 1: something is not. 3: cannot tell, because nothing ran, a canary failed, or a cell is
+        inconclusive.
+        """
         tried = [one.result for one in self.assessments if not clients()[one.result.client].is_canary]
         none_tried = all(one.verdict is Verdict.UNSUPPORTED for one in tried) and bool(tried or not self.assessments)
         if none_tried or any(clients()[one.result.client].is_canary for one in self.unexpected):
@@ -100,7 +102,7 @@ class ExpectationReport:
 
 
 def load(path: Path, *, python: tuple[int, ...] = sys.version_info[:3]) -> tuple[KnownIssue, ...]:
-    """Read the entries of a file that hold in this version of Python.
+    """Read the entries of a file that apply to this version of Python.
 
     Raises: ExpectationError, UnknownName.
     """
@@ -109,13 +111,13 @@ def load(path: Path, *, python: tuple[int, ...] = sys.version_info[:3]) -> tuple
     lines, entries = _header_lines(text), top.get("issue", [])
     if top.keys() - {"issue"} or not isinstance(entries, list) or len(entries) != len(lines):
         fix = "begin each with a line [[issue]]"
-        raise ExpectationError.about(path, "", "holds something else than entries", fix)
+        raise ExpectationError.about(path, "", "holds something other than entries", fix)
     issues = (_issue(entry, f"{path}:{line}") for entry, line in zip(entries, lines, strict=True))
-    return tuple(issue for issue in issues if issue.holds_in(python))
+    return tuple(issue for issue in issues if issue.applies_to(python))
 
 
 def _header_lines(text: str) -> list[int]:
-    """The lines at which entries begin: those [[issue]] before which all is whole TOML, so not inside a string."""
+    """The lines at which entries begin. Before an [[issue]] inside a string, the text is not valid TOML."""
     lines = text.split("\n")
     found = []
     for number, line in enumerate(lines, 1):
@@ -129,9 +131,9 @@ def _header_lines(text: str) -> list[int]:
 
 
 def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verdict | None, KnownIssue | None]:
-    """What a cell must show, and the entry that says so, if one does."""
+    """The expected verdict of a cell, and the entry that expects it, if there is one."""
     earns = clients()[result.client].earns
-    if result.verdict is Verdict.UNSUPPORTED:  # a canary can do everything, but this system cannot
+    if result.verdict is Verdict.UNSUPPORTED:  # a canary supports everything, but this system may not
         return None, None
     if earns is not None:
         return earns.get(result.scenario, earns.get(None)), None
@@ -145,9 +147,9 @@ def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verd
 def assess(
     results: Sequence[Result], issues: Sequence[KnownIssue], *, full: bool, today: date | None
 ) -> ExpectationReport:
-    """Hold a run against what is expected; on the day `today`, if review dates are to count.
+    """Compare a run with what is expected. `today` is the day for review dates; None if they do not count.
 
-    On a `full` run, of all clients and recordings, every pair of an entry whose scenario was run must match something.
+    A `full` run has all clients and recordings. Then each pair of an entry whose scenario was run must match a cell.
     """
     ran = {one.scenario for one in results}
     assessments, matched, untried = [], set[tuple[str, str, str]](), set[tuple[str, str]]()
@@ -155,17 +157,17 @@ def assess(
         expected, issue = expected_verdict(one, issues)
         if issue is not None:
             matched.add((issue.place, one.client, one.scenario))
-        elif one.verdict is Verdict.UNSUPPORTED:  # nothing can be said of it here
+        elif one.verdict is Verdict.UNSUPPORTED:  # it cannot be tried here
             untried.add((one.client, one.scenario))
         assessments.append(Assessment(one, expected, issue, _advice(one, expected, issue)))
     stale = [
-        f"{one.place}: the review date {one.review} has passed; look again"
+        f"{one.place}: the review date {one.review} has passed; check the issue again"
         for one in issues
         if today is not None and one.review < today
     ]
     if full:
         stale += [
-            f"{one.place}: {client} in {scenario} matches no cell; take it out"
+            f"{one.place}: {client} in {scenario} matches no cell; remove it"
             for one in issues
             for client, scenario in product(one.clients, one.scenarios)
             if scenario in ran and (one.place, client, scenario) not in matched and (client, scenario) not in untried
@@ -175,32 +177,36 @@ def assess(
 
 def _advice(result: Result, expected: Verdict | None, issue: KnownIssue | None) -> str:
     if result.predicted not in (None, result.route):
-        return f"it went {result.route}, the doctor says {result.predicted}: harness/ollama_harness/network/ errs"
+        return (
+            f"the route is {result.route}, the doctor predicts {result.predicted}: fix harness/ollama_harness/network/"
+        )
     if expected in (None, result.verdict) or clients()[result.client].is_canary:
         return ""
     if result.verdict is Verdict.INCONCLUSIVE:
-        return "the harness failed, not the client, and no entry can expect that; run it again, on a machine less busy"
+        return (
+            "the harness failed, and not the client; no entry can expect that; run again on a machine that is less busy"
+        )
     if issue is None:
         return (
             f'if this is a defect of the client, add to {FILE}: [[issue]] clients = ["{result.client}"], '
             f'scenarios = ["{result.scenario}"], verdict = "{result.verdict}", with reason, link and review date'
         )
     if result.verdict is Verdict.PASS:
-        return f'{issue.place}: verdict = "{expected}" no longer holds; take {result.scenario} out of the entry'
-    return f'{issue.place}: verdict = "{expected}" no longer holds; look again, it is now "{result.verdict}"'
+        return f'{issue.place}: verdict = "{expected}" no longer holds; remove {result.scenario} from the entry'
+    return f'{issue.place}: verdict = "{expected}" no longer holds; check the issue, it is now "{result.verdict}"'
 
 
 def _issue(entry: Any, place: str) -> KnownIssue:
     if not isinstance(entry, dict):
-        raise ExpectationError(f"{place}: is no entry; begin it with a line [[issue]]")
+        raise ExpectationError(f"{place}: is not an entry; begin it with a line [[issue]]")
     fields = {"clients": list, "scenarios": list, "verdict": str, "reason": str, "link": str, "review": date}
     for name, kind in fields.items():
         if type(entry.get(name)) is not kind or not entry[name]:
-            raise ExpectationError(f"{place}: {name} is missing or no {kind.__name__}")
+            raise ExpectationError(f"{place}: {name} is missing or not a {kind.__name__}")
     optional = ("hosts", "since_python")
     for name in entry.keys() - fields.keys() - set(optional):
         known_fields = ", ".join((*fields, *optional))
-        raise ExpectationError(f"{place}: {name} is no field of an entry; known are {known_fields}")
+        raise ExpectationError(f"{place}: {name} is not a field of an entry; known are {known_fields}")
     for kind_name, known in (("client", clients()), ("scenario", SCENARIOS)):
         for name in entry[f"{kind_name}s"]:
             if not isinstance(name, str) or name not in known:
@@ -232,19 +238,19 @@ def _versions(entry: dict[str, Any], place: str) -> tuple[tuple[int, ...], ...]:
     if not isinstance(named, list) or not all(
         isinstance(one, str) and re.fullmatch(r"3\.\d{1,3}\.\d{1,3}", one, re.ASCII) for one in named
     ):
-        raise ExpectationError(f'{place}: since_python is no list of releases; write ["3.11.9", "3.12.3"]')
+        raise ExpectationError(f'{place}: since_python is not a list of releases; write ["3.11.9", "3.12.3"]')
     return tuple(tuple(map(int, one.split("."))) for one in named)
 
 
 def _hosts(entry: dict[str, Any], place: str) -> tuple[str, ...]:
-    """The forms of URL that an entry is about.
+    """The forms of the URL that an entry names.
 
     Raises: ExpectationError.
     """
     hosts = entry.get("hosts", [])
     known = {host for name in entry["scenarios"] for host in _hosts_of(name)}
     if not isinstance(hosts, list) or not all(isinstance(one, str) and one in known for one in hosts):
-        raise ExpectationError(f"{place}: hosts is no list of hosts of these scenarios: {', '.join(sorted(known))}")
+        raise ExpectationError(f"{place}: hosts is not a list of hosts of these scenarios: {', '.join(sorted(known))}")
     return tuple(hosts)
 
 

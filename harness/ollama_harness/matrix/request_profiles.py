@@ -1,7 +1,7 @@
-"""Request profiles: what each client library sends by itself, as a server and the client's own process saw it.
+"""Request profiles: what each client library sends, as a server and the client's own process see it.
 
-Nothing here is written down by hand. Each client makes four requests in one session: an answer as one object, the same
-again, a stream, and a GET. The heads are the journal's, in order and as spelt.
+Everything is measured. Each client makes four requests in one session: for an answer as one object, for the same again,
+for a stream, and a GET. The heads come from the journal, in their order and spelling.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ollama_harness.server.journal import Entry
 
 __all__ = ["RequestProfile", "SentRequest", "measure"]
 
-#: What is asked for, in turn: recordings of the newest version.
-_ASKED = ("chat-nonstream", "chat-nonstream", "chat-stream", "tags")
+#: The recordings whose requests are made, in this order.
+_RECORDINGS = ("chat-nonstream", "chat-nonstream", "chat-stream", "tags")
 
 _PATIENCE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentRequest:
-    """One request. `writes` says what each write of the client's process held: "head", "body", "head and body"."""
+    """One request. `writes` is the content of each write of the client's process: "head", "body", "head and body"."""
 
     head: RequestHead
     writes: tuple[str, ...]
@@ -46,14 +46,14 @@ class SentRequest:
 
     @property
     def framing(self) -> str:
-        """How the head says where the body ends: the name of the header, or "none" for a request without a body."""
+        """The header that frames the body, or "none" for a request without a body."""
         names = {key.lower() for key, _ in self.head.headers}
         return next((name for name in ("Transfer-Encoding", "Content-Length") if name.lower() in names), "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestProfile:
-    """What one client sends: to get an object, the same `again` in the same session, a `stream`, and with `get`.
+    """What one client sends: `plain` for an object, the same `again` in the same session, for a `stream`, and a `get`.
 
     `reuses` is whether the second request came on the connection of the first.
     """
@@ -68,9 +68,9 @@ class RequestProfile:
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """How the head changes when a stream is asked for: lines that come (+) and go (-), or "order".
+        """How the head changes for a stream: lines that are added (+) and removed (-), or "order".
 
-        The length is the body's, and does not count.
+        Content-Length depends on the body, and does not count.
         """
         before, after = (_lines(sent.head) for sent in (self.plain, self.stream))
         changed = [f"+{name}: {value}" for name, value in after if (name, value) not in before]
@@ -79,39 +79,39 @@ class RequestProfile:
 
 
 def measure(names: Iterable[str] = ()) -> list[RequestProfile]:
-    """The profiles of these clients, in their order; of all libraries that are installed here, if none is named.
+    """The profiles of these clients, in their order. Without names, of all libraries that are installed here.
 
-    Raises: UnknownName, HarnessError (a client did not do what it was asked).
+    Raises: UnknownName, HarnessError (a client did not make a request).
     """
     chosen = list(names) or [one.name for one in clients().values() if not one.is_canary]
     store = RecordingStore()
-    asked = [store.get(f"{store.newest}/{name}") for name in _ASKED]
+    recordings = [store.get(f"{store.newest}/{name}") for name in _RECORDINGS]
     with tempfile.TemporaryDirectory(prefix="ollama-harness-") as home:
         worker = WorkerProcess(chosen, clean_environment(Path(home)), SimulatedMachine(counts_writes=True))
         try:
             if worker.problem is not None:
                 raise HarnessError(worker.problem.reason)
-            return [_profile(name, worker, asked) for name in chosen if name in worker.versions]
+            return [_profile(name, worker, recordings) for name in chosen if name in worker.versions]
         finally:
             worker.close()
 
 
-def _profile(name: str, worker: WorkerProcess, asked: list[Recording]) -> RequestProfile:
+def _profile(name: str, worker: WorkerProcess, recordings: list[Recording]) -> RequestProfile:
     sent: list[SentRequest] = []
     with FakeOllama(version=None) as server:
-        for number, recording in enumerate(asked):
+        for number, recording in enumerate(recordings):
             server.play(recording, speed=0.0)
             job = Job(
                 client=name,
                 url=server.url,
                 request=recording.request,
                 read_timeout_s=_PATIENCE_S,
-                continues=number > 0,
-                goes_on=number + 1 < len(asked),
+                reuses_session=number > 0,
+                keeps_session=number + 1 < len(recordings),
             )
             reported = worker.exchange(job, deadline_s=_PATIENCE_S)
             if not isinstance(reported.ending, Finished) or len(server.journal.entries) != number + 1:
-                raise HarnessError(f"{name} did not make its request {number + 1} as it should: {reported.ending}")
+                raise HarnessError(f"{name} did not make its request {number + 1}: {reported.ending}")
             sizes = [size for port, size in reported.written if port == server.port]
             sent.append(_sent(server.journal.entries[number], sizes))
         first, second = (entry.connection for entry in server.journal.entries[:2])

@@ -1,8 +1,8 @@
 """results.ndjson, the only interface between a run and everything that reads it.
 
-A header (schema, versions, hashes of the recordings, how many cells were planned), one line a cell, sorted, and a
-footer with their count. A file without footer, or with another count, says nothing: it is refused.
-Two runs of the same cells give the same file but for `started_at`.
+A header (schema, versions, hashes of the recordings, number of planned cells), one line for each cell, sorted, and a
+footer with their number. A file without a footer, or with another number, is refused. Two runs of the same cells give
+the same file, except `started_at`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["SCHEMA", "Result", "Results", "ResultsHeader", "Writer", "fingerprin
 
 SCHEMA = 2
 FILE, PARTIAL_FILE, PREVIOUS_FILE = "results.ndjson", "results.partial.ndjson", "results.previous.ndjson"
-_AGAIN = "it is half written, corrupt or of another version; run again"
+_AGAIN = "the file is incomplete, corrupt or of another version; run again"
 _ELSEWHERE = "make room, or give another --out"
 
 
@@ -58,11 +58,11 @@ class ResultsHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One cell. `end` is what a perfect client sees, `due` and `got` count records (`got` is None after
-    an RST and for a client that hung: how far it came then, time decides).
+    """One cell. `end` is the end that a perfect client sees. `due` and `got` count records. `got` is None after an RST
+    and for a client that hung, because then it depends on timing.
 
     `requests` and `connections` count what reached the server in all exchanges of the cell. In an environment, `host`
-    is the host of the URL, `route` which way the request went, and `predicted` which way the doctor says that it goes.
+    is the host of the URL, `route` the route of the request, and `predicted` the doctor's prediction.
     """
 
     client: str
@@ -103,21 +103,21 @@ class Results:
     def load(cls, path: Path) -> Results:
         """Read a file of results, or the one in a directory.
 
-        Raises: ResultsError, if it is not whole, or a line of it is not what `run` writes.
+        Raises: ResultsError, if it is not complete, or a line is not what `run` writes.
         """
         if path.is_dir():
             path = path / FILE
         if path.name == PARTIAL_FILE:
-            raise ResultsError(f"{path} is what a run has left that has not ended, and is no whole result; run again")
+            raise ResultsError(f"{path} was left by a run that did not end, and is not a complete result; run again")
         if path.name == FILE and (problem := unfinished(path.parent)):
-            raise ResultsError(f"{path} is not there: {problem}; run again")
+            raise ResultsError(f"{path} does not exist: {problem}; run again")
         values = read_ndjson(path, ResultsError, fix="give a file that `run` has written", repair=_AGAIN)
         if not values or not isinstance(values[0], dict) or "schema" not in values[0]:
             raise ResultsError(f"{path} has no header; run again")
         if (schema := values[0]["schema"]) != SCHEMA:
             raise ResultsError(f"{path} has schema {schema!r:.20}, and this version reads {SCHEMA}; run again")
         if len(values) < 2 or values[-1] != {"cells": len(values) - 2}:
-            raise ResultsError(f"{path} has no footer, or another count: the run did not end; run again")
+            raise ResultsError(f"{path} has no footer, or one with another count: the run did not end; run again")
         header = _header(_line_of(path, 1, values[0]))
         cells = tuple(_result(_line_of(path, number, value)) for number, value in enumerate(values[1:-1], 2))
         if header.planned != len(cells):
@@ -128,11 +128,11 @@ class Results:
 
 
 class Writer:
-    """Writes a run's results into a directory; a context manager that keeps every other run out of it.
+    """Writes a run's results into a directory. It is a context manager that locks the directory for other runs.
 
-    Cells go to `results.partial.ndjson` as they come; `finish` writes the whole, sorted, to `results.ndjson` in one
-    move. The results of the run before are called `results.previous.ndjson` until then, so that a run that does not
-    end leaves none that could be taken for its own.
+    Each cell is written to `results.partial.ndjson` at once. `finish` writes all of them, sorted, to `results.ndjson`
+    in one move. Until then the results of the run before are called `results.previous.ndjson`, so that they cannot be
+    mistaken for those of a run that did not end.
 
     Raises: DirectoryError (another run writes there), ResultsError.
     """
@@ -161,7 +161,7 @@ class Writer:
         self._stack.close()
 
     def _close(self) -> None:
-        with suppress(OSError):  # a disk that is full refuses what is left in the buffer again
+        with suppress(OSError):  # on a full disk, the rest of the buffer fails again
             self._file.close()
 
     def add(self, one: Result) -> None:
@@ -171,7 +171,7 @@ class Writer:
             self._file.flush()
 
     def finish(self, *, clients: dict[str, str]) -> Results:
-        """Write the whole file, and take away the partial one and that of the run before."""
+        """Write the whole file, and delete the partial one and that of the run before."""
         header = ResultsHeader(
             schema=SCHEMA,
             harness=__version__,
@@ -186,19 +186,19 @@ class Writer:
         lines: Iterable[Any] = (asdict(header), *map(asdict, cells), {"cells": len(cells)})
         self._close()
         write_whole(self.path, "".join(map(_line, lines)), ResultsError, fix=_ELSEWHERE)
-        with writing(self.partial, ResultsError, fix="take it away"):
+        with writing(self.partial, ResultsError, fix="delete it"):
             self.partial.unlink()
             self.path.with_name(PREVIOUS_FILE).unlink(missing_ok=True)
         return Results(header, cells)
 
 
 def unfinished(directory: Path) -> str | None:
-    """What a run that did not end has left in a directory, in a sentence; None if the last one ended, or none was."""
+    """A sentence on what an unfinished run has left in a directory; None if the last run ended, or there was none."""
     partial, previous = directory / PARTIAL_FILE, directory / PREVIOUS_FILE
     if not partial.exists() or (directory / FILE).exists():
         return None
     before = f"; the results of the run before are in {previous}" if previous.exists() else ""
-    return f"the last run has not ended; what it has run is in {partial}, and is no whole result{before}"
+    return f"the last run did not end; its results so far are in {partial}, and are not complete{before}"
 
 
 def _line_of(path: Path, number: int, value: Any) -> Fields:
@@ -262,7 +262,7 @@ def _are_names(value: Any) -> bool:
 
 
 def fingerprint(body: bytes) -> str:
-    """The hash by which two runs know that they played the same recording."""
+    """The hash of a recording's body. It shows whether two runs played the same recording."""
     return hashlib.sha256(body).hexdigest()
 
 

@@ -1,7 +1,11 @@
-"""A journey: a client's process, born into an environment, makes one request. Which way did it go, and what came of it?
+"""One exchange in an environment: which route did the request take, and how did the client handle the answer?
 
-Which way is told by the journals of the server and the proxy, and by what the process tried to connect to; never by
-the answer.
+`LiveEnvironment` starts a server, a proxy, and a client process whose variables and simulated machine are those of the
+environment. One process serves all clients of an environment. For each request, the journals of server and proxy show
+the route: an entry in the proxy's journal means that the proxy was used, and its first bytes show in which way. If
+neither has an entry, the addresses that the process tried to connect to decide. The answer never does, because a proxy
+can answer anything. The route is then compared twice: with the route that the settings require (`misrouted`), and with
+the route that the doctor predicts. If the request got an answer, the client is judged on it as in any other exchange.
 """
 
 from __future__ import annotations
@@ -36,17 +40,17 @@ from ollama_harness.server.proxy import MODES, route_of
 __all__ = ["NO_IPV6", "NO_SUCH_SYSTEM", "LiveEnvironment", "impossible"]
 
 NO_IPV6 = "this machine has no ::1"
-NO_SUCH_SYSTEM = "on this system, the names of variables have no case"
+NO_SUCH_SYSTEM = "on this system, names of variables are case-insensitive"
 
-#: How long journals may take to settle once a client is through.
+#: How long journals may need to settle after a client has finished.
 _SETTLES_S = 2.0
 
-#: Where clients go that are told no port: Ollama's own, and that of http.
+#: The ports that clients use without a port in the URL: Ollama's own, and that of http.
 _DEFAULT_PORTS = (11434, 80)
 
 
 def impossible(cell: Cell) -> str | None:
-    """Why this cell cannot be tried on this machine, or None if it can."""
+    """The reason why this cell cannot be tried on this machine, or None if it can."""
     environment = cell.scenario.environment
     assert environment is not None
     if environment.system is System.POSIX and System.here() is System.WINDOWS:
@@ -56,10 +60,10 @@ def impossible(cell: Cell) -> str | None:
 
 
 class LiveEnvironment:
-    """An environment made real: a server, a proxy, and a process of these clients that is born into it.
+    """A running environment: a server, a proxy, and a process of these clients with its settings.
 
-    With `touch` the Windows registry is really set and put back; else a stand-in takes its place. `python` is the
-    interpreter of the process.
+    With `touch` the real Windows registry is set, and restored; otherwise it is simulated. `python` is the interpreter
+    of the process.
     """
 
     def __init__(
@@ -81,7 +85,7 @@ class LiveEnvironment:
             self._servers, self._proxy, self._settings = live.servers, live.proxy, live.settings
             if self._touch and self._settings.registry is not None:
                 stack.enter_context(changed(self._settings.registry))
-            self._worker = stack.enter_context(closing(self._born()))
+            self._worker = stack.enter_context(closing(self._start_worker()))
             self._stack = stack.pop_all()
         return self
 
@@ -94,8 +98,8 @@ class LiveEnvironment:
     def versions(self) -> dict[str, str]:
         return self._worker.versions
 
-    def journey(self, cell: Cell) -> Exchange:
-        """One client's request."""
+    def exchange(self, cell: Cell) -> Exchange:
+        """Make the request of a cell, and judge the client."""
         url = self._environment.url(cell.host, port=self._servers[0].port)
         job = Job(
             client=cell.client.name,
@@ -110,40 +114,46 @@ class LiveEnvironment:
         if self._environment.beside:
             self._servers[-1].play(_other_program(script))
         if not self._worker.alive:
-            self._worker = self._stack.enter_context(closing(self._born()))
+            self._worker = self._stack.enter_context(closing(self._start_worker()))
         journals = [self._proxy.journal, *(server.journal for server in self._servers)]
         before = [len(journal.entries) for journal in journals]
         reported = self._worker.exchange(job, deadline_s=cell.deadline_s)
         for journal in journals:
             journal.wait_until_settled(timeout_s=_SETTLES_S)
-        asked, *served = [journal.entries[start:] for journal, start in zip(journals, before, strict=True)]
-        return self._judged(cell, job, script, reported, asked, [entry for entries in served for entry in entries])
+        proxied, *served = [journal.entries[start:] for journal, start in zip(journals, before, strict=True)]
+        return self._judged(cell, job, script, reported, proxied, [entry for entries in served for entry in entries])
 
-    def _born(self) -> WorkerProcess:
+    def _start_worker(self) -> WorkerProcess:
         variables = clean_environment(self._home, self._settings.variables)
-        world = self._world(self._settings, self._servers[0].port)
-        return WorkerProcess(self._clients, variables, world, python=self._python)
+        machine = self._machine(self._settings, self._servers[0].port)
+        return WorkerProcess(self._clients, variables, machine, python=self._python)
 
     def _judged(
-        self, cell: Cell, job: Job, plain: Script, reported: ClientReport, asked: tuple[Entry, ...], served: list[Entry]
+        self,
+        cell: Cell,
+        job: Job,
+        plain: Script,
+        reported: ClientReport,
+        proxied: tuple[Entry, ...],
+        served: list[Entry],
     ) -> Exchange:
-        route = self._route(reported, asked, served)
+        route = self._route(reported, proxied, served)
         required = cell.required
-        script = self._answer(plain, route, asked, served)
+        script = self._answer(plain, route, proxied, served)
         if route is Route.NOWHERE and required.route is Route.DIRECT:
-            script = plain  # it is there, and nothing stands between
-        entries = (*asked, *served)
-        direct = [entry for entry in served if not asked]
+            script = plain  # the server is there, and nothing is in between
+        entries = (*proxied, *served)
+        direct = [entry for entry in served if not proxied]
         problem = problem_of(direct, script, job) if direct else None
         if isinstance(reported.ending, Finished) and not entries:
-            problem = "the client ended without having asked anybody"
+            problem = "the client ended without any request"
         outcome = Outcome(
             records=tuple(record for _, record in reported.records),
             ending=reported.ending if problem is None else Failed(problem),
             requests=len(entries),
-            connections=len({(entry in asked, entry.connection) for entry in entries}),
+            connections=len({(entry in proxied, entry.connection) for entry in entries}),
             misrouted=_misrouted(route, required.route, required.because),
-            stillborn=route is Route.NOWHERE and required.route is Route.DIRECT and not _made(reported),
+            failed_to_start=route is Route.NOWHERE and required.route is Route.DIRECT and not _made(reported),
         )
         truth = cell.reference(script)
         documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
@@ -160,7 +170,7 @@ class LiveEnvironment:
         )
 
     def _predicted(self, cell: Cell, job: Job) -> Route | None:
-        """Which way the doctor would say that it goes."""
+        """The route that the doctor predicts."""
         if cell.client.name not in CLIENTS:
             return None
         if not self._environment.trust_env:
@@ -170,21 +180,21 @@ class LiveEnvironment:
             settings = replace(settings, variables={**settings.variables, **self._later})
         return predicted(cell.client.name, settings, job.url or None, installed=installed_extras()).route
 
-    def _route(self, reported: ClientReport, asked: Sequence[Entry], served: Sequence[Entry]) -> Route:
-        if asked:
-            return route_of(asked[0])
+    def _route(self, reported: ClientReport, proxied: Sequence[Entry], served: Sequence[Entry]) -> Route:
+        if proxied:
+            return route_of(proxied[0])
         if served:
             return Route.DIRECT
         if self._proxy.port in {port for _, port in reported.tried}:
-            return Route.PROXIED  # it is gone, so nobody can tell in which words it was asked
+            return Route.PROXIED  # the proxy is gone, so no journal shows how the request was sent
         return Route.DIRECT if reported.tried else Route.NOWHERE
 
-    def _answer(self, plain: Script, route: Route, asked: Sequence[Entry], served: Sequence[Entry]) -> Script:
-        """What was played to the client in the end."""
-        if route in (Route.TLS, Route.SOCKS) or not (asked or served):
+    def _answer(self, plain: Script, route: Route, proxied: Sequence[Entry], served: Sequence[Entry]) -> Script:
+        """The script that was played to the client."""
+        if route in (Route.TLS, Route.SOCKS) or not (proxied or served):
             return apply(plain, [refuse()])
         does = MODES.get(self._environment.proxy)
-        if asked and isinstance(does, Script):
+        if proxied and isinstance(does, Script):
             return does
         played = [entry.script for entry in served if entry.script is not None and entry.answered_by == "script"]
         return played[-1] if played else plain
@@ -193,18 +203,18 @@ class LiveEnvironment:
     def _later(self) -> dict[str, str]:
         return {name: text.replace("{proxy}", self._proxy.address) for name, text in self._environment.later.items()}
 
-    def _world(self, settings: Settings, port: int) -> SimulatedMachine:
-        told = any(host == OLLAMA_HOST for host in self._environment.hosts)
+    def _machine(self, settings: Settings, port: int) -> SimulatedMachine:
+        reads_ollama_host = any(host == OLLAMA_HOST for host in self._environment.hosts)
         return SimulatedMachine(
             settings=None if self._touch else settings,
             names=self._environment.names,
-            ports=dict.fromkeys(_DEFAULT_PORTS, port) if told else {},
+            ports=dict.fromkeys(_DEFAULT_PORTS, port) if reads_ollama_host else {},
             later=self._later,
         )
 
 
 def _other_program(plain: Script) -> Script:
-    """Another program than Ollama, asked for a path that it does not know."""
+    """The answer of another program than Ollama, for a path that it does not know."""
     return apply(plain, [replace_with("nginx-404")])
 
 

@@ -15,10 +15,10 @@ from ollama_harness.oracle.verdict import Hung, Raised
 
 __all__ = ["JOBS", "result", "run_cells"]
 
-#: Cells wait more than they compute; six a core keep the cores busy.
+#: Cells wait more than they compute. Six for each core keep the cores busy.
 JOBS = min(16, 6 * (os.cpu_count() or 2))
 
-#: What differs from run to run in a message, and what stands for it.
+#: Parts of messages that differ from run to run, with their replacements.
 _NOISE = (
     (re.compile(r"((?:127\.0\.0\.1|localhost|\[::1\]|ollama\.test)[:/]|port=)\d+"), r"\1PORT"),
     (re.compile(r"(integer value as \W*)\d+"), r"\1PORT"),
@@ -34,11 +34,11 @@ def run_cells(
     jobs: int = JOBS,
     touch_registry: bool = False,
 ) -> Results:
-    """Run cells and write their results into a directory; `done` is called as each ends.
+    """Run cells and write their results into a directory. `done` is called when a cell ends.
 
-    A run that is interrupted leaves what was run so far in `results.partial.ndjson`, and no `results.ndjson`.
+    An interrupted run leaves its results so far in `results.partial.ndjson`, and no `results.ndjson`.
 
-    Raises: DirectoryError (another run writes there), ResultsError, HarnessError (too few files may be open at a time).
+    Raises: DirectoryError (another run writes there), ResultsError, HarnessError (too few open files are allowed).
     """
     allow_open_files(cells, jobs=jobs)
     recordings = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
@@ -56,7 +56,7 @@ def run_cells(
 
 
 def result(run: CellRun) -> Result:
-    """The line that a cell's run leaves in the results: facts that are the same each time."""
+    """The line of a cell in the results. It holds only facts that are the same each time."""
     cell, decisive = run.cell, run.decisive
     ending, end = decisive.outcome.ending, decisive.reference.ends[cell.layer]
     raised = ending if isinstance(ending, Raised) else None
@@ -67,21 +67,21 @@ def result(run: CellRun) -> Result:
         requirement=str(cell.requirement),
         layer=str(cell.layer),
         verdict=run.judgement.verdict,
-        why=_quiet(run.judgement.why),
+        why=_without_noise(run.judgement.why),
         end=f"{end.kind} ({end.cause})",
         due=decisive.reference.due[cell.layer],
         got=None if end.cause is Cause.RST or isinstance(ending, Hung) else len(decisive.outcome.records),
         requests=sum(one.outcome.requests for one in run.exchanges),
         connections=len({entry.connection for one in run.exchanges for entry in one.entries}),
         raised=raised.types[0] if raised else None,
-        message=_quiet(raised.message) if raised else None,
+        message=_without_noise(raised.message) if raised else None,
         host=cell.host,
         route=decisive.route,
         predicted=decisive.predicted if decisive.route else None,
     )
 
 
-def _quiet(text: str) -> str:
+def _without_noise(text: str) -> str:
     for pattern, replacement in _NOISE:
         text = pattern.sub(replacement, text)
     return text

@@ -1,11 +1,20 @@
-"""The runner: plays each cell's script to its client and judges what comes of it; many cells at once."""
+"""The runner: runs many cells at once, each with a fake server of its own and a client process.
+
+Threads take batches of cells, because cells mostly wait. Each cell gets a new `FakeOllama`, so journals are never
+shared. Client processes are expensive to start, so they are reused: a cell borrows an idle process of its client, or
+starts a new one if all are busy, and returns it if it is still alive. Batches alternate between clients, which keeps
+the number of processes small. Cells of an environment run in another way: each environment starts one process with its
+own settings, and all cells of it run there, one after the other. Environments come last, so that their processes do not
+slow down the cells in which times matter. In a sequence, the exchanges of a cell share the server, the process and the
+client's session. `done` is always called in the thread that called `run`, so callers need no lock.
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -33,36 +42,37 @@ if sys.platform != "win32":
 
 __all__ = ["CellRun", "Runner", "allow_open_files"]
 
-#: How many cells of a client one thread takes in a row.
-_BATCH = 12
+#: How many cells of one client a thread runs in a row. Canaries get smaller batches where there would be few: some are
+#: slow on purpose, and none costs much to start.
+_BATCH, _BATCHES_A_JOB = 12, 4
 
-#: How many files a run has open at the most, measured and rounded up: whatever is run, for each process of a client
-#: (its pipes; of a client that is busy several), and for each cell that is being run (its servers and connections).
+#: The largest number of open files of a run, measured and rounded up: always, for each process of a client (its
+#: pipes; a busy client has several processes), and for each running cell (its servers and connections).
 _FILES, _FILES_A_PROCESS, _PROCESSES_A_CLIENT, _FILES_A_JOB = 48, 2, 6, 8
 
 
 @dataclass(frozen=True, slots=True)
 class CellRun:
-    """One cell, run: its exchanges, in order; most have one."""
+    """The run of one cell: its exchanges in order. Most cells have one."""
 
     cell: Cell
     exchanges: tuple[Exchange, ...]
 
     @property
     def decisive(self) -> Exchange:
-        """The exchange that decides the cell's verdict: the first of the worst."""
+        """The exchange that decides the cell's verdict: the first with the worst verdict."""
         return max(self.exchanges, key=lambda one: one.judgement.verdict.severity)
 
     @property
     def judgement(self) -> Judgement:
-        """The worst of its exchanges'."""
+        """The worst judgement of its exchanges."""
         return self.decisive.judgement
 
 
 class Runner:
-    """Runs cells with `jobs` at a time; a context manager that leaves no process behind.
+    """Runs cells, `jobs` at a time. It is a context manager that leaves no process behind.
 
-    With `touch_registry` environments of Windows are made in the real registry, which is put back.
+    With `touch_registry` environments of Windows use the real registry, which is restored.
     """
 
     def __init__(self, *, jobs: int = 4, touch_registry: bool = False) -> None:
@@ -71,7 +81,7 @@ class Runner:
         self._idle: dict[tuple[str, ...], list[WorkerProcess]] = {}
         self._all: list[WorkerProcess] = []
         self._lock = threading.Lock()
-        self._registry = threading.Lock()  # this machine has one
+        self._registry = threading.Lock()  # this machine has only one
         self._stopped = threading.Event()
         self._home = tempfile.TemporaryDirectory(prefix="ollama-harness-")
 
@@ -84,7 +94,7 @@ class Runner:
         self.close()
 
     def close(self) -> None:
-        """Stop: no further cell begins, all workers are killed."""
+        """Stop: no further cell begins, and all client processes are killed."""
         self._stopped.set()
         with self._lock:
             for worker in self._all:
@@ -93,13 +103,13 @@ class Runner:
         self._home.cleanup()
 
     def run(self, cells: Iterable[Cell], done: Callable[[CellRun], None]) -> None:
-        """Run all cells, calling `done` for each in this thread as it ends.
+        """Run all cells, and call `done` for each in this thread when it ends.
 
-        Environments come last, for each of them starts a process: that must not cost a client in another cell the time
-        that its read timeout leaves it.
+        Environments come last, because each of them starts a process. That takes computing time, and could make a
+        client in another cell miss its read timeout.
         """
         cells = list(cells)
-        self._run_batches(_batches([cell for cell in cells if cell.scenario.environment is None]), done)
+        self._run_batches(_batches([cell for cell in cells if cell.scenario.environment is None], self.jobs), done)
         self._run_batches(_by_environment([cell for cell in cells if cell.scenario.environment is not None]), done)
 
     def _run_batches(self, batches: Iterable[list[Cell]], done: Callable[[CellRun], None]) -> None:
@@ -149,8 +159,8 @@ class Runner:
                     read_timeout_s=scenario.read_timeout_s,
                     stop_after=None if number else scenario.stop_after,
                     meanwhile_after=None if number else scenario.meanwhile_after,
-                    continues=number > 0,
-                    goes_on=number == 1 if nested else number + 1 < len(scripts),
+                    reuses_session=number > 0,
+                    keeps_session=number == 1 if nested else number + 1 < len(scripts),
                 )
                 return exchange(cell, scripts[number], job, server, worker, meanwhile, before=exchanges)
 
@@ -167,7 +177,7 @@ class Runner:
             for number in range(len(scripts)):
                 exchanges.append(run(number))
                 if not isinstance(exchanges[-1].outcome.ending, Finished | Stopped | Raised):
-                    break  # there is nobody left to ask
+                    break  # the client's process is gone
         return CellRun(cell, tuple(exchanges))
 
     def _run_batch(self, batch: list[Cell], done: Callable[[CellRun], None]) -> None:
@@ -181,7 +191,7 @@ class Runner:
             done(self.run_cell(cell))
 
     def _run_environment(self, environment: Environment, cells: list[Cell], done: Callable[[CellRun], None]) -> None:
-        """All cells of one environment, in one process that is born into it."""
+        """All cells of one environment, in one process that has its settings."""
         possible = [cell for cell in cells if impossible(cell) is None]
         for cell in cells:
             if (reason := impossible(cell)) is not None:
@@ -190,18 +200,18 @@ class Runner:
             return
         alone = self._registry if self._touch_registry and environment.system is System.WINDOWS else nullcontext()
         names = sorted({cell.client.name for cell in possible})
-        surroundings = LiveEnvironment(environment, names, home=Path(self._home.name), touch=self._touch_registry)
-        with alone, surroundings:
+        live = LiveEnvironment(environment, names, home=Path(self._home.name), touch=self._touch_registry)
+        with alone, live:
             with self._lock:
-                self.versions |= {name: version for name, version in surroundings.versions.items() if version}
+                self.versions |= {name: version for name, version in live.versions.items() if version}
             for cell in possible:
                 if self._stopped.is_set():
                     return
-                done(CellRun(cell, (surroundings.journey(cell),)))
+                done(CellRun(cell, (live.exchange(cell),)))
 
     @contextmanager
     def _worker(self, client: Client) -> Iterator[WorkerProcess]:
-        """A process of this client that nobody else uses now; new ones only when all are busy."""
+        """A process of this client that is not in use. A new one is started only if all are busy."""
         names = sharing(client)
         with self._lock:
             idle = self._idle.setdefault(names, [])
@@ -222,20 +232,20 @@ class Runner:
 
 
 def sharing(client: Client) -> tuple[str, ...]:
-    """The clients that one process serves: a library has its own, and the canaries, which need none, share theirs."""
+    """The clients that share one process: each library has its own, and all canaries share one."""
     if not client.is_canary:
         return (client.name,)
     return tuple(one.name for one in clients().values() if one.is_canary)
 
 
 def allow_open_files(cells: Iterable[Cell], *, jobs: int) -> None:
-    """Raise this process's limit of open files to what a run of these cells needs, if it is lower.
+    """Raise this process's limit of open files, if it is lower than a run of these cells needs.
 
     Raises: HarnessError, if the system does not allow so many.
     """
     clients = len({cell.client.name for cell in cells})
     needed = _FILES + clients * _FILES_A_PROCESS * min(jobs, _PROCESSES_A_CLIENT) + jobs * _FILES_A_JOB
-    if sys.platform != "win32":  # which has no such limit
+    if sys.platform != "win32":  # Windows has no such limit
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft == resource.RLIM_INFINITY or soft >= needed:
             return
@@ -243,25 +253,27 @@ def allow_open_files(cells: Iterable[Cell], *, jobs: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
         except (OSError, ValueError):
             problem = f"this system lets a process open {soft} files, and {jobs} cells at a time may need {needed}"
-            raise HarnessError(f"{problem}; allow more (ulimit -n {needed}), or give fewer --jobs") from None
+            raise HarnessError(f"{problem}; allow more (ulimit -n {needed}), or use fewer --jobs") from None
 
 
-def _batches(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
-    """Cells of one client, a few at a time, the clients in turn, so that each needs few processes.
+def _batches(cells: Sequence[Cell], jobs: int) -> Iterator[list[Cell]]:
+    """Batches of cells of one client, with the clients in turn, so that each client needs few processes.
 
-    Neighbours take similar times, so a batch is made of cells that lie far apart.
+    Neighbouring cells take similar times, so a batch consists of cells that are far apart.
     """
     by_client: dict[str, list[Cell]] = {}
     for cell in cells:
         by_client.setdefault(cell.client.name, []).append(cell)
-    counts = {name: -(-len(mine) // _BATCH) for name, mine in by_client.items()}
+    few = min(_BATCH, max(1, len(cells) // (jobs * _BATCHES_A_JOB)))
+    sizes = {name: few if mine[0].client.is_canary else _BATCH for name, mine in by_client.items()}
+    counts = {name: -(-len(mine) // sizes[name]) for name, mine in by_client.items()}
     cut = [[mine[i :: counts[name]] for i in range(counts[name])] for name, mine in by_client.items()]
     for round_ in zip_longest(*cut):
         yield from filter(None, round_)
 
 
 def _by_environment(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """Cells of one environment together, whatever their client: they share a process."""
+    """The cells of each environment, of all clients, because they share a process."""
     batches: dict[str, list[Cell]] = {}
     for cell in cells:
         batches.setdefault(cell.scenario.name, []).append(cell)

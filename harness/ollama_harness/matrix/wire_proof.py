@@ -1,7 +1,12 @@
-"""The wire's own proof: what the server does is compared with the script by a plain socket, before any client is.
+"""Proves with a plain socket that the server plays a script exactly, before a client is judged by it.
 
-No HTTP library takes part. Bytes are compared one for one, segments with the journal in their order, times as lower
-bounds (no byte may come before it is due; late is the machine's business), and the end as the system shows it.
+No HTTP library is used. The socket sends the recorded request and reads as many bytes as the script has. If the script
+ends the connection, the socket reads on until it sees a FIN or an RST. If the script keeps the connection open, the
+socket waits until the journal is settled, and checks that nothing more can be read; if the server holds the connection,
+the socket closes its side first. Then everything is compared: the bytes one for one, the segments with the journal, and
+the times as lower bounds. No byte may be early; a late byte is the machine's fault. In lock-step, the proof waits until
+the journal shows that the server waits, checks that nothing can be read, and only then reports the record as yielded.
+A script with conditions is requested several times: once with all conditions met, and once with each condition broken.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ from ollama_harness.server.journal import Entry
 
 __all__ = ["WireProof", "prove"]
 
-#: What a peer sees of each ending.
+#: How each ending looks to the peer.
 _SHOWS = {
     ConnectionEnd.KEEP_OPEN: "open",
     ConnectionEnd.HOLD: "open",
@@ -48,10 +53,9 @@ _SHOWS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireProof:
-    """What a plain socket saw of one exchange. `problem` says what was not as planned, "" if all was.
+    """What a plain socket saw of one exchange. `problem` is what was not as planned, "" if everything was.
 
-    `pause_s` is the longest planned silence in seconds. `differs` names what this system is known to do in its own
-    way.
+    `pause_s` is the longest planned silence in seconds. `differs` is a known difference of this system.
     """
 
     scenario: str
@@ -67,15 +71,15 @@ class WireProof:
 
 
 class _NotAsPlanned(Exception):
-    """What the probe saw is not what the script says."""
+    """The socket saw something other than the script says."""
 
 
 def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: float = PATIENCE_S) -> list[WireProof]:
-    """Play the scripts of a cell to a plain socket; a proof for each exchange.
+    """Play the scripts of a cell to a plain socket; returns a proof for each exchange.
 
-    A picky script is asked once with a request that meets all its demands, then with one that breaks each of them.
-    With `played` the server plays those instead: where they differ the proof must fail, or it proves nothing, and
-    `patience_s` is how long the socket then waits for what does not come.
+    A picky script gets a request that meets all its conditions, and then one that breaks each of them. With `played`
+    the server plays these scripts instead. If they differ, the proof must fail, or it proves nothing. `patience_s` is
+    how long the socket then waits for what does not arrive.
     """
     planned = cell.scripts
     played = planned if played is None else played
@@ -86,8 +90,8 @@ def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: flo
         for number, (script, really) in enumerate(zip(planned, played, strict=True), 1):
             server.play(really)
             problem, waits_s = "", PATIENCE_S if really == script else patience_s
-            for asked in _requests(script, cell.recording.request):
-                probe = _Probe(server, script.answer_to(read_request_head(asked)), asked, waits_s)
+            for request in _requests(script, cell.recording.request):
+                probe = _ProofExchange(server, script.answer_to(read_request_head(request)), request, waits_s)
                 try:
                     sock = probe.exchange(sock)
                 except (_NotAsPlanned, OSError) as error:
@@ -115,20 +119,20 @@ def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: flo
     return proofs
 
 
-class _Probe:
+class _ProofExchange:
     """One exchange, as a plain socket sees it."""
 
-    def __init__(self, server: FakeOllama, script: Script, asked: bytes, patience_s: float) -> None:
-        self._server, self.script, self._asked, self._patience_s = server, script, asked, patience_s
+    def __init__(self, server: FakeOllama, script: Script, request: bytes, patience_s: float) -> None:
+        self._server, self.script, self._request, self._patience_s = server, script, request, patience_s
         self._number = len(server.journal.entries)
         self.seen = "nothing"
 
     def rendered(self, date: str) -> RenderedScript:
-        """The plan; a Date has the same length whatever it says."""
+        """The plan. Every Date has the same length, so any date gives the right size."""
         return self.script.render(date=date or http_date(0))
 
     def exchange(self, sock: socket.socket | None) -> socket.socket | None:
-        """Ask, on a new connection if there is none; returns the connection if it can be used again.
+        """Make the exchange, on a new connection if there is none; returns the connection if it can be used again.
 
         Raises: _NotAsPlanned, OSError.
         """
@@ -138,6 +142,7 @@ class _Probe:
             self.seen = "refused"
             self._expect(self.script.ending.how is ConnectionEnd.REFUSE, "nothing listens")
             return None
+        sock.settimeout(self._patience_s)  # the one of the exchange before may have been another
         usable = False
         try:
             self._expect(self.script.ending.how is not ConnectionEnd.REFUSE, "the connection was accepted")
@@ -150,7 +155,7 @@ class _Probe:
     def _read(self, sock: socket.socket) -> bool:
         begun_s, usable, how = time.monotonic(), False, self.script.ending.how
         with contextlib.suppress(OSError):  # the server may have ended the connection already, as the script says
-            sock.sendall(self._asked)
+            sock.sendall(self._request)
         size = len(self.rendered("").wire)
         if any(send.awaits for send in self.script.segments):
             seen = self._read_lock_step(sock)
@@ -160,32 +165,32 @@ class _Probe:
             rest = read_to_end(sock) if seen.end == "open" else seen
             self.seen = rest.end
             as_planned = self.seen == _SHOWS[how] or not resets_are_real()
-            self._expect(as_planned, f"the connection ended with {self.seen}, planned was {_SHOWS[how]}")
+            self._expect(as_planned, f"the connection ended with {self.seen}, and {_SHOWS[how]} was planned")
             ended_s = rest.arrivals[-1][0] - begun_s
             self._expect(ended_s >= self.script.ending.at_s, f"the connection ended after {ended_s:.3f} s, too early")
             sock.close()
         else:
             if how is not ConnectionEnd.HOLD:
-                self._expect(self._settled(), "the server has not come to the end of its script")
+                self._expect(self._settled(), "the server has not reached the end of its script")
             self.seen = "something" if _readable(sock) else "open"
-            self._expect(self.seen == "open", "something came after the end of the script, or the connection ended")
+            self._expect(self.seen == "open", "bytes arrived after the end of the script, or the connection ended")
             if how is ConnectionEnd.HOLD:
                 more = leave_and_read(sock).data
-                self._expect(not more, f"{len(more)} bytes came after the end of the script")
+                self._expect(not more, f"{len(more)} bytes arrived after the end of the script")
             usable = how is ConnectionEnd.KEEP_OPEN
-        self._expect(self._settled(), "the server has not come to the end of its script")
+        self._expect(self._settled(), "the server has not reached the end of its script")
         self._compare(self._server.journal.entries[self._number], seen, begun_s)
         return usable
 
     def _settled(self) -> bool:
-        """Whether the exchange has come to its end."""
+        """Whether the exchange has ended."""
         return self._server.journal.wait_for(
             lambda entries: len(entries) > self._number and all(entry.ended_by for entry in entries),
             timeout_s=self._patience_s,
         )
 
     def _read_lock_step(self, sock: socket.socket) -> SocketView:
-        """Read what comes before each wait, see that the server waits, and only then say that it may go on."""
+        """Read the bytes before each wait, check that the server waits, and only then let it continue."""
         data, journal = b"", self._server.journal
         for awaits, segments in itertools.groupby(self.rendered("").segments, key=lambda segment: segment.awaits):
             if awaits:
@@ -200,10 +205,12 @@ class _Probe:
 
     def _compare(self, entry: Entry, seen: SocketView, begun_s: float) -> None:
         planned = self.rendered(entry.date)
-        self._expect(seen.data == planned.wire, f"{len(seen.data)} bytes came, {len(planned.wire)} others were planned")
+        self._expect(
+            seen.data == planned.wire, f"{len(seen.data)} bytes arrived, and {len(planned.wire)} others were planned"
+        )
         self._expect(
             [sent for _, sent in entry.sent] == [segment.data for segment in planned.segments],
-            f"the server wrote {len(entry.sent)} segments, {len(planned.segments)} others were planned",
+            f"the server wrote {len(entry.sent)} segments, and {len(planned.segments)} others were planned",
         )
         self._expect(entry.ended is planned.ending.how, f"the server ended with {entry.ended}")
         end = 0
@@ -211,7 +218,7 @@ class _Probe:
             end += len(segment.data)
             self._expect(at_s >= segment.at_s, f"byte {end} left {segment.at_s - at_s:.3f} s early")
             came_s = next((when_s for when_s, size in seen.arrivals if size >= end), None)
-            self._expect(came_s is None or came_s - begun_s >= segment.at_s, f"byte {end} came too early")
+            self._expect(came_s is None or came_s - begun_s >= segment.at_s, f"byte {end} arrived too early")
 
     def _expect(self, holds: bool, problem: str) -> None:  # noqa: FBT001 - an assertion
         if not holds:
@@ -219,15 +226,15 @@ class _Probe:
 
 
 def _requests(script: Script, recorded: Request) -> Iterator[bytes]:
-    """What the script is to be asked with: the recorded request, and in forms that break each of its demands."""
+    """The requests for a script: the recorded request, and one that breaks each of its conditions."""
     content = recorded.content
     whole = [("Host", "127.0.0.1"), *recorded.headers]
     if content is not None:
         whole.append(("Content-Length", str(len(content))))
     headers: Headers = tuple(whole)
-    for demand in script.conditions:
-        headers = demand.rule.kept(headers)
-    for head in (headers, *(demand.rule.broken(headers) for demand in script.conditions)):
+    for condition in script.conditions:
+        headers = condition.rule.kept(headers)
+    for head in (headers, *(condition.rule.broken(headers) for condition in script.conditions)):
         chunked = any(name.lower() == "transfer-encoding" for name, _ in head)
         lines = (f"{name}: {value}" for name, value in head if not (chunked and name.lower() == "content-length"))
         body = content or b""
@@ -237,7 +244,7 @@ def _requests(script: Script, recorded: Request) -> Iterator[bytes]:
 
 
 def _readable(sock: socket.socket) -> bool:
-    """Whether something has come, be it the end."""
+    """Whether bytes, or the end, can be read."""
     patience_s = sock.gettimeout()
     sock.setblocking(False)
     try:

@@ -1,1 +1,1 @@
-"""Which way a request goes: the settings of a machine, what they ask, and what each library makes of them."""
+"""Routes of requests: the settings of a machine, the route that they require, and the route that each library takes."""

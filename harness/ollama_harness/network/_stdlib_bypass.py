@@ -1,11 +1,11 @@
-r"""Which hosts Python itself sends past the proxies: `urllib.request.proxy_bypass`.
+r"""The hosts that Python itself excludes from proxies: `urllib.request.proxy_bypass`.
 
-NO_PROXY if there is any `<scheme>_proxy` variable, else the system's own list: ProxyOverride on Windows, the exceptions
-on macOS. urllib asks for the host of the URL *with its port*, requests without; httpx never asks, it reads NO_PROXY
-by itself and the system's lists not at all.
+If there is any `<scheme>_proxy` variable, NO_PROXY decides. Otherwise the system's own list does: ProxyOverride on
+Windows, the exceptions on macOS. urllib passes the host of the URL *with its port*, requests without it. httpx does not
+call this function: it reads NO_PROXY itself, and ignores the system's lists.
 
 Before Python 3.11.9 and 3.12.3 the system's lists were compared with the host's name *and* its addresses, and on
-Windows by other rules: see `_registry_bypass_with_names`. Since then by name alone. Sources:
+Windows by other rules: see `_registry_bypass_with_names`. Since then only the name is compared. Sources:
 https://github.com/python/cpython/pull/115210,
 https://github.com/python/cpython/blob/v3.11.8/Lib/urllib/request.py, `proxy_bypass_environment` and below,
 https://github.com/python/cpython/blob/v3.13.0/Lib/urllib/request.py.
@@ -28,9 +28,10 @@ __all__ = ["NameResolution", "proxy_bypass", "proxy_bypass_environment", "regist
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameResolution:
-    """What name resolution says where urllib asks it: `gethostbyname` and `getfqdn`. Other names do not resolve.
+    """The answers of name resolution, as urllib uses it: `gethostbyname` and `getfqdn`. Other names do not resolve.
 
-    A Windows machine may call 127.0.0.1 by its own name: then it is that which old Pythons hold against the list.
+    On a Windows machine, 127.0.0.1 may resolve to the machine's own name. Then old Pythons compare that name with the
+    list.
     """
 
     addresses: Mapping[str, str] = field(default_factory=lambda: {"localhost": "127.0.0.1"})
@@ -47,10 +48,10 @@ class NameResolution:
 
 
 def proxy_bypass(host: str, settings: Settings, *, python: tuple[int, ...], names: NameResolution) -> FoundProxy | None:
-    """What sends `host` past the proxies; None if nothing does. `host` may carry a port.
+    """The setting that excludes `host` from the proxies, or None. `host` may have a port.
 
     Raises:
-        re.error: as `proxy_bypass` did on Windows before 3.11.9 and 3.12.3, for an entry that is no regular expression.
+        re.error: for an entry that is not a regular expression, on Windows before 3.11.9 and 3.12.3.
     """
     variables = getproxies_environment(settings)
     if variables:
@@ -71,7 +72,7 @@ def proxy_bypass(host: str, settings: Settings, *, python: tuple[int, ...], name
 
 
 def proxy_bypass_environment(host: str, variables: Mapping[str, FoundProxy]) -> FoundProxy | None:
-    """NO_PROXY as urllib reads it: names and their ends, dots in front ignored. No `*` but alone, no networks."""
+    """NO_PROXY as urllib reads it: names and their ends, without leading dots; no networks; `*` only alone."""
     no_proxy = variables.get("no")
     if no_proxy is None:
         return None
@@ -90,7 +91,7 @@ def proxy_bypass_environment(host: str, variables: Mapping[str, FoundProxy]) -> 
 
 
 def _registry_bypass(host: str, override: str) -> FoundProxy | None:
-    """ProxyOverride since 3.11.9 and 3.12.3: patterns for the whole name; `<local>` is any name without a dot."""
+    """ProxyOverride since 3.11.9 and 3.12.3: patterns for the whole name. `<local>` is any name without a dot."""
     host, _ = _splitport(host)
     for entry in (part.strip() for part in override.split(";")):
         if entry == "<local>":
@@ -102,9 +103,9 @@ def _registry_bypass(host: str, override: str) -> FoundProxy | None:
 
 
 def _registry_bypass_with_names(host: str, override: str, names: NameResolution) -> FoundProxy | None:
-    """ProxyOverride before: regular expressions that match the *beginning* of the name, of its address, or full name.
+    """ProxyOverride before: regular expressions for the *beginning* of the name, of its address, or of its full name.
 
-    So `127` covers 127.0.0.1, a `;` at the end covers everything, and a blank after `;` makes an entry cover nothing.
+    So `127` covers 127.0.0.1, a `;` at the end covers everything, and an entry with a blank before it covers nothing.
     """
     hostonly, _ = _splitport(host)
     address, full = names.gethostbyname(hostonly), names.getfqdn(hostonly)
@@ -116,15 +117,15 @@ def _registry_bypass_with_names(host: str, override: str, names: NameResolution)
 
 
 def registry_patterns(override: str) -> Iterator[tuple[str, str]]:
-    """Entries of ProxyOverride, each with its regular expression. requests still reads them so."""
+    """Entries of ProxyOverride, each with its regular expression. requests still reads them in this way."""
     for entry in override.split(";"):
         yield entry, entry.replace(".", r"\.").replace("*", r".*").replace("?", r".")
 
 
 def _mac_bypass(host: str, mac: Mac, names: NameResolution | None) -> FoundProxy | None:
-    """macOS's list: `169.254/16` and `127` are networks, all else patterns that match the host, *with its port*.
+    """macOS's list: `169.254/16` and `127` are networks; other entries are patterns for the host *with its port*.
 
-    `names` is None since 3.11.9 and 3.12.3: a name is then no longer compared with networks by its address.
+    `names` is None since 3.11.9 and 3.12.3: the address of a name is no longer compared with networks.
     """
     hostonly, _ = _splitport(host)
     if "." not in host and mac.exclude_simple:
@@ -159,7 +160,7 @@ def _number(dotted: str) -> int:
 
 
 def _splitport(host: str) -> tuple[str, str | None]:
-    """`host:port` taken apart at its last colon, where digits follow: of `::1` too, which so becomes `:` and 1."""
+    """Split `host:port` at the last colon, if digits follow it. Thus `::1` becomes `:` and 1, as in Python."""
     found = re.fullmatch("(.*):([0-9]+)", host, re.DOTALL)
     if found:
         return found[1], found[2]

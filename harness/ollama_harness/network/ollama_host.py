@@ -1,12 +1,12 @@
-"""What OLLAMA_HOST means: to the Python client, and to the Ollama server, which read it by different rules.
+"""OLLAMA_HOST as the Python client and as the Ollama server read it. Their rules differ.
 
-Both take `host`, `host:port` and `http://host:port/path`. They differ where people are surprised:
+Both read `host`, `host:port` and `http://host:port/path` in the same way. They differ in these forms:
 
 | OLLAMA_HOST         | the Python client connects to | the server listens on          |
 |---------------------|-------------------------------|--------------------------------|
 | `0.0.0.0`           | `http://0.0.0.0:11434`        | every interface, port 11434    |
 | `:8080`             | `http://127.0.0.1:8080`       | every interface, port 8080     |
-| `"127.0.0.1:8080"`  | ValueError: a quote in a port | 127.0.0.1:8080: quotes go      |
+| `"127.0.0.1:8080"`  | ValueError: a quote in a port | 127.0.0.1:8080, without quotes |
 | `::1`               | ValueError: `:1` is no port   | [::1]:11434                    |
 | `localhost:99999`   | ValueError                    | localhost:11434                |
 | `localhost:0`       | `http://localhost:11434`      | localhost, any free port       |
@@ -29,10 +29,10 @@ SCHEME_PORTS = {"http": 80, "https": 443}
 
 
 def ollama_url(host: str | None) -> str:
-    """The base URL of `ollama.Client()` where OLLAMA_HOST, or the argument `host`, is this. No slash ends it.
+    """The base URL of `ollama.Client()` for a value of OLLAMA_HOST or of its argument `host`. No slash ends it.
 
     Raises:
-        ValueError: as the client does, for a port that is no number from 0 to 65535 and for unpaired brackets.
+        ValueError: as the client does, for a port that is not a number from 0 to 65535, and for unpaired brackets.
     """
     text = host or ""
     scheme, _, rest = text.partition("://")
@@ -42,7 +42,7 @@ def ollama_url(host: str | None) -> str:
         port = SCHEME_PORTS.get(scheme, DEFAULT_PORT)
     parts = urllib.parse.urlsplit(f"{scheme}://{rest}")
     name = parts.hostname or "127.0.0.1"
-    port = parts.port or port  # port 0 is no port to the client
+    port = parts.port or port  # the client treats port 0 as no port
     if _is_ipv6(name):
         name = f"[{name}]"
     path = parts.path.strip("/")
@@ -50,15 +50,15 @@ def ollama_url(host: str | None) -> str:
 
 
 def ollama_server_address(host: str | None) -> str:
-    """Where `ollama serve` listens where OLLAMA_HOST is this: `host:port`, as Go's `net.Listen` takes it.
+    """The address at which `ollama serve` listens for a value of OLLAMA_HOST: `host:port`, as for Go's `net.Listen`.
 
-    Without a host it is every interface. Never raises: what the server cannot read becomes a default.
+    Without a host it is every interface. This never raises: the server replaces what it cannot read by a default.
     """
     text = (host or "").strip().strip("\"'").strip()
     scheme, found, rest = text.partition("://")
     if not found:
         scheme, rest = ("https", "ollama.com:443") if text == "ollama.com" else ("http", text)
-    # A port without a scheme is 11434; a scheme says its own port, even where there is none in the text.
+    # Without a scheme the default port is 11434. With a scheme it is the port of that scheme.
     default = SCHEME_PORTS.get(scheme, DEFAULT_PORT) if found else DEFAULT_PORT
     authority = rest.partition("/")[0]
     name, port = _split_host_port(authority) or (_address(authority) or authority or "127.0.0.1", str(default))
@@ -68,7 +68,7 @@ def ollama_server_address(host: str | None) -> str:
 
 
 def _split_host_port(text: str) -> tuple[str, str] | None:
-    """Go's net.SplitHostPort; None where it returns an error."""
+    """Go's net.SplitHostPort; None if it returns an error."""
     if bracketed := re.fullmatch(r"\[([^\[\]]*)\]:([^:\[\]]*)", text):
         return bracketed[1], bracketed[2]
     if plain := re.fullmatch(r"([^:\[\]]*):([^:\[\]]*)", text):
@@ -77,7 +77,7 @@ def _split_host_port(text: str) -> tuple[str, str] | None:
 
 
 def _address(text: str) -> str | None:
-    """Go's net.ParseIP(strings.Trim(text, "[]")).String(); None where that is nil."""
+    """Go's net.ParseIP(strings.Trim(text, "[]")).String(); None if that is nil."""
     text = text.strip("[]")
     try:
         address = ipaddress.ip_address(text)

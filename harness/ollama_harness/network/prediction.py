@@ -1,15 +1,22 @@
-"""Which way a client's request goes, and by which of its library's rules: computed from the settings, nothing is sent.
+"""Predicts the route of a client's request, and the rule of its library that decides it. Nothing is sent.
 
-One module holds one library's rules, and the short of them in `IN_WORDS`:
+How it works: a prediction repeats the decisions of the library's own code, in the same order, on `Settings` instead of
+this machine. So it can predict for any system, any version of Python and any settings, also for settings that a user
+only considers. No function of a library that reads the machine is called; libraries only parse URLs. Each prediction
+names the setting that decided, and one sentence for people. tests/test_predicted.py compares the predictions with the
+real libraries, on random settings, and the matrix compares them with the routes that real processes took.
 
-    stdlib.py               which proxies there are: Python's own rules, the ground of all the others
-    stdlib_bypass.py        which hosts go past them: Python's own rules, for urllib and, in part, requests
-    predicted_urllib.py     urllib.request.urlopen
-    predicted_requests.py   requests.Session
-    predicted_httpx.py      httpx.Client, httpx.AsyncClient, ollama.Client, ollama.AsyncClient
+Each module holds the rules of one library, and a summary of them in `IN_WORDS`:
+
+    stdlib_proxies.py       the proxies that Python itself finds; all libraries use them
+    _stdlib_bypass.py       the hosts that Python itself excludes, for urllib and in part for requests
+    prediction_urllib.py    urllib.request.urlopen
+    prediction_requests.py  requests.Session
+    prediction_httpx.py     httpx.Client, httpx.AsyncClient, ollama.Client, ollama.AsyncClient
+    prediction_base.py      the texts that all predictions share
     ollama_host.py          OLLAMA_HOST, as the Python client and as the server read it
 
-The libraries' sources, which these follow line by line and which tests/test_predicted.py holds them against:
+The sources of the libraries:
 https://github.com/python/cpython/blob/main/Lib/urllib/request.py,
 https://github.com/psf/requests/blob/main/src/requests/utils.py,
 https://github.com/encode/httpx/blob/master/httpx/_utils.py,
@@ -30,7 +37,7 @@ __all__ = ["CLIENTS", "READ_FOR_EACH_REQUEST", "NameResolution", "predicted"]
 
 CLIENTS = ("urllib", "requests", "httpx", "httpx-async", "ollama", "ollama-async")
 
-#: These read the settings for each request; the others once, when a client is made.
+#: These read the settings for each request. The others read them once, when a client is made.
 READ_FOR_EACH_REQUEST = ("urllib", "requests")
 
 
@@ -43,17 +50,17 @@ def predicted(
     python: tuple[int, ...] = sys.version_info[:3],
     names: NameResolution | None = None,
 ) -> PredictedRoute:
-    """The way of a request to `url`, an absolute URL with a host; None is what OLLAMA_HOST says, for Ollama's clients.
+    """The route of a request to `url`, an absolute URL with a host. None means OLLAMA_HOST, for Ollama's clients.
 
-    `installed` holds the optional packages that the client finds: of PySocks (requests) and socksio (httpx).
-    `python` and `names` matter only for urllib and requests where they read a list of Windows or macOS: from 3.11.9
-    and 3.12.3 on, hosts are no longer resolved for it; before, `names` says to what.
+    `installed` holds the optional packages that are there: PySocks (for requests) and socksio (for httpx).
+    `python` and `names` matter only if urllib or requests read a list of Windows or macOS. Since 3.11.9 and 3.12.3
+    hosts are not resolved for that. Before, `names` gives the answers of name resolution.
 
     Raises:
-        ValueError: for a client that is none of CLIENTS, or no URL where the client is not Ollama's.
+        ValueError: for a client that is not in CLIENTS, or without a URL if the client is not Ollama's.
     """
     names = names or NameResolution()
-    match client:  # each imports its library's module only when it is asked for: httpx and requests take their time
+    match client:  # each case imports its own module, because importing httpx and requests is slow
         case "urllib" if url is not None:
             from ollama_harness.network.prediction_urllib import urllib_route
 
@@ -72,15 +79,14 @@ def predicted(
             from ollama_harness.network.prediction_httpx import httpx_route
 
             host = settings.variable("OLLAMA_HOST")
-            if url is None or host is not None:  # it is read when ollama is imported, whatever the URL
+            if url is None or host is not None:  # OLLAMA_HOST is read when ollama is imported, for any URL
                 try:
                     url = url or ollama_url(host)
                     _ = httpx.URL(ollama_url(host)).host
                 except (ValueError, httpx.InvalidURL) as error:
                     kind = "httpx.InvalidURL" if isinstance(error, httpx.InvalidURL) else "ValueError"
-                    because = (
-                        f"Making {client} raises {kind}: OLLAMA_HOST is {hidden(host or '')!r}, which is no address."
-                    )
+                    value = hidden(host or "")
+                    because = f"Making {client} raises {kind}: OLLAMA_HOST is {value!r}, which is not an address."
                     return PredictedRoute(
                         route=Route.NOWHERE, rule="ollama._client._parse_host: refuses OLLAMA_HOST", because=because
                     )

@@ -1,4 +1,4 @@
-"""What the predictions of all clients share: routes with their sentences, and the hiding of passwords."""
+"""Helpers of all predictions: routes with their sentences, and the hiding of passwords."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ __all__ = ["excluded", "hidden", "no_proxy_found", "nowhere", "through"]
 
 
 def hidden(text: str) -> str:
-    """A proxy's URL, or a list of them, without what stands between `user:` and the last `@`."""
+    """A proxy's URL, or a list of URLs, with everything between `user:` and the last `@` replaced by `***`."""
     head, at, tail = text.rpartition("@")
     if not at:
         return text
     start = re.match(r"((?:[^:/@;=]*=)?(?:[^:/@]*:?//)?)([^:/@]*)(:?)", head)
-    assert start is not None  # all of it may be empty
+    assert start is not None  # every part of the pattern is optional
     prefix, user, colon = start.groups()
     return f"{prefix}{user}:***@{tail}" if colon else f"{prefix}***@{tail}"
 
 
 def through(route: Route, found: FoundProxy, *, proxy: str, rule: str, but: str = "") -> PredictedRoute:
-    """By a proxy. `but` says why nothing excluded the host, where there is something to say."""
+    """The route through a proxy. `but` says why the host was not excluded, if that needs a remark."""
     because = f"{found.name} is {hidden(found.written)}{but}."
     return PredictedRoute(route=route, proxy=hidden(proxy), rule=f"{rule} {found.name}", because=because)
 
 
 def excluded(host: str, found: FoundProxy, *, rule: str) -> PredictedRoute:
-    """Direct, because an entry of a list covers the host."""
+    """The direct route, because an entry of a list covers the host."""
     entry = hidden(found.value)
     because = f"{found.name} has {entry!r}, which covers {host}."
     if found.value == "on":
@@ -38,20 +38,22 @@ def excluded(host: str, found: FoundProxy, *, rule: str) -> PredictedRoute:
 
 
 def nowhere(error: str, when: str, found: FoundProxy, what: str, *, rule: str) -> PredictedRoute:
-    """The library raises. `error` is the exception, `when` what raises it, and `what` what is wrong with `found`."""
+    """No route: the library raises. `error` is the exception, `when` the call that raises it, `what` the defect of
+    `found`.
+    """
     because = f"{when} raises {error}: {found.name} is {hidden(found.written)!r}, {what}."
     return PredictedRoute(route=Route.NOWHERE, rule=f"{rule} {found.name}", because=because)
 
 
 def no_proxy_found(settings: Settings, scheme: str, *, rule: str) -> PredictedRoute:
-    """Direct, because there is no proxy for the scheme."""
+    """The direct route, because there is no proxy for the scheme."""
     return PredictedRoute(
         route=Route.DIRECT, rule=rule, because=f"No proxy is set for {scheme}:// addresses{_unread(settings)}."
     )
 
 
 def _unread(settings: Settings) -> str:
-    """What a user may take for a proxy setting, and Python does not."""
+    """A remark on a proxy setting that the user may expect to count, and that Python ignores."""
     variables = getproxies_environment(settings)
     if variables and getproxies_system(settings):
         name = next(iter(variables.values())).name

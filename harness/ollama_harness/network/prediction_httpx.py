@@ -1,11 +1,11 @@
-"""Which way a request of httpx, and so of Ollama's clients, goes: `IN_WORDS`, and line by line below.
+"""Predicts the route of a request of httpx, and so of Ollama's clients. `IN_WORDS` summarises the rules.
 
 Sources, as of httpx 0.28: `get_environment_proxies` and `URLPattern` in
 https://github.com/encode/httpx/blob/0.28.1/httpx/_utils.py, `Client.__init__` in
 https://github.com/encode/httpx/blob/0.28.1/httpx/_client.py, `Proxy` in
 https://github.com/encode/httpx/blob/0.28.1/httpx/_config.py, https://www.python-httpx.org/environment_variables/,
 `BaseClient` in https://github.com/ollama/ollama-python/blob/main/ollama/_client.py.
-Here too it is httpx that parses URLs.
+URLs are parsed with httpx itself, so that its errors are found as well.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ __all__ = ["httpx_route"]
 IN_WORDS = """\
 `httpx.Client().request`, `httpx.AsyncClient`, and Ollama's clients, which are httpx underneath.
 
-1. All is read once, when a client is made, and all that cannot be read raises there, whether it is needed or not.
-2. The proxies are those of `getproxies`, so the registry's and macOS's too: `http`, `https` and `all`. Without a scheme
-   they are `http://`; `http`, `https`, `socks5` and `socks5h` are known, and the last two need the package socksio.
-3. The exclusions are those of NO_PROXY alone. ProxyOverride on Windows and the exceptions on macOS are never read.
+1. All settings are read once, when a client is made. A setting that cannot be read raises there, even if no request
+   needs it.
+2. The proxies are those of `getproxies`, so also those of the registry and of macOS: `http`, `https` and `all`. A proxy
+   without a scheme is `http://`. The schemes `http`, `https`, `socks5` and `socks5h` are known; the last two need the
+   package socksio.
+3. Only NO_PROXY excludes hosts. ProxyOverride on Windows and the exceptions on macOS are never read.
    A `*` anywhere in NO_PROXY means no proxy at all. Each other entry becomes a pattern for URLs:
    - an IPv4 or IPv6 address, or `localhost`: `all://127.0.0.1`, `all://[::1]`, `all://localhost`;
-   - anything with `://` in it: itself, so that `http://` excludes all of http;
-   - anything else: `all://*entry`, which is that name, or any that ends in a dot and that name. What begins with a dot
-     becomes `*.name`: only what stands below the name, and not `localhost` for `.localhost`.
+   - an entry with `://` in it: the entry itself, so that `http://` excludes all of http;
+   - any other entry: `all://*entry`, which is that name, or any name that ends in a dot and that name. An entry that
+     begins with a dot becomes `*.name`: it covers only names below, so `.localhost` does not cover `localhost`.
    A network (`127.0.0.0/8`) becomes the URL of its first address with a path, and covers that one address.
-4. Proxies and exclusions are sorted together, patterns with ports first, then longest hosts, then longest schemes,
-   and the first that matches decides.
+4. Proxies and exclusions are sorted together: patterns with ports first, then longest hosts, then longest schemes.
+   The first that matches decides.
 """
 
 READ = "httpx.get_environment_proxies:"
@@ -46,7 +48,7 @@ READ = "httpx.get_environment_proxies:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """What holds for the URLs of a pattern: a proxy, or None for none."""
+    """The proxy for the URLs of a pattern, or None for a direct connection."""
 
     found: FoundProxy
     proxy: str | None
@@ -69,7 +71,7 @@ def httpx_route(settings: Settings, url: str, *, client: str, installed: frozens
 
 
 def _environment_mounts(proxies: dict[str, FoundProxy]) -> dict[str, Mount] | FoundProxy:
-    """Proxies and exclusions by pattern; or the entry `*` of NO_PROXY, which makes all of it void."""
+    """Proxies and exclusions by pattern; or the entry `*` of NO_PROXY, which disables all proxies."""
     mounts = {}
     for scheme in ("http", "https", "all"):
         found = proxies.get(scheme)
@@ -98,7 +100,7 @@ def _pattern(entry: str) -> str:
 
 
 def _failure(mounts: dict[str, Mount], client: str, installed: frozenset[str]) -> PredictedRoute | None:
-    """What making the client raises: for any proxy first, then for any pattern, or SOCKS without socksio."""
+    """The error that making the client raises: first for any proxy, then for any pattern, or SOCKS without socksio."""
     made = MADE[client]
     for mount in mounts.values():
         if mount.proxy is None:
@@ -106,9 +108,9 @@ def _failure(mounts: dict[str, Mount], client: str, installed: frozenset[str]) -
         try:
             scheme = _parsed(mount.proxy).scheme
         except _NO_URL as error:
-            return nowhere(_called(error), made, mount.found, "which is no URL", rule="httpx.Proxy: refuses")
+            return nowhere(_called(error), made, mount.found, "which is not a URL", rule="httpx.Proxy: refuses")
         if scheme not in ("http", "https", "socks5", "socks5h"):
-            what = f"and {scheme}:// is no kind of proxy that httpx knows"
+            what = f"and {scheme}:// is not a kind of proxy that httpx knows"
             return nowhere("ValueError", made, mount.found, what, rule="httpx.Proxy: refuses")
     for pattern, mount in mounts.items():
         try:
@@ -122,12 +124,12 @@ def _failure(mounts: dict[str, Mount], client: str, installed: frozenset[str]) -
     return None
 
 
-#: What `httpx.URL` raises; the second for a name that IDNA does not allow, or half a surrogate pair.
+#: The exceptions of `httpx.URL`. UnicodeError is for a name that IDNA does not allow, or half a surrogate pair.
 _NO_URL = (httpx.InvalidURL, UnicodeError)
 
 
 def _parsed(url: str) -> httpx.URL:
-    """A URL whose host has been read, too: httpx decodes it only when it is asked for."""
+    """A URL whose host has been decoded. httpx decodes the host only when it is read."""
     parsed = httpx.URL(url)
     _ = parsed.host
     return parsed
@@ -176,14 +178,14 @@ def _connected(settings: Settings, client: str, target: httpx.URL, proxy: str, f
 
 
 def _unread_exclusions(settings: Settings) -> tuple[str, str]:
-    """The system's own list of exclusions, where the proxy is the system's too: for the rule, and for people."""
+    """Remarks on the system's own exclusions, if the proxy is the system's: one for the rule, and one for people."""
     if getproxies_environment(settings):
         return "", ""
     registry, mac = settings.registry or Registry(), settings.mac or Mac()
     if settings.system is System.WINDOWS and registry.override:
         return " never reads ProxyOverride,", f", and httpx does not read ProxyOverride ({hidden(registry.override)})"
     if settings.system is System.MACOS and (mac.exceptions or mac.exclude_simple):
-        return " never reads macOS's exceptions,", ", and httpx does not read the exceptions beside it"
+        return " never reads macOS's exceptions,", ", and httpx does not read macOS's exceptions"
     return "", ""
 
 

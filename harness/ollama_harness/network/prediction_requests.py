@@ -1,4 +1,4 @@
-"""Which way a request of requests goes: `IN_WORDS`, and line by line below.
+"""Predicts the route of a request of requests. `IN_WORDS` summarises the rules.
 
 Sources, as of requests 2.34: `should_bypass_proxies`, `proxy_bypass_registry` and `select_proxy` in
 https://github.com/psf/requests/blob/main/src/requests/utils.py, `get_connection_with_tls_context` in
@@ -32,16 +32,19 @@ __all__ = ["requests_route"]
 
 #: Its rules, as docs/proxies.md prints them.
 IN_WORDS = """\
-`requests.Session().request`: NO_PROXY by its own rules *and* urllib's; then the first proxy that fits.
+`requests.Session().request`: NO_PROXY by its own rules *and* by urllib's; then the first proxy that matches.
 
-1. NO_PROXY (`no_proxy`, or if that is empty `NO_PROXY`, all blanks removed) against the host without its port:
-   - an IPv4 address: entries are addresses, or networks (`127.0.0.0/8`). No ports: `127.0.0.1:11434` covers nothing;
-   - any other host: entries are names or ends of names, with the port or without; dots in front are ignored.
-2. If that covers nothing, `proxy_bypass`: urllib's, given the host *without its port*. So a lone `*` is read, and
-   macOS's exceptions. On Windows requests has its own, which matches ProxyOverride as regular expressions at the
-   *beginning* of the name, with blanks, never against addresses, and takes ProxyEnable "0" for what it says.
+1. NO_PROXY (`no_proxy`, or if that is empty `NO_PROXY`, without blanks) is compared with the host without its port:
+   - for an IPv4 address, entries are addresses or networks (`127.0.0.0/8`), without ports: `127.0.0.1:11434` covers
+     nothing;
+   - for any other host, entries are names or ends of names, with or without the port. Leading dots are ignored.
+2. If no entry covers the host, urllib's `proxy_bypass` is called, with the host *without its port*. So a lone `*` is
+   read, and macOS's exceptions. On Windows, requests has its own function. It reads the entries of ProxyOverride as
+   regular expressions for the *beginning* of the name, blanks included, and never compares them with addresses. It
+   reads ProxyEnable "0" as off.
 3. The proxies are those of `getproxies`, the first of: `http://host`, `http`, `all://host`, `all`.
-4. A proxy without a scheme is `http://`. `https://` is spoken to over TLS; `socks4`, `4a`, `5` and `5h` need PySocks.
+4. A proxy without a scheme is `http://`. The connection to an `https://` proxy uses TLS. `socks4`, `4a`, `5` and `5h`
+   need PySocks.
 """
 
 CALL = "requests.Session.request"
@@ -59,7 +62,7 @@ def requests_route(
         override = (settings.registry or Registry()).override or ""
         found = FoundProxy(name="ProxyOverride", value=override, written=override)
         rule = "requests.utils.proxy_bypass_registry:"
-        return nowhere("re.error", CALL, found, f"which is no pattern ({error})", rule=rule)
+        return nowhere("re.error", CALL, found, f"which is not a pattern ({error})", rule=rule)
     if covered is not None:
         rule, entry = covered
         return excluded(host, entry, rule=rule)
@@ -127,8 +130,8 @@ def _connected(scheme: str, found: FoundProxy, installed: frozenset[str]) -> Pre
         proxy: str = prepend_scheme_if_needed(found.value, "http")  # type: ignore[no-untyped-call]
         parsed = urllib3.util.parse_url(proxy)
     except urllib3.exceptions.LocationParseError:
-        return nowhere("requests.exceptions.InvalidURL", CALL, found, "which is no URL", rule=f"{SELECT} takes")
-    except TypeError:  # of urlunparse, which gets None for the host
+        return nowhere("requests.exceptions.InvalidURL", CALL, found, "which is not a URL", rule=f"{SELECT} takes")
+    except TypeError:  # urlunparse raises it, because the host is None
         return nowhere("TypeError", CALL, found, "which names no host", rule=f"{SELECT} takes")
     if not parsed.host:
         error = "requests.exceptions.InvalidProxyURL"
@@ -146,7 +149,7 @@ def _connected(scheme: str, found: FoundProxy, installed: frozenset[str]) -> Pre
     elif parsed.scheme == "http":
         route = Route.TUNNEL if scheme == "https" else Route.PROXIED
     else:
-        what = f"and {parsed.scheme}:// is no kind of proxy that requests knows"
+        what = f"and {parsed.scheme}:// is not a kind of proxy that requests knows"
         return nowhere("requests.exceptions.InvalidURL", CALL, found, what, rule=f"{SELECT} takes")
     return through(route, found, proxy=proxy, rule=f"{SELECT} takes")
 
@@ -154,7 +157,7 @@ def _connected(scheme: str, found: FoundProxy, installed: frozenset[str]) -> Pre
 def _is_ipv4(host: str) -> bool:
     try:
         socket.inet_aton(host)
-    except (OSError, UnicodeError):  # the latter for a byte of a variable that is no UTF-8
+    except (OSError, UnicodeError):  # UnicodeError for a byte of a variable that is not UTF-8
         return False
     return True
 
@@ -168,7 +171,7 @@ def _is_network(entry: str) -> bool:
 
 
 def _in_network(host: str, network: str) -> bool:
-    """`127/8` is 0.0.0.127/8 here: inet_aton puts a single number last."""
+    """`127/8` is 0.0.0.127/8 here, because inet_aton reads a single number as the last one."""
     address, _, bits = network.partition("/")
     (here,), (there,) = (struct.unpack("!L", socket.inet_aton(text)) for text in (host, address))
     return bool(here >> (32 - int(bits)) == there >> (32 - int(bits)))

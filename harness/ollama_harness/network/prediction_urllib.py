@@ -1,7 +1,7 @@
-"""Which way a request of urllib goes: `IN_WORDS`, and line by line below.
+"""Predicts the route of a request of urllib. `IN_WORDS` summarises the rules.
 
 Sources: `ProxyHandler`, `OpenerDirector` and `_parse_proxy` in
-https://github.com/python/cpython/blob/v3.13.0/Lib/urllib/request.py; the same in 3.11 to 3.14.
+https://github.com/python/cpython/blob/v3.13.0/Lib/urllib/request.py. They are the same in 3.11 to 3.14.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ __all__ = ["urllib_route"]
 
 #: Its rules, as docs/proxies.md prints them.
 IN_WORDS = """\
-`urllib.request.urlopen`: its opener asks a ProxyHandler first, and that one sends requests round again.
+`urllib.request.urlopen`: its opener calls a ProxyHandler first, which changes the request and may open it again.
 
-1. The proxies are those of `getproxies`, read at a process's first `urlopen` and kept; NO_PROXY is read at every call.
-   There is no `all`: ALL_PROXY is not used. A proxy of the kind `default`, from DEFAULT_PROXY, is used for every URL.
-2. The proxy's URL is read before any list of exclusions: one without an authority raises even where it is not needed.
-3. `proxy_bypass` gets the host *with its port*: `localhost:11434`, NO_PROXY's rules take it apart, macOS's do not.
-4. A proxy of the request's own scheme is simply connected to. Of another scheme: the request takes that scheme and
-   starts over. So a `https://` proxy of a `http://` URL is asked over TLS, or through HTTPS_PROXY if there is one;
-   and a `socks5://` proxy is an unknown kind of URL.
-5. A `https://` URL is always tunnelled, and always by a plain connection to the proxy, whatever the proxy's scheme.
+1. The proxies are those of `getproxies`, read at a process's first `urlopen` and kept. NO_PROXY is read at every call.
+   ALL_PROXY is not used. The proxy in DEFAULT_PROXY is used for every URL.
+2. The proxy's URL is parsed before the exclusions are read. A URL without an authority raises even if the host is
+   excluded.
+3. `proxy_bypass` gets the host *with its port*, `localhost:11434`. The rules for NO_PROXY split it, those for macOS do
+   not.
+4. If the proxy has the scheme of the request, urllib connects to it. If it has another scheme, the request gets that
+   scheme and is opened again. So an `https://` proxy of an `http://` URL is used over TLS, or through HTTPS_PROXY if
+   there is one; and a `socks5://` proxy is an unknown kind of URL.
+5. An `https://` URL always goes through a tunnel, by a plain connection to the proxy, whatever the proxy's scheme.
 """
 
 CALL = "urllib.request.urlopen"
@@ -56,7 +58,7 @@ def urllib_route(settings: Settings, url: str, *, python: tuple[int, ...], names
             except ValueError:
                 return nowhere("ValueError", CALL, found, "a URL that names no host after //", rule=f"{OPEN} refuses")
             try:
-                covered = proxy_bypass(host, settings, python=python, names=names)
+                covered = proxy_bypass(host, settings, python=python, names=names) if host else None
             except re.error as error:
                 return _bad_override(settings, error)
             if covered is not None:
@@ -68,12 +70,16 @@ def urllib_route(settings: Settings, url: str, *, python: tuple[int, ...], names
             else:
                 kind = proxy_kind
             if asked not in (proxy_kind, "https"):
-                break  # start over as a request of the proxy's kind
+                break  # open it again, as a request of the proxy's scheme
         else:
             return _connected(settings, scheme, target, chain, host, via, covered, tunnelled=tunnelled)
     assert via is not None
     return nowhere(
-        "RecursionError", CALL, via, "and its own kind of URL has a proxy again", rule=f"{OPEN} turns in circles on"
+        "RecursionError",
+        CALL,
+        via,
+        "and a URL of its own scheme has a proxy again",
+        rule=f"{OPEN} runs in circles because of",
     )
 
 
@@ -88,7 +94,7 @@ def _connected(
     *,
     tunnelled: bool,
 ) -> PredictedRoute:
-    """What the handler of the last `kind` does with the last `host`."""
+    """The result of the handler for the last `kind` with the last `host`."""
     if via is None:
         if covered is not None:
             return excluded(target, covered, rule="urllib.request.proxy_bypass:")
@@ -96,7 +102,7 @@ def _connected(
     if kind not in ("http", "https"):
         what = f"and urllib knows no proxies of the kind {kind}://"
         error = "ValueError" if kind == "data" else "urllib.error.URLError"
-        return nowhere(error, CALL, via, what, rule=f"{OPEN} takes for a URL to open")
+        return nowhere(error, CALL, via, what, rule=f"{OPEN} opens the URL in")
     if problem := _unconnectable(host):
         error, what = problem
         return nowhere(error, CALL, via, what, rule=f"{OPEN} takes")
@@ -106,7 +112,7 @@ def _connected(
 
 
 def _unconnectable(host: str) -> tuple[str, str] | None:
-    """What http.client says to a host that it cannot take apart."""
+    """The error of http.client for a host that it cannot parse, or None."""
     if not host:
         return "urllib.error.URLError", "which names no host"
     name, colon, port = host.rpartition(":")
@@ -115,7 +121,7 @@ def _unconnectable(host: str) -> tuple[str, str] | None:
             if port:
                 int(port)
         except ValueError:
-            return "http.client.InvalidURL", "whose port is no number"
+            return "http.client.InvalidURL", "whose port is not a number"
     else:
         name = host
     if not name:
@@ -129,12 +135,12 @@ def _bad_override(settings: Settings, error: re.error) -> PredictedRoute:
     override = settings.registry.override if settings.registry else None
     found = FoundProxy(name="ProxyOverride", value="", written=override or "")
     return nowhere(
-        "re.error", CALL, found, f"which is no pattern ({error})", rule="urllib.request.proxy_bypass_registry:"
+        "re.error", CALL, found, f"which is not a pattern ({error})", rule="urllib.request.proxy_bypass_registry:"
     )
 
 
 def _parse_proxy(proxy: str) -> tuple[str | None, str]:
-    """Scheme and `host:port`. `proxy:8080` has no scheme, since no / follows its first colon."""
+    """Scheme and `host:port`. `proxy:8080` has no scheme, because no slash follows its first colon."""
     scheme, rest = _splittype(proxy)
     if not rest.startswith("/"):
         return None, proxy.rpartition("@")[2]

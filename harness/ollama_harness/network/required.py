@@ -1,7 +1,8 @@
-"""Which way a request must go: what the settings say, read as their own documents read them.
+"""The route that the settings require of a request, by the documents that define them.
 
-A rule is binding where a setting plainly names or excludes the host, so that every document that speaks of it agrees.
-Where documents disagree, or none speaks, no way is required, and what clients do is observed. No library is asked.
+A route is required if a setting clearly names or excludes the host, so that all documents agree. If documents disagree,
+or none covers the case, no route is required, and the routes of clients are only observed. This code does not depend on
+any library.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _HTTPOXY = "https://httpoxy.org/"
 
 @dataclass(frozen=True, slots=True)
 class RequiredRoute:
-    """The way that is asked (None: none is), by what, and who says so."""
+    """The required route (None: no route is required), the reason, and the document that says so."""
 
     route: Route | None
     because: str
@@ -36,16 +37,16 @@ class RequiredRoute:
 
 
 def required(settings: Settings, url: str) -> RequiredRoute:
-    """What the settings ask of a request for this URL; of any but http, nothing is said."""
+    """The route that the settings require for this URL. For other schemes than http, no route is required."""
     if urlsplit(url).scheme != "http":
-        return RequiredRoute(None, "only http is looked at", _PYTHON)
+        return RequiredRoute(None, "only http is covered", _PYTHON)
     host = (urlsplit(url).hostname or "").lower()
     variables = _proxy_variables(settings)
     if not variables:
         return _by_system(settings, host)
     if len(set(_values(settings, "no_proxy"))) > 1:
         return RequiredRoute(
-            None, "NO_PROXY and no_proxy differ: lower case counts in Python and curl, by habit only", _CURL
+            None, "NO_PROXY and no_proxy differ: lower case wins in Python and curl by habit only", _CURL
         )
     if (entry := _excluding(settings, host)) is not None:
         return RequiredRoute(Route.DIRECT, f"NO_PROXY holds {entry!r}, which is this host", _CURL)
@@ -53,28 +54,28 @@ def required(settings: Settings, url: str) -> RequiredRoute:
         names = ", ".join(sorted(variables))
         if (system := _by_system(settings, host)).route is not Route.DIRECT:
             return RequiredRoute(
-                None, f"{names} says nothing of http, and Python then ignores the system's proxy", _PYTHON
+                None, f"{names} does not concern http, and Python then ignores the system's proxy", _PYTHON
             )
-        return RequiredRoute(Route.DIRECT, f"{names} says nothing of http; {system.because}", system.source)
+        return RequiredRoute(Route.DIRECT, f"{names} does not concern http; {system.because}", system.source)
     if settings.variable("REQUEST_METHOD") is not None and set(variables.values()) == {"HTTP_PROXY"}:
         return RequiredRoute(
             Route.DIRECT, "HTTP_PROXY may come from a request's head while REQUEST_METHOD is set", _HTTPOXY
         )
     if any("" in _values(settings, name) for name in ("http_proxy", "all_proxy")):
-        return RequiredRoute(None, "an empty variable beside one that is not: no document says which counts", _PYTHON)
+        return RequiredRoute(None, "one variable is empty and another is not: no document says which counts", _PYTHON)
     if _loopback(host):
         return RequiredRoute(
             None,
-            "a proxy is named, and nothing plainly excludes this host: Go never proxies loopback, curl and Python do",
+            "a proxy is named, and no entry clearly excludes this host: Go uses none for loopback, curl and Python do",
             _GO,
         )
     if "no_proxy" in variables:
-        return RequiredRoute(None, "whether NO_PROXY means this host, documents disagree", _GO)
+        return RequiredRoute(None, "documents disagree on whether NO_PROXY excludes this host", _GO)
     return RequiredRoute(Route.PROXIED, "a proxy is named for http, and nothing excludes this host", _CURL)
 
 
 def _proxy_variables(settings: Settings) -> dict[str, str]:
-    """The variables of proxies that are there: name in lower case, and as it is spelt; an empty one counts too."""
+    """The proxy variables that have a value: the name in lower case, and as it is spelt."""
     found = {name.lower(): name for name in settings.variables if name.lower().endswith("_proxy")}
     return {key: name for key, name in found.items() if any(_values(settings, key))}
 
@@ -84,7 +85,7 @@ def _values(settings: Settings, lower: str) -> Iterator[str]:
 
 
 def _excluding(settings: Settings, host: str) -> str | None:
-    """The entry of NO_PROXY that plainly is this host: the whole list is `*`, or an entry is its name or address."""
+    """The entry of NO_PROXY that clearly excludes this host: a lone `*`, or its name or address."""
     for listed in _values(settings, "no_proxy"):
         if listed.strip() == "*":
             return "*"
@@ -113,7 +114,7 @@ def _by_registry(registry: Registry, host: str) -> RequiredRoute:
         return RequiredRoute(Route.DIRECT, "ProxyEnable is off", _WININET)
     protocols = dict(part.split("=", 1) for part in registry.server.split(";") if "=" in part)
     if protocols and not protocols.keys() & {"http", "socks"}:
-        return RequiredRoute(Route.DIRECT, "ProxyServer names none for http", _WININET)
+        return RequiredRoute(Route.DIRECT, "ProxyServer names no proxy for http", _WININET)
     for entry in re.split(r"[;\s]+", registry.override or ""):
         if entry.lower() == "<local>" and "." not in host and ":" not in host:
             return RequiredRoute(Route.DIRECT, "ProxyOverride holds <local>, and the name has no dot", _WININET)
@@ -122,7 +123,7 @@ def _by_registry(registry: Registry, host: str) -> RequiredRoute:
     if _loopback(host):
         return RequiredRoute(
             None,
-            "ProxyOverride does not name this host; WinINET goes direct to loopback all the same, Python does not",
+            "ProxyOverride does not name this host; WinINET still connects to loopback directly, Python does not",
             _WININET,
         )
     return RequiredRoute(Route.PROXIED, "ProxyServer is on, and ProxyOverride does not name this host", _WININET)
@@ -139,12 +140,14 @@ def _by_mac(mac: Mac, host: str) -> RequiredRoute:
         if fnmatch.fnmatchcase(host, entry.lower()) or _in_network(host, entry):
             return RequiredRoute(Route.DIRECT, f"the exceptions hold {entry}", _CHROMIUM)
     if _loopback(host):
-        return RequiredRoute(None, "the exceptions do not name loopback: browsers go direct all the same", _CHROMIUM)
+        return RequiredRoute(
+            None, "the exceptions do not name loopback: browsers still connect to it directly", _CHROMIUM
+        )
     return RequiredRoute(Route.PROXIED, "a proxy is on for http, and the exceptions do not name this host", _CHROMIUM)
 
 
 def _in_network(host: str, entry: str) -> bool:
-    """macOS abbreviates networks: 169.254/16."""
+    """Whether a host is in a network. macOS abbreviates networks: 169.254/16."""
     base, slash, bits = entry.partition("/")
     padded = ".".join([*base.split("."), "0", "0", "0"][:4])
     try:
@@ -162,7 +165,7 @@ def _address(host: str) -> bool:
 
 
 def _loopback(host: str) -> bool:
-    """RFC 6761 section 6.3, RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3."""
+    """Whether a host is loopback: RFC 6761 section 6.3, RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     return _address(host) and ipaddress.ip_address(host).is_loopback

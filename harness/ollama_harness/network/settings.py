@@ -1,4 +1,4 @@
-"""What a machine says of its network: the variables and the system's own proxy settings that a client may read."""
+"""The network settings of a machine that a client may read: variables, and the system's own proxy settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Mac", "Registry", "Settings", "System"]
 
 
 class System(StrEnum):
-    """Whose rules hold: where the system's own settings lie, and whether `HTTP_PROXY` and `http_proxy` are one."""
+    """The system, which decides where its own settings are, and whether `HTTP_PROXY` and `http_proxy` are the same."""
 
     POSIX = "posix"
     WINDOWS = "windows"
@@ -20,7 +20,7 @@ class System(StrEnum):
 
     @classmethod
     def here(cls) -> System:
-        """That of this machine."""
+        """The system of this machine."""
         return {"win32": cls.WINDOWS, "darwin": cls.MACOS}.get(sys.platform, cls.POSIX)
 
 
@@ -40,7 +40,7 @@ class Registry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mac:
-    """macOS: the Proxies of the system configuration. Proxies are `host:port`, or None where they are off.
+    """macOS: the Proxies of the system configuration. Proxies are `host:port`, or None if they are off.
 
     `exceptions` is "Bypass proxy settings for these hosts", `exclude_simple` "Exclude simple hostnames".
     """
@@ -55,9 +55,9 @@ class Mac:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that decides which way a request goes. `registry` is None except on Windows, `mac` except on macOS.
+    """All settings that decide the route of a request. `registry` is None except on Windows, `mac` except on macOS.
 
-    `variables` holds those that clients read: `*_proxy` in any case, REQUEST_METHOD, OLLAMA_HOST.
+    `variables` holds the variables that clients read: `*_proxy` in any case, REQUEST_METHOD, OLLAMA_HOST.
     """
 
     system: System
@@ -66,7 +66,7 @@ class Settings:
     mac: Mac | None = None
 
     def variable(self, name: str) -> str | None:
-        """A variable as a process finds it: on Windows names have no case."""
+        """A variable as a process finds it. On Windows, case does not matter."""
         if self.system is not System.WINDOWS:
             return self.variables.get(name)
         return next((value for key, value in self.variables.items() if key.upper() == name.upper()), None)

@@ -1,9 +1,17 @@
-"""Stand-ins inside a client's process for what a machine says of its network.
+"""Simulates another machine's network settings inside a client's process, by patching the standard library.
 
-The libraries' own code for Windows and macOS runs on any system: `urllib.request` and `requests.utils` choose it when
-they are imported, so they are executed once more while the system's name is another, and then find a `winreg` or a
-`_scproxy` that holds what the environment says. Names are looked up in a table. Nothing leaves this machine: a
-connection to an address that is no loopback address is refused before it is made.
+The libraries' own code for Windows and macOS runs on any system. `urllib.request` and `requests.utils` choose that code
+when they are imported, by `os.name` and `sys.platform`. So `install` changes these two names, reloads the module, and
+changes them back at once: the module keeps the functions of the other system, and everything else in the process
+behaves as on this one. Those functions then import `winreg` or `_scproxy`, and find a module in `sys.modules` that
+returns the environment's settings. On a simulated Windows, `os.environ` ignores case.
+
+Three functions of `socket` look names up in a table, and not in the DNS. The methods that connect are wrapped: they
+note every address in `tried`, lead some ports to others, and refuse every address that is not a loopback address. So no
+request leaves this machine. On Windows, asyncio does not use the methods of sockets, so its own method is wrapped too.
+
+All of this happens before the client library is imported, because libraries copy functions and read settings at import.
+Nothing is undone: a process is one machine for its whole life.
 """
 
 from __future__ import annotations
@@ -22,25 +30,26 @@ from typing import Any
 from ollama_harness.network import write_log
 from ollama_harness.network.settings import Mac, Registry, Settings, System
 
-__all__ = ["SimulatedMachine", "imported", "install", "tried", "winreg"]
+__all__ = ["SimulatedMachine", "install", "patch_imported", "tried", "winreg"]
 
 _KEY = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
-#: Where this process has tried to connect to, as (host, port), since it was last cleared.
+#: Each (host, port) that this process has connected to, or tried to, since the list was last cleared.
 tried: list[tuple[str, int]] = []
 
-#: The variables that the process was born with.
-_born = dict(os.environ)
+#: The variables with which the process started.
+_first_variables = dict(os.environ)
 
 _NAMES: Mapping[str, tuple[str, ...]] = {"localhost": ("127.0.0.1", "::1")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedMachine:
-    """What a client's process finds. `settings` are the system's (None: those that are really there).
+    """The machine that a client's process finds. `settings` are the network settings (None: those of this machine).
 
-    `names` says which addresses a host name has, in order; names that it does not hold have none. A connection to one
-    of `ports` is led to the port beside it, so that no real Ollama on its default port is ever asked. `later` are
-    variables that change once a client has been made. With `counts_writes` the process says what it wrote to sockets.
+    `names` holds the addresses of each host name, in order; other names have no address. A connection to a key of
+    `ports` goes to the port that is its value, so that no request reaches a real Ollama on its default port. `later`
+    are variables that change after a client has been made. With `counts_writes` the process reports its writes to
+    sockets.
     """
 
     settings: Settings | None = None
@@ -49,15 +58,15 @@ class SimulatedMachine:
     later: Mapping[str, str] = field(default_factory=dict)
     counts_writes: bool = False
 
-    def begin(self) -> None:
-        """Before a client is made: the variables are what they were at first."""
-        for name, value in _born.items() if self.later else ():
+    def reset_variables(self) -> None:
+        """Set the variables to their first values, before a client is made."""
+        for name, value in _first_variables.items() if self.later else ():
             os.environ[name] = value
-        for name in self.later.keys() - _born.keys():
+        for name in self.later.keys() - _first_variables.keys():
             os.environ.pop(name, None)
 
-    def change(self) -> None:
-        """A client has been made."""
+    def change_variables(self) -> None:
+        """Change the variables, after a client has been made."""
         os.environ.update(self.later)
 
     def to_json(self) -> dict[str, Any]:
@@ -82,19 +91,19 @@ class SimulatedMachine:
         )
 
 
-def install(world: SimulatedMachine) -> None:
-    """Make this process one of that world. Call it before any client library is imported."""
-    _names(world.names)
-    _connections(world.ports)
-    if world.counts_writes:
+def install(machine: SimulatedMachine) -> None:
+    """Simulate a machine in this process. Call this before any client library is imported."""
+    _names(machine.names)
+    _connections(machine.ports)
+    if machine.counts_writes:
         write_log.watch()
-    if world.settings is not None:
-        _system(world.settings)
+    if machine.settings is not None:
+        _system(machine.settings)
 
 
-def imported(store: str, world: SimulatedMachine) -> None:
-    """To be called when a library has been imported: requests has code of its own for Windows."""
-    if store == "requests" and world.settings is not None and world.settings.system is System.WINDOWS:
+def patch_imported(library: str, machine: SimulatedMachine) -> None:
+    """Patch a library after its import: requests has its own code for Windows."""
+    if library == "requests" and machine.settings is not None and machine.settings.system is System.WINDOWS:
         with _as_if(os_name=os.name, platform="win32"):
             importlib.reload(importlib.import_module("requests.utils"))
 
@@ -109,7 +118,7 @@ def _system(settings: Settings) -> None:
         case System.WINDOWS:
             sys.modules["winreg"] = winreg(settings.registry or Registry())
             if sys.platform != "win32":
-                os.environ = _caseless(os.environ)  # noqa: B003 - the process' own variables stay what they are
+                os.environ = _caseless(os.environ)  # noqa: B003 - the real variables stay as they are
             names = ("nt", "win32")
         case System.MACOS:
             sys.modules["_scproxy"] = _scproxy(settings.mac or Mac())
@@ -146,8 +155,8 @@ class _Key:
 def winreg(registry: Registry) -> types.ModuleType:
     """A `winreg` that holds these Internet Settings.
 
-    What else is asked of it the real one answers, on Windows: `platform` looks there for the system's version.
-    Elsewhere it is an error, and no guess.
+    On Windows the real module answers all other queries: `platform` reads the system's version there. On other systems
+    such a query is an error.
     """
     really = importlib.import_module("winreg") if sys.platform == "win32" else None
     module = types.ModuleType("winreg")
@@ -162,7 +171,7 @@ def winreg(registry: Registry) -> types.ModuleType:
         if key == module.HKEY_CURRENT_USER and sub_key.lower() == _KEY.lower():
             return _Key()
         if really is None:
-            raise NotImplementedError(f"the stand-in for winreg does not know the key {sub_key!r}")
+            raise NotImplementedError(f"the simulated registry has no key {sub_key!r}")
         return really.OpenKey(key, sub_key, *rest)
 
     def query_value_ex(key: Any, name: str) -> tuple[Any, int]:
@@ -188,7 +197,7 @@ def winreg(registry: Registry) -> types.ModuleType:
 
 
 def _scproxy(mac: Mac) -> types.ModuleType:
-    """A `_scproxy`, as CPython's Modules/_scproxy.c fills it from the system configuration."""
+    """A `_scproxy` that returns what CPython's Modules/_scproxy.c would read from the system configuration."""
     module = types.ModuleType("_scproxy")
     proxies = {"http": mac.http, "https": mac.https, "ftp": None, "gopher": None, "socks": mac.socks}
     found = {scheme: f"http://{proxy}" for scheme, proxy in proxies.items() if proxy is not None}
@@ -200,7 +209,7 @@ def _scproxy(mac: Mac) -> types.ModuleType:
 
 
 def _caseless(environ: Any) -> Any:
-    """The variables as on Windows, where every name is upper-case, however it is asked for."""
+    """The variables as on Windows, where all names are upper-case, and lookups ignore case."""
 
     def encode(key: str) -> bytes:
         return environ.encodekey(key.upper())  # type: ignore[no-any-return]
@@ -213,12 +222,12 @@ def _caseless(environ: Any) -> Any:
 
 
 def _names(table: Mapping[str, Sequence[str]]) -> None:
-    """Look names up in a table, and nowhere else."""
+    """Replace the functions that look names up by ones that use a table."""
     really = socket.getaddrinfo
 
     def addresses(host: str) -> Sequence[str]:
         if host.lower() not in table:
-            raise socket.gaierror(socket.EAI_NONAME, f"{host} is not known here")
+            raise socket.gaierror(socket.EAI_NONAME, f"{host} has no address on this simulated machine")
         return table[host.lower()]
 
     def getaddrinfo(host: Any, port: Any, family: int = 0, *arguments: Any, **named: Any) -> list[Any]:
@@ -255,16 +264,18 @@ def _literal(host: str) -> bool:
 
 
 def _connections(ports: Mapping[int, int]) -> None:
-    """Refuse what would leave this machine, and lead ports elsewhere."""
+    """Wrap the methods that connect: refuse addresses of other machines, and lead ports to other ports."""
 
-    def led(address: Any) -> Any:
+    def redirected(address: Any) -> Any:
         if not isinstance(address, tuple):
             return address  # a Unix socket
         host, port, *rest = address
         tried.append((host, port))
         there = ipaddress.ip_address(host.partition("%")[0]) if _literal(host) else None
         if host not in ("", "localhost") and (there is None or not (there.is_loopback or there.is_unspecified)):
-            raise ConnectionRefusedError(f"ollama-harness lets nothing go to {host}, which is no loopback address")
+            raise ConnectionRefusedError(
+                f"ollama-harness allows no connection to {host}, which is not a loopback address"
+            )
         return (host, ports.get(port, port), *rest)
 
     def wrap(owner: type[Any], name: str, position: int) -> None:
@@ -272,7 +283,7 @@ def _connections(ports: Mapping[int, int]) -> None:
 
         def connect(*arguments: Any) -> Any:
             head, address, tail = arguments[:position], arguments[position], arguments[position + 1 :]
-            return really(*head, led(address), *tail)
+            return really(*head, redirected(address), *tail)
 
         setattr(owner, name, connect)
 
@@ -281,4 +292,4 @@ def _connections(ports: Mapping[int, int]) -> None:
     if sys.platform == "win32":
         from asyncio.windows_events import IocpProactor
 
-        wrap(IocpProactor, "connect", 2)  # it calls ConnectEx, and no method of the socket
+        wrap(IocpProactor, "connect", 2)  # it calls ConnectEx, and not a method of the socket

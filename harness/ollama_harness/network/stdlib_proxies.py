@@ -1,6 +1,6 @@
-"""How Python itself finds proxies: `IN_WORDS`, and line by line below.
+"""How Python itself finds proxies. `IN_WORDS` summarises the rules, which are the same in Python 3.11 to 3.14.
 
-The same in Python 3.11 to 3.14. Sources:
+Sources:
 https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies,
 https://github.com/python/cpython/blob/v3.13.0/Lib/urllib/request.py, `getproxies_environment` and below,
 https://github.com/python/cpython/blob/v3.13.0/Modules/_scproxy.c.
@@ -17,17 +17,17 @@ __all__ = ["FoundProxy", "getproxies", "getproxies_environment", "getproxies_sys
 
 #: Its rules, as docs/proxies.md prints them.
 IN_WORDS = """\
-How Python itself finds proxies: `urllib.request.getproxies`, which all the clients build on.
+How Python itself finds proxies: `urllib.request.getproxies`, which all these clients use.
 
-Variables named `<scheme>_proxy` in any case, lower case first. *Only if there is not one such variable*, not even
-NO_PROXY, the system's own settings: the registry on Windows, System Settings on macOS.
-A proxy script (PAC) is never read.
+It reads variables named `<scheme>_proxy` in upper or lower case; lower case wins. *Only if there is no such variable*,
+not even NO_PROXY, it reads the system's own settings: the registry on Windows, System Settings on macOS.
+It never reads a proxy script (PAC).
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundProxy:
-    """What a library took from a setting: `value`, from the setting `name`, where `written` stands."""
+    """A value that a library read: `value`, from the setting `name`, whose whole text is `written`."""
 
     name: str
     value: str
@@ -35,22 +35,22 @@ class FoundProxy:
 
 
 def getproxies(settings: Settings) -> dict[str, FoundProxy]:
-    """Proxies by scheme, `all` and `no` among them. One variable is enough for the system's settings not to be read."""
+    """Proxies by scheme, `all` and `no` among them. If there is one variable, the system's settings are not read."""
     return getproxies_environment(settings) or getproxies_system(settings)
 
 
 def getproxies_environment(settings: Settings) -> dict[str, FoundProxy]:
-    """Those of the variables: lower case wins, and an empty variable in lower case removes what upper case set."""
+    """The proxies in variables. Lower case wins, and an empty variable in lower case removes the one in upper case."""
     variables = _as_in_a_process(settings)
     found = {}
     for name, value in variables.items():
         if value and name.lower()[-6:] == "_proxy":
             found[name.lower()[:-6]] = FoundProxy(name=name, value=value, written=value)
-    # A CGI server passes a request's own "Proxy:" header as HTTP_PROXY: https://httpoxy.org, CVE-2016-1000110.
+    # A CGI server passes a request's "Proxy:" header as HTTP_PROXY: https://httpoxy.org, CVE-2016-1000110.
     if "REQUEST_METHOD" in variables:
         found.pop("http", None)
     for name, value in variables.items():
-        if name[-6:] == "_proxy":  # never on Windows, where all names are upper case: http_proxy is no exception there
+        if name[-6:] == "_proxy":  # never true on Windows, where all names are upper case
             if value:
                 found[name.lower()[:-6]] = FoundProxy(name=name, value=value, written=value)
             else:
@@ -84,12 +84,12 @@ def getproxies_system(settings: Settings) -> dict[str, FoundProxy]:
 
 
 def _getproxies_registry(registry: Registry) -> dict[str, FoundProxy]:
-    """`host:port` for all schemes, or `http=host:port;https=…;socks=…`. A part without a `=` ends the reading."""
+    """`host:port` for all schemes, or `http=host:port;https=…;socks=…`. Reading stops at a part without `=`."""
     found: dict[str, FoundProxy] = {}
-    if not registry.enable or registry.server is None:  # the text "0" is not empty: it enables
+    if not registry.enable or registry.server is None:  # the text "0" is not empty, so it means on
         return found
 
-    def take(scheme: str, address: str) -> None:
+    def add(scheme: str, address: str) -> None:
         found[scheme] = FoundProxy(name="ProxyServer", value=address, written=registry.server or "")
 
     server = registry.server
@@ -97,17 +97,17 @@ def _getproxies_registry(registry: Registry) -> dict[str, FoundProxy]:
         server = f"http={server};https={server};ftp={server}"
     for part in server.split(";"):
         scheme, equals, address = part.partition("=")
-        if not equals:  # "proxy:8080;", or a ";" at the end: a ValueError that urllib swallows, and socks= is not used
+        if not equals:  # "proxy:8080;", or a ";" at the end: urllib swallows a ValueError here, and ignores socks=
             return found
         if not re.match("(?:[^/:]+)://", address):
             if scheme in ("http", "https", "ftp"):
                 address = "http://" + address
             elif scheme == "socks":
                 address = "socks://" + address
-        take(scheme, address)
+        add(scheme, address)
     if "socks" in found and found["socks"].value:
         address = re.sub(r"^socks://", "socks4://", found["socks"].value)
         for scheme in ("http", "https"):
             if scheme not in found or not found[scheme].value:
-                take(scheme, address)
+                add(scheme, address)
     return found

@@ -1,8 +1,14 @@
-r"""The proxy settings of this machine's user, changed for a while and put back, whatever happens.
+r"""Changes the proxy settings of this machine's user for a while, and restores them, whatever happens.
 
-They belong to every program that the user runs, so what was there is on disk before the first change: after a crash,
-even one that leaves no time for anything, the next start puts it back. Nothing is announced: programs that ask the
-registry see the change, a browser that is already running need not.
+The settings affect every program of the user, so losing them would do harm. `RegistryKeeper.changed` takes a lock that
+all processes share, saves the old values to a file, and only then changes the registry. At its end it writes the old
+values back, and then deletes the file. If the process is killed in between, the file stays: `left_behind` finds it at
+the next start of any command, and `restore` writes the values back. The system frees the lock when its process dies, so
+a lock that is held means that a run still needs its settings. Values are saved with their types and written back as
+they were, even types that do not belong there.
+
+No program is notified. Programs that read the registry see the change, but a browser that is already running may not.
+The code that does not need Windows works on a `RegistryKey`, so it is tested on every system.
 """
 
 from __future__ import annotations
@@ -26,28 +32,28 @@ __all__ = ["RegistryKeeper", "RegistryKey", "RegistryValue", "changed", "left_be
 
 INTERNET_SETTINGS = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
 
-# Types of values, as in winnt.h; winreg has them on Windows only.
+# Types of values, as in winnt.h. The module winreg exists on Windows only.
 REG_SZ = 1
 REG_DWORD = 4
 
-#: How long another run may hold the settings: longer than any environment's cells take.
+#: How long to wait for another run. It is longer than the cells of any environment need.
 PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryValue:
-    """A value as the registry holds it: its type, and its data as `winreg` gives them."""
+    """A value of the registry: its type, and its data as `winreg` returns it."""
 
     type: int
     data: int | str | bytes | list[str] | None
 
 
-#: What a key holds under the names that matter here; None is a value that is absent.
+#: The values of a key by the names that matter here; None is a value that is absent.
 RegistryValues = Mapping[str, RegistryValue | None]
 
 
 class RegistryKey(Protocol):
-    """What is done to a registry key; OSError where it cannot be done."""
+    """The operations on a registry key. They raise OSError."""
 
     def get(self, name: str) -> RegistryValue | None: ...
 
@@ -58,11 +64,11 @@ class RegistryKey(Protocol):
         """Return once everything is on disk."""
 
 
-# The settings as Windows' own dialogue writes them.
+# The settings, as Windows' own dialogue writes them.
 
 
 def values_of(registry: Registry) -> dict[str, RegistryValue | None]:
-    """The values that say `registry`."""
+    """The values that hold these settings."""
     enable = registry.enable
     texts = {"ProxyServer": registry.server, "ProxyOverride": registry.override, "AutoConfigURL": registry.pac_url}
     return {
@@ -72,7 +78,7 @@ def values_of(registry: Registry) -> dict[str, RegistryValue | None]:
 
 
 def registry_of(values: RegistryValues) -> Registry:
-    """What `values` say; data of a type that does not belong there as the text that urllib makes of it."""
+    """The settings that values hold. Data of a wrong type becomes text, as in urllib."""
     enable = values["ProxyEnable"]
     data = enable and enable.data
     return Registry(
@@ -94,11 +100,11 @@ def _text(value: RegistryValue | None) -> str | None:
 NAMES = tuple(values_of(Registry()))
 
 
-# What was there, on disk.
+# The saved values, on disk.
 
 
 def dump(values: RegistryValues) -> str:
-    """`values` as JSON, types and all; bytes as hexadecimal digits."""
+    """Values as JSON, with their types; bytes as hexadecimal digits."""
 
     def plain(value: RegistryValue) -> dict[str, Any]:
         if isinstance(value.data, bytes):
@@ -118,7 +124,7 @@ def parse(text: str) -> dict[str, RegistryValue | None]:
         data = bytes.fromhex(plain["hex"]) if "hex" in plain else plain["data"]
         texts = data if isinstance(data, list) else []
         if not isinstance(data, int | str | bytes | list | None) or not all(isinstance(text, str) for text in texts):
-            raise TypeError(f"{data!r} is nothing that the registry holds")
+            raise TypeError(f"{data!r} is not a value of the registry")
         return RegistryValue(type=int(plain["type"]), data=data)
 
     saved = json.loads(text)
@@ -126,7 +132,7 @@ def parse(text: str) -> dict[str, RegistryValue | None]:
 
 
 class RegistryKeeper:
-    """Changes a key and puts it back; `directory` is where it keeps what was there."""
+    """Changes a key and restores it. The old values are saved in `directory`."""
 
     def __init__(self, key: RegistryKey, directory: Path) -> None:
         self._key = key
@@ -134,18 +140,18 @@ class RegistryKeeper:
         self._lock = directory / "proxy-settings.lock"
 
     def read(self) -> Registry:
-        """What the key says now."""
+        """The settings as they are now."""
         return registry_of(self._values())
 
     @contextlib.contextmanager
     def changed(self, registry: Registry, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
-        """Let the key say `registry` meanwhile. One at a time, in all processes.
+        """Have these settings inside the `with` block. One process at a time can do so.
 
-        Raises: RegistryError, if another run holds the key for longer than `patience_s`, or the key or the directory
+        Raises: RegistryError, if another run uses the key for longer than `patience_s`, or the key or the directory
         cannot be written.
         """
         with self._alone(patience_s):
-            self._mend()  # or the settings of a run that crashed would be taken for the user's own
+            self._restore_saved()  # otherwise the settings of a crashed run would be saved as the user's own
             before = self._values()
             self._save(before)
             try:
@@ -155,9 +161,9 @@ class RegistryKeeper:
                 self._put_back(before)
 
     def left_behind(self) -> Registry | None:
-        """What an earlier run that crashed ought to have put back; None while a run is still at it.
+        """The settings that a crashed run should have restored. None if there are none, or if that run is still alive.
 
-        Raises: RegistryError, if what it kept cannot be used.
+        Raises: RegistryError, if the saved file cannot be used.
         """
         if not self._saved.exists():
             return None
@@ -166,11 +172,11 @@ class RegistryKeeper:
             return None if saved is None else registry_of(saved)
 
     def restore(self) -> None:
-        """Put back what an earlier run left behind; without such a thing, do nothing."""
+        """Restore the settings that a crashed run left behind, if there are any."""
         with self._alone(PATIENCE_S):
-            self._mend()
+            self._restore_saved()
 
-    def _mend(self) -> None:
+    def _restore_saved(self) -> None:
         if (saved := self._load()) is not None:
             self._put_back(saved)
 
@@ -186,15 +192,15 @@ class RegistryKeeper:
                 self._key.set(name, value)
             self._key.flush()
         except OSError as error:
-            mend = f"what was there is in {self._saved}, and the next start tries again to put it back"
-            raise RegistryError(f"the user's proxy settings cannot be written: {error}; {mend}") from None
+            fix = f"the old values are in {self._saved}, and the next start tries again to restore them"
+            raise RegistryError(f"the user's proxy settings cannot be written: {error}; {fix}") from None
 
     def _put_back(self, values: RegistryValues) -> None:
         self._write(values)
         try:
             self._saved.unlink(missing_ok=True)
         except OSError as error:
-            raise RegistryError(f"{self._saved} cannot be deleted, the settings are back: {error}") from None
+            raise RegistryError(f"the settings are restored, but {self._saved} cannot be deleted: {error}") from None
 
     def _save(self, values: RegistryValues) -> None:
         write_whole(self._saved, dump(values), RegistryError, fix="nothing was changed; make room there")
@@ -205,21 +211,21 @@ class RegistryKeeper:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            mend = "look at the proxy in Windows' settings, then delete the file"
+            fix = "check the proxy in Windows' settings, then delete the file"
             raise RegistryError(
-                f"{self._saved}, kept by a run that crashed, cannot be used ({error}); {mend}"
+                f"{self._saved}, saved by a run that crashed, cannot be used ({error}); {fix}"
             ) from None
 
     @contextlib.contextmanager
     def _alone(self, patience_s: float) -> Iterator[None]:
         with self._locked(patience_s) as alone:
             if not alone:
-                raise RegistryError(f"another run holds the user's proxy settings ({self._lock}); wait for its end")
+                raise RegistryError(f"another run uses the proxy settings ({self._lock}); wait until it has ended")
             yield
 
     @contextlib.contextmanager
     def _locked(self, patience_s: float) -> Iterator[bool]:
-        """Hold the lock, or say that another does. The system frees it when its holder dies: it outlives no run."""
+        """Take the lock; yields whether that worked. The system frees it when its process dies."""
         try:
             self._lock.parent.mkdir(parents=True, exist_ok=True)
             file = self._lock.open("ab")
@@ -232,14 +238,14 @@ class RegistryKeeper:
             yield alone
 
 
-# This machine's own.
+# The registry of this machine.
 
 if sys.platform == "win32":
     import msvcrt
     import winreg
 
     class WindowsKey:
-        """A key of the current user, made if it is not there."""
+        """A key of the current user. It is created if it does not exist."""
 
         def __init__(self, path: str = INTERNET_SETTINGS) -> None:
             self._key = winreg.CreateKeyEx(winreg.HKEY_CURRENT_USER, path, access=winreg.KEY_READ | winreg.KEY_WRITE)
@@ -289,13 +295,13 @@ else:
         return True
 
     def _here() -> RegistryKeeper:
-        raise RegistryError("this system has no registry; the proxy settings that lie there are Windows' own")
+        raise RegistryError("this system has no registry; only Windows has proxy settings there")
 
 
 def changed(registry: Registry) -> contextlib.AbstractContextManager[None]:
-    """Let the user's proxy settings be `registry` meanwhile. One at a time, in all processes.
+    """Have these proxy settings inside a `with` block. One process at a time can do so.
 
-    Raises: RegistryError, if another run holds them, they cannot be written, or this is not Windows.
+    Raises: RegistryError, if another run uses them, they cannot be written, or this is not Windows.
     """
     return _here().changed(registry)
 
@@ -309,19 +315,19 @@ def read() -> Registry:
 
 
 def left_behind() -> Registry | None:
-    """What the settings were before a run that crashed, if they have not been put back since."""
+    """The settings before a run that crashed, if they have not been restored since."""
     return _here().left_behind() if sys.platform == "win32" else None
 
 
 def restore() -> None:
-    """Put back what `left_behind` tells.
+    """Restore the settings that `left_behind` returns.
 
-    Raises: RegistryError, if that cannot be done.
+    Raises: RegistryError, if that fails.
     """
     if sys.platform == "win32":
         _here().restore()
 
 
 def may_touch(*, asked: bool) -> bool:
-    """Whether the user's settings may be changed: asked with --touch-registry, or the machine is marked disposable."""
+    """Whether the user's settings may be changed: with --touch-registry, or if the machine is marked disposable."""
     return asked or os.environ.get("CI") == "true" or os.environ.get("OLLAMA_HARNESS_DISPOSABLE") == "1"

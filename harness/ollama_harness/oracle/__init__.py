@@ -1,1 +1,1 @@
-"""What a perfect client must see of a script, and the verdict on what a client saw."""
+"""What a perfect client must see of a script, and the verdict on what a real client saw."""

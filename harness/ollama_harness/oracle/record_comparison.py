@@ -1,9 +1,8 @@
-"""When is a record that a client yields right? When all of it was sent, and nothing that counts is lost.
+"""Whether a record that a client yields is right: everything in it was sent, and nothing important is missing.
 
-A client that yields whole objects, as HTTP libraries do, yields all of each, and all of it is the same. A typed
-client may leave out fields that its types do not know, hold a time as a time, and hold a number that is not always
-whole as such a number. It may not add a field, and it may not lose what every exchange is about, nor what a scenario
-names as its subject.
+A client that yields plain objects, as HTTP libraries do, must yield all of each record, unchanged. A typed client may
+leave out fields that its types do not know, convert a time to a time, and yield 1 as 1.0 in a field that holds
+fractions. It must not add a field. It must not lose an essential field, nor one that is the subject of the scenario.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 
 __all__ = ["agrees", "essential", "fractional"]
 
-#: What every exchange is about: of tool calls only name and arguments, of lists of models their names.
+#: The fields that no client may lose; of tool calls only name and arguments, of lists of models only their names.
 _ESSENTIAL = (
     "response",
     "thinking",
@@ -41,10 +40,11 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d
 def agrees(
     yielded: Any, reference: Any, *, subject: tuple[str, ...] | None = (), fractions: frozenset[str] = frozenset()
 ) -> str | None:
-    """None if the record yielded is right, else what is wrong with it.
+    """None if the yielded record is right, else what is wrong with it.
 
-    `subject` names fields that a typed client may not leave out, besides the essential: `details.family`, through any
-    list. With None the client is not typed and may leave out nothing. `fractions` are the exchange's `fractional` ones.
+    `subject` names fields that a typed client must yield besides the essential ones: `details.family`, through any
+    list. With None the client is not typed and must yield all fields. `fractions` are the `fractional` fields of the
+    exchange.
     """
     if subject is None:
         return _different(yielded, reference, "", None) or _missing(reference, yielded, "", null_counts=True)
@@ -53,14 +53,14 @@ def agrees(
 
 
 def essential(record: Any, subject: tuple[str, ...] = ()) -> Any:
-    """The part of a record that every client must yield, with the fields of a subject."""
+    """The part of a record that every client must yield: the essential fields and those of the subject."""
     return _project(record, _shape((*_ESSENTIAL, *subject)))
 
 
 def fractional(records: Iterable[Any]) -> frozenset[str]:
-    """The fields, in the notation of a subject, that hold a number with a fraction in any of the records.
+    """The fields, in the notation of a subject, that have a number with a fraction in any of the records.
 
-    JSON writes 1 for such a number when it happens to be whole (RFC 8259 section 6), so a typed client says 1.0.
+    Ollama's JSON has 1 for such a number when it is whole (RFC 8259 section 6), and a typed client yields 1.0.
     """
     found = set[str]()
 
@@ -81,9 +81,9 @@ def fractional(records: Iterable[Any]) -> frozenset[str]:
 
 @functools.cache
 def _shape(paths: tuple[str, ...]) -> dict[str, Any]:
-    """The fields as a tree; `...` stands for all that is there."""
+    """The fields as a tree; `...` means a field with everything in it."""
     root: dict[str, Any] = {}
-    for path in sorted(paths):  # the whole of a field comes before its parts
+    for path in sorted(paths):  # so that a whole field comes before its parts
         *parents, last = path.split(".")
         branch: Any = root
         for parent in parents:
@@ -94,7 +94,7 @@ def _shape(paths: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _project(value: Any, shape: Any) -> Any:
-    """What of a value has a place in the shape; a value of another form than the shape is kept whole."""
+    """The part of a value that is in the shape; a value of another form than the shape is kept whole."""
     if isinstance(value, list):
         return [_project(item, shape) for item in value]
     if isinstance(shape, dict) and isinstance(value, dict):
@@ -103,7 +103,7 @@ def _project(value: Any, shape: Any) -> Any:
 
 
 def _different(yielded: Any, reference: Any, path: str, fractions: frozenset[str] | None) -> str | None:
-    """What is yielded that was not sent, or not so. `fractions` is None for a client that is not typed."""
+    """The first difference: a field that was not sent, or another value. `fractions` is None if it is not typed."""
     if isinstance(yielded, dict) and isinstance(reference, dict):
         for key, value in yielded.items():
             if key not in reference:
@@ -119,11 +119,11 @@ def _different(yielded: Any, reference: Any, path: str, fractions: frozenset[str
         return next(filter(None, problems), None)
     if _same(yielded, reference) or (fractions is not None and _converted(yielded, reference, path, fractions)):
         return None
-    return f"{path.rstrip('.') or 'it'} is {yielded!r:.60}, sent was {reference!r:.60}"
+    return f"{path.rstrip('.') or 'it'} is {yielded!r:.60}, but {reference!r:.60} was sent"
 
 
 def _missing(wanted: Any, yielded: Any, path: str, *, null_counts: bool) -> str | None:
-    """What of the wanted was not yielded. Unless it counts, null may be said by leaving out, as typed clients do."""
+    """The first wanted field that was not yielded. A field that is null may be left out, unless `null_counts`."""
     if isinstance(wanted, dict) and isinstance(yielded, dict):
         for key, value in wanted.items():
             if key not in yielded and (null_counts or value is not None):
@@ -138,12 +138,12 @@ def _missing(wanted: Any, yielded: Any, path: str, *, null_counts: bool) -> str 
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equal as JSON is read: 1 is neither true nor 1.0."""
+    """Whether two values are equal as JSON: 1 is neither true nor 1.0."""
     return type(a) is type(b) and bool(a == b)
 
 
 def _converted(yielded: Any, reference: Any, path: str, fractions: frozenset[str]) -> bool:
-    """Whether a typed client says the same in its own types: a time, to datetime's microsecond, or a float."""
+    """Whether it is the same value in a typed client's types: a time, to the microsecond, or a float."""
     if isinstance(yielded, str) and isinstance(reference, str):
         instant = _instant(yielded)
         return instant is not None and instant == _instant(reference)

@@ -1,7 +1,15 @@
-"""The reference: what a perfect client must see, computed from the bytes that are played and never written down.
+"""The reference: what a perfect client must see, computed from the bytes that are played.
 
-It sees a script's bytes and how the connection ends, and no client. It shares no line splitting and no HTTP parser
-with any of them.
+It decodes a script in four steps. The strict reader of `script.http1` finds the head and the body. The end of HTTP
+follows from the body and from how the connection ends: complete, truncated, an error, or open. The content coding is
+undone. The content is split into records, which are parsed. Each step may make the end worse, and each end has its
+`Cause`. The end at Ollama's layer follows from the records and from the end of HTTP: a stream without its terminal
+record is complete for HTTP and truncated for Ollama.
+
+Where the standards allow a client two readings, the end is marked `either`, and a client is right both ways. Some
+records at the edge are allowed and not due: `records` has them, `due` does not count them.
+
+Nothing is expected by hand, and the reference knows no client: it shares no line splitting and no HTTP parser with any.
 """
 
 from __future__ import annotations
@@ -45,18 +53,18 @@ class ExpectedEndKind(StrEnum):
     """How an answer ends."""
 
     COMPLETE = "complete"
-    TRUNCATED = "truncated"  # it stops short
-    ERROR = "error"  # it says, or is, an error
+    TRUNCATED = "truncated"  # it ends too early
+    ERROR = "error"  # it contains an error, or is one
     OPEN = "open"  # it never ends
 
 
 class Cause(StrEnum):
-    """What makes an end what it is."""
+    """Why an answer ends as it does."""
 
     WHOLE = "whole"
     FIN = "fin"  # the connection closes inside the message
     RST = "rst"
-    REFUSED = "refused"  # there is no connection
+    REFUSED = "refused"  # there was no connection
     SILENCE = "silence"
     NO_OBJECT = "no-object"  # Ollama's records are objects
     NO_TERMINAL_RECORD = "no-terminal-record"
@@ -64,7 +72,7 @@ class Cause(StrEnum):
     STATUS = "status"
     IN_BAND = "in-band"
     BAD_JSON = "bad-json"
-    CODING = "coding"  # the content coding is broken, or a lie
+    CODING = "coding"  # the content coding is broken, unknown or not true
     FRAMING = "framing"
     REDIRECT = "redirect"
     OTHER_TYPE = "other-type"  # the right content under another Content-Type
@@ -74,7 +82,7 @@ class Cause(StrEnum):
 
     @property
     def refusable(self) -> bool:
-        """Whether a client may turn the whole answer down, so that no record is due."""
+        """Whether a client may reject the whole answer, so that no record is due."""
         return self in (
             Cause.REDIRECT,
             Cause.OTHER_TYPE,
@@ -86,10 +94,10 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedEnd:
-    """The end of an answer, and what makes it so. `detail` is the status, the error's text or the broken rule.
+    """The end of an answer, and its cause. `detail` is the status, the error's text or the broken rule.
 
-    `either`: a client may take it for a good end or for a bad one, and is right both times, as long as it yields
-    no more than what is due.
+    `either`: a client may treat it as a good end or as a bad one, and is right both ways if it yields no more records
+    than are due.
     """
 
     kind: ExpectedEndKind
@@ -102,8 +110,8 @@ class ExpectedEnd:
 class Reference:
     """What a perfect client sees.
 
-    `records` are all whole records of the body, whatever layer they belong to; `ends` says for each layer how the
-    answer ends, and `due` how many of the records a client of that layer must have yielded by then.
+    `records` are all whole records of the body, whatever their layer. For each layer, `ends` has how the answer ends,
+    and `due` how many of the records a client of that layer must have yielded by then.
     """
 
     records: tuple[Any, ...]
@@ -115,7 +123,11 @@ _COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)
 
 
 def reference(script: Script, *, media_type: str | None = None, read_timeout_s: float = math.inf) -> Reference:
-    """What a perfect client sees of a script that asked for `media_type` and bears no silence of `read_timeout_s`."""
+    """What a perfect client sees of a script.
+
+    `media_type` is what the client expects, by default what the head says. A silence that is longer than
+    `read_timeout_s` seconds ends the answer.
+    """
     if script.ending.how is ConnectionEnd.REFUSE:
         return _both((), ExpectedEnd(ExpectedEndKind.ERROR, Cause.REFUSED))
     if (silent := first_silence(script, read_timeout_s)) is not None:
@@ -125,21 +137,21 @@ def reference(script: Script, *, media_type: str | None = None, read_timeout_s: 
 
 
 def first_silence(script: Script, read_timeout_s: float) -> int | None:
-    """How many sends come before the first silence that is longer than a read timeout; None if there is none."""
-    times = [0.0, *(send.at_s for send in script.segments), script.ending.at_s]
+    """The number of segments before the first silence longer than a read timeout; None if there is no such silence."""
+    times = [0.0, *(segment.at_s for segment in script.segments), script.ending.at_s]
     return next((n for n, (before, after) in enumerate(pairwise(times)) if after - before > read_timeout_s), None)
 
 
 def redirected(target: Reference) -> Reference:
-    """What a perfect client sees of a redirect to `target`: it may follow or not (RFC 9110 section 15.4)."""
+    """What a perfect client sees of a redirect to `target`, which it may follow or not (RFC 9110 section 15.4)."""
     ends = {layer: replace(end, cause=Cause.REDIRECT, either=True) for layer, end in target.ends.items()}
     return replace(target, ends=ends)
 
 
 def decode(wire: bytes, how: ConnectionEnd, *, method: str, media_type: str | None = None) -> Reference:
-    """What a perfect client sees of these bytes when the connection then ends so. The request's `method` matters.
+    """What a perfect client sees of these bytes, an answer to `method`, if the connection then ends like `how`.
 
-    Informational (1xx) answers are skipped. `media_type` is what the client asked for, whatever the head says.
+    Informational (1xx) responses are skipped. `media_type` is what the client expects, whatever the head says.
     """
     try:
         head = read_response_head(wire)
@@ -165,7 +177,7 @@ def decode(wire: bytes, how: ConnectionEnd, *, method: str, media_type: str | No
     if data.startswith(BOM_UTF8):  # RFC 8259 section 8.1: parsers MAY ignore it
         data = data.removeprefix(BOM_UTF8)
         http = replace(http, cause=Cause.BYTE_ORDER_MARK, either=True) if http == _COMPLETE else http
-    records, sure, bad_json = _records(kind, data, whole=http.kind is ExpectedEndKind.COMPLETE)
+    records, certain, bad_json = _records(kind, data, whole=http.kind is ExpectedEndKind.COMPLETE)
     http = ExpectedEnd(ExpectedEndKind.ERROR, Cause.BAD_JSON, bad_json) if bad_json else http
     if http == _COMPLETE and rb"\u" in data and any(map(has_lone_surrogate, records)):  # RFC 8259 section 8.2
         http = replace(http, cause=Cause.LONE_SURROGATE, either=True)
@@ -173,7 +185,7 @@ def decode(wire: bytes, how: ConnectionEnd, *, method: str, media_type: str | No
     return Reference(
         records=records,
         ends={Layer.HTTP: http, Layer.OLLAMA: end},
-        due={Layer.HTTP: sure, Layer.OLLAMA: min(due, sure)},
+        due={Layer.HTTP: certain, Layer.OLLAMA: min(due, certain)},
     )
 
 
@@ -189,7 +201,7 @@ def _transport_end(body: Body, how: ConnectionEnd) -> ExpectedEnd:
 
 
 def _cut_short(how: ConnectionEnd) -> ExpectedEnd:
-    """How a message ends that is not whole when the script is over."""
+    """The end of a message that is not whole when the script ends."""
     match how:
         case ConnectionEnd.CLOSE | ConnectionEnd.HALF_CLOSE:
             return ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.FIN)
@@ -202,7 +214,7 @@ def _cut_short(how: ConnectionEnd) -> ExpectedEnd:
 
 
 def _decoded(head: ResponseHead, data: bytes, end: ExpectedEnd) -> tuple[bytes, ExpectedEnd]:
-    """The data without its content coding, and the end: an error if it does not decode (RFC 9110 section 8.4)."""
+    """The data without its content coding, and the end, an error if it cannot be decoded (RFC 9110 section 8.4)."""
     coding = head.header("content-encoding").lower()
     if coding in ("", "identity"):
         return data, end
@@ -210,7 +222,7 @@ def _decoded(head: ResponseHead, data: bytes, end: ExpectedEnd) -> tuple[bytes, 
         return b"", ExpectedEnd(ExpectedEndKind.ERROR, Cause.CODING, f"unknown content coding {coding}")
     unpacker, unpacked = zlib.decompressobj(wbits=31), b""
     try:
-        for start in range(0, len(data), 64):  # what comes before an error has come
+        for start in range(0, len(data), 64):  # in small steps, because a client may yield what comes before an error
             unpacked += unpacker.decompress(data[start : start + 64])
     except zlib.error as error:
         return unpacked, ExpectedEnd(ExpectedEndKind.ERROR, Cause.CODING, str(error))
@@ -220,10 +232,10 @@ def _decoded(head: ResponseHead, data: bytes, end: ExpectedEnd) -> tuple[bytes, 
 
 
 def _records(media_type: str, data: bytes, *, whole: bool) -> tuple[tuple[Any, ...], int, str]:
-    """The records of a body, how many of them are sure, and what is wrong with the first that cannot be read.
+    """The records of a body, how many of them are certain, and what is wrong with the first that is not valid.
 
-    The last piece of a body that is cut short is no sure record yet; if it is JSON a client may hand it out or not, and
-    if it is none nothing is wrong with it.
+    The last line of a body that is cut short is no certain record. If it is JSON, a client may yield it or not; if it
+    is not, that is no error.
     """
     records: list[Any] = []
     parse: Callable[[bytes], Any] = parse_json
@@ -237,21 +249,21 @@ def _records(media_type: str, data: bytes, *, whole: bool) -> tuple[tuple[Any, .
         case _:
             return (), 0, ""
     for piece in filter(bytes.strip, pieces):
-        sure = whole or piece.endswith(ending)
+        certain = whole or piece.endswith(ending)
         try:
             record = parse(piece)
         except (ValueError, RecursionError) as error:
-            return tuple(records), len(records), str(error) if sure else ""
-        if not sure:
+            return tuple(records), len(records), str(error) if certain else ""
+        if not certain:
             whole_line = media_type == "application/x-ndjson" and isinstance(record, dict)
             return (*records, record) if whole_line else tuple(records), len(records), ""
-        if record is not None or media_type != "text/event-stream":  # there, it is a mere comment
+        if record is not None or media_type != "text/event-stream":  # in an event stream None is a comment
             records.append(record)
     return tuple(records), len(records), ""
 
 
 def _ollama_end(media_type: str, records: tuple[Any, ...], http: ExpectedEnd) -> tuple[ExpectedEnd, int]:
-    """The end and the number of records due at Ollama's layer, given the end at HTTP's."""
+    """The end and the number of due records at Ollama's layer, given the end at HTTP's layer."""
     for index, record in enumerate(records):
         if media_type == "application/x-ndjson" and not isinstance(record, dict):
             return ExpectedEnd(ExpectedEndKind.ERROR, Cause.NO_OBJECT, repr(record)), index
@@ -260,7 +272,7 @@ def _ollama_end(media_type: str, records: tuple[Any, ...], http: ExpectedEnd) ->
         if is_terminal(record) and index + 1 < len(records):
             return ExpectedEnd(ExpectedEndKind.ERROR, Cause.AFTER_TERMINAL_RECORD, either=True), index + 1
     if http.kind is not ExpectedEndKind.COMPLETE:
-        # With the terminal record all of the answer is there; what HTTP still lacks is not Ollama's.
+        # After the terminal record Ollama's answer is whole, even if HTTP still lacks its last chunk.
         lacks_only_http = bool(records) and is_terminal(records[-1]) and http.cause is not Cause.BAD_JSON
         return replace(http, either=lacks_only_http), len(records)
     stream = media_type in STREAMS

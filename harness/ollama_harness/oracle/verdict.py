@@ -1,23 +1,23 @@
-"""The verdict: what a client made of an answer, compared with what a perfect client would have seen.
+"""The verdict: how a client handled an answer, compared with what a perfect client would have seen.
 
 `judge` is pure and total. The first row of the table that matches wins:
 
     inconclusive  the harness itself failed                                                             harm –
-    unsupported   the adapter says that this client has no such operation                               harm –
+    unsupported   the client has no such operation                                                      harm –
     misrouted     the request went through a proxy that the settings exclude, or past one that they
                   require                                                                               harm 5
     crash         the client's process died, or the client cannot be imported or made because of a
                   setting that does not concern the request                                             harm 4
     hang          no end by the deadline, or none while a silence was longer than the read timeout      harm 4
     silent-loss   ended normally although the answer was not complete, or records are missing           harm 5
-    corrupt       yielded something that is not a prefix of the reference's records                  harm 6
-    unsafe-retry     sent what it must not: a request that is not idempotent twice, or one too many on a
-                  connection that was to be closed                                                      harm 3
-    leak          left an answer that nobody reads any more open, so that Ollama goes on generating     harm 3
+    corrupt       yielded something that is not a prefix of the reference's records                     harm 6
+    unsafe-retry  sent a request twice that is not idempotent, or one too many on a connection that was
+                  to be closed                                                                          harm 3
+    leak          left an answer open that its user no longer reads, so that Ollama goes on generating  harm 3
     false-alarm   raised although the answer was complete                                               harm 2
-    buffered      ended as it should, but kept back records that had arrived, needed later bytes to hand
-                  one out, or was idle before its request or after the answer                           harm 2
-    undocumented       raised as it should, but not an exception that its documentation names                harm 1
+    buffered      ended as it should, but kept back records that had arrived, needed later bytes to
+                  yield one, or was idle before its request or after the answer                         harm 2
+    undocumented  raised as it should, but not an exception that its documentation names                harm 1
     pass          everything else                                                                       harm 0
 
 After an RST the verdict does not depend on how many delivered records the system let the client read.
@@ -70,7 +70,7 @@ class Verdict(StrEnum):
 
     @property
     def severity(self) -> int:
-        """Which of two verdicts to show: nothing is as bad as not knowing, and nothing as good as nothing tried."""
+        """A number that decides which of two verdicts is shown: inconclusive before any harm, unsupported last."""
         return {Verdict.INCONCLUSIVE: 7, Verdict.UNSUPPORTED: -1}.get(self, self.harm or 0)
 
 
@@ -96,14 +96,14 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The client's user took no more records, as was asked for, and let the answer go."""
+    """The client's user stopped reading, as the scenario wants, and closed the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
     """The client raised. `types` are the qualified names of the exception's classes, most derived first.
 
-    `made`: it had been imported and constructed by then.
+    `made` is false if it raised while it was imported or constructed.
     """
 
     types: tuple[str, ...]
@@ -113,28 +113,28 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Hung:
-    """No end by the deadline; the process was killed."""
+    """The client did not end by the deadline, and its process was killed."""
 
     deadline_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """The process died of itself, with this exit code."""
+    """The client's process died, with this exit code."""
 
     exit_code: int
 
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """The client has no such operation, or is not installed; nothing was tried."""
+    """Nothing was tried: the client has no such operation, or is not installed."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The harness itself failed: nothing is known of the client."""
+    """The harness itself failed, so nothing is known about the client."""
 
     reason: str
 
@@ -146,12 +146,12 @@ ClientEnd = Finished | Stopped | Raised | Hung | Crashed | Unsupported | Failed
 class Outcome:
     """The facts of one exchange: the records that the client yielded, how it ended, and what the server saw.
 
-    `requests` and `connections` count what reached the server. `unsafe-retry` says what the client sent though it must
-    not. `leaked`: the connection of an answer that nobody reads any more stayed open. `buffered` is the record that was
-    yielded only after later bytes (None: there was none). `overslept` says how a silence was longer than the read
-    timeout, and the client stayed; `idle` says when it did nothing for too long. `misrouted` says which way the request
-    went though it must not; `stillborn`: the client could not be imported or made, for a setting that does not concern
-    the request.
+    `requests` and `connections` count what reached the server. These texts are sentences, or "" if it did not happen:
+    `misrouted` (the wrong route of the request), `unsafe_retry` (what the client sent and must not send),
+    `missed_timeout` (a silence was longer than the read timeout, and the client went on waiting), `idle` (the client
+    did nothing for too long). `failed_to_start`: the client could not be imported or made, because of a setting that
+    does not concern the request. `leaked`: the connection of an answer that its user no longer reads stayed open.
+    `buffered` is the number of the first record that was yielded only after later bytes, or None.
     """
 
     records: tuple[Any, ...]
@@ -159,17 +159,17 @@ class Outcome:
     requests: int = 0
     connections: int = 0
     misrouted: str = ""
-    stillborn: bool = False
+    failed_to_start: bool = False
     unsafe_retry: str = ""
     leaked: bool = False
     buffered: int | None = None
-    overslept: str = ""
+    missed_timeout: str = ""
     idle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict and, in one sentence, why."""
+    """A verdict, and the reason in one sentence."""
 
     verdict: Verdict
     why: str
@@ -183,9 +183,9 @@ def judge(
     documented: frozenset[str],
     subject: tuple[str, ...] | None = (),
 ) -> Judgement:
-    """Judge an outcome at a layer. `documented`: exceptions that the client's documentation names for this end.
+    """The verdict on an outcome at a layer. `documented` are the exceptions that the client documents for this end.
 
-    `subject` holds the fields that a typed client may not leave out; None stands for all (see `agreement`).
+    `subject` are the fields that a typed client must yield, and None means all fields (see `record_comparison.agrees`).
     """
     end, due = reference.ends[layer], reference.due[layer]
     match outcome.ending:
@@ -195,16 +195,16 @@ def judge(
             return Judgement(Verdict.UNSUPPORTED, reason)
         case _ if outcome.misrouted:
             return Judgement(Verdict.MISROUTED, outcome.misrouted)
-        case Raised(types) if outcome.stillborn:
+        case Raised(types) if outcome.failed_to_start:
             return Judgement(
-                Verdict.CRASH, f"raised {types[0]} when it was made, for what does not concern the request"
+                Verdict.CRASH, f"raised {types[0]} when it was made, because of what does not concern the request"
             )
         case Crashed(exit_code):
             return Judgement(Verdict.CRASH, f"the client's process died with exit code {exit_code}")
         case Hung(deadline_s):
             return Judgement(Verdict.HANG, f"no end after {deadline_s:g} s")
-        case _ if outcome.overslept:
-            return Judgement(Verdict.HANG, outcome.overslept)
+        case _ if outcome.missed_timeout:
+            return Judgement(Verdict.HANG, outcome.missed_timeout)
         case Finished() | Stopped() | Raised() as ending:
             pass
         case _:
@@ -221,11 +221,10 @@ def judge(
         problem = agrees(record, reference.records[number - 1], subject=subject, fractions=fractions)
         if problem is not None:
             return Judgement(Verdict.CORRUPT, f"record {number}: {problem}")
-    fractions = frozenset[str]() if subject is None else fractional(reference.records)
     if outcome.unsafe_retry:
         return Judgement(Verdict.UNSAFE_RETRY, outcome.unsafe_retry)
     if outcome.leaked:
-        return Judgement(Verdict.LEAK, "let the answer go, but the connection stayed open")
+        return Judgement(Verdict.LEAK, "closed the answer, but the connection stayed open")
     if isinstance(ending, Raised):
         name = ending.types[0]
         if end.kind is ExpectedEndKind.COMPLETE and not end.either:
@@ -235,7 +234,7 @@ def judge(
         if documented.isdisjoint(ending.types):
             return Judgement(Verdict.UNDOCUMENTED, f"raised {name}, which its documentation does not name")
     if outcome.buffered is not None:
-        return Judgement(Verdict.BUFFERED, f"yielded record {outcome.buffered} only when later bytes had come")
+        return Judgement(Verdict.BUFFERED, f"yielded record {outcome.buffered} only when later bytes had arrived")
     if outcome.idle:
         return Judgement(Verdict.BUFFERED, outcome.idle)
     if isinstance(ending, Raised):

@@ -1,12 +1,13 @@
-"""The recorder: asks a live Ollama and keeps every frame with its time.
+"""The recorder sends requests to a live Ollama and keeps every frame of the answers with its time.
 
     from ollama_harness.recorder import record
 
-    take = record("http://127.0.0.1:11434", out=Path("recordings"), model="smollm2:135m")
-    take.ids  # ("0.32.15/generate-stream", …)
+    session = record("http://127.0.0.1:11434", out=Path("recordings"), model="smollm2:135m")
+    session.ids  # ("0.32.15/generate-stream", …)
 
-It reads plain sockets through h11, one connection an exchange, and no setting of a proxy concerns it. The body goes to
-the disk as it comes; an answer that is longer than a recording may be is broken off, and leaves nothing behind.
+It reads plain sockets through h11, with one connection for each exchange, and ignores all proxy settings. The body is
+written to disk as it arrives. If an answer is longer than a recording may be, the exchange is aborted and its files are
+deleted.
 """
 
 from ollama_harness.recorder.planning import Failure, Plan, models_of, plan

@@ -1,4 +1,12 @@
-"""One exchange on a connection of its own, through a plain socket: no proxy, no redirect, no retry."""
+"""One exchange on its own connection, through a plain socket: no proxy, no redirect, no retry.
+
+Everything happens in one loop of `recv`, in the calling thread. The socket's timeout is the longest silence that is
+allowed, so a model that loads slowly is no problem as long as the timeout is longer. Each call of `recv` returns the
+bytes that have arrived together, and its time is taken at once. `ResponseReader` cuts them into head, body and frames,
+and passes those to a sink: to the disk for a recording, to memory for all other requests. It also decides when the
+answer is complete. If the connection ends before that, how it ended (FIN, RST, silence) is a fact to record, and not
+an error. It is an error only if no head has arrived, or if the bytes are not HTTP.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +21,12 @@ from ollama_harness.recordings.recording import RecordedEnd, Request, Response
 
 __all__ = ["LiveEnd", "LiveResponse", "ask", "converse", "exchange"]
 
-#: A server that is there accepts in much less; the patience that a model needs is for its answer.
+#: A server that runs accepts much faster. The longer timeout is for its answer.
 _CONNECT_S = 10.0
 
 _RECEIVE_BYTES = 64 * 1024
 
-#: An answer that is held in memory, since it is not recorded: longer ones are no answers of Ollama's.
+#: An answer that is not recorded is held in memory. Ollama's answers are shorter than this.
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
@@ -32,14 +40,14 @@ class LiveEnd:
 
 @dataclass(frozen=True, slots=True)
 class LiveResponse:
-    """An answer that was whole."""
+    """A complete answer."""
 
     status: int
     body: bytes
 
 
 def exchange(address: Address, request: Request, sink: ResponseSink, *, timeout_s: float) -> LiveEnd:
-    """Connect, and see `converse`.
+    """Connect, and call `converse`.
 
     Raises: ServerUnreachable, RecorderError.
     """
@@ -48,12 +56,12 @@ def exchange(address: Address, request: Request, sink: ResponseSink, *, timeout_
 
 
 def converse(sock: socket.socket, host: str, request: Request, sink: ResponseSink, *, timeout_s: float) -> LiveEnd:
-    """Send a request and read its answer into the sink until it is whole, or the connection ends, or goes silent.
+    """Send a request and read its answer into the sink, until it is complete, the connection ends, or it is silent.
 
-    Times count from the moment before the first byte is sent: then none is earlier than the server's own clock has it.
-    Silence is `timeout_s` seconds in which nothing came.
+    Times count from the moment before the first byte is sent, so no time is earlier than it was for the server.
+    Silence means that nothing has arrived for `timeout_s` seconds.
 
-    Raises: RecorderError, if no head of HTTP came, or the answer is no HTTP.
+    Raises: RecorderError, if no head has arrived, or the answer is not HTTP.
     """
     reader = ResponseReader(sink)
     try:
@@ -67,7 +75,7 @@ def converse(sock: socket.socket, host: str, request: Request, sink: ResponseSin
     except TimeoutError:
         raise RecorderError(f"the server did not read the request within {timeout_s:g} s") from None
     except ConnectionError:
-        pass  # it may have answered before it had read all
+        pass  # the server may have answered before it had read everything
     while True:
         data, how = _receive(sock)
         at_s = round(time.perf_counter() - start, 6)
@@ -75,7 +83,7 @@ def converse(sock: socket.socket, host: str, request: Request, sink: ResponseSin
             try:
                 reader.receive(data, at_s)
             except ProtocolError as error:
-                raise RecorderError(f"the answer is no HTTP: {error}") from None
+                raise RecorderError(f"the answer is not HTTP: {error}") from None
         if reader.whole:
             return LiveEnd(RecordedEnd.COMPLETE, at_s)
         if how is not None:
@@ -86,12 +94,12 @@ def converse(sock: socket.socket, host: str, request: Request, sink: ResponseSin
 
 
 def _receive(sock: socket.socket) -> tuple[bytes, RecordedEnd | None]:
-    """What has come next, or how the connection ended."""
+    """The next bytes, or how the connection ended."""
     try:
         data = sock.recv(_RECEIVE_BYTES)
     except TimeoutError:
         return b"", RecordedEnd.TIMEOUT
-    except OSError:  # on Windows there are several of them for an RST
+    except OSError:  # on Windows, an RST can be one of several errors
         return b"", RecordedEnd.RESET
     return data, None if data else RecordedEnd.EOF
 
@@ -99,19 +107,19 @@ def _receive(sock: socket.socket) -> tuple[bytes, RecordedEnd | None]:
 def ask(address: Address, request: Request, *, timeout_s: float) -> LiveResponse:
     """The answer to a request that is not recorded.
 
-    Raises: ServerUnreachable; RecorderError, if it is not whole.
+    Raises: ServerUnreachable; RecorderError, if it is not complete.
     """
     kept = _Kept()
     end = exchange(address, request, kept, timeout_s=timeout_s)
     if end.how is not RecordedEnd.COMPLETE:
-        raise RecorderError(f"the answer broke off ({end.how})")
+        raise RecorderError(f"the answer was cut off ({end.how})")
     return LiveResponse(kept.status, bytes(kept.data))
 
 
 _NO_ANSWER = {
     RecordedEnd.EOF: "the server closed the connection",
     RecordedEnd.RESET: "the server reset the connection",
-    RecordedEnd.TIMEOUT: "nothing came for {timeout_s:g} s (give more with --timeout)",
+    RecordedEnd.TIMEOUT: "nothing arrived for {timeout_s:g} s (allow more with --timeout)",
 }
 
 
@@ -138,8 +146,8 @@ def _connect(address: Address, timeout_s: float) -> socket.socket:
         return socket.create_connection((address.host, address.port), min(timeout_s, _CONNECT_S))
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA cannot encode
         why = "it did not answer" if isinstance(error, TimeoutError) else _reason(error)
-        mend = "start Ollama there, or give another --host"
-        raise ServerUnreachable(f"{address.url} cannot be reached: {why}; {mend}") from None
+        fix = "start Ollama there, or give another --host"
+        raise ServerUnreachable(f"{address.url} cannot be reached: {why}; {fix}") from None
 
 
 def _reason(error: OSError | UnicodeError) -> str:

@@ -1,8 +1,11 @@
-"""What a session is going to ask: which server answers there, of which model, and which probes must not be asked.
+"""The plan of a session: the server's version, the model, and the probes that may be sent.
 
-A session changes no model that it has not made. What the server has before it begins is not of its making, so a probe
-that would pull, write, delete or push one of those models is not asked, unless the model was named as one that may
-change. Everything here only reads from the server.
+A session must not change a model that it has not made itself. So the plan first asks the server which models it has.
+Then it looks at every request of every probe, including those before and after it: `touching` says which models a
+request would pull, write, delete or push. A probe that would change the model under test is left out, and the session
+goes on without it. A probe that would change any other model of the server is an error, because it was most likely
+written for another server. `may_change` names the models for which neither is wanted. The plan only reads from the
+server.
 """
 
 from __future__ import annotations
@@ -18,19 +21,18 @@ from ollama_harness.recorder.live_request import LiveResponse, ask
 from ollama_harness.recorder.probes import Probe, default_probes
 from ollama_harness.recorder.touching import Touch, full_name, touches
 from ollama_harness.recordings.recording import Request
+from ollama_harness.recordings.versions import VERSION, is_version
 
 __all__ = ["Failure", "Plan", "models_of", "plan"]
 
-#: What can be the name of a folder on any system.
-_VERSION = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.+_-]{0,98}[0-9A-Za-z])?")
 _MODEL = re.compile(r"[!-~]{1,400}")
-#: More models than anybody reads in a message.
+#: How many models a message names.
 _MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A probe that gave no recording, or was not asked, and why."""
+    """A probe that gave no recording, or was left out, and why."""
 
     name: str
     why: str
@@ -38,7 +40,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The probes that are asked, with the model's name in them, and those that are left out, with the reason."""
+    """The probes to send, with the model's name filled in, and those that are left out, with the reason."""
 
     address: Address
     version: str
@@ -54,19 +56,19 @@ def plan(
     may_change: Collection[str] = (),
     timeout_s: float,
 ) -> Plan:
-    """Which probes (the default ones, if none are given) a session asks of this server.
+    """Decide which probes a session sends to this server. Without `probes`, the default ones are used.
 
-    A probe that would change `model` is left out, and one that would change another model of the server is refused;
-    `may_change` names models for which neither holds.
+    A probe that would change `model` is left out, and one that would change another model of the server is an error,
+    except for the models in `may_change`.
 
-    Raises: RecorderError, if this is no Ollama, or a model is not there, not named, or would be changed, or there is
-        nothing to ask; ServerUnreachable.
+    Raises: RecorderError, if the server is not an Ollama, if a model is not there, not named or would be changed, or if
+        no probe is left; ServerUnreachable.
     """
     address = Address.of(url)
     version = _version(address, timeout_s)
     chosen = tuple(default_probes().probes if probes is None else probes)
     if not chosen:
-        raise RecorderError("there is no probe to ask; leave out --only, or take away fewer with it")
+        raise RecorderError("--only leaves no probe; leave it out, or exclude fewer probes")
     needs_model = any(probe.needs_model for probe in chosen)
     if not needs_model and not may_change and not any(map(_touches, chosen)):
         return Plan(address=address, version=version, probes=chosen, left_out=())
@@ -75,11 +77,13 @@ def plan(
         _check_is_there(address, name, there)
     if needs_model:
         if model is None:
-            raise RecorderError(f"no model is named; give --model with one of those at {address.url}: {_listed(there)}")
+            raise RecorderError(
+                f"no model is named; give --model with one of the models at {address.url}: {_listed(there)}"
+            )
         _check_is_there(address, model, there)
         chosen = tuple(probe.with_model(model) for probe in chosen)
     kept = {full_name(name) for name in there} - {full_name(name) for name in may_change}
-    asked, left_out = list[Probe](), list[Failure]()
+    sent, left_out = list[Probe](), list[Failure]()
     for probe in chosen:
         changed = [touch for touch in _touches(probe) if full_name(touch.model) in kept]
         for touch in changed:
@@ -89,25 +93,25 @@ def plan(
             names = " and ".join(sorted({f"{touch.verb} {touch.model}" for touch in changed}))
             left_out.append(Failure(probe.name, f"it {names}; --may-change {changed[0].model} allows that"))
         else:
-            asked.append(probe)
-    if left_out and not asked:
-        raise RecorderError("; ".join(f"{one.name} is not asked: {one.why}" for one in left_out[:3]))
-    return Plan(address=address, version=version, probes=tuple(asked), left_out=tuple(left_out))
+            sent.append(probe)
+    if left_out and not sent:
+        raise RecorderError("; ".join(f"{one.name} is left out: {one.why}" for one in left_out[:3]))
+    return Plan(address=address, version=version, probes=tuple(sent), left_out=tuple(left_out))
 
 
 def models_of(url: str, *, timeout_s: float) -> tuple[str, ...]:
     """The names of the models that a server has, in its own order.
 
-    Raises: RecorderError, if this is no Ollama; ServerUnreachable.
+    Raises: RecorderError, if the server is not an Ollama; ServerUnreachable.
     """
     address = Address.of(url)
-    match _json(_asked(address, "/api/tags", timeout_s)):
+    match _json(_get(address, "/api/tags", timeout_s)):
         case {"models": [*models]}:
             names = [one.get("name") if isinstance(one, dict) else None for one in models]
         case _:
             raise _no_ollama(address, "GET /api/tags gave no list of models")
     if not all(isinstance(name, str) and _MODEL.fullmatch(name) for name in names):
-        raise _no_ollama(address, "GET /api/tags gave a model without a name")
+        raise _no_ollama(address, "GET /api/tags gave a model without a valid name")
     return tuple(map(str, names))
 
 
@@ -122,13 +126,13 @@ def _check_is_there(address: Address, name: str, there: Sequence[str]) -> None:
 
 def _listed(names: Sequence[str]) -> str:
     if not names:
-        return "none; pull one there"
+        return "none; pull one on that server"
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _refused(address: Address, probe: Probe, touch: Touch) -> RecorderError:
-    problem = f"{probe.name} {touch.verb} {touch.model}, and {address.url} has a model of that name already"
+    problem = f"{probe.name} {touch.verb} {touch.model}, and {address.url} already has a model of that name"
     delete = f"delete it if an earlier session left it there (ollama rm {touch.model})"
     return RecorderError(
         f"{problem}; {delete}, leave the probe out (--only '!{probe.name}'), or allow it (--may-change {touch.model})"
@@ -136,21 +140,21 @@ def _refused(address: Address, probe: Probe, touch: Touch) -> RecorderError:
 
 
 def _version(address: Address, timeout_s: float) -> str:
-    """What the server says it is.
+    """The version that the server reports.
 
     Raises: RecorderError.
     """
-    answer = _asked(address, "/api/version", timeout_s)
+    answer = _get(address, "/api/version", timeout_s)
     value = _json(answer)
     version = value.get("version") if isinstance(value, dict) else None
     if answer.status != 200 or not isinstance(version, str):
         raise _no_ollama(address, f"GET /api/version gave {answer.status} and no version")
-    if not _VERSION.fullmatch(version):
-        raise _no_ollama(address, f"its version, {version[:40]!r}, can be no folder's name")
+    if not is_version(version):
+        raise _no_ollama(address, f"its version is {version[:40]!r}, and not {VERSION}")
     return version
 
 
-def _asked(address: Address, path: str, timeout_s: float) -> LiveResponse:
+def _get(address: Address, path: str, timeout_s: float) -> LiveResponse:
     try:
         return ask(address, Request(method="GET", path=path), timeout_s=timeout_s)
     except ServerUnreachable:
@@ -167,4 +171,4 @@ def _json(answer: LiveResponse) -> object:
 
 
 def _no_ollama(address: Address, why: str) -> RecorderError:
-    return RecorderError(f"{address.url} is no Ollama: {why}; give the URL of an Ollama server")
+    return RecorderError(f"{address.url} is not an Ollama: {why}; give the URL of an Ollama server")

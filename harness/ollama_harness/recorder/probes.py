@@ -1,20 +1,21 @@
-"""Probes: what a server is asked, as data.
+"""Probes: the requests that are recorded, as data.
 
-A file of probes is TOML (`probes.toml` beside this module is the default one, and an example):
+A file of probes is TOML. `probes.toml` beside this module is the default file, and an example:
 
     [[probe]]
     name = "generate-cold"                     # the recording's name
-    method = "POST"                            # POST if it is left out
+    method = "POST"                            # the default is POST
     path = "/api/generate"
-    headers = [["Origin", "http://a.example"]]  # beyond Host, Content-Length, Content-Type
+    headers = [["Origin", "http://a.example"]]  # besides Host, Content-Length, Content-Type
     json = { model = "{model}", prompt = "Hi" }  # or body = "text", or neither
-    note = "the model was not loaded"          # goes into the recording
+    note = "the model was not loaded"          # is written into the recording
     before = [{ path = "/api/generate", json = { model = "{model}", keep_alive = 0 } }]
-    after = []                                 # requests too; cleans up, whatever came of the probe
+    after = []                                 # requests that clean up, however the probe ended
 
-A probe is not asked where one of its requests would change a model that is on the server already (see planning.py).
-`{model}` stands for the model in any string of a request. `[repeated]` names long texts: `words = ["word ", 3000]` is
-what `{words}` stands for. `[left_out]` gives names (patterns) that this file does not cover, and why.
+A probe is left out if one of its requests would change a model that is already on the server (see planning.py).
+`{model}` in any string of a request is replaced by the model's name. `[repeated]` defines long texts: with
+`words = ["word ", 3000]`, `{words}` becomes 3000 words. `[left_out]` lists names (patterns) that this file does not
+cover, with the reasons.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ from __future__ import annotations
 import functools
 import math
 import re
-import tomllib
 import urllib.parse
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -32,6 +32,7 @@ from typing import Any
 
 from ollama_harness.errors import ProbeError, UnknownName
 from ollama_harness.files.fields import Fields
+from ollama_harness.files.reading import read_toml
 from ollama_harness.recordings.recording import Headers, Request
 
 __all__ = ["MODEL", "Probe", "ProbeSet", "default_probes", "load_probes"]
@@ -39,19 +40,17 @@ __all__ = ["MODEL", "Probe", "ProbeSet", "default_probes", "load_probes"]
 MODEL = "{model}"
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-#: Names that Windows keeps for devices, whatever suffix they have.
+#: Names that Windows reserves for devices, with any suffix.
 _DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")
 _PATH = re.compile(r"/[!-~]*")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-#: More than any context; a slip of the finger must not make gigabytes.
+#: More than any context. A typing error must not make gigabytes.
 _MOST_REPEATED_CHARS = 4 * 1024 * 1024
-#: Far below what exhausts Python's stack, here or where a request is written.
-_DEEPEST = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One request to record. `before` sets the stage and `after` cleans up; they are not recorded."""
+    """One request to record. The requests `before` set it up, and those `after` clean up. They are not recorded."""
 
     name: str
     request: Request
@@ -64,7 +63,7 @@ class Probe:
         return any(MODEL in str((one.path, one.json, one.body)) for one in (*self.before, self.request, *self.after))
 
     def with_model(self, model: str) -> Probe:
-        """The same, asking for this model."""
+        """The same probe for this model."""
         return replace(
             self,
             request=_filled(self.request, {MODEL: model}),
@@ -75,13 +74,13 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSet:
-    """Probes in the order in which they are asked. `left_out` says of names (patterns) why they are not among them."""
+    """Probes in the order in which they are sent. `left_out` gives names (patterns) that they do not cover, and why."""
 
     probes: tuple[Probe, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def only(self, patterns: tuple[str, ...]) -> tuple[Probe, ...]:
-        """The probes that match the patterns in turn: `chat-*` adds, `!chat-load` takes away; all, without any.
+        """The probes that match the patterns in turn: `chat-*` adds, `!chat-load` removes. No pattern means all probes.
 
         Raises: UnknownName, for a pattern that matches none.
         """
@@ -97,7 +96,7 @@ class ProbeSet:
 
 @functools.cache
 def default_probes() -> ProbeSet:
-    """What can be asked of any Ollama over HTTP alone, under the names that the recordings of this project have."""
+    """The requests that any Ollama can answer, named like the recordings of this project."""
     return load_probes(Path(__file__).with_name("probes.toml"))
 
 
@@ -106,8 +105,7 @@ def load_probes(path: Path) -> ProbeSet:
 
     Raises: ProbeError, for the first defect found.
     """
-    data = _toml(path)
-    fields = Fields(path, data, "", ProbeError)
+    fields = Fields(path, read_toml(path, ProbeError, fix="give the path of a file of probes"), "", ProbeError)
     repeated = _repeated(fields)
     left_out = fields.take("left_out", _is_texts, "a table of names and reasons", optional=True)
     entries = fields.take("probe", lambda v: _is_tables(v) and v != [], "tables: write [[probe]] before each")
@@ -117,45 +115,9 @@ def load_probes(path: Path) -> ProbeSet:
         prefix = f"probe {number} ({entry['name']}): " if isinstance(entry.get("name"), str) else f"probe {number}: "
         probe = _probe(path, Fields(path, entry, prefix, ProbeError), prefix, repeated)
         if probe.name in probes:
-            raise ProbeError(path, f"{prefix}name", "is there twice", "give each probe a name of its own")
+            raise ProbeError(path, f"{prefix}name", "is used twice", "give each probe its own name")
         probes[probe.name] = probe
     return ProbeSet(probes=tuple(probes.values()), left_out=left_out or {})
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ProbeError(path, "", f"is no TOML: {error}", "fix it there") from None
-    except UnicodeDecodeError as error:
-        raise ProbeError(path, f"byte {error.start}", "is no UTF-8", "save the file as UTF-8") from None
-    except OSError as error:
-        raise ProbeError(path, "", f"cannot be read: {error.strerror}", "give the path of a file of probes") from None
-    except ValueError:  # Python's own limit; its advice is for programmers
-        raise ProbeError(path, "", "is no TOML: a number has too many digits", "fix it there") from None
-    except RecursionError:
-        raise _too_deep(path) from None
-    level: list[Any] = [table]
-    for _ in range(_DEEPEST):
-        if any(isinstance(one, int) and not -(2**63) <= one < 2**63 for one in level):
-            raise ProbeError(path, "", "is no TOML: a number has more than 64 bits", "fix it there")
-        if not (level := [inner for one in level for inner in _inside(one)]):
-            return table
-    raise _too_deep(path)
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    match value:
-        case dict():
-            return value.values()
-        case list():
-            return value
-        case _:
-            return ()
-
-
-def _too_deep(path: Path) -> ProbeError:
-    return ProbeError(path, "", f"holds tables or arrays more than {_DEEPEST} deep", "make it flatter")
 
 
 def _repeated(fields: Fields) -> dict[str, str]:
@@ -174,7 +136,7 @@ def _repeated(fields: Fields) -> dict[str, str]:
 
 
 def _probe(path: Path, fields: Fields, prefix: str, texts: Mapping[str, str]) -> Probe:
-    name = fields.take("name", _is_name, "a name of a-z, 0-9 and - that Windows takes for a file")
+    name = fields.take("name", _is_name, "a name of a-z, 0-9 and - that Windows allows for a file")
     before, after = (_requests(path, fields, prefix, key, texts) for key in ("before", "after"))
     note = fields.text("note", optional=True)
     return Probe(name=name, request=_request(fields, texts), before=before, after=after, note=note)
@@ -190,13 +152,13 @@ def _request(fields: Fields, texts: Mapping[str, str]) -> Request:
     method = fields.take("method", _is_method, "a method such as GET, not CONNECT", optional=True)
     request = Request(
         method=method or "POST",
-        path=fields.take("path", _matches(_PATH), "a path that starts with /, ASCII without blanks"),
+        path=fields.take("path", _matches(_PATH), "a path that starts with /, in ASCII, without blanks"),
         headers=_headers(fields),
         json=fields.take("json", _is_json, "any JSON (no dates, no inf, no nan)", optional=True),
         body=fields.text("body", optional=True),
     )
     if request.json is not None and request.body is not None:
-        fields.fail("body", "stands beside json", "keep one of the two")
+        fields.fail("body", "is given together with json", "keep one of the two")
     fields.no_more()
     return _filled(request, texts)
 
@@ -205,12 +167,12 @@ def _headers(fields: Fields) -> Headers:
     headers = fields.headers("headers", optional=True)
     for index, (name, _) in enumerate(headers):
         if not _TOKEN.fullmatch(name):
-            fields.fail(f"headers[{index}]", f"{name!r} is no name of a header", "write [name, value] (RFC 9110)")
+            fields.fail(f"headers[{index}]", f"{name!r} is not the name of a header", "write [name, value] (RFC 9110)")
     return headers
 
 
 def _filled(request: Request, texts: Mapping[str, str]) -> Request:
-    """The request with these placeholders filled in; in a path, what cannot stand there is percent-encoded."""
+    """The request with these placeholders filled in. In a path, the text is percent-encoded."""
     quoted = {placeholder: urllib.parse.quote(text, safe="/:@") for placeholder, text in texts.items()}
     return replace(
         request,
@@ -243,7 +205,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _is_method(value: Any) -> bool:
-    return _matches(re.compile("[A-Z]+"))(value) and value != "CONNECT"  # its answer is no message but a tunnel
+    return _matches(re.compile("[A-Z]+"))(value) and value != "CONNECT"  # its answer is a tunnel and not a message
 
 
 def _is_texts(value: Any) -> bool:

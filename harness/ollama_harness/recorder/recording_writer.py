@@ -1,4 +1,4 @@
-"""One exchange on its way from the wire to the disk, with its secrets blanked before."""
+"""Writes one exchange to disk while it arrives. Secrets are blanked before anything is written."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ def record_one(
     timeout_s: float,
     on_bytes: Callable[[int, int], None],
 ) -> Path:
-    """Ask one probe and write what comes into `directory`; returns the stem of the recording.
+    """Send one probe and write its answer into `directory`; returns the stem of the recording.
 
-    `on_bytes` is called as the body comes, with the frames and the bytes of it so far.
+    `on_bytes` is called while the body arrives, with the number of frames and bytes so far.
 
-    Raises: ServerUnreachable; RecorderError, if there was no answer of HTTP (then nothing is written);
-        RecordingError, if it cannot be written; RecordingTooLong, as soon as it is.
+    Raises: ServerUnreachable; RecorderError, if there was no HTTP answer (then nothing is written); RecordingError, if
+        it cannot be written; RecordingTooLong, as soon as it is too long.
     """
     recorded_at = datetime.now(UTC).isoformat(timespec="seconds")
     with contextlib.ExitStack() as stack:
-        taken = _Taken(stack, directory, probe.name, patterns, on_bytes)
-        end = exchange(address, probe.request, taken, timeout_s=timeout_s)
+        sink = _FileSink(stack, directory, probe.name, patterns, on_bytes)
+        end = exchange(address, probe.request, sink, timeout_s=timeout_s)
         recording = Recording(
             id=f"{version}/{probe.name}",
             ollama_version=version,
             recorded_at=recorded_at,
             platform=f"{platform.system().lower()}/{platform.machine().lower()}",
             request=redact_request(probe.request, patterns),
-            response=taken.response,
+            response=sink.response,
             frames=(),  # they are in the draft
             ended=end.how,
             ended_at_s=end.at_s,
             note=None if probe.note is None else redact(probe.note.encode(), patterns).decode(),
         )
-        return taken.finish(recording)
+        return sink.finish(recording)
 
 
-class _Taken:
-    """A sink that writes: it opens its files with the head, so that no answer leaves no file."""
+class _FileSink:
+    """A sink that writes to disk. It opens its files when the head arrives, so without an answer there is no file."""
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
-"""The bytes of one answer, with the times of their arrival, taken apart by h11: head, body, frames. No sockets here.
+"""Cuts the bytes of one answer into head, body and frames, with the times of their arrival. It uses h11, and no socket.
 
-What h11 makes of a head is not quite what was sent ("Chunked" becomes "chunked"), so the head is read once more from
-its own bytes.
+h11 normalises a head ("Chunked" becomes "chunked"), so the head is read a second time from its own bytes.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from ollama_harness.script.http1 import read_response_head
 
 __all__ = ["ResponseReader", "ResponseSink"]
 
-#: As much as Ollama's own server (Go) would send; h11's default is too little for a Set-Cookie of some proxies.
+#: The limit of Go's own client and server. h11's default is too small for the cookies of some proxies.
 _MAX_HEAD_BYTES = 1024 * 1024
 
-#: Requests that are expected to have a body say so where they have none (RFC 9110 section 8.6).
+#: Methods that need a Content-Length even without a body (RFC 9110 section 8.6).
 _HAVE_BODIES = ("POST", "PUT", "PATCH")
 
 
 class ResponseSink(Protocol):
-    """Where an answer goes as it comes: the head, then bytes of the body, and each frame once it is whole."""
+    """Receives an answer while it arrives: the head, then bytes of the body, and each frame once it is complete."""
 
     def head(self, response: Response) -> None: ...
 
@@ -34,7 +33,7 @@ class ResponseSink(Protocol):
 
 
 class ResponseReader:
-    """Reads the answer to one request. `has_head` and `whole` say how far it is."""
+    """Reads the answer to one request. `has_head` and `whole` show how much has arrived."""
 
     def __init__(self, sink: ResponseSink) -> None:
         self._sink = sink
@@ -46,9 +45,9 @@ class ResponseReader:
         self.has_head, self.whole = False, False
 
     def request(self, request: Request, host: str) -> bytes:
-        """The bytes to send. What HTTP needs and the probe does not say is added: Host, and what tells of a body.
+        """The bytes of a request. Headers that HTTP needs and that the probe does not have are added.
 
-        Raises: ProtocolError, if they would be no HTTP.
+        Raises: ProtocolError, if the request would not be HTTP.
         """
         content = request.content
         given = {name.lower() for name, _ in request.headers}
@@ -68,35 +67,35 @@ class ResponseReader:
         try:
             return b"".join(self._connection.send(event) or b"" for event in events)
         except h11.LocalProtocolError as error:
-            raise ProtocolError(f"the request is no HTTP: {error}", "RFC 9112 section 3") from None
+            raise ProtocolError(f"the request is not HTTP: {error}", "RFC 9112 section 3") from None
 
     def receive(self, data: bytes, at_s: float) -> None:
-        """Take bytes that arrived together, `at_s` seconds after the request was sent; none are the server's FIN.
+        """Read bytes that arrived together, `at_s` seconds after the request was sent. No bytes mean the server's FIN.
 
-        Raises: ProtocolError, if they are no HTTP.
+        Raises: ProtocolError, if they are not HTTP.
         """
         if not self.has_head:
             self._head += data
         try:
             self._connection.receive_data(data)
-            while not self.whole and self._take(self._connection.next_event(), at_s):
+            while not self.whole and self._handle(self._connection.next_event(), at_s):
                 pass
         except h11.RemoteProtocolError as error:
-            if data:  # else it says what the caller knows: the connection ended too early
+            if data:  # else h11 reports that the connection ended too early, which the caller knows
                 raise ProtocolError(str(error), "RFC 9112") from None
 
     def end(self) -> None:
-        """No more will come: what there is of a chunk that was not whole is a frame as well."""
+        """Note that no more bytes will arrive. A part of a chunk is a frame as well."""
         if self._open_chunk_bytes:
             self._frame(self._last_at_s)
 
-    def _take(self, event: object, at_s: float) -> bool:
-        """Handle one event of h11; whether there may be more of them."""
+    def _handle(self, event: object, at_s: float) -> bool:
+        """Handle one event of h11; returns whether there may be more events."""
         match event:
             case h11.InformationalResponse():
                 self._head = self._connection.trailing_data[0]
             case h11.Response():
-                self._take_head(event, at_s)
+                self._handle_head(event, at_s)
             case h11.Data():
                 data = bytes(event.data)
                 self._sink.body(data)
@@ -110,7 +109,7 @@ class ResponseReader:
                 return False
         return True
 
-    def _take_head(self, event: h11.Response, at_s: float) -> None:
+    def _handle_head(self, event: h11.Response, at_s: float) -> None:
         size = len(self._head) - len(self._connection.trailing_data[0])
         headers = _headers(self._head[:size], event)
         self.has_head, self._head = True, b""
@@ -124,7 +123,7 @@ class ResponseReader:
 
 
 def _headers(head: bytes, event: h11.Response) -> Headers:
-    """The headers as they were sent; as h11 gives them where only h11 can read them (folded lines, bare LF)."""
+    """The headers as they were sent. If only h11 can read them (folded lines, bare LF), they are as h11 gives them."""
     try:
         read = read_response_head(head)
     except ProtocolError:

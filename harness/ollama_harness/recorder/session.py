@@ -1,4 +1,10 @@
-"""A session of recording: each probe of its plan is asked, and this is what came of it."""
+"""A session of recording: it sends the probes of its plan one after the other and returns what was recorded.
+
+For each probe the session sends the requests `before` (the set-up), records the request itself, and sends the requests
+`after` (the clean-up). The clean-up is in a `finally`, so it also runs after Ctrl-C. The folder is locked for the whole
+session, and each recording is a draft until both of its files are complete. So whatever interrupts a session, the
+folder holds whole recordings only.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +26,23 @@ from ollama_harness.recordings.secrets import PATTERNS, SecretPattern, home_patt
 
 __all__ = ["TIMEOUT_S", "Progress", "RecordedSession", "record"]
 
-#: A model may take so long to load before it says anything.
+#: Loading a model may take so long, and the server sends nothing meanwhile.
 TIMEOUT_S = 120.0
 
-#: Cleaning up must not take long, not even after Ctrl-C.
+#: The clean-up must be short, because it also runs after Ctrl-C.
 _CLEAN_UP_S = 10.0
 
-_TAKE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-#: Names that say nothing of anybody's machine.
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+#: Names that do not identify a machine.
 _ANY_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", ""})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedSession:
-    """What a session has made: `ids` of the recordings in the order in which they were made, all in `folder`.
+    """The result of a session: the `ids` of its recordings in the order in which they were made, all in `folder`.
 
-    `failures` are probes that gave no recording, or that were not cleaned up after; `left_out` were not asked.
+    `failures` are the probes that gave no recording or whose clean-up failed. `left_out` are the probes that were not
+    sent.
     """
 
     version: str
@@ -47,7 +54,7 @@ class RecordedSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a session is: the probe, how many of `total` are done, and what has come of its answer so far."""
+    """How far a session is: the probe, how many of `total` are done, and how much of its answer has arrived."""
 
     name: str
     done: int
@@ -64,43 +71,44 @@ def record(
     *,
     model: str | None = None,
     may_change: Collection[str] = (),
-    take: str | None = None,
+    session: str | None = None,
     timeout_s: float = TIMEOUT_S,
     redact_home: bool = False,
     redact_host: bool = False,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> RecordedSession:
-    """Ask a live Ollama and write each exchange to `<out>/<version>/`, or to `<out>/<take>/<version>/`.
+    """Ask a live Ollama and write each exchange to `<out>/<version>/`, or to `<out>/<session>/<version>/`.
 
-    `probes` are the default ones if none are given; `{model}` in them is `model`. A probe that would change a model
+    Without `probes` the default ones are sent; `model` replaces `{model}` in them. A probe that would change a model
     that the session has not made is left out or refused, unless `may_change` names the model (see
-    `recorder.planning`). An answer may end in any way, after `timeout_s` seconds of silence at the latest. Secrets are
-    blanked (see `recordings.secrets`), user names in paths and names of hosts on request. A probe that gives no
-    recording (no answer, no HTTP, a stage that could not be set, an answer longer than a recording may be) is a failure
-    of the session; the others are still asked, unless nothing listens any more. Whatever ends this early, finished
-    recordings stay and nothing else does.
+    `recorder.planning`). `session` is the name of a second recording of the same version. An answer may end in any
+    way; it ends after `timeout_s` seconds of silence at the latest. Secrets are blanked (see `recordings.secrets`);
+    user names in paths and names of hosts are blanked on request. A probe that gives no recording (no answer, no HTTP,
+    a failed set-up, an answer longer than a recording may be) is a failure of the session. The other probes are still
+    sent, unless the server no longer listens. If a session ends early, its finished recordings stay, and nothing else
+    does.
 
-    Raises: RecorderError, before anything is written, if this is no Ollama, or the model is not there;
+    Raises: RecorderError, before anything is written, if the server is not an Ollama or does not have the model;
         ServerUnreachable; DirectoryError, if the folder cannot be written to or another session writes to it;
         RecordingError, if a recording cannot be written.
     """
-    if take is not None and not _TAKE.fullmatch(take):
-        raise RecorderError(f"{take!r} is no name of a take; use a-z, 0-9 and -")
+    if session is not None and not _NAME.fullmatch(session):
+        raise RecorderError(f"{session!r} cannot be the name of a session; use a-z, 0-9 and -")
     planned = plan(url, probes, model=model, may_change=may_change, timeout_s=timeout_s)
-    session = _Session(
+    running = _Session(
         address=planned.address,
         version=planned.version,
-        place=planned.version if take is None else f"{take}/{planned.version}",
+        place=planned.version if session is None else f"{session}/{planned.version}",
         out=out,
         timeout_s=timeout_s,
         patterns=_patterns(planned.address, home=redact_home, host=redact_host),
         on_progress=on_progress,
     )
-    with held(out / session.place):
-        ids, failures = session.run(planned.probes)
+    with held(out / running.place):
+        ids, failures = running.run(planned.probes)
     return RecordedSession(
-        version=session.version,
-        folder=out / session.place,
+        version=running.version,
+        folder=out / running.place,
         ids=tuple(ids),
         failures=tuple(failures),
         left_out=planned.left_out,
@@ -118,7 +126,7 @@ class _Session:
     on_progress: Callable[[Progress], None]
 
     def run(self, probes: Sequence[Probe]) -> tuple[list[str], list[Failure]]:
-        """Ask them in turn: the ids of what was recorded, and what was not."""
+        """Send the probes in turn; returns the ids of the recordings, and the failures."""
         ids, failures = list[str](), list[Failure]()
         for index, probe in enumerate(probes):
             try:
@@ -136,15 +144,15 @@ class _Session:
     def _record(self, probe: Probe, index: int, total: int) -> None:
         folder = self.out / self.place
 
-        def tell(frames: int, body_bytes: int) -> None:
+        def report(frames: int, body_bytes: int) -> None:
             name = probe.name
             self.on_progress(
                 Progress(name=name, done=index, total=total, frames=frames, body_bytes=body_bytes, folder=folder)
             )
 
-        tell(0, 0)
+        report(0, 0)
         for request in probe.before:
-            self._set_stage(request)
+            self._set_up(request)
         record_one(
             self.address,
             probe,
@@ -152,16 +160,16 @@ class _Session:
             version=self.version,
             patterns=self.patterns,
             timeout_s=self.timeout_s,
-            on_bytes=tell,
+            on_bytes=report,
         )
 
-    def _set_stage(self, request: Request) -> None:
+    def _set_up(self, request: Request) -> None:
         answer = ask(self.address, request, timeout_s=self.timeout_s)
         if answer.status >= 400:
-            raise RecorderError(f"the stage could not be set: {request.method} {request.path} gave {answer.status}")
+            raise RecorderError(f"the set-up failed: {request.method} {request.path} gave {answer.status}")
 
     def _clean_up(self, probe: Probe) -> list[Failure]:
-        """Undo what a probe has done, as far as there is something to undo, and the server is there to do it."""
+        """Undo what a probe has done. A 404 is fine: then there was nothing to undo."""
         failures = []
         for request in probe.after:
             what = f"{request.method} {request.path}"

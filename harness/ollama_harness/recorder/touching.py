@@ -1,7 +1,7 @@
 """Which models a request changes on the server: what it pulls, writes, deletes or pushes.
 
-A request is read as Ollama reads it, so that no spelling hides a model: a name without a tag means `latest`, upper and
-lower case are one, `name` is an old word for `model`, and of a body only the first value counts.
+A request is read as Ollama reads it, so that no spelling can hide a model. A name without a tag means `latest`, case
+does not matter, `name` is an old key for `model`, and only the first JSON value of a body counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ollama_harness.recordings.recording import Request
 
 __all__ = ["Touch", "full_name", "touches"]
 
-#: What each route does to the model that one of these fields names.
+#: What each path does, and the fields that name the model.
 _ROUTES = {
     "/api/pull": ("pulls", ("model", "name")),
     "/api/create": ("writes", ("model", "name")),
@@ -38,7 +38,7 @@ class Touch:
 
 
 def touches(request: Request) -> Iterator[Touch]:
-    """What this request would change, whether the model is there or not."""
+    """The models that this request would change, whether the server has them or not."""
     path = re.sub("/+", "/", urllib.parse.unquote(request.path.partition("?")[0])).rstrip("/").lower()
     if path not in _ROUTES or request.method in _CHANGE_NOTHING:
         return
@@ -50,7 +50,7 @@ def touches(request: Request) -> Iterator[Touch]:
 
 
 def full_name(name: str) -> str:
-    """The name with all that Ollama adds where it is left out, in lower case: two names of one model become one.
+    """The name with all parts that Ollama adds by default, in lower case. Two names of one model become the same.
 
     Source: ParseName in Ollama's types/model/name.go.
     """
@@ -65,5 +65,5 @@ def _first_value(request: Request) -> Any:
         return request.json
     try:
         return json.JSONDecoder().raw_decode(request.body.lstrip())[0]
-    except (ValueError, RecursionError):  # Ollama refuses it, too
+    except (ValueError, RecursionError):  # Ollama refuses it as well
         return None

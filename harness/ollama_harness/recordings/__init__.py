@@ -1,1 +1,1 @@
-"""What a real Ollama sent: recordings as values, their files, the store that holds them, and their secrets."""
+"""What a real Ollama sent: recordings as values, their files, the store that finds them, and their secrets."""

@@ -1,4 +1,4 @@
-"""The meta file of a recording: its fields, what each may hold, and how they are written."""
+"""The meta file of a recording: parsed with every field checked, and written."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ollama_harness.recordings.versions import VERSION, is_version
 
 __all__ = ["MANY_FRAMES", "dump", "frames_of", "parse", "pieces"]
 
-#: More frames than this are not kept as objects. No answer of a model has so many.
+#: With more frames than this they are lazy (see `recordings.lazy`). No answer of a model has so many.
 MANY_FRAMES = 10_000
 
 
 def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
-    """The recording that a meta file and a body make.
+    """The recording of a meta file and a body.
 
     Raises: RecordingError.
     """
@@ -40,7 +40,7 @@ def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
     ended_at_s = meta.seconds("ended_at")
     last_s = frames[-1].at_s if frames else response.head_at_s
     if ended_at_s < last_s:
-        meta.fail("ended_at", f"time goes backwards: {ended_at_s} after {last_s}", "the end comes last")
+        meta.fail("ended_at", f"time goes backwards: {ended_at_s} after {last_s}", f"give {last_s} or more")
     recording = Recording(
         id=id_,
         ollama_version=meta.take("ollama_version", lambda v: isinstance(v, str) and is_version(v), VERSION),
@@ -74,10 +74,6 @@ def _request(fields: Fields) -> Request:
     return request
 
 
-def _is_method(value: Any) -> bool:
-    return isinstance(value, str) and fullmatch("[A-Z]+", value) is not None
-
-
 def _response(fields: Fields) -> Response:
     response = Response(
         status=fields.take("status", lambda v: type(v) is int and 100 <= v <= 999, "a status code: 200"),
@@ -90,7 +86,7 @@ def _response(fields: Fields) -> Response:
 
 
 def _frames(meta: Fields, body: bytes, head_at_s: float) -> Sequence[Frame]:
-    """The body's bytes with the times that the meta file gives them."""
+    """The frames of a body, with the times and sizes of the meta file."""
     pairs = meta.take("frames", lambda v: isinstance(v, list), "a list of [seconds, bytes] pairs")
     times, ends, end, clock = array("d"), array("q"), 0, head_at_s
     for index, pair in enumerate(pairs):
@@ -105,14 +101,14 @@ def _frames(meta: Fields, body: bytes, head_at_s: float) -> Sequence[Frame]:
         times.append(at_s)
         ends.append(min(end, len(body)))
     if end != len(body):
-        meta.fail("frames", f"sizes add up to {end} bytes, the body has {len(body)}", "the sizes add up to the body")
+        meta.fail("frames", f"sizes add up to {end} bytes, the body has {len(body)}", "make them add up to the body")
     return frames_of(body, times, ends)
 
 
 def frames_of(body: bytes, times: Sequence[float], ends: Sequence[int]) -> Sequence[Frame]:
-    """The frames of a body: frame i came at `times[i]` and reaches to the offset `ends[i]`, where the next begins.
+    """The frames of a body: frame i arrived at `times[i]` and ends at the offset `ends[i]`, where the next begins.
 
-    They are a tuple, or lazy where there are more than `MANY_FRAMES`.
+    They are a tuple, or lazy if there are more than `MANY_FRAMES`.
     """
 
     def frame(index: int) -> Frame:
@@ -123,14 +119,14 @@ def frames_of(body: bytes, times: Sequence[float], ends: Sequence[int]) -> Seque
 
 
 def dump(recording: Recording) -> str:
-    """The text of the meta file: fields in a fixed order, pairs on one line, so that two recordings can be diffed."""
+    """The text of the meta file: fields in a fixed order, a pair a line, so that two recordings can be diffed."""
     return "".join(pieces(recording, ((frame.at_s, len(frame.data)) for frame in recording.frames)))
 
 
 def pieces(recording: Recording, frames: Iterable[tuple[float, int]]) -> Iterator[str]:
-    """The same text piece by piece, for a recording whose frames (seconds, bytes) come from elsewhere.
+    """The text of the meta file in pieces, with these `frames` (seconds, bytes) in place of the recording's own.
 
-    The frames may be many, so their lines are made one at a time.
+    A recorder has no frames as objects. There may be many, so their lines are made one at a time.
     """
     request: dict[str, Any] = {"method": recording.request.method, "path": recording.request.path}
     if recording.request.headers:
@@ -173,7 +169,7 @@ def pieces(recording: Recording, frames: Iterable[tuple[float, int]]) -> Iterato
 
 
 def _indented(value: Any, depth: int) -> str:
-    """JSON with one blank an indent, but each [name, value] and [seconds, bytes] pair on one line."""
+    """JSON indented by one blank a level, but with each [name, value] pair on one line."""
     pad = " " * (depth + 1)
     match value:
         case dict() if value:

@@ -1,6 +1,6 @@
-"""A recording on its way to disk: temporary files, moved into place once both halves are whole.
+"""A recording while it is made: two temporary files, moved into place when both are whole.
 
-The body is written as it comes; only the times and sizes of its frames are held in memory.
+The body is written as it arrives; only the times and sizes of its frames are in memory.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ __all__ = ["RecordingDraft", "refuse_too_long"]
 
 _TEMPORARY = ".tmp"
 
-#: What a frame counts for before the meta file is written: no line of it is longer.
+#: The size of a frame in the meta file, before that is written: no line of a frame is longer.
 _FRAME_BYTES = 32
 
 
 class RecordingDraft:
-    """Both files of one recording, being written; a context manager that leaves nothing behind unless it is finished.
+    """The two files of a recording while they are written; a context manager that leaves nothing without `finish`.
 
-    Raises: RecordingError, from any method, where the files cannot be written (a full disk, no permission);
-        RecordingTooLong, once they are longer than may be.
+    Raises: RecordingError, from any method, if the files cannot be written (a full disk, no permission);
+        RecordingTooLong, as soon as they are longer than the limit.
     """
 
     def __init__(self, directory: Path, name: str) -> None:
@@ -59,14 +59,14 @@ class RecordingDraft:
         refuse_too_long(self._final(META_SUFFIX), self._body_bytes)
 
     def frame(self, at_s: float, size: int) -> None:
-        """Note a frame of the body: when it came, and how many bytes it has."""
+        """Note a frame of the body: when it arrived, and how many bytes it has."""
         self._frames.append((at_s, size))
         refuse_too_long(self._final(META_SUFFIX), self._body_bytes + len(self._frames) * _FRAME_BYTES)
 
     def finish(self, recording: Recording) -> Path:
-        """Write the meta file, with the frames noted, and move both into place; returns the stem.
+        """Write the meta file with the noted frames, and move both files into place; returns the stem.
 
-        An older recording of this name is replaced, whatever kind of body it had.
+        It replaces an older recording of this name, whatever suffix the body of that has.
         """
         with self._explained():
             self._close()
@@ -76,12 +76,12 @@ class RecordingDraft:
             try:
                 self._move(recording.suffix)
             except KeyboardInterrupt:
-                self._move(recording.suffix)  # both or neither; it takes no time
+                self._move(recording.suffix)  # both files or none, and moving them takes no time
                 raise
         return self._stem
 
     def _move(self, suffix: str) -> None:
-        """Put both files in place, as far as that is not done, and take away the body of an older take."""
+        """Move the files that are not in place yet, and delete the body of an older recording."""
         for temporary, final in ((self._body_path, self._final(suffix)), (self._meta_path, self._final(META_SUFFIX))):
             if temporary.exists():
                 temporary.replace(final)
@@ -96,13 +96,13 @@ class RecordingDraft:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Makes a RecordingError of what the system says where it cannot write."""
+        """Turns the system's errors into RecordingError."""
         try:
             yield
         except OSError as error:
             problem = f"cannot be written: {error.strerror or error}"
-            mend = "make room or give a folder that can be written; nothing was left half-written"
-            raise RecordingError(self._final(META_SUFFIX), "", problem, mend) from None
+            fix = "make room or give a folder that can be written; nothing was left half-written"
+            raise RecordingError(self._final(META_SUFFIX), "", problem, fix) from None
 
     def _temporary(self, suffix: str) -> Path:
         return self._final(suffix + _TEMPORARY)
@@ -116,10 +116,7 @@ def _create(path: Path) -> IO[bytes]:
 
 
 def refuse_too_long(path: Path, size_bytes: int) -> None:
-    """Refuse a recording whose two files have so many bytes together, if that is more than `MAX_BYTES`.
-
-    Raises: RecordingTooLong, with the path of one of them.
-    """
+    """Raise RecordingTooLong, with this path of one of its files, if a recording's size is above `MAX_BYTES`."""
     if size_bytes > MAX_BYTES:
-        problem = f"is longer than the {MAX_BYTES / 1_000_000:g} MB that a recording may have, both files together"
+        problem = f"is longer than a recording may be: {MAX_BYTES / 1_000_000:g} MB, both files together"
         raise RecordingTooLong(path, "", problem, "record a shorter answer")

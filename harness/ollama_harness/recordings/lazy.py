@@ -1,8 +1,10 @@
-"""A sequence whose items are made when they are asked for.
+"""A sequence that makes each item when it is read.
 
-A long stream is cheap as bytes and dear as objects: 128 bytes of it make a frame, a chunk, a send and a segment, which
-take 700 bytes together. So where a recording has many frames, its body is the only thing that stays in memory; the
-rest is made of it while it is played, item by item.
+A long stream is small as bytes and large as objects: 128 bytes of it become a frame, a chunk, a segment and a rendered
+segment, which take 700 bytes together. So a recording of many frames keeps its body, and a time and an offset for each
+frame (16 bytes). `Lazy` has a length and a function from index to item; it stores no item. `mapped` puts a second
+function behind the first, and so frames become segments, and segments become bytes, one item at a time while they are
+played. Each read of an item makes it again, and comparing two sequences makes all their items: that is the price.
 """
 
 from __future__ import annotations
@@ -18,12 +20,9 @@ T = TypeVar("T")
 
 
 class Lazy(Sequence[T]):
-    """`item(0)`, `item(1)`, … up to `length` of them, made again each time. It equals the tuple of its items.
+    """The sequence `item(0)`, `item(1)`, … `item(length - 1)`. It equals the tuple of its items. A slice is a tuple."""
 
-    A slice of it is a tuple.
-    """
-
-    __hash__ = None  # type: ignore[assignment]  # it would make every item
+    __hash__ = None  # type: ignore[assignment]  # a hash would make every item
 
     def __init__(self, length: int, item: Callable[[int], T]) -> None:
         self._length, self._item = length, item
@@ -49,7 +48,7 @@ class Lazy(Sequence[T]):
 
 
 def mapped(change: Callable[[int, S], T], items: Sequence[S]) -> Sequence[T]:
-    """`change(index, item)` of each item: lazy where the items are, a tuple otherwise."""
+    """`change(index, item)` of each item: lazy if the items are lazy, else a tuple."""
     if isinstance(items, Lazy):
         return Lazy(len(items), lambda index: change(index, items[index]))
     return tuple(starmap(change, enumerate(items)))

@@ -1,4 +1,4 @@
-"""Recordings on disk: load, validate, save. Every defect is a `RecordingError` with file, field and fix."""
+"""Recordings on disk: found, loaded, validated, saved. Every defect is a `RecordingError` with file, field and fix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ollama_harness.recordings.versions import is_version
 
 __all__ = ["find", "load", "save"]
 
-#: A hand-written body has no times of its own.
+#: A hand-written body has no times, so its lines get this gap.
 HAND_WRITTEN_GAP_S = 0.02
 
 
@@ -34,12 +34,12 @@ def find(root: Path) -> Iterator[Path]:
 
 
 def load(stem: Path, *, id: str) -> Recording:
-    """Read and validate one recording.
+    """The recording of a stem, validated.
 
     Raises: RecordingError, for the first defect found; RecordingTooLong, before anything is read.
     """
     if not stem.name.isprintable():
-        raise RecordingError(stem, "", "its name holds what cannot be printed", "rename its files")
+        raise RecordingError(stem, "", "its name has characters that cannot be printed", "rename its files")
     meta_path = stem.with_name(stem.name + META_SUFFIX)
     bodies = [path for suffix in BODY_SUFFIXES if (path := stem.with_name(stem.name + suffix)).is_file()]
     files = [path for path in (*bodies, meta_path) if path.is_file()]
@@ -50,7 +50,8 @@ def load(stem: Path, *, id: str) -> Recording:
         return _hand_written(bodies[0], id)
     meta = Fields(meta_path, _read_json(meta_path), "")
     if not bodies:
-        meta.fail("", "its other half, the body, is missing", f"put {stem.name}{BODY_SUFFIXES[0]} or alike beside it")
+        suffixes = ", ".join(BODY_SUFFIXES)
+        meta.fail("", "the body beside it is missing", f"put {stem.name} with one of {suffixes} there")
     if len(bodies) > 1:
         meta.fail("", f"has {len(bodies)} bodies ({', '.join(p.name for p in bodies)})", "keep one of them")
     body = read_bytes(bodies[0], RecordingError)
@@ -60,7 +61,7 @@ def load(stem: Path, *, id: str) -> Recording:
 
 
 def save(recording: Recording, directory: Path) -> Path:
-    """Write both files of a recording into `directory`, moved into place once both are whole; returns the stem.
+    """Write both files of a recording into `directory`, both or none; returns the stem.
 
     Raises: RecordingError, if they cannot be written; RecordingTooLong.
     """
@@ -72,7 +73,7 @@ def save(recording: Recording, directory: Path) -> Path:
 
 
 def _check_body(recording: Recording, path: Path, body: bytes) -> None:
-    """Compare the body with what the head promises of it."""
+    """Compare the body with what the head says of it."""
     response, request = recording.response, recording.request
     if path.suffix != recording.suffix:
         problem = f"the head says {response.header('content-type')!r}"
@@ -95,11 +96,11 @@ def _check_body(recording: Recording, path: Path, body: bytes) -> None:
 
 
 def _hand_written(path: Path, id_: str) -> Recording:
-    """A body alone: NDJSON, for the route that its name begins with, one frame a line."""
-    route = re.match(r"(generate|chat|pull|push|create)\b", path.name)
-    if path.suffix != ".ndjson" or route is None:
-        mend = f"add {_stem(path).name}{META_SUFFIX}; only .ndjson bodies called generate-… chat-… pull-… stand alone"
-        raise RecordingError(path, "", "its other half, the meta file, is missing", mend)
+    """A body without a meta file: NDJSON for the endpoint that its name begins with, one frame a line."""
+    endpoint = re.match(r"(generate|chat|pull|push|create)\b", path.name)
+    if path.suffix != ".ndjson" or endpoint is None:
+        fix = f"add {_stem(path).name}{META_SUFFIX}; only .ndjson bodies called generate-… chat-… pull-… need none"
+        raise RecordingError(path, "", "the meta file beside it is missing", fix)
     body = read_bytes(path, RecordingError)
     ends = array("q", itertools.accumulate(map(len, ndjson_lines(body))))
     times = array("d", (HAND_WRITTEN_GAP_S * number for number in range(1, len(ends) + 1)))
@@ -111,7 +112,7 @@ def _hand_written(path: Path, id_: str) -> Recording:
         ollama_version=folder if is_version(folder) else "hand-written",
         recorded_at="1970-01-01T00:00:00+00:00",
         platform="hand-written",
-        request=Request(method="POST", path=f"/api/{route[1]}"),
+        request=Request(method="POST", path=f"/api/{endpoint[1]}"),
         response=Response(status=200, reason="OK", headers=headers, head_at_s=min(HAND_WRITTEN_GAP_S, end_s)),
         frames=_meta.frames_of(body, times, ends),
         ended=RecordedEnd.COMPLETE,

@@ -1,7 +1,7 @@
 """A recording: one exchange with a real Ollama, as it went over the wire.
 
-On disk it is two files: `<name>.<suffix>` holds the body exactly as received, transfer coding removed, and
-`<name>.meta.json` the rest. `.ndjson` bodies without a meta file are hand-written: one frame a line.
+On disk it is two files. `<name>.<suffix>` is the body exactly as received, without the transfer coding.
+`<name>.meta.json` is the rest. A `.ndjson` body without a meta file is hand-written: one frame a line.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ __all__ = [
 FORMAT = 1
 META_SUFFIX = ".meta.json"
 
-#: A recording whose two files are longer than this together is neither made nor loaded. It would fit into the memory
-#: of few machines: what plays it takes about three times its size.
+#: The limit of a recording's two files together: a longer one is neither made nor loaded. Playing a recording needs
+#: about three times its size in memory.
 MAX_BYTES = 256_000_000
 
-#: What the head says of the body decides the suffix of the body's file.
+#: The suffix of the body's file for each Content-Type.
 SUFFIXES = {
     "application/x-ndjson": ".ndjson",
     "application/json": ".json",
@@ -44,14 +44,14 @@ SUFFIXES = {
 OTHER_SUFFIX = ".bin"
 BODY_SUFFIXES = (*SUFFIXES.values(), OTHER_SUFFIX)
 
-#: Native routes stream unless told not to; the OpenAI and Anthropic routes stream only when told to.
+#: These endpoints stream unless the request says `"stream": false`; the OpenAI and Anthropic ones only if it says true.
 STREAMS_BY_DEFAULT = frozenset({"/api/generate", "/api/chat", "/api/pull", "/api/push", "/api/create"})
 
 Headers = tuple[tuple[str, str], ...]
 
 
 class RecordedEnd(StrEnum):
-    """How the recorded connection ended, seen from the client."""
+    """How the recorded connection ended, as the recorder saw it."""
 
     COMPLETE = "complete"  # the message was whole by HTTP's rules
     EOF = "eof"  # a FIN before the message was whole
@@ -61,7 +61,7 @@ class RecordedEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The request as sent: at most one of `json` (a parsed body) and `body` (text that may be no JSON) is set."""
+    """The request as sent. At most one of `json` (a parsed body) and `body` (text that may be no JSON) is set."""
 
     method: str
     path: str
@@ -73,8 +73,8 @@ class Request:
     def streams(self) -> bool:
         """Whether the answer to this request is a stream of records."""
         default = self.path in STREAMS_BY_DEFAULT
-        asked = self.json.get("stream") if isinstance(self.json, Mapping) else None
-        return default if asked is None else asked is True
+        wanted = self.json.get("stream") if isinstance(self.json, Mapping) else None
+        return default if wanted is None else wanted is True
 
     @property
     def content(self) -> bytes | None:
@@ -86,7 +86,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """The head of the answer; `headers` in the order and spelling of the wire, `head_at_s` its arrival in seconds."""
+    """The head of the answer. `headers` have the order and spelling of the wire. `head_at_s` is when the head arrived,
+    in seconds since the request was sent.
+    """
 
     status: int
     reason: str
@@ -94,7 +96,7 @@ class Response:
     head_at_s: float
 
     def header(self, name: str) -> str | None:
-        """The first value of a header, its name compared without case."""
+        """The first value of a header, or None; upper and lower case in `name` do not matter."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     @property
@@ -113,9 +115,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """One exchange. `id` is `<ollama version>/<name>`; `frames` join to the body.
+    """One exchange with a real Ollama. `id` is `<ollama version>/<name>`. The data of all `frames` is the body.
 
-    The frames are a tuple, or, where many were loaded, a sequence that makes each of them when it is asked for.
+    `recorded_at` is an ISO 8601 time, and `platform` a text like linux/x86_64. `ended_at_s` is in seconds since the
+    request was sent, as are the times of the frames. `note` says what was done to the server during the recording.
+    `frames` is a tuple, or for a long recording a sequence that makes each frame when it is read.
     """
 
     id: str
@@ -131,17 +135,20 @@ class Recording:
 
     @property
     def name(self) -> str:
+        """The id without the version: `chat-stream`."""
         return self.id.rpartition("/")[2]
 
     @property
     def body(self) -> bytes:
+        """The whole body, without the transfer coding."""
         return b"".join(frame.data for frame in self.frames)
 
     @property
     def size_bytes(self) -> int:
-        """The length of the body."""
+        """The length of the body in bytes."""
         return sum(len(frame.data) for frame in self.frames)
 
     @property
     def suffix(self) -> str:
+        """The suffix of the body's file: `.ndjson`, `.json`, `.sse`, `.txt` or `.bin`."""
         return SUFFIXES.get(self.response.media_type, OTHER_SUFFIX)

@@ -1,7 +1,7 @@
-"""Records: what a body says, once its bytes are there. Lines end at LF and nowhere else, as NDJSON says.
+"""Records: the JSON values in a body. Lines end at LF and nowhere else.
 
 Source: https://github.com/ndjson/ndjson-spec ("The parser MUST accept newline as line delimiter \\n"), and Go's
-encoding/json, which leaves U+0085 unescaped: splitting at every Unicode line break tears valid records apart.
+encoding/json, which leaves U+0085 unescaped: a client that splits at every Unicode line break tears records apart.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ DONE = "[DONE]"
 
 
 def sse_events(body: bytes) -> Iterator[bytes]:
-    """Each server-sent event with the blank line that ends it; the last one without, if it is not whole.
+    """Each server-sent event with the blank line at its end; the last event without one if it is not whole.
 
-    Ollama ends lines with LF only, so CR is not a line end here.
+    Ollama ends lines with LF only, so CR is no line end here.
     """
     start = 0
     while start < len(body):
@@ -41,7 +41,7 @@ def sse_events(body: bytes) -> Iterator[bytes]:
 
 
 def record_ends(media_type: str, body: bytes) -> list[int]:
-    """The offset just after each whole record of a body; for anything but a stream the body is one record."""
+    """The offset just after each record of a body. The body of anything but a stream is one record."""
     split = {"application/x-ndjson": ndjson_lines, "text/event-stream": sse_events}.get(media_type)
     pieces = [body] if split is None else list(split(body))
     ends, offset = [], 0
@@ -53,7 +53,7 @@ def record_ends(media_type: str, body: bytes) -> list[int]:
 
 
 def stream_records(media_type: str, body: bytes) -> list[Any]:
-    """The records of a stream, one for each of `record_ends`; None for one that cannot be read. No stream has none."""
+    """The records of a stream, one for each of `record_ends`, None where one is not valid; [] if it is no stream."""
     if media_type not in STREAMS:
         return []
     parse = event_record if media_type == "text/event-stream" else parse_json
@@ -68,7 +68,7 @@ def stream_records(media_type: str, body: bytes) -> list[Any]:
 
 
 def event_record(event: bytes) -> Any:
-    """The record that one server-sent event carries: its JSON, or "[DONE]", or None for a mere comment.
+    """The record in a server-sent event: its JSON, or "[DONE]", or None for a comment.
 
     Raises: ValueError.
     """
@@ -96,7 +96,7 @@ def is_terminal(record: Any) -> bool:
 
 
 def in_band_error(record: Any) -> Any:
-    """The value of `error` in a record of a stream, or None. Ollama says so at status 200.
+    """The value of `error` in a record of a stream, or None. Ollama sends such errors at status 200.
 
     Source: https://docs.ollama.com/api/errors ("Errors that occur while streaming").
     """

@@ -1,4 +1,4 @@
-"""The library: all recordings under one folder, found by glob and loaded when asked for.
+"""The store: all recordings under one folder, each loaded when it is first used.
 
 The folder is `fixtures/` of the repository, or its copy inside the installed package.
 """
@@ -17,63 +17,72 @@ from ollama_harness.recordings.versions import Order, order
 
 __all__ = ["AGAIN", "RecordingStore", "fixtures"]
 
-#: Second takes of a version, for the gate: `again/0.5.7` beside `0.5.7`.
+#: The folder of second sessions, for the gate: `again/0.5.7` beside `0.5.7`.
 AGAIN = "again/"
 
 
 def fixtures() -> Path:
-    """The folder that holds `recordings/` and `known_issues.toml`."""
+    """The folder with `recordings/` and `known_issues.toml` in it."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_fixtures", package.parents[1] / "fixtures"):
         if folder.is_dir():
             return folder
-    raise HarnessError(f"the recordings are missing: neither _fixtures nor ../../fixtures lies beside {package}")
+    raise HarnessError(
+        f"the recordings are missing: there is no folder _fixtures in {package}, and no fixtures above it; "
+        "install ollama-harness again"
+    )
 
 
 class RecordingStore:
-    """Recordings by id (`<version>/<name>`). `root` holds one folder a version; with `only`, just that one is seen."""
+    """Recordings by id (`<version>/<name>`).
+
+    `root` is a folder with one folder for each version, by default the recordings of the package. `only` names one of
+    these folders; then the store has just that.
+
+    Raises: HarnessError, if `root` is no folder.
+    """
 
     def __init__(self, root: Path | None = None, *, only: str = "") -> None:
         self.root, self._only = fixtures() / "recordings" if root is None else root, only
         if not self.root.is_dir():
-            raise HarnessError(f"{self.root} is no readable directory; give a folder that holds one folder a version")
+            raise HarnessError(f"{self.root} is no readable directory; give a folder with one folder for each version")
         self._cache: dict[str, Recording] = {}
 
     @functools.cached_property
     def ids(self) -> tuple[str, ...]:
-        """All ids, sorted by version (numerically), then name.
+        """All ids, sorted by version (0.5.7 before 0.12.11), then by name.
 
-        Raises: RecordingError, if one cannot be printed.
+        Raises: RecordingError, if one has characters that cannot be printed.
         """
         stems = [stem.relative_to(self.root) for stem in on_disk.find(self.root / self._only)]
         ids = [stem.as_posix() for stem in stems if stem.name != "README"]
         for id_ in ids:
             if not id_.isprintable():
-                raise RecordingError(self.root / id_, "", "its name holds what cannot be printed", "rename it")
+                raise RecordingError(self.root / id_, "", "its name has characters that cannot be printed", "rename it")
         return tuple(sorted(ids, key=lambda id_: (_version_key(_version(id_)), id_)))
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """The versions recorded, oldest first; second takes are not versions."""
+        """The recorded versions, oldest first; second sessions are not among them."""
         return tuple(dict.fromkeys(v for id_ in self.ids if not (v := _version(id_)).startswith(AGAIN)))
 
     @property
-    def takes(self) -> tuple[str, ...]:
-        """The second takes, of the oldest version first: `again/0.5.7`."""
+    def second_sessions(self) -> tuple[str, ...]:
+        """The second sessions (`again/0.5.7`), that of the oldest version first."""
         return tuple(dict.fromkeys(v for id_ in self.ids if (v := _version(id_)).startswith(AGAIN)))
 
     @property
     def newest(self) -> str:
-        """The newest version recorded.
+        """The newest recorded version.
 
         Raises: HarnessError, if there is none.
         """
         if not self.versions:
-            raise HarnessError(f"{self.root} holds no recordings; give a folder that holds one folder a version")
+            raise HarnessError(f"{self.root} holds no recordings; give a folder with one folder for each version")
         return self.versions[-1]
 
     def version(self, name: str) -> str:
-        """`name`, checked.
+        """Return `name` if it is a recorded version or a second session.
 
         Raises: UnknownName.
         """
@@ -82,7 +91,7 @@ class RecordingStore:
         return name
 
     def get(self, id_: str) -> Recording:
-        """One recording.
+        """The recording of an id (`0.5.7/chat-stream`), loaded once.
 
         Raises: UnknownName, RecordingError.
         """
@@ -93,11 +102,14 @@ class RecordingStore:
         return self._cache[id_]
 
     def of_version(self, version: str) -> list[Recording]:
-        """Every recording of one version, sorted by name."""
+        """Every recording of one version, sorted by name.
+
+        Raises: RecordingError.
+        """
         return [self.get(id_) for id_ in self.ids if _version(id_) == version]
 
     def names(self, version: str, patterns: Iterable[str]) -> list[str]:
-        """The names of one version that match the patterns in turn: `chat-*` adds, `!chat-load` takes away."""
+        """The names of one version that the patterns choose, applied in order: `chat-*` adds, `!chat-load` removes."""
         names = [id_.rpartition("/")[2] for id_ in self.ids if _version(id_) == version]
         chosen: dict[str, None] = {}
         for pattern in patterns:
@@ -114,5 +126,5 @@ def _version(id_: str) -> str:
 
 
 def _version_key(version: str) -> tuple[bool, Order]:
-    """Orders versions as versions, and second takes after all."""
+    """A sort key: versions in their order, then the second sessions."""
     return version.startswith(AGAIN), order(version.removeprefix(AGAIN))

@@ -1,7 +1,7 @@
 """Versions of Ollama as servers report them: 0.6.0, 0.12.0-rc1, 0.6.0-12-gabc1234 (12 commits after 0.6.0).
 
-Source: https://github.com/ollama/ollama/tags for releases and candidates; Ollama's own builds are called by
-`git describe --tags` (scripts/env.sh there).
+Sources: https://github.com/ollama/ollama/tags for releases and candidates; `git describe --tags` names the builds
+between them (scripts/env.sh there).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from packaging.version import Version
 
 __all__ = ["VERSION", "Order", "is_version", "order", "pep440"]
 
-#: What is needed to be the name of a folder on any system, and to stand in any line of a report.
+#: A version is the name of a folder on any system, and part of lines in reports.
 VERSION = "up to 100 letters, digits and . + _ -, with a letter or a digit at each end"
 _VERSION = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.+_-]{0,98}[0-9A-Za-z])?")
 
 _NUMBERED = re.compile(r"v?(?P<release>\d+(?:\.\d+)*)(?P<rest>[^+]*)(?P<build>.*)", re.ASCII | re.DOTALL)
 _DESCRIBED = re.compile(r"(?P<tag>.+)-(?P<commits>\d+)-(?P<commit>g[0-9a-f]+)", re.ASCII)
 
-#: In the order of versions: a word (rc) comes before the end of a name, a number after it.
+#: Kinds of parts, as they sort: a word (rc) comes before the end of a version, and a number after it.
 _WORD, _END, _NUMBER = 0, 1, 2
 
-#: Compares with others of its kind only.
+#: A sort key for versions.
 Order = tuple[tuple[int, ...], tuple[tuple[int, int, str], ...], str]
 
 
@@ -34,9 +34,9 @@ def is_version(text: str) -> bool:
 
 @lru_cache(maxsize=256)
 def order(version: str) -> Order:
-    """What versions are sorted by: 0.9.6, 0.12.0-rc2, 0.12.0-rc10, 0.12.0, 0.12.0-3-gabc1234, 0.12.1.
+    """The sort key of a version: 0.9.6, 0.12.0-rc2, 0.12.0-rc10, 0.12.0, 0.12.0-3-gabc1234, 0.12.1.
 
-    What does not begin with a number (`main`) comes before all that do.
+    A version that does not begin with a number (`main`) comes before all others.
     """
     match = _NUMBERED.fullmatch(version)
     if match is None:
@@ -52,7 +52,7 @@ def order(version: str) -> Order:
 
 
 def pep440(version: str) -> Version | None:
-    """What `packaging` compares with ranges, or None if this is no version. Commits after a tag are post-releases."""
+    """The version for `packaging`, which compares it with ranges; None if it is none. Commits are post-releases."""
     match = _DESCRIBED.fullmatch(version)
     text = f"{match['tag']}.post{match['commits']}+{match['commit']}" if match else version
     try:

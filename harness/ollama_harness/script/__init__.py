@@ -1,1 +1,1 @@
-"""What will be played, byte by byte: a script, its segments, and HTTP/1.1 read strictly."""
+"""What will be played, byte by byte: scripts and their segments; and HTTP/1.1, read strictly."""

@@ -1,6 +1,6 @@
 """What a picky server or proxy demands of a request's head: pure predicates over it, as values.
 
-Each can also make of any headers some that keep it and some that break it, so that both can be proven on the wire.
+Each can also change any headers so that they keep or break the demand. So both can be proven on the wire.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["First", "HeadPredicate", "Holds", "Lacks", "Spelt"]
 
 @dataclass(frozen=True, slots=True)
 class Lacks:
-    """No line of this header holds `word`, in whatever case."""
+    """No line of this header has `word` in it, in upper or lower case."""
 
     header: str
     word: str
@@ -24,7 +24,7 @@ class Lacks:
         """How the head breaks the demand; "" if it keeps it."""
         values = _values(head.headers, self.header)
         found = next((value for value in values if self.word.lower() in value.lower()), None)
-        return "" if found is None else f"it holds {self.header}: {found}"
+        return "" if found is None else f"it has {self.header}: {found}"
 
     def kept(self, headers: Headers) -> Headers:
         """The same headers, changed so that they keep the demand."""
@@ -37,9 +37,9 @@ class Lacks:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """The header is there and lists one of `members`, in whatever case; any value will do if there are none.
+    """The header lists one of `members`, in upper or lower case; without `members` it has any value.
 
-    Parameters (`;q=0.5`) do not count. With `or_absent` a request without the header is let through.
+    Parameters (`;q=0.5`) do not count. With `or_absent` a request without the header keeps the demand.
     """
 
     header: str
@@ -51,9 +51,9 @@ class Holds:
         values = _values(head.headers, self.header)
         listed = {part.partition(";")[0].strip().lower() for value in values for part in value.split(",")} - {""}
         if not listed:
-            return "" if self.or_absent and not values else f"it holds no {self.header}"
+            return "" if self.or_absent and not values else f"it has no {self.header}"
         if self.members and not listed & {member.lower() for member in self.members}:
-            return f"it holds {self.header}: {', '.join(values)}"
+            return f"it has {self.header}: {', '.join(values)}"
         return ""
 
     def kept(self, headers: Headers) -> Headers:
@@ -68,7 +68,7 @@ class Holds:
 
 @dataclass(frozen=True, slots=True)
 class Spelt:
-    """The header is there, its name spelt exactly so; whoever compares bytes does not find another spelling."""
+    """The header is there with exactly this spelling: a server that compares bytes finds no other."""
 
     header: str
 
@@ -77,7 +77,7 @@ class Spelt:
         names = [name for name, _ in head.headers if name.lower() == self.header.lower()]
         if self.header in names:
             return ""
-        return f"it spells {self.header} {names[0]}" if names else f"it holds no {self.header}"
+        return f"it spells {self.header} {names[0]}" if names else f"it has no {self.header}"
 
     def kept(self, headers: Headers) -> Headers:
         """The same headers, changed so that they keep the demand."""
@@ -91,7 +91,7 @@ class Spelt:
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """The header is the first of all."""
+    """This header is the first one."""
 
     header: str
 

@@ -1,6 +1,13 @@
-"""HTTP/1.1 messages, read strictly (RFC 9112). Pure functions over the bytes so far; no socket, no client's parser.
+"""HTTP/1.1 messages, read strictly (RFC 9112), without a socket.
 
-httpx is built on h11, so h11 cannot be the judge of what httpx should have seen; the tests compare the two.
+Every function gets all bytes that have arrived so far and returns what they are: a head, or None while it is not whole;
+a body with as much of its data as is there, whether it is whole, and how many bytes were used. A caller with a socket
+reads more and calls again, so there is no state between calls. A head whose framing is not valid raises ProtocolError.
+A body whose framing breaks does not: the data before the defect was valid, and a client may have yielded it. So `Body`
+has the `error` beside the data.
+
+No parser of a client is used here: httpx is built on h11, so h11 cannot judge what httpx should have seen. The tests
+compare this module with h11.
 """
 
 from __future__ import annotations
@@ -20,13 +27,13 @@ _FIELD_LINE = re.compile(rf"({_TOKEN}):[ \t]*([\t \x21-\x7e\x80-\xff]*)".encode(
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(;[\t \x21-\x7e\x80-\xff]*)?")
 _NO_BODY = (204, 304)
 
-#: A line of a chunked body (size and extensions, or a trailer field) that is longer than this is an attack.
+#: A longer line of a chunked body (size and extensions, or a trailer field) is an attack.
 _MAX_LINE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """A request line and headers; `size` is their length on the wire, the empty line included."""
+    """A request line and headers; `size` is their length on the wire in bytes, with the empty line."""
 
     method: str
     target: str
@@ -36,14 +43,14 @@ class RequestHead:
 
     @property
     def wants_close(self) -> bool:
-        """Whether the client will not use its connection again (RFC 9112 section 9.3)."""
+        """Whether the client will not use the connection again (RFC 9112 section 9.3)."""
         options = {option.lower() for option in members(self.headers, "connection")}
         return "close" in options or (self.version == "HTTP/1.0" and "keep-alive" not in options)
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """A status line and headers; `size` is their length on the wire, the empty line included."""
+    """A status line and headers; `size` is their length on the wire in bytes, with the empty line."""
 
     status: int
     reason: str
@@ -56,18 +63,17 @@ class ResponseHead:
         return self.header("content-type").partition(";")[0].strip().lower()
 
     def header(self, name: str) -> str:
-        """The first value of a header, its name in lower case; "" without it."""
+        """The first value of a header, or ""; `name` is in lower case."""
         return next((value for key, value in self.headers if key.lower() == name), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """As much of a body as is there: its `data`, transfer coding removed.
+    """As much of a body as has arrived: its `data`, without the transfer coding.
 
-    `whole` is whether the message has ended by its own framing; for a body that only the end of the connection
-    ends, `until_close`, it never is. `absent` is a body that this answer cannot have (to HEAD; 204, 304). `size` is how
-    many bytes of the wire were read, `needs` how many more it takes at the least. `error` says why reading had to stop,
-    if the framing is broken; `data` is what came before.
+    `whole`: the message has ended by its own framing. A body that ends with the connection (`until_close`) is never
+    whole. `absent`: this answer has no body (to HEAD; 204, 304). `size` is how many bytes of the wire were used, and
+    `needs` how many more are needed at least. `error` says how the framing is broken; `data` is what came before that.
     """
 
     data: bytes
@@ -111,9 +117,9 @@ def read_response_head(data: bytes) -> ResponseHead | None:
 
 
 def read_body(data: bytes, head: RequestHead | ResponseHead, *, method: str) -> Body:
-    """The body that begins at the start of `data`, framed as RFC 9112 section 6.3 says for this head.
+    """The body at the start of `data`, framed as RFC 9112 section 6.3 says for this head and the request's `method`.
 
-    `method` is that of the request. Raises: ProtocolError, if the head itself gives no valid framing.
+    Raises: ProtocolError, if the head has no valid framing.
     """
     is_response = isinstance(head, ResponseHead)
     if isinstance(head, ResponseHead) and (method == "HEAD" or head.status < 200 or head.status in _NO_BODY):
@@ -136,12 +142,12 @@ def read_body(data: bytes, head: RequestHead | ResponseHead, *, method: str) -> 
 
 
 def members(headers: Headers, name: str) -> list[str]:
-    """All members of a list header, over all its lines; an empty place in the list is a member too."""
+    """All members of a list header, from all its lines, empty members included; `name` is in lower case."""
     return [part.strip() for key, value in headers if key.lower() == name for part in value.split(",")]
 
 
 def _read_chunked(data: bytes) -> Body:
-    """RFC 9112 section 7.1: chunks, the last chunk, the trailer section (read and dropped)."""
+    """RFC 9112 section 7.1: chunks, the last chunk, and the trailer section, which is checked and dropped."""
     pieces: list[bytes] = []
     at = 0
 

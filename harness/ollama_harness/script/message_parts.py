@@ -1,4 +1,4 @@
-"""The parts that segments are made of: each knows its exact bytes, and what they mean."""
+"""The parts of a message that segments consist of: each has its exact bytes and keeps their meaning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Chunk", "Head", "LastChunk", "Part", "Raw", "Slice", "slices"]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A status line and headers, in the order and spelling of the wire. A `Date` header is made fresh."""
+    """A status line and headers, in the order and spelling of the wire. A `Date` header gets the current date."""
 
     status: int
     reason: str
@@ -29,7 +29,7 @@ class Head:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def with_header(self, name: str, value: str | None) -> Head:
-        """The same with this one value of a header, in its place or at the end; without it if `value` is None."""
+        """The same head with one value of a header, in its old place or at the end; None removes the header."""
         names = [key.lower() for key, _ in self.headers]
         place = names.index(name.lower()) if name.lower() in names else len(names)
         kept = [(key, text) for key, text in self.headers if key.lower() != name.lower()]
@@ -48,27 +48,27 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One transfer chunk with `data` in it (RFC 9112 section 7.1); its size in lower-case hex, as Go writes it.
+    """One transfer chunk of `data` (RFC 9112 section 7.1), with its size in lower-case hex, as Go writes it.
 
-    A fault may put something else in the place of the size line or of the CRLF after the data.
+    A fault may replace the size line, or the CRLF after the data.
     """
 
     data: bytes
     size_line: bytes | None = None
     after: bytes = b"\r\n"
 
-    def wire(self, date: str) -> bytes:  # noqa: ARG002 - a part among parts
+    def wire(self, date: str) -> bytes:  # noqa: ARG002 - all parts have this method
         return self.before + self.data + self.after
 
     @property
     def before(self) -> bytes:
-        """What stands before the data."""
+        """The bytes before the data: the size line and its CRLF."""
         return (b"%x" % len(self.data) if self.size_line is None else self.size_line) + b"\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class LastChunk:
-    """The zero chunk and the trailer section, empty as a rule."""
+    """The chunk of size zero and the trailer section, which is usually empty."""
 
     trailers: Headers = ()
 
@@ -79,7 +79,7 @@ class LastChunk:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Bytes as they are: a body without transfer coding, or whatever a fault puts in."""
+    """Bytes as they are: a body without transfer coding, or what a fault inserts."""
 
     data: bytes
 
@@ -89,7 +89,7 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some of the bytes of a head, from `start` to `stop` (None: its end). It is not raw: its Date is made fresh."""
+    """The bytes of a head from `start` to `stop` (None: its end). It is not `Raw`, because its Date is the current."""
 
     head: Head
     start: int
@@ -103,7 +103,7 @@ Part = Head | Chunk | LastChunk | Raw | Slice
 
 
 def slices(part: Part, edges: Iterable[int]) -> Iterator[Slice | Raw]:
-    """A part cut at offsets on the wire (ascending, the ends included), without regard to its meaning."""
+    """A part cut at offsets of its bytes (ascending, both ends included), whatever their meaning."""
     if isinstance(part, Head | Slice):
         head, base = (part, 0) if isinstance(part, Head) else (part.head, part.start)
         yield from (Slice(head, base + start, base + stop) for start, stop in pairwise(edges))

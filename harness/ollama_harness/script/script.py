@@ -1,10 +1,16 @@
 """A script: what will be played on one connection for one request, and when.
 
-A script is a sequence of sends and one ending. A send is one segment (one TCP write) made of parts: the head, a
-chunk, the last chunk, or raw bytes. Parts keep what they mean, so that a fault can strike "after record 3" and not
-only "at byte 412". Times are absolute, in seconds from the request's arrival, so that lateness never adds up.
+A script is a sequence of segments and one ending. A segment is one TCP write. It consists of parts: the head, a chunk,
+the last chunk, or raw bytes. Parts keep their meaning, so that a fault can strike "after record 3" and not only "at
+byte 412". Times are absolute, in seconds after the request arrived, so that lateness never adds up.
 
-`Script.render` turns parts into the exact bytes; server, reference and probe all start from there.
+Scripts are immutable. Each method that changes one returns another, which shares the parts that did not change. Faults
+are built from these methods. A place is found through the body: `body_parts` are the parts that carry it. `split_at`
+and `split_part` put a segment boundary at an offset and return the index of the segment that begins there. A fault then
+cuts, inserts or delays at that index. The segments of a long recording are lazy; a fault makes them all, because it
+reads them more than once.
+
+`Script.render` turns the parts into exact bytes. The server, the reference and the proof all start from these.
 """
 
 from __future__ import annotations
@@ -44,7 +50,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RenderedScript:
-    """Exact bytes: the segments, then the ending."""
+    """The exact bytes of each segment, and the ending."""
 
     segments: Sequence[RenderedSegment]
     ending: ScriptEnd
@@ -56,7 +62,7 @@ class RenderedScript:
 
 @dataclass(frozen=True, slots=True)
 class HeadCondition:
-    """What a picky server demands of a request's head, and what it plays to one that breaks the demand."""
+    """What a picky server demands of a request's head, and the refusal that it plays otherwise."""
 
     rule: HeadPredicate
     refusal: Script
@@ -66,8 +72,8 @@ class HeadCondition:
 class Script:
     """What will be played. `method` is the request's (an answer to HEAD has no body).
 
-    A script that `awaits_request` plays once a request has been read; another as soon as a connection is accepted.
-    It plays to a request that meets its `conditions`; see `answer_to`.
+    A script that `awaits_request` is played when a request has been read; any other when a connection is accepted.
+    With `conditions` it is played only to a request that meets them all; see `answer_to`.
     """
 
     method: str
@@ -78,8 +84,8 @@ class Script:
 
     def __post_init__(self) -> None:
         if isinstance(self.segments, Lazy):
-            return  # they are a recording's, whose times were checked when it was loaded
-        times = [send.at_s for send in self.segments] + [self.ending.at_s]
+            return  # of a recording: its times were checked when it was loaded
+        times = [segment.at_s for segment in self.segments] + [self.ending.at_s]
         if times != sorted(times):
             raise ValueError(f"the times of a script must not go backwards: {times}")
 
@@ -87,8 +93,8 @@ class Script:
     def from_recording(cls, recording: Recording, *, speed: float = 1.0, gap_s: float | None = None) -> Script:
         """The script that plays a recording.
 
-        `speed` 1 is as recorded, 10 ten times as fast, 0 as fast as possible. With `gap_s` all gaps (before the
-        head, between frames, before the end) last that many seconds instead.
+        `speed` is 1 for the recorded times, 10 for ten times as fast, 0 for as fast as possible. With `gap_s` all gaps
+        (before the head, between frames, before the end) last that many seconds instead.
         """
         script = cls(method=recording.request.method, segments=segments_of(recording), ending=script_end_of(recording))
         if gap_s is not None:
@@ -96,47 +102,47 @@ class Script:
         return script.at_speed(speed)
 
     def at_speed(self, speed: float) -> Script:
-        """The same with all times divided by `speed`; 0 makes them all 0."""
+        """The same script with all times divided by `speed`; 0 makes them all 0."""
         factor = 1 / speed if speed else 0.0
         return self.timed(lambda _, at_s: at_s * factor)
 
     def with_gap(self, gap_s: float) -> Script:
-        """The same with `gap_s` seconds before each segment and before the end."""
+        """The same script with `gap_s` seconds before each segment and before the end."""
         return self.timed(lambda index, _: gap_s * (index + 1))
 
     def timed(self, when: Callable[[int, float], float]) -> Script:
-        """The same with send i at `when(i, its time)`, the ending as if it came after the last."""
-        segments = mapped(lambda index, send: Segment(when(index, send.at_s), send.parts, send.awaits), self.segments)
+        """The same script with segment i at `when(i, its time)`; the ending counts as one more segment."""
+        segments = mapped(lambda index, old: Segment(when(index, old.at_s), old.parts, old.awaits), self.segments)
         return replace(self, segments=segments, ending=replace(self.ending, at_s=when(len(segments), self.ending.at_s)))
 
     def unmet(self, head: RequestHead) -> str:
-        """How a request breaks the first of the demands that it breaks; "" if it breaks none."""
-        return next(filter(None, (demand.rule.unmet(head) for demand in self.conditions)), "")
+        """How a request breaks the first condition that it breaks; "" if it breaks none."""
+        return next(filter(None, (condition.rule.unmet(head) for condition in self.conditions)), "")
 
     def answer_to(self, head: RequestHead | None) -> Script:
-        """What is really played to a request: this script, or the refusal of the first demand that it breaks."""
-        broken = (demand for demand in self.conditions if head is not None and demand.rule.unmet(head))
-        return next((demand.refusal for demand in broken), self)
+        """What is really played to a request: this script, or the refusal of the first condition that it breaks."""
+        broken = (one for one in self.conditions if head is not None and one.rule.unmet(head))
+        return next((condition.refusal for condition in broken), self)
 
     def render(self, *, date: str) -> RenderedScript:
         """The exact bytes, with `date` (an IMF-fixdate) in the head."""
-        return RenderedScript(mapped(lambda _, send: send.rendered(date), self.segments), self.ending)
+        return RenderedScript(mapped(lambda _, segment: segment.rendered(date), self.segments), self.ending)
 
     # ------------------------------------------------------------------------------ for faults: where things are
 
     @property
     def head(self) -> Head | None:
-        """The head, if the script still has one."""
+        """The head, or None if a fault removed it."""
         return next((part for _, _, part in self.parts() if isinstance(part, Head)), None)
 
     def parts(self) -> Iterator[tuple[int, int, Part]]:
-        """Each part with the index of its send and its index in there."""
-        for i, send in enumerate(self.segments):
-            for j, part in enumerate(send.parts):
+        """Each part with the index of its segment and its index in that segment."""
+        for i, segment in enumerate(self.segments):
+            for j, part in enumerate(segment.parts):
                 yield i, j, part
 
     def body_parts(self) -> list[tuple[int, int, Chunk | Raw]]:
-        """The parts that carry the body, in order; none if a fault left it without a known framing."""
+        """The parts that carry the body, in order; none if a fault has left the body without a known framing."""
         head = self.head
         if head is None:
             return []
@@ -148,75 +154,75 @@ class Script:
 
     @property
     def body(self) -> bytes:
-        """The body as this script sends it, transfer coding removed."""
+        """The body as this script sends it, without the transfer coding."""
         return b"".join(part.data for _, _, part in self.body_parts())
 
     def record_ends(self) -> list[int]:
-        """The offsets in the body just after each record; none can be told in a body that is encoded."""
+        """The offset in the body just after each record; [] for a body with a content coding."""
         head = self.head
         return [] if head is None or head.header("content-encoding") else record_ends(head.media_type, self.body)
 
     def split_at(self, offset: int) -> tuple[Script, int]:
-        """The same body with a segment boundary at `offset`; returns it and the index of the send there.
+        """The same body with a segment boundary at `offset`; returns the script and the index of the segment there.
 
-        A chunk that holds the offset becomes two chunks. At the end of the body the index is that of the send
+        A chunk with the offset inside it becomes two chunks. At the end of the body the index is that of the segment
         after the last byte.
         """
         start = 0
         for i, j, part in self.body_parts():
             if offset <= start:
-                return self._split_send(i, j)
+                return self._split_segment(i, j)
             if offset < start + len(part.data):
                 if part != type(part)(part.data):
-                    raise FaultDoesNotApply("an earlier fault has broken this chunk, so it cannot be made two")
+                    raise FaultDoesNotApply("an earlier fault has broken this chunk, so it cannot be split in two")
                 left, right = type(part)(part.data[: offset - start]), type(part)(part.data[offset - start :])
                 parts = self.segments[i].parts
-                send = replace(self.segments[i], parts=(*parts[:j], left, right, *parts[j + 1 :]))
-                script = replace(self, segments=(*self.segments[:i], send, *self.segments[i + 1 :]))
-                return script._split_send(i, j + 1)
+                segment = replace(self.segments[i], parts=(*parts[:j], left, right, *parts[j + 1 :]))
+                script = replace(self, segments=(*self.segments[:i], segment, *self.segments[i + 1 :]))
+                return script._split_segment(i, j + 1)
             start += len(part.data)
         if offset > start:
             raise ValueError(f"the body has {start} bytes, there is no offset {offset}")
         last = self.body_parts()[-1] if self.body_parts() else (0, 0, None)
-        return self._split_send(last[0], last[1] + 1)
+        return self._split_segment(last[0], last[1] + 1)
 
     def split_part(self, i: int, j: int, offset: int) -> tuple[Script, int]:
-        """The same bytes with a segment boundary `offset` bytes into part `j` of send `i`, whatever stands there.
+        """The same bytes with a segment boundary `offset` bytes into part `j` of segment `i`, whatever is there.
 
-        Returns it and the index of the send that begins there.
+        Returns the script and the index of the segment that begins at the boundary.
         """
         part, size = self.segments[i].parts[j], len(self.segments[i].parts[j].wire(http_date(0)))
         if offset == 0:
-            return self._split_send(i, j)
+            return self._split_segment(i, j)
         if offset == size:
-            return self._split_send(i, j + 1)
+            return self._split_segment(i, j + 1)
         if not 0 < offset < size:
             raise ValueError(f"the part has {size} bytes, there is no offset {offset}")
         parts, halves = self.segments[i].parts, slices(part, (0, offset, size))
-        send = replace(self.segments[i], parts=(*parts[:j], *halves, *parts[j + 1 :]))
-        return replace(self, segments=(*self.segments[:i], send, *self.segments[i + 1 :]))._split_send(i, j + 1)
+        segment = replace(self.segments[i], parts=(*parts[:j], *halves, *parts[j + 1 :]))
+        return replace(self, segments=(*self.segments[:i], segment, *self.segments[i + 1 :]))._split_segment(i, j + 1)
 
-    def _split_send(self, i: int, j: int) -> tuple[Script, int]:
-        """Make part `j` of send `i` begin a send of its own; returns the index of that send."""
-        send = self.segments[i]
+    def _split_segment(self, i: int, j: int) -> tuple[Script, int]:
+        """The same script with a segment that begins at part `j` of segment `i`, and the index of that segment."""
+        segment = self.segments[i]
         if j == 0:
             return self, i
-        if j == len(send.parts):
+        if j == len(segment.parts):
             return self, i + 1
-        pair = (replace(send, parts=send.parts[:j]), replace(send, parts=send.parts[j:]))
+        pair = (replace(segment, parts=segment.parts[:j]), replace(segment, parts=segment.parts[j:]))
         return replace(self, segments=(*self.segments[:i], *pair, *self.segments[i + 1 :])), i + 1
 
     def cut(self, index: int, how: ConnectionEnd) -> Script:
-        """Keep the sends before `index`, then end at once in the way of `how`."""
+        """The segments before `index`, and then at once this ending."""
         kept = self.segments[:index]
         return replace(self, segments=kept, ending=ScriptEnd(how=how, at_s=kept[-1].at_s if kept else 0.0))
 
     def insert(self, index: int, part: Part) -> Script:
-        """Send `part` as a segment of its own before send `index`, at the time of the one before it."""
+        """The same script with `part` as a segment of its own before segment `index`, sent with the one before it."""
         at_s = self.segments[index - 1].at_s if index else 0.0
         return replace(self, segments=(*self.segments[:index], Segment(at_s, (part,)), *self.segments[index:]))
 
 
 def http_date(timestamp: float | None = None) -> str:
-    """An IMF-fixdate (RFC 9110 section 5.6.7), of now without `timestamp` (seconds since the epoch)."""
+    """An IMF-fixdate (RFC 9110 section 5.6.7) of `timestamp` (seconds since the epoch), or of now."""
     return formatdate(timestamp, usegmt=True)

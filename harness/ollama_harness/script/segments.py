@@ -1,4 +1,4 @@
-"""What scripts are made of, sends and an ending; and those of a recording."""
+"""Segments and endings, which scripts consist of; and those of a recording."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ __all__ = ["ConnectionEnd", "RenderedSegment", "ScriptEnd", "Segment", "script_e
 
 
 class ConnectionEnd(StrEnum):
-    """What the server does with the connection once everything is sent."""
+    """What the server does with the connection after the last segment."""
 
     KEEP_OPEN = "keep-open"  # wait for the next request
     HALF_CLOSE = "half-close"  # FIN, and go on reading until the client leaves
     CLOSE = "close"  # FIN
     RESET = "reset"  # RST
-    HOLD = "hold"  # say nothing until the client leaves
-    IGNORE = "ignore"  # neither say nor read anything any more
-    REFUSE = "refuse"  # there is no connection: nothing listens
+    HOLD = "hold"  # send nothing more, and wait until the client leaves
+    IGNORE = "ignore"  # send nothing and read nothing more, until the server stops
+    REFUSE = "refuse"  # no connection: nothing listens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptEnd:
-    """How the connection ends, and when (seconds from the request's arrival)."""
+    """How the connection ends, and when (seconds after the request arrived)."""
 
     how: ConnectionEnd
     at_s: float
 
 
 class RenderedSegment(NamedTuple):
-    """A send, rendered."""
+    """The exact bytes of a segment."""
 
     at_s: float
     data: bytes
@@ -44,9 +44,9 @@ class RenderedSegment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment: its parts leave in one write, `at_s` seconds after the request arrived.
+    """One segment: its parts are sent in one write, `at_s` seconds after the request arrived.
 
-    In lock-step it leaves only once the client's user has been handed `awaits` records (or a limit has passed).
+    In lock-step it is sent only after the client has yielded `awaits` records, or after a limit.
     """
 
     at_s: float
@@ -54,19 +54,19 @@ class Segment:
     awaits: int = 0
 
     def rendered(self, date: str) -> RenderedSegment:
-        """The exact bytes, with `date` in the head."""
+        """The exact bytes of this segment, with `date` in the head."""
         return RenderedSegment(self.at_s, b"".join(part.wire(date) for part in self.parts), self.awaits)
 
 
 def segments_of(recording: Recording) -> Sequence[Segment]:
-    """The sends that play a recording, at its times: a tuple, or lazy where its frames are."""
+    """The segments that play a recording, at its times: a tuple, or lazy if its frames are lazy."""
     response, frames = recording.response, recording.frames
     head = _head(recording)
     part = Chunk if head.chunked else Raw
-    together = bool(frames) and frames[0].at_s == response.head_at_s  # what arrived in one read leaves in one write
+    together = bool(frames) and frames[0].at_s == response.head_at_s  # arrived in one read, so sent in one write
     ends_in_chunk = head.chunked and recording.ended is RecordedEnd.COMPLETE and not _bodiless(recording, head)
 
-    def send(index: int) -> Segment:
+    def segment(index: int) -> Segment:
         if index == 0:
             return Segment(response.head_at_s, (head, part(frames[0].data)) if together else (head,))
         if index - 1 + together == len(frames):
@@ -74,12 +74,12 @@ def segments_of(recording: Recording) -> Sequence[Segment]:
         frame = frames[index - 1 + together]
         return Segment(frame.at_s, (part(frame.data),))
 
-    segments = Lazy(1 + len(frames) - together + ends_in_chunk, send)
+    segments = Lazy(1 + len(frames) - together + ends_in_chunk, segment)
     return segments if isinstance(frames, Lazy) else tuple(segments)
 
 
 def script_end_of(recording: Recording) -> ScriptEnd:
-    """How the server ends a connection that ended so when it was recorded."""
+    """How the server ends the connection when it plays a recording."""
     return ScriptEnd(how=_how(recording, _head(recording)), at_s=recording.ended_at_s)
 
 
@@ -103,5 +103,5 @@ def _how(recording: Recording, head: Head) -> ConnectionEnd:
 
 
 def _bodiless(recording: Recording, head: Head) -> bool:
-    """Whether the answer ends with its head, whatever that says (RFC 9112 section 6.3, rule 1)."""
+    """Whether the answer has no body, whatever its head says (RFC 9112 section 6.3, rule 1)."""
     return recording.request.method == "HEAD" or head.status in (204, 304)

@@ -1,10 +1,10 @@
-"""Which recording answers a request, and why; or which came nearest, and what differs.
+"""Which recording answers a request, and why; or which recording is nearest, and what differs.
 
-Some fields of a request decide what kind of answer it gets (the model, whether it streams, tools, format, ...); a
-recording answers only requests that agree in all of them. Prompts, messages and options do not decide. Among the
-recordings left the first wins, in this order: made with the same Host or Origin; the fewest fields that differ; taken
-without doing anything to the server (no `note`); the longest (frames, then bytes); by name. An error is the answer to
-one particular request, so a recorded error answers only a request equal to its own.
+Some fields of a request decide what kind of answer it gets (the model, whether it streams, tools, format, …). A
+recording answers only requests that agree with its own in all of them. Prompts, messages and options do not decide.
+Among the recordings that are left, the first in this order answers: made with the same Host or Origin; the fewest
+fields that differ; nothing was done to the server (no `note`); the longest (frames, then bytes); by name. An error is
+the answer to one particular request, so a recorded error answers only a request equal to its own.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ __all__ = ["Match", "Matcher", "Nearest", "received"]
 
 #: Fields whose value decides.
 _VALUES = ("model", "name", "format", "think", "raw", "logprobs", "dimensions", "source", "from", "truncate", "shift")
-#: What a field says that might as well be left out.
+#: Values of fields that mean the same as no field.
 _DEFAULTS = {"format": "", "think": False, "raw": False, "logprobs": False, "truncate": True, "shift": True}
-#: Fields of which only the presence of something decides.
+#: Fields that decide only by being there and not empty.
 _PRESENCE = ("tools", "images", "suffix", "prompt", "messages", "input")
-#: Headers that decide where a recording was made with one of its own.
+#: Headers that decide if a recording was made with them.
 _HEADERS = ("host", "origin")
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The recording that answers, and why it was chosen before others."""
+    """The recording that answers, and why it was chosen."""
 
     recording: Recording
     why: str
@@ -41,14 +41,14 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """Nothing answers; `recording` came nearest (None if nothing has this path) and `why` says what differs."""
+    """No recording answers. `recording` is the nearest (None if no recording has this path); `why` is what differs."""
 
     recording: Recording | None
     why: str
 
 
 def received(head: RequestHead, body: bytes) -> Request:
-    """A request from the wire in the form that recordings have."""
+    """A request from the wire in the form of recordings, without the query."""
     try:
         value = parse_json(body) if body else None
     except ValueError:  # no JSON, or JSON that cannot be used
@@ -69,7 +69,7 @@ class Matcher:
             self._by_path.setdefault(recording.request.path, []).append(candidate)
 
     def match(self, request: Request) -> Match | Nearest:
-        """The recording that answers `request`, or the one that came nearest."""
+        """The recording that answers `request`, or the nearest one."""
         candidates = self._by_path.get(request.path)
         if not candidates:
             return Nearest(None, f"no recording has the path {request.path}")
@@ -90,7 +90,7 @@ class Matcher:
         return Match(winner.recording, why, not free)
 
     def _answers(self, asked: _Facts, candidate: _Candidate) -> bool:
-        """Whether there are no differences; the texts that explain them take long to make."""
+        """Whether there are no differences. This is separate, because the texts of the differences are slow to make."""
         ours = candidate.facts
         return (
             ours.headers <= asked.headers
@@ -111,13 +111,13 @@ class Matcher:
         ]
         found += [f"header {name}: recorded {value}" for name, value in sorted(ours.headers - theirs.headers)]
         if not found and candidate.is_error and ours.content != theirs.content:
-            found.append(f"an error: only the very request {_short(ours.content)} gets it")
+            found.append(f"an error: only the request {_short(ours.content)} gets it")
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What of a request counts: what decides, what may differ, and the whole of its content."""
+    """A request for comparison: the fields that decide, those that may differ, and the whole content."""
 
     decisive: dict[str, Any]
     free: dict[str, Any]
@@ -150,18 +150,18 @@ class _Facts:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A recording, with what of its request counts."""
+    """A recording, with its request prepared for comparison."""
 
     recording: Recording
     facts: _Facts
-    size_bytes: int  # which takes long to add up where there are many frames
+    size_bytes: int  # kept, because adding up many frames is slow
 
     @property
     def is_error(self) -> bool:
         return self.recording.response.status >= 400
 
     def rank(self, asked: _Facts) -> tuple[int, int, bool, int, int, str]:
-        """The smallest wins; the module's docstring says why."""
+        """A sort key: the smallest answers, in the order of the module's docstring."""
         one = self.recording
         differing = len(self.facts.free_differences(asked))
         return -len(self.facts.headers), differing, one.note is not None, -len(one.frames), -self.size_bytes, one.id

@@ -1,4 +1,16 @@
-"""Plays segments on a connection, on time, and writes down what really happened."""
+"""Plays segments on a connection, on time, and notes in the journal what really happened.
+
+`play` runs in the connection's thread. Before each segment it waits until the segment is due. The wait also ends when
+the client closes its side or the server stops, and then the play ends early. A segment is noted in the entry only after
+the system has accepted all of its bytes, with the time of that moment: so the journal never has bytes that were not
+sent, though a client may read them a moment before they are in the journal. Then the ending is carried out and the
+entry is settled, which tells every reader of the journal that it will not change any more. The entry is settled after
+the FIN or the RST is sent, and before waiting for the client's own FIN, which may take a second.
+
+In lock-step a segment also waits until the client has yielded a number of records. The program that runs the client
+notes them with `Journal.yielded`. If a record does not come in time, it is noted as buffered, and the rest of the
+script is sent without any more waiting for records.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +23,7 @@ from ollama_harness.server.journal import EndedBy, Entry, Journal
 
 __all__ = ["ended_early", "play"]
 
-#: In lock-step: how long a record may stay away before it counts as kept back. Then the rest is sent at once.
+#: In lock-step: how long the client may take to yield a record before it counts as buffered.
 LOCK_STEP_LIMIT_S = 3.0
 
 _ENDED_EARLY = {WakeReason.LEFT: EndedBy.CLIENT, WakeReason.STOP: EndedBy.STOP}
@@ -25,10 +37,9 @@ def play(
     entry: Entry,
     journal: Journal,
 ) -> bool:
-    """Write each segment (seconds, bytes) at its time and end as told; whether the connection can be used again.
+    """Write each segment at its time, then do what `ending` says; returns whether the connection can be used again.
 
-    Times count from the arrival that the entry holds. A client that closes its side ends the play, as it ends a
-    generation in Ollama.
+    Times count from `entry.arrived_s`. A client that closes its side ends the play, as it ends a generation in Ollama.
     """
 
     def ended(woken: WakeReason) -> bool:
@@ -60,7 +71,7 @@ def play(
             connection.reset()
             journal.settle(entry, ending.how, EndedBy.SERVER)
         case ConnectionEnd.IGNORE:
-            journal.settle(entry, ending.how, EndedBy.SERVER)  # there is nothing more to see
+            journal.settle(entry, ending.how, EndedBy.SERVER)  # now: the client leaving would not be noticed
             connection.wait_for_stop()
             connection.dispose()
         case ConnectionEnd.REFUSE:
@@ -72,13 +83,13 @@ def play(
             if woken is WakeReason.LEFT:
                 journal.left(entry)
             connection.dispose()
-            # The script is over once nothing more is sent: that the client leaves is the end it asked for.
+            # The script ended with its last byte. The client leaving is the end that the script waits for.
             journal.settle(entry, ending.how, EndedBy.STOP if woken is WakeReason.STOP else EndedBy.SERVER)
     return False
 
 
 def ended_early(connection: Connection, woken: WakeReason, *, entry: Entry, journal: Journal) -> bool:
-    """Whether this is the client leaving or the server stopping; then the connection is let go of, which is noted."""
+    """Close the connection and note it, if the client left or the server stops; returns whether one of them is so."""
     if woken is WakeReason.LEFT:
         journal.left(entry)
     if woken in _ENDED_EARLY:
@@ -89,16 +100,16 @@ def ended_early(connection: Connection, woken: WakeReason, *, entry: Entry, jour
 
 
 def _await_record(connection: Connection, entry: Entry, journal: Journal, number: int) -> WakeReason:
-    """Wait until the client's user has been handed so many records, or note that this record was kept back."""
+    """Wait until the client has yielded this many records, or note that it buffered one."""
     journal.awaits(entry, number)
-    patience_s = LOCK_STEP_LIMIT_S if entry.buffered is None else 0.0
-    limit = time.monotonic() + patience_s
+    limit_s = LOCK_STEP_LIMIT_S if entry.buffered is None else 0.0  # after one buffered record there is no waiting
+    deadline = time.monotonic() + limit_s
     while not journal.wait_for(lambda _: entry.yielded >= number, timeout_s=0.05):
         if (woken := connection.woken_by_now()) is not WakeReason.TIME:
             return woken
         if entry.user_is_busy:
-            limit = time.monotonic() + patience_s
-        elif time.monotonic() >= limit:
+            deadline = time.monotonic() + limit_s
+        elif time.monotonic() >= deadline:
             entry.buffered = entry.buffered or entry.yielded + 1
             break
     return WakeReason.TIME

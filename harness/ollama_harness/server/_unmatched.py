@@ -1,4 +1,4 @@
-"""What the server says when no recording answers: 404 as Ollama gives it, and what Go's net/http says to no HTTP."""
+"""The server's answers when no recording answers: Ollama's 404, and the errors of Go's net/http."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["not_found", "not_http"]
 
 
 def not_found(request: Request, *, known_path: bool) -> Script:
-    """404: for a model that is not there (its name is in the body), or for a route that is not.
+    """404, for an unknown model (its name is in the body) or an unknown endpoint.
 
     Source: the recordings `error-*-model-not-found` and `error-unknown-route`.
     """
@@ -31,12 +31,12 @@ def not_found(request: Request, *, known_path: bool) -> Script:
 
 
 def not_http(error: ProtocolError) -> Script:
-    """400, 413 or 431, and the connection is closed. Source: net/http's `badRequestError` and its like."""
+    """400, 413 or 431, and then the end of the connection. Source: `badRequestError` and its like in Go's net/http."""
     status = error.status if isinstance(error, RequestTooLarge) else 400
     headers = (("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"))
     return _script(status, headers, f"{status} {http.HTTPStatus(status).phrase}".encode(), ConnectionEnd.CLOSE)
 
 
 def _script(status: int, headers: Headers, body: bytes, how: ConnectionEnd) -> Script:
-    send = Segment(0.0, (Head(status, http.HTTPStatus(status).phrase, headers), Raw(body)))
-    return Script(method="GET", segments=(send,), ending=ScriptEnd(how=how, at_s=0.0))
+    segment = Segment(0.0, (Head(status, http.HTTPStatus(status).phrase, headers), Raw(body)))
+    return Script(method="GET", segments=(segment,), ending=ScriptEnd(how=how, at_s=0.0))

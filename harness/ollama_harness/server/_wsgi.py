@@ -50,7 +50,7 @@ def environ(head: RequestHead, body: bytes, *, host: str, port: int) -> dict[str
 
 
 def segments(response: Response, *, method: str, date: str) -> Iterator[RenderedSegment]:
-    """A werkzeug response as segments to send at once; a streamed one chunk by chunk, as its iterator yields."""
+    """A werkzeug response as segments without times; a streamed response is a chunk for each item of its iterator."""
     streamed = response.is_streamed
     body = b"" if streamed else response.get_data()
     framing = ("Transfer-Encoding", "chunked") if streamed else ("Content-Length", str(len(body)))

@@ -1,4 +1,19 @@
-"""One accepted connection: read requests whole, write segments on time, end it in exactly the way asked for."""
+"""One accepted connection: reads requests whole, writes segments, and ends with exactly the FIN or RST that was asked.
+
+The socket blocks, and each connection has a thread. The thread never waits on the socket alone: every wait is a select
+over the socket and `stop`, a socket that becomes readable when the server stops. So a stop ends all waits at once,
+without timeouts and without touching a socket that another thread uses.
+
+A select cannot tell bytes from a FIN: both make the socket readable. So after each wake-up the bytes are read into a
+buffer, and only an empty read (or an error) means that the client has left. A client that pipelines its next request
+while a stream is played therefore loses nothing, and does not count as gone.
+
+The ends are the hard part, because the system turns a FIN into an RST in two cases: if the socket is closed with unread
+bytes in it, or if bytes arrive after it was closed. So `close` sends a FIN, keeps the socket open, and reads until the
+client has closed its side too, for a second at most. The other way round, an RST throws away what was written and is
+not delivered yet. So `reset` waits until the other side has acknowledged everything; then SO_LINGER with a time of zero
+makes the system send an RST instead of a FIN.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +32,14 @@ from ollama_harness.script.http1 import Body, RequestHead, members, read_body, r
 
 __all__ = ["ClientLeft", "Connection", "RequestTooLarge", "WakeReason", "abort", "awaits_continue"]
 
-#: The largest head that a proxy of ours takes; beyond, it answers 431.
+#: Go's DefaultMaxHeaderBytes and the 4096 bytes it adds; Ollama answers 431 to a longer head.
 MAX_HEAD_BYTES = 1 * 1024 * 1024 + 4096
 MAX_BODY_BYTES = 256 * 1024 * 1024
 
-#: Waits shorter than this are slept, which is exact on every OS; select on Windows wakes up to 16 ms late.
+#: Waits shorter than this sleep, which is exact on every system; select on Windows wakes up to 16 ms late.
 _SLEEP_S = 0.02
 
-#: After a FIN the socket stays open for the client to read what is on its way (closing at once may turn into an RST).
+#: How long the socket stays open after a FIN, so that the client can read what is on its way.
 _LINGER_S = 1.0
 
 #: What a reader makes of the bytes of a head.
@@ -37,7 +52,7 @@ class WakeReason(Enum):
     TIME = auto()
     LEFT = auto()  # the client closed its side, or is gone
     STOP = auto()  # the server is stopping
-    OTHER = auto()  # another socket, waited for besides, is ready
+    OTHER = auto()  # the other socket of `wait_beside` is ready
 
 
 class ClientLeft(Exception):
@@ -45,7 +60,7 @@ class ClientLeft(Exception):
 
 
 class RequestTooLarge(ProtocolError):
-    """A head or a body beyond what the server reads; `status` is what to answer."""
+    """A head or a body is larger than the server reads; `status` is the answer's."""
 
     def __init__(self, status: int, what: str) -> None:
         self.status = status
@@ -53,7 +68,7 @@ class RequestTooLarge(ProtocolError):
 
 
 class Connection:
-    """Owns a socket. `stop` is readable once the server stops; every wait here ends then."""
+    """Owns the socket of a connection. `stop` becomes readable when the server stops, and ends every wait here."""
 
     def __init__(self, sock: socket.socket, stop: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -66,7 +81,7 @@ class Connection:
         self._selector.register(stop, selectors.EVENT_READ, WakeReason.STOP)
 
     def dispose(self) -> None:
-        """Let go of the socket, whatever state it is in."""
+        """Close the socket, whatever its state."""
         self._selector.close()
         self._socket.close()
 
@@ -75,7 +90,7 @@ class Connection:
     def read_request(self) -> tuple[RequestHead, bytes] | None:
         """The next request, whole; None if the client left (or the server stops) before it began.
 
-        Raises: ProtocolError, if what comes is no HTTP or breaks off.
+        Raises: ProtocolError, if the bytes are no HTTP or end inside the request.
         """
         head = self.read_head()
         return None if head is None else (head, self.read_rest(head))
@@ -126,7 +141,7 @@ class Connection:
                 self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def read_rest(self, head: RequestHead) -> bytes:
-        """The body of the request whose head was read last; if the client waits to be told so, it is told to go on.
+        """The body of the request whose head was read last. A client that waits for 100 Continue gets it first.
 
         Raises: ProtocolError.
         """
@@ -144,25 +159,25 @@ class Connection:
         return body.data
 
     def peek(self, size: int) -> bytes:
-        """What has come and was not read yet, once it is so many bytes, or no more will come."""
+        """The bytes that are not read yet; waits until there are at least `size`, or no more will arrive."""
         while len(self._buffer) < size and self._more():
             pass
         return bytes(self._buffer)
 
     def take(self, size: int | None = None) -> bytes:
-        """Read so many bytes of what has come already, or all of it."""
+        """Read at most `size` of the bytes that have arrived, or all of them."""
         data = bytes(self._buffer[:size])
         del self._buffer[: len(data)]
         return data
 
     def _more(self) -> bool:
-        """Wait for more bytes; False if there will be none."""
+        """Wait for more bytes; returns False if there will be none."""
         if self._client_left or self._wait(None) is WakeReason.STOP:
             return False
         return self._receive()
 
     def _receive(self) -> bool:
-        """Take what has come into the buffer; False, and the client has left, at its end."""
+        """Read what has arrived into the buffer; returns False if that is the client's FIN or RST."""
         try:
             data = self._socket.recv(256 * 1024)
         except OSError:
@@ -177,7 +192,7 @@ class Connection:
     # ------------------------------------------------------------------------------------------------- waiting
 
     def wait_until(self, deadline: float) -> WakeReason:
-        """Wait for a moment of `time.monotonic`, unless the client leaves or the server stops before."""
+        """Wait until a moment of `time.monotonic`, or until the client leaves or the server stops."""
         while (remaining := deadline - time.monotonic()) > 0:
             if remaining <= _SLEEP_S:
                 time.sleep(remaining)
@@ -188,14 +203,14 @@ class Connection:
         return WakeReason.TIME
 
     def woken_by_now(self) -> WakeReason:
-        """What has happened meanwhile: the client has left, the server stops, or nothing (TIME)."""
+        """What has happened by now, without waiting: the client left, the server stops, or nothing (TIME)."""
         woken = self._wait(0.0)
         return WakeReason.TIME if woken is WakeReason.LEFT and self._receive() else woken
 
     def wait_beside(
         self, other: socket.socket, *, events: int = selectors.EVENT_READ, timeout_s: float | None = None
     ) -> WakeReason:
-        """Wait until another socket is ready (OTHER), unless the client leaves, the server stops, or time is over."""
+        """Wait until another socket is ready (OTHER), the client leaves, the server stops, or the time is over."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._selector.register(other, events, WakeReason.OTHER)
         try:
@@ -214,7 +229,7 @@ class Connection:
             self._selector.unregister(other)
 
     def wait_for_request(self) -> None:
-        """Wait a while for a whole request to arrive, and leave it unread."""
+        """Wait a second at most for a whole request to arrive, and leave it unread."""
         deadline = time.monotonic() + _LINGER_S
         while (remaining := deadline - time.monotonic()) > 0 and self._wait(remaining) is WakeReason.LEFT:
             try:
@@ -226,7 +241,7 @@ class Connection:
             time.sleep(0.0005)  # the socket stays readable, so there is no event to wait for
 
     def wait_for_end(self) -> WakeReason:
-        """Wait until the client leaves or the server stops. There is no limit: Node's fetch alone waits 300 s."""
+        """Wait until the client leaves or the server stops, without a limit, because Node's fetch waits 300 s."""
         while True:
             woken = self._wait(None)
             if woken is WakeReason.STOP or not self._receive():
@@ -238,7 +253,7 @@ class Connection:
         self._wait(None)
 
     def _wait(self, timeout_s: float | None) -> WakeReason:
-        """Wait for bytes, the client's end (both are LEFT: the caller must read to tell) or the stop."""
+        """Wait for bytes or the client's end (both are LEFT: only a read can tell which), or for the stop."""
         reasons = {key.data for key, _ in self._selector.select(timeout_s)}
         if WakeReason.STOP in reasons:
             return WakeReason.STOP
@@ -249,7 +264,7 @@ class Connection:
     def send(self, data: bytes) -> None:
         """Write one segment.
 
-        Raises: Left, if the client is gone.
+        Raises: ClientLeft, if the client is gone.
         """
         try:
             self._socket.sendall(data)
@@ -262,24 +277,24 @@ class Connection:
         """Send a FIN and go on reading."""
         try:
             self._socket.shutdown(socket.SHUT_WR)
-        except OSError:  # the client has reset the connection; there is nobody to tell
+        except OSError:  # the client has reset the connection, so there is no FIN to send
             self._client_left = True
 
     def close(self) -> None:
-        """Send a FIN, and close once the client has closed too. Unread bytes would turn it into an RST."""
+        """Send a FIN, and close the socket when the client has closed its side, or after a second."""
         self.half_close()
         if not self._client_left:
             self.wait_until(time.monotonic() + _LINGER_S)
         self.dispose()
 
     def reset(self) -> None:
-        """Send an RST, after all bytes written so far were acknowledged as far as the OS can tell."""
+        """Send an RST, after all bytes written so far were acknowledged, as far as the system shows it."""
         self._wait_until_acknowledged()
         self._selector.close()
         abort(self._socket)
 
     def _wait_until_acknowledged(self) -> None:
-        """Poll the send queue; where no call shows its length (Windows), give loopback time to deliver."""
+        """Poll the send queue. Windows does not show its length, so there the loopback gets 50 ms to deliver."""
         deadline = time.monotonic() + _LINGER_S
         while time.monotonic() < deadline:
             unacknowledged = _send_queue_bytes(self._socket)
@@ -292,7 +307,7 @@ class Connection:
 
 
 def _is_whole(arrived: bytes) -> bool:
-    """Whether this is a whole request; so is what can never become one."""
+    """Whether this is a whole request, or can never become one."""
     try:
         if (head := read_request_head(arrived)) is None:
             return False
@@ -303,21 +318,22 @@ def _is_whole(arrived: bytes) -> bool:
 
 
 def awaits_continue(head: RequestHead) -> bool:
-    """Whether the client may keep its body back until it is told to go on (RFC 9110 section 10.1.1)."""
+    """Whether the client may wait for 100 Continue before it sends its body (RFC 9110 section 10.1.1)."""
     if head.version == "HTTP/1.0" or members(head.headers, "content-length") == ["0"]:
         return False
     return any(option.lower() == "100-continue" for option in members(head.headers, "expect"))
 
 
 def abort(sock: socket.socket) -> None:
-    """Close a socket with an RST; what it has not sent yet is lost."""
+    """Close a socket with an RST; bytes that are not sent yet are lost."""
+    # A linger time of zero. struct linger has two shorts on Windows, and two ints elsewhere.
     linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     sock.close()
 
 
 def _send_queue_bytes(sock: socket.socket) -> int | None:
-    """Bytes written but not yet acknowledged, or None where the OS does not tell."""
+    """Bytes written and not acknowledged yet, or None if the system does not show it."""
     if sys.platform == "linux":
         import fcntl
         import termios

@@ -1,7 +1,17 @@
 """FakeOllama: a pytest-httpserver that answers as a recorded Ollama does, byte for byte and on time.
 
-werkzeug's request handler will not do: it always says `Connection: close`, writes two segments a chunk, adds a
-`Server` header and loses pipelined requests. So the sockets are ours, and only expectations go through werkzeug.
+werkzeug's request handler cannot do this: it always sends `Connection: close`, writes two segments a chunk, adds a
+`Server` header and loses pipelined requests. So the sockets are our own, and only expectations go through werkzeug.
+
+A `Listener` runs `_serve` in a thread for each connection. If the newest arranged script does not await a request
+(`close_on_accept` and its like), it is played at once. Otherwise the thread reads one request after the other, chooses
+a script for each, and plays it, until an answer ends the connection. The choice is made in this order: an expectation
+of pytest-httpserver, the newest arranged script for the method and path, the recording that matches, a 404. All threads
+share the list of arranged scripts, where each use counts, and the handlers of pytest-httpserver, which are not made for
+threads: `_lock` guards both.
+
+The client may wait for 100 Continue before it sends its body. A refusal that depends on the head alone is then sent
+without asking for the body, as servers do.
 """
 
 from __future__ import annotations
@@ -40,17 +50,17 @@ __all__ = ["NEWEST", "FakeOllama", "packaged"]
 
 NEWEST = "newest"
 
-#: Faults that strike before anything is asked, so that they strike every connection.
-_UNASKED = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
+#: Faults that strike before a request is read, so that they strike every connection.
+_ON_ACCEPT = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
 _NOTHING = Script(method="GET", segments=(), ending=ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0))
 
-#: How many rendered scripts a server keeps.
+#: How many rendered scripts a server caches.
 _MOST_RENDERED = 64
 
 
 @dataclass(slots=True, kw_only=True)
-class _Play:
-    """What `play` arranged: requests for this method and path (None: any) get this script, `left` more times."""
+class _Arranged:
+    """A script of `FakeOllama.play`: requests for this method and path (None: any) get it, `left` more times."""
 
     method: str | None
     path: str | None
@@ -65,16 +75,19 @@ class _Play:
 class FakeOllama(HTTPServer):
     """A server on 127.0.0.1 that answers from recordings; a context manager that starts and stops it.
 
-    Who answers a request: an expectation of pytest-httpserver (`expect_request` and its like), else the last `play`
-    for its method and path, else the recording of `version` that matches (see `server._matching`), else 404 as
-    Ollama gives it. `journal` says what was received, what answered and why, and what was really sent.
+    A request is answered by the first of these: an expectation of pytest-httpserver (`expect_request` and its like);
+    the last `play` for its method and path; the recording of `version` that matches the request; Ollama's 404.
+    `journal` has what was received, what answered it and why, and what was really sent.
 
-    `version` is an Ollama version in the library, "newest", or None for no recordings at all. `speed` is how fast
-    recordings are played (0: as fast as possible) or, instead, `gap_s` the seconds between any two of their segments.
-    `faults` are applied to each of them where they can be. `models` are there besides those of the recordings, each as
-    NAME or NAME=CAPABILITY,CAPABILITY (see `answers.world.parse_model`); with `only_models` there are no others. With
-    `any_model` every model is there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens`
-    the port is taken, but connections to it are refused.
+    `version` is a recorded version of Ollama, "newest", or None for no recordings. `store` has the recordings, by
+    default those of the package. `speed` is 1 for the recorded times, 10 for ten times as fast, 0 for as fast as
+    possible; or `gap_s` seconds pass between any two segments. `faults` are applied to every recording that they can
+    strike. `models` are there besides those of the recordings, each as NAME or NAME=CAPABILITY,CAPABILITY; with
+    `only_models` there are no others. With `any_model` every model is there and can do everything. `origins` are those
+    of OLLAMA_ORIGINS. Without `listens` the port is bound, but connections to
+    it are refused. `port` 0 is any free port.
+
+    Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more.
     """
 
     DEFAULT_LISTEN_HOST = "127.0.0.1"
@@ -98,20 +111,22 @@ class FakeOllama(HTTPServer):
         super().__init__(host=host, port=port, threaded=True)
         for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
             if not 0 <= number < math.inf:
-                raise ValueError(f"{name} is {number}; give a number from 0 on")
+                raise ValueError(f"{name} is {number}; give 0 or more")
         self.journal = Journal()
         self._speed, self._gap_s = speed, gap_s
         self._faults, self._any_model = tuple(faults), any_model
         self._models = tuple(map(parse_model, models))
         self._only_models = None if only_models is None else tuple(map(parse_model, only_models))
         self._origins = tuple(origins)
-        unasked = [fault(_NOTHING) for fault in self._faults if fault.name in _UNASKED]
-        self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in unasked)
-        self._given = [_Play(method=None, path=None, script=script, name="faults", left=None) for script in unasked]
-        self._plays = list(self._given)
+        on_accept = [fault(_NOTHING) for fault in self._faults if fault.name in _ON_ACCEPT]
+        self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
+        self._permanent = [
+            _Arranged(method=None, path=None, script=script, name="faults", left=None) for script in on_accept
+        ]
+        self._arranged = list(self._permanent)
         self._scripts: dict[str, tuple[Script, str]] = {}
         self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
-        self._library = store
+        self._store = store
         self._version = version
         self._lock = threading.Lock()
         if version not in (None, NEWEST):
@@ -120,11 +135,11 @@ class FakeOllama(HTTPServer):
     @functools.cached_property
     def store(self) -> RecordingStore:
         """The recordings that this server answers from."""
-        return self._library or _packaged()
+        return self._store or _packaged()
 
     @property
     def url(self) -> str:
-        """The server's base URL, without a slash at the end: what `OLLAMA_HOST` and `ollama.Client` take."""
+        """The server's base URL without a slash at the end, for `OLLAMA_HOST` and `ollama.Client`."""
         return f"http://{self.format_host(self.host)}:{self.port}"
 
     def play(
@@ -136,17 +151,17 @@ class FakeOllama(HTTPServer):
         path: str | None = None,
         times: int | None = None,
     ) -> Script:
-        """From now on give this answer to requests for its method and path, whatever their body says.
+        """Give this answer to requests for its method and path from now on, whatever their body; returns the script.
 
-        `answer` is a recording, its name (`generate-stream`), its id (`0.5.7/generate-stream`), or a script; a script
-        without `method` and `path` answers all. With `times` it is given so many times only, and what was arranged
-        before comes after it: to fail twice and then succeed, play the success first. Returns the script that will be
-        played.
+        `answer` is a recording, its name (`generate-stream`), its id (`0.5.7/generate-stream`), or a script. `method`
+        and `path` are the recording's by default; a script without them answers every request. `faults` are applied in
+        order. `speed` replaces the server's. With `times` it answers only this many requests, and then what was
+        arranged before answers again: to fail twice and then succeed, play the success first.
 
-        Raises: UnknownName, FaultDoesNotApply.
+        Raises: UnknownName, if there is no such recording; FaultDoesNotApply; ValueError, if `times` is below 1.
         """
         if times is not None and times < 1:
-            raise ValueError(f"times is {times}; give 1 or more, or nothing for always")
+            raise ValueError(f"times is {times}; give 1 or more, or leave it out for always")
         name = "script"
         if isinstance(answer, str):
             answer = self.store.get(answer if "/" in answer else f"{self._version_number()}/{answer}")
@@ -158,17 +173,17 @@ class FakeOllama(HTTPServer):
         if script.ending.how is ConnectionEnd.REFUSE and self._listens:
             raise FaultDoesNotApply("this server listens, so it cannot refuse: make it with FakeOllama(listens=False)")
         with self._lock:
-            self._plays.insert(0, _Play(method=method, path=path, script=script, name=name, left=times))
+            self._arranged.insert(0, _Arranged(method=method, path=path, script=script, name=name, left=times))
         return script
 
     def load(self) -> None:
-        """Read the recordings now, so that not even the first answer has to wait for them."""
+        """Load the recordings now, so that the first answer does not wait for them."""
         _ = self._matcher
 
     def clear(self) -> None:
-        """Forget expectations, plays, the journal and what was done to models; the recordings still answer."""
+        """Forget all expectations, plays, journal entries and changes of models; recordings and `faults` stay."""
         super().clear()
-        self._plays = list(self._given)
+        self._arranged = list(self._permanent)
         self.journal = Journal()
         with self._lock:
             self.__dict__.pop("_world", None)
@@ -176,15 +191,15 @@ class FakeOllama(HTTPServer):
     # ------------------------------------------------------------------------------------- starting and stopping
 
     def start(self) -> None:
-        """Listen and accept in a thread of its own.
+        """Start listening; a thread accepts connections.
 
-        Raises: PortInUse, HTTPServerError (it is running already).
+        Raises: PortInUse; HTTPServerError, if it is running already.
         """
         if self.is_running():
             raise HTTPServerError("Server is already running")
         listener = Listener(self.host, self.port, self._serve if self._listens else None)
         self.port = listener.port
-        self.server = listener  # type: ignore[assignment]  # has all that HTTPServer asks of it
+        self.server = listener  # type: ignore[assignment]  # it has all that HTTPServer uses
         self.server_thread = threading.Thread(target=listener.serve_forever, daemon=True)
         self.server_thread.start()
 
@@ -196,8 +211,8 @@ class FakeOllama(HTTPServer):
         usable, index, after_post = True, 0, False
         note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
         try:
-            if (route := self._route_unasked()) is not None:
-                self._play_unasked(connection, route, number)
+            if (arranged := self._next_on_accept()) is not None:
+                self._play_on_accept(connection, arranged, number)
                 return
             while usable:
                 index += 1
@@ -231,21 +246,22 @@ class FakeOllama(HTTPServer):
         usable = self._answer(connection, entry, asked, head)
         return usable and not head.wants_close and body.error is None
 
-    def _play_unasked(self, connection: Connection, route: _Play, number: int) -> None:
-        entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=route.name, script=route.script)
-        if route.script.ending.how is ConnectionEnd.RESET:
+    def _play_on_accept(self, connection: Connection, arranged: _Arranged, number: int) -> None:
+        script = arranged.script
+        entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=arranged.name, script=script)
+        if script.ending.how is ConnectionEnd.RESET:
             connection.wait_for_request()  # an RST while the client connects or writes would be another fault
-        self._play(connection, route.script, entry)
+        self._play(connection, script, entry)
 
     def _answer(
         self, connection: Connection, entry: Entry, asked: Asked, head: RequestHead, *, unread: bool = False
     ) -> bool:
-        """Answer one request; whether the connection can be used again."""
+        """Answer one request; returns whether the connection can be used again."""
         response = self._expected(head, entry.body)
         if response is None:
             entry.script = script = self._script(asked, head, entry, unread=unread)
             if unmet := script.unmet(head):
-                entry.unmet, entry.why = unmet, f"{entry.why}; refused, for {unmet}"
+                entry.unmet, entry.why = unmet, f"{entry.why}; refused, because {unmet}"
             return self._play(connection, script.answer_to(head), entry)
         entry.answered_by, entry.date = "expectation", http_date()
         self.journal.add(entry)
@@ -256,9 +272,9 @@ class FakeOllama(HTTPServer):
     def _script(self, asked: Asked, head: RequestHead, entry: Entry, *, unread: bool) -> Script:
         """The script that answers, noted in the entry with the reason."""
         request = received(head, entry.body)
-        if (route := self._route(lambda one: one.answers(request.method, request.path))) is not None:
-            entry.answered_by, entry.why = route.name, "the last play for this method and path"
-            return route.script
+        if (arranged := self._next(lambda one: one.answers(request.method, request.path))) is not None:
+            entry.answered_by, entry.why = arranged.name, "the last play for this method and path"
+            return arranged.script
         if (refused := self._refused(asked, entry, Step.GUARD, unread=unread)) is not None:
             return refused
         if (refused := self._refused(asked, entry, Step.REQUEST, Step.MODEL)) is not None:
@@ -323,27 +339,27 @@ class FakeOllama(HTTPServer):
         if self.ordered_handlers or self.oneshot_handlers or self.handlers:
             return False
         request = received(head, b"")
-        answers = (one for one in self._plays if one.left != 0 and one.answers(request.method, request.path))
+        answers = (one for one in self._arranged if one.left != 0 and one.answers(request.method, request.path))
         if (first := next(answers, None)) is not None:
             return keeps_back and bool(first.script.unmet(head))
         return answer(asked, self._world, steps=(Step.GUARD,)) is not None
 
-    def _route(self, wanted: Callable[[_Play], bool]) -> _Play | None:
-        """The last play that is wanted, used once."""
+    def _next(self, wanted: Callable[[_Arranged], bool]) -> _Arranged | None:
+        """The newest arranged script that is wanted; this counts as one use of it."""
         with self._lock:
-            for route in self._plays:
-                if route.left != 0 and wanted(route):
-                    route.left = None if route.left is None else route.left - 1
-                    return route
+            for one in self._arranged:
+                if one.left != 0 and wanted(one):
+                    one.left = None if one.left is None else one.left - 1
+                    return one
         return None
 
-    def _route_unasked(self) -> _Play | None:
-        """The last play, if it does not await a request."""
-        newest = next((route for route in self._plays if route.left != 0), None)
-        return None if newest is None or newest.script.awaits_request else self._route(lambda one: one is newest)
+    def _next_on_accept(self) -> _Arranged | None:
+        """The newest arranged script, if it does not await a request; this counts as one use of it."""
+        newest = next((one for one in self._arranged if one.left != 0), None)
+        return None if newest is None or newest.script.awaits_request else self._next(lambda one: one is newest)
 
     def _struck(self, recording: Recording) -> tuple[Script, str]:
-        """The script of a recording with the server's faults in it, and which of them had to be left out."""
+        """The script of a recording with the server's faults in it, and a text about faults that do not apply."""
         if recording.id not in self._scripts:
             script, left_out = self._paced(recording), ""
             for fault in self._faults:
@@ -385,7 +401,7 @@ class FakeOllama(HTTPServer):
         return play(connection, rendered.segments, rendered.ending, entry=entry, journal=self.journal)
 
     def _render(self, script: Script) -> tuple[RenderedScript, str]:
-        """The script's bytes with the Date of now, made once a second at the most."""
+        """The script's bytes with the current Date, and that Date; rendered at most once a second."""
         date = http_date()
         kept, kept_date, rendered = self._rendered.get(id(script), (None, "", None))
         if kept is not script or kept_date != date or rendered is None:
@@ -398,7 +414,7 @@ class FakeOllama(HTTPServer):
     # ------------------------------------------------------------------------------------- expectations
 
     def respond_nohandler(self, request: WerkzeugRequest, extra_message: str = "") -> WerkzeugResponse:
-        """No expectation matches. That is no failure here, the recordings come next; unless an order was broken."""
+        """Called when no expectation matches: a recording answers then, unless the order of expectations is broken."""
         return super().respond_nohandler(request, extra_message) if self.permanently_failed else _NoExpectation()
 
     def _expected(self, head: RequestHead, body: bytes) -> WerkzeugResponse | None:
@@ -407,7 +423,7 @@ class FakeOllama(HTTPServer):
             return None
         request = WerkzeugRequest(environ(head, body, host=self.host, port=self.port))
         request.get_data()
-        with self._lock:  # its lists of handlers are not made for threads
+        with self._lock:  # pytest-httpserver changes its lists of handlers without a lock
             try:
                 response = self.dispatch(request)
             except Exception as error:  # noqa: BLE001 - whatever a user's handler raises; check() raises it again
@@ -439,9 +455,9 @@ def packaged(version: str) -> str:
 
 @functools.cache
 def _packaged() -> RecordingStore:
-    """One library for all servers of a process: reading a version's recordings takes a tenth of a second."""
+    """One store for all servers of a process, because loading the recordings of a version takes a tenth of a second."""
     return RecordingStore()
 
 
 class _NoExpectation(WerkzeugResponse):
-    """Says that no expectation matches."""
+    """Stands for "no expectation matches"."""

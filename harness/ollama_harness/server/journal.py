@@ -1,6 +1,14 @@
 """The journal: what the server received, what it really wrote and when, and how each connection really ended.
 
-The server writes it from many threads; readers wait for what they need with `Journal.wait_for`, never by sleeping.
+Each entry is one request. The thread of its connection writes it; in lock-step the program that runs the client adds
+what was yielded. Any thread may read it at any time. One condition variable covers the whole journal: a change that a
+reader may wait for is made while holding it, and notifies, so `wait_for` needs no sleep. An entry is settled when
+`ended_by` is set. After that it does not change, except that a tunnel may be reopened, and that `client_left_s` may be
+set later.
+
+`sent` is the exception, because it changes with every segment. It needs no lock: it only grows, and its length is
+raised after the segment is there, so a reader sees a prefix of what was sent. It keeps the very bytes objects that were
+written and copies none. A long stream is thus in memory once as the recording and once as the journal.
 """
 
 from __future__ import annotations
@@ -22,7 +30,7 @@ __all__ = ["EndedBy", "Entry", "Journal", "Protocol", "SentSegments"]
 
 
 class EndedBy(StrEnum):
-    """Who ended an exchange."""
+    """Which side ended an exchange."""
 
     SERVER = "server"  # the script came to its end
     CLIENT = "client"  # the client left before
@@ -30,10 +38,10 @@ class EndedBy(StrEnum):
 
 
 class Protocol(StrEnum):
-    """In which words a server or a proxy was asked."""
+    """The protocol or form of a request to a server or a proxy."""
 
-    HTTP = "http"  # origin form (RFC 9112 section 3.2.1), as a server is asked
-    ABSOLUTE = "absolute"  # absolute form (RFC 9112 section 3.2.2), as a proxy is asked
+    HTTP = "http"  # origin form (RFC 9112 section 3.2.1), for a server
+    ABSOLUTE = "absolute"  # absolute form (RFC 9112 section 3.2.2), for a proxy
     CONNECT = "connect"  # CONNECT (RFC 9110 section 9.3.6)
     TLS = "tls"  # a TLS hello (RFC 8446 section 4.1.2)
     SOCKS4 = "socks4"  # SOCKS 4 or 4a
@@ -41,9 +49,9 @@ class Protocol(StrEnum):
 
 
 class SentSegments(Lazy[tuple[float, bytes]]):
-    """Segments (seconds from the request's arrival, bytes) in order. One thread adds to it, any may read meanwhile.
+    """Segments (seconds after the request arrived, bytes) in order. One thread adds to it, and any may read meanwhile.
 
-    It holds the very bytes that were sent. A list of pairs would take as much again as a record has bytes.
+    Times and bytes are two arrays, because a pair as an object is about as large as a record.
     """
 
     def __init__(self) -> None:
@@ -56,26 +64,29 @@ class SentSegments(Lazy[tuple[float, bytes]]):
         at_s, data = segment
         self._times.append(at_s)
         self._data.append(data)
-        self._length += 1  # last: what can be read is there
+        self._length += 1  # last, so that a reader never sees a segment that is not there yet
 
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """One request and what became of it. `_s` are seconds from the request's arrival, which itself is `arrived_s` by
-    `time.monotonic`.
+    """One request and its answer. `arrived_s` is its arrival by `time.monotonic`; other times are seconds after that.
 
-    `connection` counts connections and `index` requests on it, both from 1. `answered_by` is a recording's id, the
-    name of a script, "expectation" (pytest-httpserver's) or "nothing"; `why` says why that one, or what came nearest.
-    `script` is the very script that was to be played (of a picky one the whole, even where a refusal was due): it tells
-    the request that a scenario is about from others that the client makes besides.
-    `unmet` says how the request broke a demand of that script, so that the refusal was played; "" if it broke none.
-    `sent` holds every segment that the system took, `date` the Date that was put into the head. `ended` is how the
-    connection ended (or was left), once `ended_by` is set; `client_left_s` when the client closed its side.
-    In lock-step `yielded` counts the records that the client's user has and `awaited` those that the server waits
-    for; `buffered` is the first record that was yielded only after later bytes had been sent. While `user_is_busy`
-    with something else, the server waits without a limit.
-    `protocol` is how a proxy was asked, and `target` the host:port that it was asked for; what is no HTTP has no head,
-    and its first bytes are the body.
+    The request: `connection` is the number of its connection, `index` its number on that connection, both from 1.
+    `protocol` is its form. `target` is the host:port that a proxy was asked for. What is no HTTP has no `head`, and
+    its first bytes are the `body`.
+
+    The answer: `answered_by` is the id of a recording, "script", "faults", "expectation" (pytest-httpserver's),
+    "upstream" (a proxy's server) or "nothing". `why` says why that one, or which recording is nearest. `script` is what
+    was to be played, with all its conditions; so the request that a scenario is about is found among others. `unmet`
+    says how the request broke a condition, so that the refusal was played, or is "". `date` is the Date in the head.
+    `sent` has every segment that the system accepted.
+
+    The end: `ended` is how the connection ended, or was left open, and `ended_by` which side ended the exchange, both
+    None until then. `client_left_s` is when the client closed its side.
+
+    Lock-step: `yielded` counts the records that the client has yielded, `awaited` those that the server waits for.
+    `buffered` is the number of the first record that was yielded only after later bytes were sent, or None. While
+    `user_is_busy` with something else, the server waits without a limit.
     """
 
     connection: int
@@ -102,7 +113,7 @@ class Entry:
 
     @property
     def request_line(self) -> str:
-        """The request line as received, or a remark that there was none."""
+        """The request line as received, or "(no HTTP request)"."""
         return (
             "(no HTTP request)" if self.head is None else f"{self.head.method} {self.head.target} {self.head.version}"
         )
@@ -132,12 +143,12 @@ class Journal:
             return self._connections
 
     def wait_for(self, condition: Callable[[tuple[Entry, ...]], bool], *, timeout_s: float) -> bool:
-        """Wait until `condition(entries)` holds; whether it did before `timeout_s` seconds had passed."""
+        """Wait until `condition(entries)` is true, at most `timeout_s` seconds; returns whether it became true."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(tuple(self._entries)), timeout_s)
 
     def take_settled(self, *, timeout_s: float) -> list[Entry]:
-        """Take out the entries that are settled, waiting for one if there is none: for a server that runs for long."""
+        """Remove the settled entries and return them, after waiting for one: for a server that runs for a long time."""
         self.wait_for(lambda entries: any(entry.ended_by for entry in entries), timeout_s=timeout_s)
         with self._changed:
             settled = [entry for entry in self._entries if entry.ended_by]
@@ -145,7 +156,7 @@ class Journal:
         return settled
 
     def wait_until_settled(self, *, timeout_s: float = 5.0) -> bool:
-        """Wait until every request received so far has been answered to its end, or its client has left."""
+        """Wait until every exchange so far has ended, at most `timeout_s` seconds; returns whether all have."""
         return self.wait_for(lambda entries: all(entry.ended_by for entry in entries), timeout_s=timeout_s)
 
     # ------------------------------------------------------------------------------------- for the server's threads
@@ -162,26 +173,26 @@ class Journal:
             self._changed.notify_all()
 
     def settle(self, entry: Entry, ended: ConnectionEnd, by: EndedBy) -> None:
-        """Note how an exchange ended."""
+        """Note how an exchange ended, and which side ended it."""
         with self._changed:
             entry.ended, entry.ended_by = ended, by
             self._changed.notify_all()
 
     def reopen(self, entry: Entry) -> None:
-        """Note that an exchange goes on after all: a tunnel that was idle."""
+        """Note that an exchange goes on: a tunnel that was idle."""
         with self._changed:
             entry.ended = entry.ended_by = None
             self._changed.notify_all()
 
     def yielded(self, entry: Entry, count: int) -> None:
-        """Note that the client's user has been handed so many records."""
+        """Note how many records the client has yielded."""
         with self._changed:
             entry.yielded = count
             self._changed.notify_all()
 
     @contextmanager
     def user_busy(self, entries: Iterable[Entry]) -> Iterator[None]:
-        """Note that the client's user does something else meanwhile, and takes no record of these."""
+        """Note that the client's user does something else meanwhile, and reads no records of these entries."""
         busy = list(entries)
         for entry in busy:
             entry.user_is_busy = True
@@ -192,13 +203,13 @@ class Journal:
                 entry.user_is_busy = False
 
     def awaits(self, entry: Entry, number: int) -> None:
-        """Note that nothing more is sent until so many records have been yielded."""
+        """Note that the server sends nothing more until the client has yielded `number` records."""
         with self._changed:
             entry.awaited = number
             self._changed.notify_all()
 
     def left(self, entry: Entry) -> None:
-        """Note that the client has closed its side just now."""
+        """Note that the client has closed its side now."""
         with self._changed:
             if entry.client_left_s is None:
                 entry.client_left_s = time.monotonic() - entry.arrived_s

@@ -1,4 +1,18 @@
-"""The listening socket: accepts, gives each connection a thread, and stops at once, even with streams open."""
+"""The listening socket: accepts, gives each connection a thread, and stops at once, even with streams open.
+
+A blocking accept or select cannot be woken from another thread by closing its socket, on any system in the same way. So
+there is a pair of connected sockets. Every wait (of the accepting thread, and of each connection's thread) includes one
+of them, `_stop`. `shutdown` closes the other one, `_stopping`. That makes `_stop` readable with an end of file, which
+nothing consumes: it wakes all waits, and all later ones.
+
+The order of closing matters. A closed descriptor may be used again at once by another socket, so a socket is closed
+only when no thread waits on it any more. `shutdown` therefore waits for the accepting thread, then for each
+connection's thread (which closes its own socket), and closes the listening socket and `_stop` last. One wait has no
+select: a write to a client that does not read. After half a second such a socket is shut down, which makes the write
+fail.
+
+A port without `listen` refuses connections, and the bind keeps other programs from using it.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +30,16 @@ from ollama_harness.errors import PortInUse
 __all__ = ["Listener", "has_ipv6"]
 
 
-#: How long a connection may take to notice a stop; all but a blocked write notice at once.
-_PATIENCE_S = 0.5
+#: How long a connection may take to end after a stop. Only a blocked write takes that long.
+_STOP_LIMIT_S = 0.5
 
 
 class Listener:
-    """Listens from the moment it is made. Has what pytest-httpserver asks of a server: `port`, `serve_forever`,
+    """Listens as soon as it is made. It has what pytest-httpserver needs of a server: `port`, `serve_forever`,
     `shutdown`.
 
     `handle(socket, stop)` runs in a thread of its own for each connection; `stop` becomes readable on shutdown.
-    Without it the port is taken, but nothing listens: connections are refused.
+    Without `handle` the port is bound, but nothing listens: connections are refused.
 
     Raises: PortInUse.
     """
@@ -48,18 +62,18 @@ class Listener:
                     selector.register(self._socket, selectors.EVENT_READ)
                 selector.register(self._stop, selectors.EVENT_READ)
                 while self._stop not in {key.fileobj for key, _ in selector.select()}:
-                    with contextlib.suppress(OSError):  # the client is gone again
+                    with contextlib.suppress(OSError):  # the client has left already
                         self._start_thread(self._socket.accept()[0])
         finally:
             self._ended.set()
 
     def shutdown(self) -> None:
-        """Stop accepting and end every connection; returns when all threads have."""
-        self._stopping.close()  # wakes every wait on `_stop`, for good
-        self._ended.wait()  # only now may the sockets that are waited on be closed
+        """Stop accepting and end every connection; returns when all threads have ended."""
+        self._stopping.close()  # wakes every wait on `_stop`, now and later
+        self._ended.wait()  # the accepting thread adds no more threads, and waits on no socket
         for thread, connection in self._threads.items():
-            thread.join(_PATIENCE_S)
-            if thread.is_alive():  # it is writing to a client that does not read
+            thread.join(_STOP_LIMIT_S)
+            if thread.is_alive():  # it writes to a client that does not read
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
                 thread.join()
@@ -88,9 +102,9 @@ def _bind(host: str, port: int, *, exclusive: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":
-            # SO_REUSEADDR would let two servers share the port there, each answering some of the requests.
+            # On Windows SO_REUSEADDR would let two servers share the port, each answering some of the requests.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        elif not exclusive:  # a port that nobody listens on could be listened on by another
+        elif not exclusive:  # with it, another program could listen on a port that is only bound
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
     except OSError as error:

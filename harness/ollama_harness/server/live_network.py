@@ -15,13 +15,13 @@ from ollama_harness.server.proxy import MODES, FakeProxy
 
 __all__ = ["LiveNetwork", "live_network"]
 
-#: How often a port that is free on both addresses is looked for.
+#: How many times a port that is free on both addresses is searched.
 _TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class LiveNetwork:
-    """What listens: `servers` on the same port, that on 127.0.0.1 first; and the settings that lead to them."""
+    """The running `servers` (on one port, the one on 127.0.0.1 first) and `proxy`, and the settings that lead there."""
 
     servers: tuple[FakeOllama, ...]
     proxy: FakeProxy

@@ -1,1 +1,1 @@
-"""What the commands print: results, routes, a diagnosis, a decision."""
+"""The reports that commands print: results, routes, a diagnosis, a decision."""

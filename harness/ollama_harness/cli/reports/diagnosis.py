@@ -1,4 +1,4 @@
-"""The doctor's diagnosis for a terminal: what is set, who answers, which way each client goes, and what fixes it."""
+"""The doctor's diagnosis for a terminal: settings, server, routes of the clients, and fixes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["render", "to_json"]
 #: How many characters of a setting are shown.
 _LONGEST = 70
 
-#: Longer values are shown whole among the settings only.
+#: Long values in a sentence are cut. Among the settings they are shown in full.
 _LONG = re.compile(r"\(([^()]{24})[^()]{24,}\)")
 
 _SHELLS = {
@@ -33,7 +33,7 @@ _SHELLS = {
 
 
 def render(diagnosis: Diagnosis) -> RenderableType:
-    """The whole diagnosis, as a person reads it: the verdict first."""
+    """The whole diagnosis for people, with the verdict first."""
     parts: list[RenderableType] = [_verdict(diagnosis), Text("\nSETTINGS", style="dim"), *_settings(diagnosis)]
     parts += [Text("\nTHE SERVER", style="dim"), *_server(diagnosis)]
     parts += [Text("\nTHE ROUTE OF EACH CLIENT", style="dim"), *_clients(diagnosis)]
@@ -41,21 +41,21 @@ def render(diagnosis: Diagnosis) -> RenderableType:
     parts += [Hanging(_line(f"- {one.text}", style="yellow" if one.bad else "")) for one in diagnosis.findings]
     if diagnosis.fixes:
         parts += [Text("\nWHAT FIXES IT", style="dim")]
-        parts += [_mend(one, diagnosis) for one in diagnosis.fixes]
+        parts += [_fix(one, diagnosis) for one in diagnosis.fixes]
     return Group(*parts)
 
 
 def _verdict(diagnosis: Diagnosis) -> Text:
-    found = diagnosis.prognoses
+    found = diagnosis.forecasts
     lost = [one.client for one in found if one.arrives is False]
-    astray = [one.client for one in found if one.arrives is None and one.misrouted]
+    misrouted = [one.client for one in found if one.arrives is None and one.misrouted]
     unknown = [one.client for one in found if one.arrives is None and not one.misrouted]
-    said = [
+    sentences = [
         (lost, "{} do not reach it", "bold red"),
-        (astray, "{} ask the proxy, although the settings exclude this host", "bold red"),
-        (unknown, "of {} nobody can tell", "bold yellow"),
+        (misrouted, "{} use the proxy, although the settings exclude this host", "bold red"),
+        (unknown, "unknown for {}", "bold yellow"),
     ]
-    parts = [(sentence.format(", ".join(names)), style) for names, sentence, style in said if names]
+    parts = [(sentence.format(", ".join(names)), style) for names, sentence, style in sentences if names]
     text = _line(f"{diagnosis.url}: ", style="bold")
     for number, part in enumerate(parts or [("all clients reach it", "bold green")]):
         text.append("; " if number else "").append(*part)
@@ -66,14 +66,14 @@ def _settings(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     settings = diagnosis.settings
     rows = [(name, value) for name, value in sorted(settings.variables.items())]
     if settings.registry is not None:
-        held = settings.registry
+        registry = settings.registry
         rows += [
             (f"registry {name}", str(value))
             for name, value in (
-                ("ProxyEnable", held.enable),
-                ("ProxyServer", held.server),
-                ("ProxyOverride", held.override),
-                ("AutoConfigURL", held.pac_url),
+                ("ProxyEnable", registry.enable),
+                ("ProxyServer", registry.server),
+                ("ProxyOverride", registry.override),
+                ("AutoConfigURL", registry.pac_url),
             )
             if value is not None
         ]
@@ -87,25 +87,27 @@ def _settings(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     for name, value in rows:
         yield Hanging(_line(f"{name} = {_cut(hidden(value))}"))
     if settings.variable("OLLAMA_HOST") is not None and diagnosis.by_ollama_host:
-        yield Hanging(_line(f"so clients ask {diagnosis.url}, and a server listens on {diagnosis.server_listens_on}"))
+        yield Hanging(
+            _line(f"so clients connect to {diagnosis.url}, and a server would listen on {diagnosis.server_listens_on}")
+        )
 
 
 def _cut(value: str) -> str:
-    """A long list of hosts with its middle left out; --json has it whole."""
+    """A long list of hosts without its middle. --json has all of it."""
     return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 21]}…{value[-20:]}"
 
 
 def _server(diagnosis: Diagnosis) -> Iterator[RenderableType]:
-    yield Hanging(_line(f"{diagnosis.url} is {', '.join(diagnosis.addresses) or 'nowhere'}, asked in this order"))
+    yield Hanging(_line(f"{diagnosis.url} is {', '.join(diagnosis.addresses) or 'no address'}, tried in this order"))
     for answer in (*diagnosis.answers, *diagnosis.beside):
         style = "green" if answer.kind == "ollama" else ""
         yield Hanging(_line(f"{answer.place}  {answer.kind}  {answer.says}", style=style), indent=2)
 
 
 def _clients(diagnosis: Diagnosis) -> Iterator[RenderableType]:
-    """Clients that go the same way for the same reason together."""
+    """The clients, grouped by route and reason."""
     together: dict[tuple[str, ...], list[RouteForecast]] = {}
-    for one in diagnosis.prognoses:
+    for one in diagnosis.forecasts:
         because = _LONG.sub(r"(\1…)", one.prediction.because)
         for client in ("httpx.AsyncClient", "ollama.AsyncClient", "ollama.Client"):
             because = because.replace(f"Making {client} ", "Making httpx.Client ")
@@ -124,20 +126,20 @@ def _route(one: RouteForecast) -> str:
     return f"to {one.prediction.proxy}"
 
 
-def _mend(mend: Fix, diagnosis: Diagnosis) -> RenderableType:
+def _fix(fix: Fix, diagnosis: Diagnosis) -> RenderableType:
     wanted = _SHELLS[diagnosis.settings.system]
-    everybody = {one.client for one in diagnosis.prognoses}
-    who = "all clients" if everybody == set(mend.helps) else ", ".join(mend.helps)
+    clients = {one.client for one in diagnosis.forecasts}
+    helped = "all clients" if clients == set(fix.helps) else ", ".join(fix.helps)
     lines = [
         Text.assemble(f"    {'' if number else shell:<12}", (one_line(each), "bold"), no_wrap=True, overflow="ignore")
-        for shell, line in mend.lines.items()
+        for shell, line in fix.lines.items()
         if shell in wanted
         for number, each in enumerate(line.split("\n"))
     ]
     return Group(
-        Hanging(Text.assemble("- ", (one_line(mend.title), "bold"), f": then {who} go direct")),
+        Hanging(Text.assemble("- ", (one_line(fix.title), "bold"), f": then {helped} go direct")),
         *lines,
-        _indented(_line(f"What else it changes: {mend.changes}.", style="dim")),
+        _indented(_line(f"What else it changes: {fix.changes}.", style="dim")),
     )
 
 
@@ -150,7 +152,7 @@ def _indented(text: Text) -> Hanging:
 
 
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The same for tools."""
+    """The diagnosis for tools."""
     return {
         "url": diagnosis.url,
         "exit_code": diagnosis.exit_code,
@@ -174,7 +176,7 @@ def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
                 "arrives": one.arrives,
                 "why": one.why,
             }
-            for one in diagnosis.prognoses
+            for one in diagnosis.forecasts
         ],
         "findings": [{"code": one.code, "bad": one.bad, "text": one.text} for one in diagnosis.findings],
         "fixes": [

@@ -18,7 +18,7 @@ __all__ = ["explained", "markdown", "render"]
 
 _STYLES = {Level.BREAKING: "bold red", Level.NOTABLE: "yellow", Level.NOISE: "dim"}
 
-#: Below the subject of a finding, which stands after its fingerprint.
+#: Aligns lines with the subject of a finding, which follows its fingerprint.
 _INDENT = 14
 
 #: How many pieces of evidence `--explain` shows in full.
@@ -26,7 +26,7 @@ _SHOWN = 5
 
 
 def render(decision: Decision) -> RenderableType:
-    """The decision for a terminal; its last line stands apart, so that it can be printed as it is."""
+    """The decision for a terminal, without its last line, which is printed as it is."""
     parts: list[RenderableType] = []
     for level in (Level.BREAKING, Level.NOTABLE):
         if found := [one for one in decision.findings if one.level is level]:
@@ -56,22 +56,23 @@ def _counted(one: Finding) -> str:
 
 
 def _quiet(decision: Decision) -> Iterator[str]:
-    """What is said in a line each."""
+    """The summaries that take one line each."""
     noise = Counter(one.rule for one in decision.findings if one.level is Level.NOISE)
     if noise:
         yield "noise: " + ", ".join(f"{rule} {count}" for rule, count in sorted(noise.items()))
     if decision.unstable:
-        said = "; ".join(f"{one} ({one.rule})" for one in decision.unstable)
-        yield f"differs between two takes of {decision.baseline}, so nobody can depend on it: {said}"
+        unstable = "; ".join(f"{one} ({one.rule})" for one in decision.unstable)
+        yield f"differs between two sessions of {decision.baseline}, so no client can depend on it: {unstable}"
     if decision.only_new:
-        yield f"recorded with {decision.candidate} alone: {', '.join(decision.only_new)}"
+        yield f"recorded only with {decision.candidate}: {', '.join(decision.only_new)}"
 
 
 def explained(one: Finding) -> list[str]:
     """Everything about one finding, in lines."""
     rule = RULES[one.rule]
     lines = [
-        f"{one.fingerprint}  {one.rule} ({one.level})" + ("  unstable: two takes differ as well" * one.unstable),
+        f"{one.fingerprint}  {one.rule} ({one.level})"
+        + ("  unstable: two sessions of the baseline differ as well" * one.unstable),
         f"{one.subject}: {one.where}",
         f"  was  {one.was}",
         f"  now  {one.now}",

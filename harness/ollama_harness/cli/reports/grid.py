@@ -1,4 +1,4 @@
-"""The terminal report: the grid client × scenario, the canaries, and each cell that is not as expected."""
+"""The report of a run: the grid of scenarios and clients, the canaries, and each cell that is not as expected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ollama_harness.oracle.verdict import Verdict
 
 __all__ = ["Symbols", "render"]
 
-#: Three columns of them.
+#: Wide enough for three columns of canaries.
 _CANARIES_WIDTH = 120
 
 _LETTERS = {
@@ -39,7 +39,7 @@ _LETTERS = {
 
 
 class Symbols:
-    """What stands for pass and unsupported: ✓ and · where the terminal can show them, else ASCII."""
+    """The symbols for pass and unsupported: ✓ and · if the terminal can show them, otherwise ASCII."""
 
     def __init__(self, encoding: str) -> None:
         try:
@@ -59,9 +59,9 @@ def render(report: ExpectationReport, console: Console) -> RenderableType:
     real = [one for one in report.assessments if not _is_canary(one)]
     if answers := [one for one in real if not one.result.host]:
         parts += [_grid(answers, symbols), Text(), _legend(answers, symbols)]
-    if journeys := [one for one in real if one.result.host]:
-        parts += [Text(), routes.table(journeys), Text(), routes.legend(journeys)]
-    parts += [Text("canaries, and in how many cells each showed what it must:", style="dim")]
+    if routed := [one for one in real if one.result.host]:
+        parts += [Text(), routes.table(routed), Text(), routes.legend(routed)]
+    parts += [Text("canaries, and in how many of its cells each earned its verdict:", style="dim")]
     parts += [_canaries(report.assessments), *_absent(report.assessments)]
     parts += [_unexpected(one) for one in report.unexpected]
     for line in report.stale:
@@ -99,7 +99,7 @@ def _square(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
     count = sum(one.result.verdict is verdict for one in able)
     text = letter if count == len(able) else f"{letter} {count}/{len(able)}"
     if len(able) < len(assessments):
-        text += symbols.unsupported  # the rest, this client cannot do
+        text += symbols.unsupported  # the client does not support the rest
     if not worst.met:
         return Text(f"{text}!", style="bold red")
     if verdict is Verdict.PASS:
@@ -118,7 +118,7 @@ def _legend(assessments: Iterable[Assessment], symbols: Symbols) -> Flow:
 
 
 def _canaries(assessments: Iterable[Assessment]) -> RenderableType:
-    """Which canary earned what; the harness can be trusted only if all earned what they must."""
+    """The verdicts of the canaries. The harness can be trusted only if each has earned its own."""
     canaries = sorted((one for one in assessments if _is_canary(one)), key=lambda one: one.result.client)
     shown = []
     for name, group in groupby(canaries, key=lambda one: one.result.client):
@@ -131,7 +131,7 @@ def _canaries(assessments: Iterable[Assessment]) -> RenderableType:
 
 
 def _absent(assessments: Iterable[Assessment]) -> Iterator[RenderableType]:
-    """A line for each client that could do nothing at all: its library is not installed."""
+    """A line for each client that was unsupported in all cells, because its library is not installed."""
     by_client: dict[str, list[Assessment]] = {}
     for one in assessments:
         by_client.setdefault(one.result.client, []).append(one)

@@ -1,8 +1,8 @@
-"""How reports lay out text and tables on whatever width there is, down to 40 columns.
+"""The layout of reports: text and tables for any width, down to 40 columns.
 
-A table that does not fit is not squeezed: rich would cut its words. It becomes lines instead, one block a row. And a
-paragraph that is wrapped goes on indented, so that only what the harness itself begins stands at the left edge: no text
-from outside can be taken for a line of the report, wherever it happens to be wrapped.
+A table that does not fit is not squeezed, because rich would cut its words. Instead, each row becomes a block of lines.
+Wrapped lines of a paragraph are indented, so that only lines of the harness begin at the left edge. So no text from
+outside can look like a line of the report.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from rich.text import Text
 
 __all__ = ["Blocks", "Flow", "Grid", "Hanging"]
 
-#: Wide enough for any table: what it takes if nothing is in its way.
+#: Wider than any table, to measure how wide a table would be.
 _ANY_WIDTH = 10_000
-#: A column of texts can be read from this width on; shorter texts need less.
+#: The least width of a column of texts. Shorter texts need less.
 _LEAST_COLUMN = 14
 _GAP = 2
 
 
 class Hanging:
-    """A paragraph, indented `indent` blanks and its lines but the first `by` more; less where there is little room."""
+    """A paragraph, indented by `indent` blanks, and all lines but the first by `by` more; less on a narrow terminal."""
 
     def __init__(self, text: Text, *, by: int = 2, indent: int = 0) -> None:
         self._text, self._by, self._indent = text, by, indent
@@ -37,7 +37,7 @@ class Hanging:
 
 
 class Flow:
-    """Short texts in a row, as many as a line holds, none of them torn apart."""
+    """Short texts in a row, as many as a line holds. No text is split."""
 
     def __init__(self, items: Iterable[Text], *, gap: int = 3, indent: int = 0) -> None:
         self._items, self._gap, self._indent = list(items), gap, indent
@@ -60,7 +60,7 @@ class Flow:
 class Grid:
     """A grid of small squares under the names of its columns, in groups with titles.
 
-    Where it does not fit, each row is its name, and under it the name of each column with its square.
+    If it does not fit, each row becomes its name, and below it the names of the columns with their squares.
     """
 
     def __init__(self, corner: str, columns: Sequence[str]) -> None:
@@ -90,8 +90,8 @@ class Grid:
 
 
 class Blocks:
-    """A table of texts, some columns set `right`; where its columns would be too narrow, a block of lines for each row:
-    `name  text`.
+    """A table of texts. The columns in `right` are aligned to the right. If the columns would be too narrow, each row
+    becomes a block of lines: `name  text`.
     """
 
     def __init__(self, names: Sequence[str], rows: Sequence[Sequence[Text]], *, right: Container[int] = ()) -> None:

@@ -1,4 +1,4 @@
-"""The routes: environment x client, one letter for each form of URL, and what each letter is worth."""
+"""The grid of routes: environments and clients, with one letter for each form of the URL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LETTERS = {
 
 
 def table(assessments: Sequence[Assessment]) -> Grid:
-    """The grid of routes, environments in the order of their table."""
+    """The grid of routes. Environments have the order of their table."""
     columns = sorted({one.result.client for one in assessments})
     grid = Grid("environment", columns)
     for title, environments in GROUPS.items():
@@ -39,7 +39,7 @@ def table(assessments: Sequence[Assessment]) -> Grid:
 
 
 def letters(assessments: Sequence[Assessment]) -> Text:
-    """A letter for each form of URL, in their order; `!` after what is not as expected."""
+    """A letter for each form of the URL, in their order, with `!` after those that are not as expected."""
     text = Text()
     for one in sorted(assessments, key=lambda each: _order(each.result.host)):
         letter = "?" if one.result.route is None else LETTERS[Route(one.result.route)]
@@ -50,7 +50,7 @@ def letters(assessments: Sequence[Assessment]) -> Text:
 
 
 def legend(assessments: Sequence[Assessment]) -> Flow:
-    """What the letters that occur mean."""
+    """The meanings of the letters that occur."""
     seen = {one.result.route for one in assessments}
     meanings = [f"one letter each for {', '.join(HOSTS)}:"]
     meanings += [f"{LETTERS[route]} {_MEANINGS[route]}" for route in Route if str(route) in seen]

@@ -1,4 +1,4 @@
-"""Rules about clients: what one makes of the new version's answers, compared with what it made of the old one's."""
+"""Rules about clients: how a client handles the new version's answers, compared with the old version's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _harm(one: Result) -> int:
 
 
 def _by_chance(old: Result, new: Result) -> bool:
-    """Whether both were reset (then the results count no records), or both held bytes back."""
+    """Whether both were reset (then the results count no records), or the client buffered in both."""
     return old.got is new.got is None or old.verdict is new.verdict is Verdict.BUFFERED
 
 
@@ -27,7 +27,7 @@ def _change(old: Result, new: Result) -> Change:
 
 
 @client_rule(
-    "What was tried with the old version cannot be tried with the new one, so nothing is known of it.",
+    "The cell was run with the old version and cannot be run with the new one, so nothing is known about it.",
     Level.BREAKING,
     _DESIGN,
     when=lambda _, new: new is None,
@@ -37,7 +37,7 @@ def cell_missing(old: Result, _: None) -> Iterator[Change]:
 
 
 @client_rule(
-    "With the new version's answers the client does its user more harm, where a document says what it must do.",
+    "The client does its user more harm with the new version's answers, in a case that a document decides.",
     Level.BREAKING,
     _DESIGN,
 )
@@ -52,7 +52,7 @@ def more_harm_observed(old: Result, new: Result) -> Iterator[Change]:
         yield _change(old, new)
 
 
-@client_rule("The client errs in another way, or can be tried no more.", Level.NOTABLE, _DESIGN)
+@client_rule("The client has another defect of the same harm, or it can no longer be tried.", Level.NOTABLE, _DESIGN)
 def other_verdict(old: Result, new: Result) -> Iterator[Change]:
     untried = Verdict.UNSUPPORTED in (old.verdict, new.verdict)
     if old.verdict is not new.verdict and (untried or _harm(new) == _harm(old)):
@@ -71,8 +71,8 @@ def other_exception(old: Result, new: Result) -> Iterator[Change]:
 
 @client_rule(
     (
-        "After an RST the system decides what a client still reads, and so what it raises; and one that holds "
-        "bytes back raises what the next of them make it raise, be it a line feed in what is compressed."
+        "After an RST the system decides how much a client still reads, and thus which exception it raises. In a "
+        "client that buffers, the next bytes decide it, and they may be compressed."
     ),
     Level.NOISE,
     "https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4",
@@ -82,7 +82,7 @@ def other_exception_by_chance(old: Result, new: Result) -> Iterator[Change]:
         yield Change(where=old.scenario, was=old.raised or "no exception", now=new.raised or "no exception")
 
 
-@client_rule("The client does better with the new version's answers.", Level.NOISE, _DESIGN)
+@client_rule("The client handles the new version's answers better.", Level.NOISE, _DESIGN)
 def less_harm(old: Result, new: Result) -> Iterator[Change]:
     if _harm(new) < _harm(old):
         yield _change(old, new)

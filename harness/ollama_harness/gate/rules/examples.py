@@ -1,6 +1,6 @@
-"""For each rule two exchanges between which it sees a change, and two between which it sees none.
+"""Examples for each rule: two exchanges between which it finds a change, and two between which it finds none.
 
-The tests hold every rule against its own examples; a reader sees what a rule means.
+The tests run every rule on its own examples. A reader sees from them what a rule means.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["EXAMPLES", "Example", "exchange"]
 
 
 class Example(NamedTuple):
-    """`fires` holds an old and a new one with the change between them, `silent` two without it."""
+    """`fires` holds an old and a new exchange with the change between them, `silent` two without it."""
 
     fires: tuple[Any, Any]
     silent: tuple[Any, Any]
@@ -66,7 +66,7 @@ def _lines(*records: Mapping[str, Any], end: str = "\n", **more: Any) -> Version
 
 
 def _stream(changes: Mapping[str, Any] | None = None, **more: Any) -> VersionExchange:
-    """Two records, the first with other fields; one that is `...` is left out."""
+    """Two records, the first with changed fields. A field whose value is `...` is left out."""
     first = {key: value for key, value in {**_FIRST, **(changes or {})}.items() if value is not ...}
     return _lines(first, _LAST, **more)
 
@@ -105,7 +105,7 @@ _ZERO = {**_LAST, "prompt_eval_duration": 5}
 
 
 def _with_elsewhere(one: VersionExchange, other: VersionExchange) -> VersionExchange:
-    """The first exchange, in a version that has the other as well."""
+    """The first exchange, in a version that also has the other one."""
     return VersionExchange(one.shape, VersionShapes([one.shape, _renamed(other)], name="1.0.0"))
 
 

@@ -1,4 +1,4 @@
-"""Rules about the fields of records: which there are, of which type, in which order."""
+"""Rules about the fields of records: which fields there are, their types, and their order."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ollama_harness.gate.shapes import FieldShape, RecordKind, RecordShape
 
 __all__: list[str] = []
 
-#: Numbers that Go leaves out when they are zero; see `Metrics` and `ProgressResponse`.
+#: Numbers that Go omits when they are zero; see `Metrics` and `ProgressResponse`.
 #: Source: https://github.com/ollama/ollama/blob/v0.32.15/api/types.go
 _LEFT_OUT_AT_ZERO = ("_duration", "_count", ".completed", ".total")
 
 
 def _pairs(old: VersionExchange, new: VersionExchange) -> Iterator[tuple[str, FieldShape, FieldShape]]:
-    """Each field that both have, with the place it is found at."""
+    """Each field that both have, with its place."""
     for was, now in _records(old, new):
         for path, one in was.fields.items():
             if path in now.fields:
@@ -23,25 +23,25 @@ def _pairs(old: VersionExchange, new: VersionExchange) -> Iterator[tuple[str, Fi
 
 
 def _records(old: VersionExchange, new: VersionExchange) -> Iterator[tuple[RecordShape, RecordShape]]:
-    """The records of each kind that both have; errors have rules of their own."""
+    """The records of each kind that both have, except errors, which have their own rules."""
     return (pair for pair in common(old, new) if pair[0].kind != RecordKind.ERROR)
 
 
 def _missing(there: RecordShape, here: RecordShape) -> Iterator[FieldShape]:
-    """The fields of one that the other lacks, though it has the object which could hold them."""
+    """The fields of `there` that `here` lacks, although it has the object that could hold them."""
     for path, one in there.fields.items():
         if path not in here.fields and one.parent in here.orders and not one.is_item:
             yield one
 
 
 def _zero(one: FieldShape, kind: str, here: VersionExchange) -> bool:
-    """Whether this version says the field in other recordings, and a zero may be why it does not here."""
+    """Whether this version has the field in other recordings, so that a zero may be why it is missing here."""
     elsewhere = kind in here.version.kinds_with.get((here.shape.route, one.path), ())
     return elsewhere and one.types == {"integer"} and one.path.endswith(_LEFT_OUT_AT_ZERO)
 
 
 @rule(
-    "A typed client fails to validate the record, any other to find the key.",
+    "A typed client cannot validate the record, and other clients do not find the key.",
     Level.BREAKING,
     "https://github.com/ollama/ollama-python/issues/607",
 )
@@ -54,7 +54,7 @@ def field_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
 
 
 @rule(
-    "Clients ignore fields that they do not know, but those that forbid them.",
+    "Most clients ignore fields that they do not know, but some forbid them.",
     Level.NOTABLE,
     "https://github.com/ollama/ollama/pull/15768",
 )
@@ -67,7 +67,7 @@ def field_added(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
 
 
 @rule(
-    "Go leaves out durations and counts that are zero; both versions say the field in other recordings.",
+    "Go omits durations and counts that are zero. Both versions have the field in other recordings.",
     Level.NOISE,
     "https://github.com/ollama/ollama/issues/3427",
 )
@@ -82,7 +82,7 @@ def zero_left_out(old: VersionExchange, new: VersionExchange) -> Iterator[Change
 
 
 @rule(
-    "A field that every record of the kind had is missing in some: a typed client that requires it fails there.",
+    "A field that every record of this kind had is now missing in some: a typed client that requires it fails there.",
     Level.BREAKING,
     "https://github.com/SWE-agent/SWE-agent/issues/44",
 )
@@ -106,7 +106,7 @@ def type_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]
 
 
 @rule(
-    '`"5"` is no 5: sums become texts, or the record cannot be read.',
+    '`"5"` is not 5: sums become texts, or the client cannot read the record.',
     Level.BREAKING,
     "https://www.rfc-editor.org/rfc/rfc8259#section-6",
 )
@@ -128,7 +128,7 @@ def integer_to_number(old: VersionExchange, new: VersionExchange) -> Iterator[Ch
 
 
 @rule(
-    "A client whose type knows no null fails to validate the record.",
+    "A client whose type does not allow null cannot validate the record.",
     Level.BREAKING,
     "https://github.com/docling-project/docling/issues/1647",
 )
@@ -139,7 +139,7 @@ def null_new(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
 
 
 @rule(
-    "A field that was null has a value now: who never met one may not read it.",
+    "A field that was null now has a value: a client that has never seen one may not read it.",
     Level.NOTABLE,
     "https://github.com/docling-project/docling/issues/1647",
 )
@@ -150,7 +150,7 @@ def null_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
 
 
 @rule(
-    "A database of vectors takes those of one length, and cannot compare them with those it has.",
+    "A vector database holds vectors of one length, and cannot compare the new ones with those that it has.",
     Level.BREAKING,
     "https://github.com/langflow-ai/langflow/issues/12824",
 )
@@ -161,7 +161,7 @@ def vector_length_changed(old: VersionExchange, new: VersionExchange) -> Iterato
 
 
 @rule(
-    "Order means nothing in JSON; programs that cut the text at a key, and tests that compare texts, depend on it.",
+    "Order means nothing in JSON, but programs that cut the text at a key, and tests that compare texts, depend on it.",
     Level.NOTABLE,
     "https://www.rfc-editor.org/rfc/rfc8259#section-4",
     when=alike,

@@ -1,4 +1,4 @@
-"""Rules about the head: what it says of the body, and what else it says."""
+"""Rules about the head of the response."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__: list[str] = []
 #: These have rules of their own.
 _ELSEWHERE = frozenset({"content-type", "transfer-encoding", "content-length", "location", "date"})
 
-#: What Go's net/http keeps back before it sends a head: a body that is longer, and of one write, is chunked.
+#: The buffer of Go's net/http. If a body is written at once and is longer than this, Go sends it in chunks.
 #: Source: https://pkg.go.dev/net/http#ResponseWriter
 _GO_BUFFER_BYTES = 2048
 
@@ -43,7 +43,7 @@ def content_type_parameters_changed(old: VersionExchange, new: VersionExchange) 
 
 
 @rule(
-    "Who reads the header finds nothing: a browser, for one, without Access-Control-Allow-Origin.",
+    "A program that reads the header no longer finds it. Browsers, for example, need Access-Control-Allow-Origin.",
     Level.BREAKING,
     "https://www.rfc-editor.org/rfc/rfc9110#section-6.3",
 )
@@ -57,7 +57,7 @@ def header_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
 
 
 @rule(
-    "Clients ignore headers that they do not know; one that they know may change what they do.",
+    "Clients ignore headers that they do not know. A header that they know may change their behaviour.",
     Level.NOTABLE,
     "https://www.rfc-editor.org/rfc/rfc9110#section-5.1",
 )
@@ -69,7 +69,7 @@ def header_new(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
 
 
 @rule(
-    "Clients may act on it: Connection, Allow, Access-Control.",
+    "Clients may depend on the value: Connection, Allow, Access-Control.",
     Level.NOTABLE,
     "https://www.rfc-editor.org/rfc/rfc9110#section-5.5",
 )
@@ -86,7 +86,7 @@ def header_value_changed(old: VersionExchange, new: VersionExchange) -> Iterator
 
 
 @rule(
-    "Names have no case by the standard; programs that compare them as text do not know it.",
+    "By the standard, names are case-insensitive, but some programs compare them as text.",
     Level.NOTABLE,
     "https://www.rfc-editor.org/rfc/rfc9110#section-5.1",
 )
@@ -98,7 +98,7 @@ def header_spelling_changed(old: VersionExchange, new: VersionExchange) -> Itera
 
 
 @rule(
-    "Order among different names means nothing by the standard; recordings and fingerprints of servers differ.",
+    "By the standard, the order of different names means nothing, but recordings and server fingerprints differ.",
     Level.NOTABLE,
     "https://www.rfc-editor.org/rfc/rfc9110#section-5.3",
 )
@@ -110,7 +110,7 @@ def header_order_changed(old: VersionExchange, new: VersionExchange) -> Iterator
 
 
 @rule(
-    "Chunked or counted makes a difference to programs that show progress, and to proxies that speak HTTP/1.0.",
+    "Programs that show progress need a Content-Length, and proxies that speak HTTP/1.0 cannot pass on chunks.",
     Level.NOTABLE,
     "https://www.rfc-editor.org/rfc/rfc9112#section-6",
     when=lambda old, new: alike(old, new) and not _by_size(old, new),
@@ -121,7 +121,7 @@ def framing_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Chan
 
 
 @rule(
-    "Go counts a body that is written at once when it has up to 2048 bytes, and sends a longer one in chunks.",
+    "Go sends a body that is written at once with a Content-Length up to 2048 bytes, and a longer one in chunks.",
     Level.NOISE,
     "https://pkg.go.dev/net/http#ResponseWriter",
 )
@@ -131,7 +131,7 @@ def framing_by_size(old: VersionExchange, new: VersionExchange) -> Iterator[Chan
 
 
 @rule(
-    "A client SHOULD ignore it, says the standard.",
+    "By the standard, a client SHOULD ignore it.",
     Level.NOISE,
     "https://www.rfc-editor.org/rfc/rfc9112#section-4",
     when=lambda old, new: alike(old, new),

@@ -1,4 +1,4 @@
-"""Rules about the answer as a whole: is there one, is it an error, does the connection bring it to its end."""
+"""Rules about the response as a whole: whether there is one, whether it is an error, how the connection ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GOOD = (ResponseKind.ANSWERED, ResponseKind.REDIRECTED)
 
 
 @rule(
-    "Whoever calls the route gets 404 instead of an answer.",
+    "Programs that call the route get 404 instead of an answer.",
     Level.BREAKING,
     "https://github.com/ollama/ollama/issues/13595",
     when=lambda old, new: _has_route(old) and not _has_route(new),
@@ -32,7 +32,7 @@ def route_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
 
 
 @rule(
-    "A client that tries the route to learn what the server can do takes another way now.",
+    "A client that tries the route to learn what the server can do now behaves differently.",
     Level.NOTABLE,
     "https://github.com/ollama/ollama/issues/13595",
     when=lambda old, new: not _has_route(old) and _has_route(new),
@@ -42,7 +42,7 @@ def route_new(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
 
 
 @rule(
-    "A request that was answered is an error now.",
+    "A request that was answered is now an error.",
     Level.BREAKING,
     "https://docs.ollama.com/api/errors",
     when=lambda old, new: old.answer in _GOOD and new.answer in _ERRORS,
@@ -52,7 +52,7 @@ def answer_refused(old: VersionExchange, new: VersionExchange) -> Iterator[Chang
 
 
 @rule(
-    "A request that was an error is answered now: who waited for the error waits in vain.",
+    "A request that was an error is now answered: a program that depends on the error does not get it.",
     Level.NOTABLE,
     "https://docs.ollama.com/api/errors",
     when=lambda old, new: old.answer in _ERRORS and new.answer in _GOOD,
@@ -62,7 +62,7 @@ def answer_accepted(old: VersionExchange, new: VersionExchange) -> Iterator[Chan
 
 
 @rule(
-    "An error that came in the stream, at status 200, has a status of its own now, or the other way.",
+    "An error that came in the stream, at status 200, now has an error status, or the other way round.",
     Level.BREAKING,
     "https://github.com/promptfoo/promptfoo/pull/10953",
     when=lambda old, new: {old.answer, new.answer} == {ResponseKind.REFUSED, ResponseKind.FAILED},
@@ -83,7 +83,7 @@ def error_class_changed(old: VersionExchange, new: VersionExchange) -> Iterator[
 
 
 @rule(
-    "Some clients look at the very status: 404 makes them pull the model.",
+    "Some clients depend on the exact status: 404 makes them pull the model.",
     Level.NOTABLE,
     "https://github.com/ollama/ollama/issues/5483",
     when=lambda old, new: alike(old, new) and old.answer in (ResponseKind.REFUSED, ResponseKind.NO_ROUTE),
@@ -94,7 +94,7 @@ def error_status_changed(old: VersionExchange, new: VersionExchange) -> Iterator
 
 
 @rule(
-    "A client that asks for 200, and not for success, sees a failure.",
+    "A client that checks for 200, and not for any success, sees a failure.",
     Level.NOTABLE,
     "https://www.rfc-editor.org/rfc/rfc9110#section-15.3",
     when=lambda old, new: alike(old, new) and old.answer is ResponseKind.ANSWERED,
@@ -112,16 +112,16 @@ def success_status_changed(old: VersionExchange, new: VersionExchange) -> Iterat
 )
 def redirect_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
 
-    def said(one: VersionExchange) -> str:
+    def target(one: VersionExchange) -> str:
         location = one.shape.header("location")
         return f"{one.shape.status} to {location}" if location is not None else str(one.shape.status)
 
-    if said(old) != said(new):
-        yield Change(where="redirect", was=said(old), now=said(new))
+    if target(old) != target(new):
+        yield Change(where="redirect", was=target(old), now=target(new))
 
 
 @rule(
-    "A message that is not whole is an error to a client, whatever it has read.",
+    "A message that is not complete is an error for a client, however much it has read.",
     Level.BREAKING,
     "https://www.rfc-editor.org/rfc/rfc9112#section-8",
 )
@@ -131,7 +131,7 @@ def connection_end_changed(old: VersionExchange, new: VersionExchange) -> Iterat
 
 
 @rule(
-    "A read timeout that was long enough for the head may not be any more. One take says little: measure again.",
+    "A read timeout that was long enough for the head may now be too short. One recording proves little.",
     Level.NOTABLE,
     "https://docs.ollama.com/faq",
 )

@@ -1,7 +1,7 @@
 """What a rule is, and the list of all rules.
 
-A rule is a predicate over one exchange with two versions of Ollama, or over what one client made of it: it yields each
-change of its kind. Decorating such a function puts it on the list, with its level, why it matters and who says so.
+A rule compares one exchange with two versions of Ollama, or how one client handled it, and yields each change of its
+kind. A decorator adds the function to the list, with its level, the reason why it matters, and a source.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = [
 
 
 class Level(IntEnum):
-    """How much a change asks of the one who upgrades."""
+    """How much a change matters to a user who upgrades."""
 
     NOISE = 0  # no client can depend on it
-    NOTABLE = 1  # a client that is written with care does not notice
+    NOTABLE = 1  # a client that is written with care does not notice it
     BREAKING = 2  # a client that did as documented may fail
 
     def __str__(self) -> str:
@@ -42,20 +42,20 @@ class Level(IntEnum):
 
 
 class ResponseKind(StrEnum):
-    """What kind of answer it was, before all details."""
+    """What kind of response it was."""
 
     NO_ROUTE = "no route"
     REDIRECTED = "redirected"
     REFUSED = "refused"  # with an error status
-    FAILED = "failed at status 200"  # the first record of a stream says an error
+    FAILED = "failed at status 200"  # the first record of a stream is an error
     ANSWERED = "answered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One change. `where` names what has changed; `was` and `now` are short, and the same in each recording.
+    """One change. `where` names what has changed. `was` and `now` are short, and the same in each recording.
 
-    `old_line` and `new_line` are the numbers, from 1, of the records that show it; 0 stands for the head.
+    `old_line` and `new_line` are the numbers, from 1, of the records that show it; 0 is the head.
     """
 
     where: str
@@ -67,7 +67,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class VersionExchange:
-    """One exchange of a version: its shape, and the version for what it says elsewhere."""
+    """The shape of one exchange, and all shapes of its version, which some rules need as well."""
 
     shape: Shape
     version: VersionShapes
@@ -93,7 +93,7 @@ class VersionExchange:
 
 
 def alike(old: VersionExchange, new: VersionExchange) -> bool:
-    """Whether both are answers of the same kind, so that their details can be compared."""
+    """Whether both are responses of the same kind, so that their details can be compared."""
     return old.answer is new.answer
 
 
@@ -117,9 +117,9 @@ class Compare(Protocol[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule(Generic[T]):
-    """One rule. `why` says what a change of this kind does, `source` who says so or where it happened.
+    """One rule. `why` says what a change of this kind does; `source` is a document, or a case where it happened.
 
-    `about` is what it compares: exchanges (`wire`), or what a client made of them (`clients`).
+    `about` is what it compares: exchanges (`wire`), or how a client handled them (`clients`).
     """
 
     id: str
@@ -145,7 +145,7 @@ def rule(
 ) -> Callable[[Compare[VersionExchange]], Compare[VersionExchange]]:
     """Register a function of two exchanges as a rule; its name is the rule's id.
 
-    It is asked only about pairs for which `when` holds.
+    It is called only for pairs for which `when` is true.
     """
     return lambda function: _register(function, why, level, source, "wire", when)
 
@@ -153,7 +153,7 @@ def rule(
 def client_rule(
     why: str, level: Level, source: str, *, when: Callable[[Any, Any], bool] = lambda _, new: new is not None
 ) -> Callable[[Compare[Any]], Compare[Any]]:
-    """Register a function of two results of a cell as a rule; the new one is None for a cell that is missing."""
+    """Register a function of two results of a cell as a rule; the new one is None if the cell is missing."""
     return lambda function: _register(function, why, level, source, "clients", when)
 
 
@@ -177,7 +177,7 @@ def listed(names: object) -> str:
 
 
 def quoted(text: str | None, limit: int = 160) -> str:
-    """A text in a report: whole, if it is not long."""
+    """A text for a report, cut if it is long."""
     if text is None:
         return "none"
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,4 +1,4 @@
-"""Rules about the records of a stream: which there are, in which order, how they are cut and how they end."""
+"""Rules about the records of a stream: which there are, their order, how they are chunked, and how they end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ollama_harness.gate.shapes import RecordKind
 
 __all__: list[str] = []
 
-#: How long a stream is decides whether it has these.
+#: The length of a stream decides whether it has these.
 _BY_LENGTH = (RecordKind.FIRST, RecordKind.MIDDLE)
 
 
@@ -18,12 +18,12 @@ def _streams(old: VersionExchange, new: VersionExchange) -> bool:
 
 
 def _whole_streams(old: VersionExchange, new: VersionExchange) -> bool:
-    """One that was cut ends wherever it was cut."""
+    """Whether both are streams, and complete. A stream that was cut may end in any record."""
     return _streams(old, new) and old.shape.ended == new.shape.ended == "complete"
 
 
 @rule(
-    "Clients know by the last record that the answer is whole; it also holds the reason and the counts.",
+    "The last record shows clients that the answer is complete. It also holds the reason and the counts.",
     Level.BREAKING,
     "https://docs.ollama.com/api/streaming",
     when=_whole_streams,
@@ -41,7 +41,7 @@ def terminal_record_changed(old: VersionExchange, new: VersionExchange) -> Itera
 
 
 @rule(
-    "Clients stop reading at the terminal record, or take what follows for the next answer.",
+    "Clients stop reading at the terminal record, or read what follows as the next answer.",
     Level.BREAKING,
     "https://github.com/ollama/ollama/issues/12557",
     when=_streams,
@@ -52,7 +52,7 @@ def records_after_done(old: VersionExchange, new: VersionExchange) -> Iterator[C
 
 
 @rule(
-    "Clients that wait for this record wait in vain.",
+    "Clients that wait for this record never get it.",
     Level.BREAKING,
     "https://github.com/ollama/ollama/issues/12557",
     when=_whole_streams,
@@ -64,7 +64,7 @@ def record_kind_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Cha
 
 
 @rule(
-    "Clients meet a record that they may not know.",
+    "Clients get a record that they may not know.",
     Level.NOTABLE,
     "https://github.com/mark3labs/mcphost/issues/56",
     when=_whole_streams,
@@ -76,7 +76,7 @@ def record_kind_new(old: VersionExchange, new: VersionExchange) -> Iterator[Chan
 
 
 @rule(
-    "What came in one record comes in several, or the other way: who takes the first for all loses the rest.",
+    "One record has become several, or several one: a client that reads only the first record loses the rest.",
     Level.NOTABLE,
     "https://github.com/ollama/ollama/issues/9092",
     when=_whole_streams,
@@ -88,7 +88,7 @@ def answer_in_pieces_changed(old: VersionExchange, new: VersionExchange) -> Iter
 
 
 @rule(
-    "Clients that go from state to state meet a record where they do not expect it.",
+    "Clients that work as state machines get a record in a state in which they do not expect it.",
     Level.NOTABLE,
     "https://docs.ollama.com/api/streaming",
     when=_whole_streams,
@@ -101,7 +101,7 @@ def record_order_changed(old: VersionExchange, new: VersionExchange) -> Iterator
 
 
 @rule(
-    "Chunks mean nothing by the standard, but programs that parse each as one record are many.",
+    "By the standard, chunks mean nothing, but many programs parse each chunk as one record.",
     Level.BREAKING,
     "https://github.com/ollama/ollama/issues/1728",
     when=_streams,
@@ -113,7 +113,7 @@ def chunking_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Cha
 
 
 @rule(
-    "Records are told apart by LF alone. A client that waits for it never yields a record that has none.",
+    "Only LF separates records. A client that waits for it never yields a record that has none.",
     Level.BREAKING,
     "https://github.com/ndjson/ndjson-spec",
 )

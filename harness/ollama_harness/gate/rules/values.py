@@ -29,7 +29,7 @@ def _answered(old: VersionExchange, new: VersionExchange) -> bool:
 
 
 @rule(
-    'Programs compare the text to tell errors apart, for there is no code: "not found, try pulling it first".',
+    'Programs recognise errors by their text, because there is no code: "not found, try pulling it first".',
     Level.NOTABLE,
     "https://github.com/Quansight/ragna/issues/582",
     when=_erring,
@@ -42,7 +42,7 @@ def error_text_changed(old: VersionExchange, new: VersionExchange) -> Iterator[C
 
 
 @rule(
-    "Clients read `error` as a string, or as an object with a message; the other form is an exception of its own.",
+    "Clients read `error` as a string, or as an object with a message. The other form makes them raise.",
     Level.BREAKING,
     "https://docs.ollama.com/api/errors",
     when=_erring,
@@ -54,7 +54,7 @@ def error_form_changed(old: VersionExchange, new: VersionExchange) -> Iterator[C
 
 
 @rule(
-    "Who looks for the text (`Ollama is running`) does not find it.",
+    "A program that looks for the text (`Ollama is running`) does not find it.",
     Level.NOTABLE,
     "https://github.com/ollama/ollama/issues/5483",
 )
@@ -65,7 +65,7 @@ def text_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Change]
 
 
 @rule(
-    "A client whose type lists the words refuses one that is new; another takes a branch for what it does not know.",
+    "A client whose type lists the words refuses a new one. Other clients handle it as an unknown word.",
     Level.NOTABLE,
     "https://docs.ollama.com/api/generate",
 )
@@ -78,18 +78,22 @@ def word_new(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
                 yield Change(where=where, was=listed(sorted(known)), now=listed(sorted(more)), new_line=one.line)
 
 
-@rule("Who waits for this word (`stop`, say) waits in vain.", Level.NOTABLE, "https://docs.ollama.com/api/generate")
+@rule(
+    "A client that waits for this word (for example `stop`) never gets it.",
+    Level.NOTABLE,
+    "https://docs.ollama.com/api/generate",
+)
 def word_gone(old: VersionExchange, new: VersionExchange) -> Iterator[Change]:
     for was, now in common(old, new):
         for path, one in was.fields.items():
-            said = new.version.words.get((new.shape.route, path), frozenset())
-            if path in now.fields and (less := one.values - said):
+            words = new.version.words.get((new.shape.route, path), frozenset())
+            if path in now.fields and (less := one.values - words):
                 where = f"{was.kind} {path}"
-                yield Change(where=where, was=listed(sorted(less)), now=listed(sorted(said)), old_line=one.line)
+                yield Change(where=where, was=listed(sorted(less)), now=listed(sorted(words)), old_line=one.line)
 
 
 @rule(
-    "Parsers of times are strict: one that wants a zone, or knows `Z` only, fails for the whole record.",
+    "Parsers of times are strict: one that needs a zone, or knows only `Z`, fails for the whole record.",
     Level.BREAKING,
     "https://github.com/langchain4j/langchain4j/issues/5578",
 )
@@ -98,7 +102,7 @@ def time_format_changed(old: VersionExchange, new: VersionExchange) -> Iterator[
 
 
 @rule(
-    "Clients should not look into ids; some check the prefix.",
+    "Clients should not parse ids, but some check the prefix.",
     Level.NOTABLE,
     "https://platform.openai.com/docs/api-reference/chat/streaming",
 )
@@ -107,7 +111,7 @@ def id_format_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Ch
 
 
 @rule(
-    "The same JSON in other bytes: who cuts or hashes bytes, or splits lines at U+2028, sees the difference.",
+    "The same JSON in other bytes: programs that cut or hash bytes, or split lines at U+2028, see the difference.",
     Level.NOTABLE,
     "https://pkg.go.dev/encoding/json#Marshal",
 )
@@ -119,7 +123,7 @@ def escaping_changed(old: VersionExchange, new: VersionExchange) -> Iterator[Cha
 
 
 @rule(
-    "Times, ids, durations and what the model writes differ from take to take.",
+    "Times, ids, durations and the text of the model differ from session to session.",
     Level.NOISE,
     "https://docs.ollama.com/api/generate",
     when=_answered,
@@ -130,7 +134,7 @@ def values_differ(old: VersionExchange, new: VersionExchange) -> Iterator[Change
 
 
 @rule(
-    "A text that drifts, or is cut by hand, has more records one time and fewer the next.",
+    "The model's text differs each time, and so does the number of records.",
     Level.NOISE,
     "https://docs.ollama.com/api/streaming",
     when=_answered,

@@ -1,4 +1,4 @@
-"""What a string says by its form: times, ids, words of a short list, and how its characters are escaped."""
+"""The formats of strings: times, ids, words of a short list, and how characters are escaped."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def status_kind(status: str) -> str:
 
 
 def anonymous(text: str) -> str:
-    """A text without what differs from take to take: digests, ports, counts."""
+    """A text without what differs from session to session: digests, ports, counts."""
     return re.sub(r"\d{4,}", "<number>", _DIGEST.sub("<digest>", re.sub(r"(?<=[\w\].]):\d{2,5}\b", ":<port>", text)))
 
 
 def normal_route(method: str, path: str) -> str:
-    """`POST /api/chat`, with what stands for any model or digest in the place of one."""
+    """`POST /api/chat`; a model or a digest in the path becomes a placeholder."""
     path = re.sub(r"/blobs/[^/]+", "/blobs/:digest", path.partition("?")[0])
     return f"{method} {re.sub('/v1/models/.+', '/v1/models/:model', path)}"
 
 
-#: Classes of characters, each with what shows it raw and what shows it escaped in JSON text.
+#: Classes of characters, each with a pattern for the raw and one for the escaped form in JSON text.
 #: Source: https://pkg.go.dev/encoding/json#Marshal (which escapes the first two, and no other letters)
 _CLASSES = {
     "< > &": (re.compile(rb"[<>&]"), re.compile(rb"\\u00(?:3[cCeE]|26)")),
@@ -56,11 +56,11 @@ _CLASSES = {
 
 
 def escapes(json_text: bytes) -> dict[str, frozenset[str]]:
-    """Whether characters of each class that occurs stand `raw` or `escaped` in JSON text."""
-    text = json_text.replace(rb"\\", b"")  # an escaped backslash before a u is no escape of a character
+    """For each class of characters that occurs in JSON text: whether they are `raw` or `escaped`."""
+    text = json_text.replace(rb"\\", b"")  # `\\u` is an escaped backslash before a u, and not an escaped character
     found = {}
     for name, patterns in _CLASSES.items():
-        ways = zip(("raw", "escaped"), patterns, strict=True)
-        if seen := frozenset(route for route, pattern in ways if pattern.search(text)):
+        forms = zip(("raw", "escaped"), patterns, strict=True)
+        if seen := frozenset(form for form, pattern in forms if pattern.search(text)):
             found[name] = seen
     return found

@@ -1,4 +1,13 @@
-"""From a recording to its shape."""
+"""From a recording to its shape.
+
+The body is cut into records, and each record gets a kind: first, middle, last, error, or a name that Ollama itself
+gives (the `type` of an event, the `status` of a progress record). All records of one kind are merged into one
+`RecordShape`, so that a stream of ten records and one of a thousand have the same shape. For that, `_Draft` walks
+through each record and notes for each path (`.message.tool_calls[].id`) the JSON types, the formats and the words that
+occur, and how often. A field is `always` there if it occurs as often as the object that holds it. The keys of each
+object are merged into one order, as long as the records do not contradict each other. Values are dropped, except words
+of a short list: a client can depend on `done_reason` being `stop`, but not on a text.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +24,7 @@ from ollama_harness.recordings.records import DONE, STREAMS, event_record, is_te
 
 __all__ = ["shape"]
 
-#: What a model writes, not Ollama: nobody can depend on its fields.
+#: The model writes these objects, and not Ollama, so no client can depend on their fields.
 _OPAQUE = ("arguments",)
 
 _NOT_JSON = object()
@@ -86,7 +95,7 @@ def _kind(record: Any, index: int, *, stream: bool) -> str:
 
 
 def _lasting(headers: Headers) -> Headers:
-    """Without the values that change each time."""
+    """The headers, without the values that change each time."""
     changing = ("date", "content-length")
     return tuple((name, "" if name.lower() in changing else value) for name, value in headers)
 
@@ -97,7 +106,7 @@ def _framed(headers: Headers, how: str) -> bool:
 
 
 def _newlines(media_type: str, pieces: list[bytes]) -> frozenset[Newline]:
-    """What follows each record; for events the blank line has no name of its own."""
+    """What ends the records. For events this is the end of the blank line."""
     if media_type not in (*STREAMS, "application/json"):
         return frozenset()
     return frozenset(
@@ -117,7 +126,7 @@ def _chunking(recording: Recording, ends: list[int]) -> Chunking:
 
 
 def _error_text(record: Any) -> str | None:
-    """The words of an error; an error that is an object has a `message`."""
+    """The text of an error. An error that is an object has a `message`."""
     error = record.get("error") if isinstance(record, Mapping) else None
     if isinstance(error, Mapping):
         error = error.get("message", json.dumps(error))
@@ -129,7 +138,7 @@ def _error_text(record: Any) -> str | None:
 
 @dataclass(slots=True)
 class _Seen:
-    """What has been seen of one field."""
+    """What has been seen of one field so far."""
 
     parent: str
     line: int
@@ -141,7 +150,7 @@ class _Seen:
 
 
 class _Draft:
-    """The shape of all records of one kind, while they are read."""
+    """The shape of all records of one kind, built while they are read."""
 
     def __init__(self, line: int) -> None:
         self._line = line
@@ -154,7 +163,7 @@ class _Draft:
             self._walk("", "", record, line)
 
     def _walk(self, path: str, key: str, value: Any, line: int) -> None:
-        """Note what stands at and below a path."""
+        """Note the value at a path, and everything below it."""
         if isinstance(value, Mapping) and key not in _OPAQUE:
             self._objects[path] = self._objects.get(path, 0) + 1
             before = self._orders.get(path, [])
@@ -217,7 +226,7 @@ def _type(value: Any) -> str:
 
 
 def _merged(keys: list[str], more: list[str]) -> list[str] | None:
-    """Both rows of keys in one, None if they contradict each other."""
+    """One order of keys that agrees with both, or None if they contradict each other."""
     common, known = [key for key in more if key in keys], set(more)
     if common != [key for key in keys if key in known]:
         return None

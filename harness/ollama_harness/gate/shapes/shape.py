@@ -1,4 +1,4 @@
-"""Shapes: what a client can depend on in an exchange, with all that differs from take to take left out."""
+"""Shapes: what a client can depend on in an exchange, without what differs from session to session."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Newline(StrEnum):
 
 
 class Chunking(StrEnum):
-    """How records lie in transfer chunks."""
+    """How records are divided into transfer chunks."""
 
     ONE = "a record a chunk"
     SEVERAL = "several records a chunk"
@@ -46,9 +46,9 @@ class FieldShape:
     """One field. `path` is `.message.tool_calls[].id`: keys after dots, `[]` for any item of an array.
 
     `parent` is the path of the object (or array) that holds it. `types` are JSON's, with integer apart from number.
-    `always` says that no object of this place lacks it. `formats` are those of its strings that have one (times, ids),
-    `values` those of a field that holds one of a few words, `lengths` those of vectors (arrays of fractions). `line` is
-    the number, from 1, of the first record that has it.
+    `always` says that every object at this place has it. `formats` are the formats of its strings, if they have one
+    (times, ids). `values` are the words of a field that holds one of a few words. `lengths` are the lengths of vectors
+    (arrays of fractions). `line` is the number, from 1, of the first record that has it.
     """
 
     path: str
@@ -62,15 +62,15 @@ class FieldShape:
 
     @property
     def is_item(self) -> bool:
-        """Whether it stands for the items of an array, which may be none."""
+        """Whether it stands for the items of an array. An array may have none."""
         return self.path.endswith("[]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordShape:
-    """All records of one kind in a stream. `orders` holds the keys of each object (by path), as they follow each other.
+    """All records of one kind in a stream. `orders` holds the keys of each object (by path), in their order.
 
-    An object whose keys come now in one order, now in another, has none.
+    An object whose keys do not always have the same order has none.
     """
 
     kind: str
@@ -81,11 +81,11 @@ class RecordShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """One exchange. `headers` in the order and spelling of the wire, the values that change each time left out.
+    """One exchange. `headers` have the order and spelling of the wire, without the values that change each time.
 
-    `records` by kind, in the order in which they first come; `ends_with` is the kind of the very last, and `after_done`
-    counts the records after the terminal one. `escapes` says for each class of characters in strings whether they
-    stand there `raw` or `escaped`. `error` is the text of the error that the answer is or holds, numbers left out.
+    `records` are ordered by the first record of each kind. `ends_with` is the kind of the last record, and `after_done`
+    counts the records after the terminal one. `escapes` says for each class of characters whether strings hold them
+    `raw` or `escaped`. `error` is the text of the error that the answer is or holds, without numbers.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Shapes as text: TOML that people read and `diff` compares, one table an exchange and one a kind of record."""
+"""Shapes as TOML, for people and for `diff`: one table for each exchange, and one for each kind of record."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def _exchange(one: Shape) -> Iterator[str]:
     if one.after_done:
         yield f"after_done = {one.after_done}"
     if one.escapes:
-        ways = [f"{characters} {' and '.join(sorted(ways))}" for characters, ways in one.escapes.items()]
-        yield f"characters = {toml_string('; '.join(ways))}"
+        escaped = [f"{characters} {' and '.join(sorted(forms))}" for characters, forms in one.escapes.items()]
+        yield f"characters = {toml_string('; '.join(escaped))}"
     if one.error is not None:
         yield f"error = {toml_string(one.error)}"
     before: RecordShape | None = None

@@ -1,4 +1,4 @@
-"""All shapes of one version of Ollama: a directory of recordings, read."""
+"""All shapes of one version of Ollama, read from a directory of recordings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["VersionShapes"]
 
 
 class VersionShapes:
-    """What one version of Ollama says, by recording; and what it says on a route at large."""
+    """The shapes of one version of Ollama by recording, and what all recordings of a route have in common."""
 
     def __init__(self, shapes: Iterable[Shape], *, name: str) -> None:
         self.name = name
@@ -24,15 +24,15 @@ class VersionShapes:
 
     @classmethod
     def of(cls, recordings: Iterable[Recording]) -> VersionShapes:
-        """The version of these recordings, which must all be of the same.
+        """The version of these recordings, which must all be of the same version.
 
         Raises: HarnessError.
         """
         recordings = list(recordings)
         names = sorted({one.ollama_version for one in recordings})
         if len(names) != 1:
-            said = f"are of several versions of Ollama: {', '.join(names)}" if names else "are missing"
-            raise HarnessError(f"the recordings {said}; give a directory that holds those of one version")
+            problem = f"are of several versions of Ollama: {', '.join(names)}" if names else "are missing"
+            raise HarnessError(f"the recordings {problem}; give a directory that holds those of one version")
         return cls(map(shape, recordings), name=names[0])
 
     @classmethod
@@ -42,7 +42,7 @@ class VersionShapes:
         Raises: HarnessError, RecordingError.
         """
         if not directory.is_dir():
-            raise HarnessError(f"{directory} is no directory; give one that `ollama-harness record` has written")
+            raise HarnessError(f"{directory} is not a directory; give one that `ollama-harness record` has written")
         stems = [stem for stem in on_disk.find(directory) if stem.name != "README"]
         try:
             return cls.of(on_disk.load(stem, id=f"{directory.name}/{stem.name}") for stem in stems)
@@ -53,12 +53,12 @@ class VersionShapes:
 
     @functools.cached_property
     def words(self) -> Mapping[tuple[str, str], frozenset[str]]:
-        """The words that a field (route, path) holds, in whatever recording."""
+        """The words that a field (route, path) holds in any recording."""
         return _united(((route, one.path), one.values) for route, _, one in self._fields())
 
     @functools.cached_property
     def kinds_with(self) -> Mapping[tuple[str, str], frozenset[str]]:
-        """The kinds of records that have a field (route, path), in whatever recording."""
+        """The kinds of records that have a field (route, path) in any recording."""
         return _united(((route, one.path), frozenset({kind})) for route, kind, one in self._fields())
 
     def _fields(self) -> Iterator[tuple[str, str, FieldShape]]:

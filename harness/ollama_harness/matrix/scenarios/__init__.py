@@ -1,4 +1,4 @@
-"""The table of scenarios, one list for each group. Names, ids, docs and report rows derive from it."""
+"""The table of scenarios, with one list for each group. Names, ids, docs and report rows come from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ollama_harness.matrix.scenarios.scenario import Requirement, Scenario, Sour
 
 __all__ = ["GROUPS", "SCENARIOS", "Requirement", "Scenario", "Source", "scenario"]
 
-#: The groups in the order of the reports, each under its title.
+#: The groups by title, in the order of the reports.
 GROUPS: dict[str, list[Scenario]] = {
     module.TITLE: module.SCENARIOS
     for module in (recorded, disconnects, head, picky, ends, content, framing, timing, sequences, presets, networks)

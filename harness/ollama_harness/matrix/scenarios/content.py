@@ -34,11 +34,11 @@ from ollama_harness.matrix.scenarios.scenario import (
 
 _STRINGS = Source(
     "https://www.rfc-editor.org/rfc/rfc8259#section-7",
-    "All characters may stand in a string unescaped but for the quotation mark, the backslash and controls to U+001F.",
+    "All characters may be unescaped in a string, except the quotation mark, the backslash and controls to U+001F.",
 )
 _AS_IT_IS = Source(
     "https://www.rfc-editor.org/rfc/rfc8259#section-8.3",
-    "Strings are the same when they are so code unit by code unit, all escapes undone: nothing else is equal.",
+    "Strings are equal if, without escapes, they are the same code unit by code unit.",
 )
 _LAST = Source(
     "https://github.com/ollama/ollama/blob/main/docs/api.md",
@@ -46,7 +46,7 @@ _LAST = Source(
 )
 _FIELDS = Source(
     "https://www.rfc-editor.org/rfc/rfc8259#section-4",
-    "Names within an object SHOULD be unique; what software does otherwise is unpredictable.",
+    "Names within an object SHOULD be unique; otherwise the behaviour of software is unpredictable.",
 )
 
 
@@ -62,10 +62,10 @@ def _in_band(name: str, summary: str, error: Any, **more: Any) -> Scenario:
 
 
 def _raw(name: str, summary: str, data: bytes, requirement: Requirement = Requirement.MUST) -> Scenario:
-    """Bytes as they are inside a string."""
+    """Unescaped bytes inside a string."""
     return Scenario(
         name=f"raw-{name}",
-        summary=f"{summary} inside a string, as it is",
+        summary=f"{summary} inside a string, unescaped",
         recordings=SHORT,
         faults=(put_into_text(3, data),),
         requirement=requirement,
@@ -74,10 +74,10 @@ def _raw(name: str, summary: str, data: bytes, requirement: Requirement = Requir
 
 
 def _text(name: str, summary: str, text: bytes) -> Scenario:
-    """Text that somebody may think of tidying."""
+    """Text that a client may want to tidy up."""
     return Scenario(
         name=f"text-{name}",
-        summary=f"{summary}: the user gets it as it is",
+        summary=f"{summary}: the user gets it unchanged",
         recordings=SHORT,
         faults=(put_into_text(3, text),),
         source=_AS_IT_IS,
@@ -96,9 +96,7 @@ def _line(name: str, summary: str, line: str, after: int, layer: Layer, source: 
     )
 
 
-TITLE = (
-    "The content: the message is whole HTTP, but its lines are not what Ollama promises, or stretch what JSON allows."
-)
+TITLE = "The content: complete HTTP, but its lines are not what Ollama promises, or are at the limits of JSON."
 
 SCENARIOS = [
     # ------------------------------------------------------------------ error lines
@@ -107,7 +105,7 @@ SCENARIOS = [
     _in_band("-number", "an error line whose error is a number", 500),
     _in_band("-empty", "an error line whose error is an empty string", ""),
     _in_band("-without-line-feed", "an error line without its line feed", "unexpected EOF", line_feed=False),
-    _in_band("-goes-on", "an error line, and the stream goes on as if nothing had been", "EOF", goes_on=True),
+    _in_band("-goes-on", "an error line, and the stream continues as if nothing had happened", "EOF", goes_on=True),
     Scenario(
         name="error-line-after-done",
         summary="an error line after the terminal record",
@@ -138,21 +136,21 @@ SCENARIOS = [
     ),
     Scenario(
         name="record-twice",
-        summary="a record twice: nothing numbers them, so both are yielded",
+        summary="a record twice: records have no numbers, so both are yielded",
         recordings=SHORT,
         faults=(duplicate_record(3),),
         source=STREAMING,
     ),
     Scenario(
         name="record-dropped",
-        summary="a record left out: nothing numbers them, so the rest is yielded",
+        summary="a record left out: records have no numbers, so the rest is yielded",
         recordings=SHORT,
         faults=(drop_record(3),),
         source=STREAMING,
     ),
     Scenario(
         name="records-swapped",
-        summary="two records in the wrong order: they are yielded as they come",
+        summary="two records in the wrong order: they are yielded in that order",
         recordings=SHORT,
         faults=(swap_records(3),),
         source=STREAMING,
@@ -192,7 +190,7 @@ SCENARIOS = [
         Layer.HTTP,
         Source(
             "https://github.com/BerriAI/litellm/pull/22085",
-            "Every line of a gateway's HTML page failed to parse, in silence, and the caller got an empty answer.",
+            "Every line of a gateway's HTML page silently failed to parse, and the caller got an empty answer.",
         ),
         requirement=Requirement.SHOULD,
     ),
@@ -207,7 +205,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="bare-cr",
-        summary="lines that end with CR only: that is one line, and no JSON",
+        summary="lines that end with CR only: that is one line, and it is not JSON",
         recordings=SHORT,
         faults=(separate_lines_with(b"\r"),),
         requirement=Requirement.OBSERVE,
@@ -215,13 +213,13 @@ SCENARIOS = [
     ),
     Scenario(
         name="no-last-line-feed",
-        summary="no line feed at the very end",
+        summary="no line feed at the end",
         recordings=SHORT,
         faults=(drop_last_line_feed(),),
         requirement=Requirement.SHOULD,
         source=Source(
             "https://github.com/coleam00/Archon/pull/1158",
-            "What is left over at the end is never parsed: a last line without line feed is lost.",
+            "The rest at the end is never parsed: a last line without line feed is lost.",
         ),
     ),
     Scenario(
@@ -242,15 +240,15 @@ SCENARIOS = [
     _raw("ff", "FF, which must be escaped,", b"\x0c", Requirement.SHOULD),
     _raw("fs", "FS, which must be escaped,", b"\x1c", Requirement.SHOULD),
     _raw("nul", "NUL, which must be escaped,", b"\x00", Requirement.SHOULD),
-    _raw("invalid-utf-8", "bytes that are no UTF-8", b"\xff\xc3\x28"),
+    _raw("invalid-utf-8", "bytes that are not UTF-8", b"\xff\xc3\x28"),
     _text("decomposed", "a letter and its accent, which NFC would make one character", "e\u0301".encode()),
     _text("crlf", "CRLF, escaped", rb"a\r\nb\r\n"),
-    _text("entities", "what HTML would write for < and &", b"&lt;b&gt; &amp;amp; &#39;"),
+    _text("entities", "HTML entities for < and &", b"&lt;b&gt; &amp;amp; &#39;"),
     _text("u-feff", "U+FEFF (ZERO WIDTH NO-BREAK SPACE, or byte order mark)", "\ufeff".encode()),
     _text("nul", "NUL, escaped", rb"a\u0000b"),
     Scenario(
         name="lone-surrogate",
-        summary="half a surrogate pair, escaped: the user gets it, or an error, and nothing in its place",
+        summary="half a surrogate pair, escaped: the user gets it or an error, and no replacement",
         recordings=SHORT,
         faults=(put_into_text(3, rb"\ud83d"),),
         requirement=Requirement.SHOULD,
@@ -289,7 +287,7 @@ SCENARIOS = [
         requirement=Requirement.SHOULD,
         source=Source(
             "https://www.rfc-editor.org/rfc/rfc8259#section-9",
-            "A parser may set limits on the depth of nesting; 200 is far from any.",
+            "A parser may set limits on the depth of nesting; 200 is far below usual limits.",
         ),
     ),
     Scenario(
@@ -312,7 +310,7 @@ SCENARIOS = [
         requirement=Requirement.SHOULD,
         source=Source(
             "https://github.com/ollama/ollama/blob/main/docs/api.md",
-            "Fields come with new versions: thinking, logprobs and others have.",
+            "New versions add fields, such as thinking and logprobs.",
         ),
     ),
     Scenario(

@@ -20,7 +20,7 @@ _NETWORK_PROBLEM = Source(
     "A network problem (a refused connection, …) raises an exception that the documentation names.",
 )
 
-TITLE = "The connection: there is none, nobody speaks, or it ends before an answer has begun."
+TITLE = "The connection: there is none, it is silent, or it ends before an answer has begun."
 
 SCENARIOS = [
     Scenario(
@@ -47,7 +47,7 @@ SCENARIOS = [
         faults=(reset_on_accept(),),
         source=Source(
             "https://github.com/ollama/ollama/issues/4055",
-            "An existing connection was forcibly closed by the remote host (WinError 10054), seen with Ollama.",
+            "An existing connection was forcibly closed by the remote host (WinError 10054), with Ollama.",
         ),
     ),
     Scenario(

@@ -29,12 +29,13 @@ from ollama_harness.faults import (
     lock_step,
     replace_with,
     reset_at,
+    stall_at,
 )
 from ollama_harness.matrix.scenarios.scenario import INCOMPLETE, SHORT, STREAMS, Layer, Requirement, Scenario, Source
 
 _LAST_CHUNK = Source(
     "https://www.rfc-editor.org/rfc/rfc9112#section-7.1",
-    "A chunked body ends with the last chunk, the trailer section and a CRLF; all the content has come before.",
+    "A chunked body ends with the last chunk, the trailer section and a CRLF, after all the content.",
 )
 _LENGTH = Source(
     "https://www.rfc-editor.org/rfc/rfc9112#section-8",
@@ -46,7 +47,7 @@ _NO_TERMINAL_RECORD = Source(
 )
 _DELIMITED = Source(
     "https://www.rfc-editor.org/rfc/rfc9112#section-8",
-    "Without length or chunks the close of the connection ends the body: to HTTP, a cut one is complete.",
+    "Without length or chunks the close of the connection ends the body: for HTTP, a cut body is complete.",
 )
 
 
@@ -64,7 +65,7 @@ def _cut_and_reset(name: str, where: str, place: Place, recordings: tuple[str, .
     )
 
 
-TITLE = "The end of the body: it comes too early, at every place where it can, or it does not say what it should."
+TITLE = "The end of the body: it comes too early, at every possible place, or without what belongs there."
 
 SCENARIOS = [
     *_cut_and_reset("after-head", "after the head, before the first record", after_head()),
@@ -93,7 +94,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="reset-after-many-records",
-        summary="RST after twelve records, each of which the user has got",
+        summary="RST after twelve records, all of which the user has",
         recordings=STREAMS,
         faults=(reset_at(after_record(12)), lock_step()),
         source=Source(
@@ -101,17 +102,36 @@ SCENARIOS = [
             "A reset in the middle of a stream became finish_reason stop and [DONE], as if the answer were whole.",
         ),
     ),
+    # A client that has got many records has more reason to take what happens next for the end of them.
+    Scenario(
+        name="cut-after-many-records",
+        summary="FIN after twelve records, each of which the user has got",
+        recordings=STREAMS,
+        faults=(close_at(after_record(12)), lock_step()),
+        source=INCOMPLETE,
+    ),
+    Scenario(
+        name="stall-after-many-records",
+        summary="silence for ever after twelve records, each of which the user has got",
+        recordings=STREAMS,
+        faults=(stall_at(after_record(12)), lock_step()),
+        read_timeout_s=1.0,
+        source=Source(
+            "https://github.com/ollama/ollama/issues/10119",
+            "Ollama stops in the middle of an answer and the client waits for ever.",
+        ),
+    ),
     Scenario(
         name="half-close-after-record",
-        summary="the server closes its side between two records and goes on reading",
+        summary="the server closes its side between two records, and keeps reading",
         recordings=SHORT,
         faults=(half_close_at(after_record(3)),),
         source=INCOMPLETE,
     ),
-    # ------------------------------------------------------------------ whole HTTP, but not whole Ollama
+    # ------------------------------------------------------------------ complete for HTTP, but not for Ollama
     Scenario(
         name="no-terminal-record",
-        summary="a clean end of HTTP's message, but nothing says done",
+        summary="a clean end of the HTTP message, but no record with done",
         recordings=(*STREAMS, "pull-stream"),
         faults=(drop_terminal_record(),),
         requirement=Requirement.SHOULD,
@@ -120,7 +140,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="half-a-record",
-        summary="a clean end of HTTP's message in the middle of a record",
+        summary="a clean end of the HTTP message in the middle of a record",
         recordings=SHORT,
         faults=(end_inside_record(3),),
         requirement=Requirement.SHOULD,
@@ -158,12 +178,12 @@ SCENARIOS = [
         faults=(delimit_by_close(),),
         source=Source(
             "https://www.rfc-editor.org/rfc/rfc9112#section-6.3",
-            "Without length or chunks the body is all that comes until the connection closes.",
+            "Without length or chunks the body is everything until the connection closes.",
         ),
     ),
     Scenario(
         name="close-delimited-cut",
-        summary="HTTP/1.0, and the connection closes after some records: to HTTP, that is complete",
+        summary="HTTP/1.0, and the connection closes after some records: for HTTP, that is complete",
         recordings=SHORT,
         faults=(delimit_by_close(), close_at(after_record(3))),
         requirement=Requirement.SHOULD,
@@ -193,7 +213,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="content-length",
-        summary="a stream with a Content-Length in place of chunks",
+        summary="a stream with a Content-Length instead of chunks",
         recordings=SHORT,
         faults=(count_body(),),
         source=Source(
@@ -210,14 +230,14 @@ SCENARIOS = [
     ),
     Scenario(
         name="content-length-too-long",
-        summary="a Content-Length of ten bytes more than come before the FIN",
+        summary="a Content-Length ten bytes larger than the body, then FIN",
         recordings=SHORT,
         faults=(count_body(off_by=10), close_after_answer()),
         source=_LENGTH,
     ),
     Scenario(
         name="content-length-too-short",
-        summary="a Content-Length of ten bytes fewer than come",
+        summary="a Content-Length ten bytes smaller than the body",
         recordings=SHORT,
         faults=(count_body(off_by=-10),),
         requirement=Requirement.SHOULD,

@@ -25,15 +25,15 @@ _BAD_CHUNK = Source(
 )
 _ANY_CHUNKS = Source(
     "https://www.rfc-editor.org/rfc/rfc9112#section-7.1",
-    "Chunks are a matter of the connection: where one ends means nothing to the content.",
+    "Chunks belong to the connection: their ends mean nothing for the content.",
 )
-_LENIENT = Source(
+_INT = Source(
     "https://github.com/python/cpython/issues/150751",
     "http.client's int(line, 16) accepts -5, +5, 0x5 and 1_f, which RFC 9112 forbids.",
 )
 _CODING = Source(
     "https://www.rfc-editor.org/rfc/rfc9110#section-8.4",
-    "Content-Encoding says what must be undone to get the content.",
+    "Content-Encoding names the coding that must be undone to get the content.",
 )
 
 
@@ -73,7 +73,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="records-across-chunks",
-        summary="every record lies in two chunks",
+        summary="every record is split into two chunks",
         recordings=("generate-unicode",),
         faults=(straddle_records(20),),
         source=Source(
@@ -83,7 +83,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="records-in-one-chunk",
-        summary="four records a chunk",
+        summary="four records in each chunk",
         recordings=SHORT,
         faults=(join_records(4),),
         source=Source(
@@ -93,14 +93,14 @@ SCENARIOS = [
     ),
     Scenario(
         name="byte-chunks",
-        summary="one byte a chunk: every record is cut at every byte",
+        summary="chunks of one byte: every record is cut at every byte",
         recordings=("generate-cold", "generate-unicode"),
         faults=(rechunk(1),),
         source=_ANY_CHUNKS,
     ),
     Scenario(
         name="byte-segments",
-        summary="one byte a segment: every chunk is cut at every byte",
+        summary="segments of one byte: every chunk is cut at every byte",
         recordings=SHORT,
         faults=(resegment(1),),
         source=Source(
@@ -109,13 +109,13 @@ SCENARIOS = [
         ),
     ),
     # ------------------------------------------------------------------ not allowed
-    _size("no-hex", "a chunk size that is no hex", "zz"),
+    _size("no-hex", "a chunk size that is not hexadecimal", "zz"),
     _size("negative", "a negative chunk size", "-{size:x}"),
-    _size("sign", "a chunk size with a plus sign", "+{size:x}", _LENIENT),
-    _size("prefix", "a chunk size with 0x before it", "0x{size:x}", _LENIENT),
-    _size("underscore", "a chunk size with an underscore", "0_{size:x}", _LENIENT),
-    _size("too-long", "a chunk size of two more than the data", "{size:x}", off_by=2),
-    _size("too-short", "a chunk size of two fewer than the data", "{size:x}", off_by=-2),
+    _size("sign", "a chunk size with a plus sign", "+{size:x}", _INT),
+    _size("prefix", "a chunk size with 0x before it", "0x{size:x}", _INT),
+    _size("underscore", "a chunk size with an underscore", "0_{size:x}", _INT),
+    _size("too-long", "a chunk size two larger than the data", "{size:x}", off_by=2),
+    _size("too-short", "a chunk size two smaller than the data", "{size:x}", off_by=-2),
     Scenario(
         name="no-chunk-end",
         summary="no CRLF after a chunk's data",
@@ -142,7 +142,7 @@ SCENARIOS = [
         faults=(append_bytes(b"\r\ngarbage\r\n"),),
         source=Source(
             "https://www.rfc-editor.org/rfc/rfc9112#section-6.3",
-            "A client MUST NOT take what follows a message for a part of it.",
+            "A client MUST NOT treat bytes after a message as a part of it.",
         ),
     ),
     # ------------------------------------------------------------------ content codings
@@ -162,17 +162,17 @@ SCENARIOS = [
     ),
     Scenario(
         name="gzip-without-end",
-        summary="a gzip stream that stops before its end, in a message that is whole",
+        summary="a gzip stream without its end, in a complete message",
         recordings=SHORT,
         faults=(compress(whole=False),),
         source=Source(
             "https://www.rfc-editor.org/rfc/rfc1952#section-2.3",
-            "A gzip member ends with the CRC and the length of what it holds.",
+            "A gzip member ends with the CRC and the length of its content.",
         ),
     ),
     Scenario(
         name="gzip-lie",
-        summary="Content-Encoding: gzip on a body that is plain",
+        summary="Content-Encoding: gzip on a plain body",
         recordings=SHORT,
         faults=(set_header("Content-Encoding", "gzip"),),
         source=_CODING,

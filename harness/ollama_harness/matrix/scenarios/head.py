@@ -19,7 +19,7 @@ from ollama_harness.matrix.scenarios.scenario import ERRORS, SHORT, Requirement,
 _CLOUDFLARE = "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"
 _REDIRECT = Source(
     "https://www.rfc-editor.org/rfc/rfc9110#section-15.4",
-    "A user agent MAY follow a redirect by itself, and SHOULD notice one that goes in circles.",
+    "A user agent MAY follow a redirect automatically, and SHOULD detect loops.",
 )
 _INFORMATIONAL = Source(
     "https://www.rfc-editor.org/rfc/rfc9110#section-15.2",
@@ -34,7 +34,7 @@ _NOT_AN_OBJECT = Source(
 
 
 def _refused(status: int, summary: str, source: Source = ERRORS) -> Scenario:
-    """A status with an error as Ollama words it."""
+    """A status with an error in Ollama's form."""
     return Scenario(
         name=f"status-{status}",
         summary=summary,
@@ -55,11 +55,11 @@ def _error_shape(name: str, summary: str, error: object) -> Scenario:
     )
 
 
-TITLE = "The head: something else answers in Ollama's place, or the head is not what a client expects."
+TITLE = "The head: another program answers instead of Ollama, or the head is not what a client expects."
 
 SCENARIOS = [
-    # ------------------------------------------------------------------ statuses that Ollama gives
-    _refused(400, "400: a request that makes no sense"),
+    # ------------------------------------------------------------------ statuses of Ollama
+    _refused(400, "400: an invalid request"),
     _refused(
         401,
         "401: a cloud model without a key",
@@ -78,7 +78,7 @@ SCENARIOS = [
         "501: not implemented",
         Source(
             "https://www.rfc-editor.org/rfc/rfc9110#section-15.6.2",
-            "501: the server does not support what the request needs.",
+            "501: the server lacks the functionality that the request needs.",
         ),
     ),
     _refused(502, "502: a cloud model cannot be reached"),
@@ -109,13 +109,11 @@ SCENARIOS = [
         ),
     ),
     # ------------------------------------------------------------------ errors in other shapes
-    _error_shape(
-        "twice-encoded", "an error whose text is JSON once more", '{"error":{"message":"not found","code":404}}'
-    ),
+    _error_shape("twice-encoded", "an error whose text is itself JSON", '{"error":{"message":"not found","code":404}}'),
     _error_shape("object", "an error that is an object, as OpenAI's is", {"message": "not found", "type": "api_error"}),
     _error_shape("list", "an error that is a list", ["not found"]),
     _error_shape("number", "an error that is a number", 7),
-    _error_shape("empty-string", "an error without a word", ""),
+    _error_shape("empty-string", "an error whose text is empty", ""),
     *(
         Scenario(
             name=f"error-body-{name}",
@@ -150,10 +148,10 @@ SCENARIOS = [
             "ResponseError (without error information).",
         ),
     ),
-    # ------------------------------------------------------------------ somebody else answers
+    # ------------------------------------------------------------------ another program answers
     Scenario(
         name="proxy-407",
-        summary="407: a proxy wants a name and a password",
+        summary="407: a proxy needs a name and a password",
         recordings=SHORT,
         faults=(replace_with("proxy-407"),),
         source=Source(
@@ -168,7 +166,7 @@ SCENARIOS = [
         faults=(replace_with("privoxy-500"),),
         source=Source(
             "https://github.com/run-llama/llama_index/issues/14880",
-            "500 Internal Privoxy Error for localhost:11434/api/chat once Privoxy runs.",
+            "500 Internal Privoxy Error for localhost:11434/api/chat while Privoxy runs.",
         ),
     ),
     Scenario(
@@ -183,12 +181,12 @@ SCENARIOS = [
     ),
     Scenario(
         name="squid-503",
-        summary="503 by Squid: it cannot reach 127.0.0.1, which is another machine to it",
+        summary="503 by Squid: it cannot reach 127.0.0.1, which is its own machine",
         recordings=SHORT,
         faults=(replace_with("squid-503"),),
         source=Source(
             "https://github.com/ollama/ollama/issues/6719",
-            "A proxy's page in place of Ollama's answer: Connection to 127.0.0.1 failed.",
+            "A proxy's page instead of Ollama's answer: Connection to 127.0.0.1 failed.",
         ),
     ),
     Scenario(
@@ -230,10 +228,10 @@ SCENARIOS = [
             source=Source(f"{_CLOUDFLARE}error-{status}/", f"{status}: {why}."),
         )
         for status, why in (
-            (520, "the origin answered what it could not understand"),
+            (520, "the origin sent an answer that Cloudflare cannot understand"),
             (521, "the origin refused the connection"),
             (522, "the origin did not answer the connection"),
-            (523, "there is no way to the origin"),
+            (523, "there is no route to the origin"),
         )
     ),
     Scenario(
@@ -250,7 +248,7 @@ SCENARIOS = [
     *(
         Scenario(
             name=f"redirect-{status}",
-            summary=f"{status} to where the answer is",
+            summary=f"{status} to the path of the answer",
             recordings=SHORT,
             faults=(redirect(status, "/elsewhere"),),
             requirement=Requirement.OBSERVE,
@@ -260,7 +258,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="redirect-loop",
-        summary="307 to the same place, for ever",
+        summary="307 to the same path, for ever",
         recordings=SHORT,
         faults=(redirect(307, "/api/generate"),),
         requirement=Requirement.SHOULD,
@@ -268,7 +266,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="inform-100",
-        summary="100 Continue before the answer, without being asked for",
+        summary="100 Continue before the answer, although the client did not ask for it",
         recordings=SHORT,
         faults=(inform(100),),
         source=_INFORMATIONAL,
@@ -288,7 +286,7 @@ SCENARIOS = [
         faults=(drop_header("Content-Type"),),
         source=Source(
             "https://www.rfc-editor.org/rfc/rfc9110#section-8.3",
-            "Without Content-Type a recipient may look at the data, or take it for bytes of no known kind.",
+            "Without Content-Type a recipient may examine the data, or treat it as application/octet-stream.",
         ),
     ),
     Scenario(
@@ -303,7 +301,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="charset-latin-1",
-        summary="charset=iso-8859-1 declared on UTF-8",
+        summary="charset=iso-8859-1 on a body in UTF-8",
         recordings=("generate-unicode",),
         faults=(set_header("Content-Type", "application/x-ndjson; charset=iso-8859-1"),),
         requirement=Requirement.SHOULD,
@@ -324,7 +322,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="content-length-beside-chunks",
-        summary="Content-Length beside Transfer-Encoding",
+        summary="both Content-Length and Transfer-Encoding",
         recordings=SHORT,
         faults=(add_header("Content-Length", "5"),),
         requirement=Requirement.SHOULD,
@@ -346,7 +344,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="bad-status-line",
-        summary="a status line that is none",
+        summary="a malformed status line",
         recordings=SHORT,
         faults=(replace_status_line("HTTP/1.1 abc OK"),),
         source=Source(
@@ -356,7 +354,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="no-http",
-        summary="a line of another protocol in place of the status line",
+        summary="a line of another protocol instead of the status line",
         recordings=SHORT,
         faults=(replace_status_line("SSH-2.0-OpenSSH_9.6"),),
         source=Source(

@@ -8,15 +8,15 @@ from ollama_harness.network.required import required
 
 
 def _source(one: Environment) -> Source | None:
-    """Who says which way the request must go, at the first form of URL where anybody does."""
+    """The document that requires a route, for the first form of the URL for which one does."""
     for host in () if one.disputed else one.hosts:
-        asked = required(one.settings(), one.url(host) or "http://127.0.0.1:11434")
-        if asked.route is not None:
-            return Source(asked.source, f"The way is {asked.route}: {asked.because}.")
+        route = required(one.settings(), one.url(host) or "http://127.0.0.1:11434")
+        if route.route is not None:
+            return Source(route.source, f"The route is {route.route}: {route.because}.")
     return None
 
 
-TITLE = "ENVIRONMENTS: one good answer, and a client's process born into different network settings."
+TITLE = "ENVIRONMENTS: one good answer, and a client's process that starts with different network settings."
 
 SCENARIOS = [
     Scenario(

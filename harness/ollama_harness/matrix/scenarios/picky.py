@@ -10,16 +10,16 @@ def _picky(name: str, summary: str, demand: Fault, url: str, says: str) -> Scena
     return Scenario(name=f"picky-{name}", summary=summary, recordings=SHORT, faults=(demand,), source=Source(url, says))
 
 
-#: Whether a client is refused is told by what its library sends (docs/clients.md). One that is refused must say so, and
-#: one that is not must read the answer. Servers that close a connection that was to be kept, or answer in HTTP/1.0, are
-#: picky about nothing: see the sequences and the ends.
-TITLE = "Picky: a server or proxy that answers only to a request whose head suits it, and refuses what others accept."
+#: What its library sends decides whether a client is refused (docs/clients.md). A client that is refused must raise.
+#: One that is not must read the answer. Servers that close a kept connection, or answer in HTTP/1.0, are not picky: see
+#: the sequences and the ends.
+TITLE = "Picky: a server or proxy that answers only requests with a certain head, and refuses what others accept."
 
 SCENARIOS = [
-    # ------------------------------------------------------------------ how the body comes
+    # ------------------------------------------------------------------ the framing of the body
     _picky(
         "chunked",
-        "411 to a body in chunks: a Content-Length, or nothing",
+        "411 to a body in chunks: only a Content-Length is accepted",
         forbid_header("Transfer-Encoding", "chunked", "nginx-411"),
         "https://github.com/nginx/unit/issues/445",
         "411 to requests with Transfer-Encoding: chunked, which Unit does not read.",
@@ -29,9 +29,9 @@ SCENARIOS = [
         "417 to Expect: 100-continue, before the body is read",
         forbid_header("Expect", "100-continue", "squid-417"),
         "https://github.com/EmpireProject/Empire/pull/55",
-        "Squid 2.7 answers 417 to Expect: 100-continue, which .NET sends by itself.",
+        "Squid 2.7 answers 417 to Expect: 100-continue, which .NET sends by default.",
     ),
-    # ------------------------------------------------------------------ what the client says it can read
+    # ------------------------------------------------------------------ what the client accepts
     _picky(
         "accept",
         "406 to a request without Accept, or with one that lists neither JSON nor NDJSON",
@@ -41,12 +41,12 @@ SCENARIOS = [
     ),
     _picky(
         "accept-ndjson",
-        "406 where Accept does not list the NDJSON that the answer is",
+        "406 if Accept does not list NDJSON, the type of the answer",
         demand_header("Accept", "go-406", members="*/*, application/*, application/x-ndjson", or_absent=True),
         "https://github.com/d2iq-archive/mesos-dns/issues/450",
         "Accept: */* is answered in JSON, and Accept: application/json with 406.",
     ),
-    # ------------------------------------------------------------------ who the client says it is
+    # ------------------------------------------------------------------ the name of the client
     _picky(
         "agent-missing",
         "403 to a request without User-Agent",
@@ -75,17 +75,17 @@ SCENARIOS = [
         "https://github.com/simonw/llm/issues/1309",
         "Wikipedia answers 403 to the default User-Agent of httpx.",
     ),
-    # ------------------------------------------------------------------ how the head is written
+    # ------------------------------------------------------------------ the form of the head
     _picky(
         "spelling",
-        "400 to content-type in lower case: only Content-Type is looked for",
+        "400 to content-type in lower case: the server looks only for Content-Type",
         demand_spelling("Content-Type", "manticore-400"),
         "https://github.com/manticoresoftware/manticoresearch/issues/1027",
         "A lower-case content-type is answered with: Content-Type must be set.",
     ),
     _picky(
         "host-first",
-        "403 and a challenge where Host is not the first header",
+        "403 and a challenge if Host is not the first header",
         demand_first("Host", "cloudflare-challenge"),
         "https://github.com/saleor/requests-hardened/issues/81",
         "Cloudflare answers a request whose Host is not first with a managed challenge, 403.",

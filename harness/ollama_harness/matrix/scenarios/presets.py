@@ -1,4 +1,4 @@
-"""Scenarios: what is known under a name."""
+"""Scenarios: well-known problems under their names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ollama_harness.matrix.scenarios.scenario import (
     Source,
 )
 
-TITLE = "Presets: what is known under a name, made of the faults above."
+TITLE = "Presets: well-known problems, made of the faults above."
 
 SCENARIOS = [
     Scenario(
@@ -34,12 +34,12 @@ SCENARIOS = [
         faults=(burst(0.5),),
         source=Source(
             "https://github.com/ggml-org/llama.cpp/pull/24774",
-            "X-Accel-Buffering: no, because nginx keeps a stream back otherwise.",
+            "X-Accel-Buffering: no, because otherwise nginx keeps back a stream.",
         ),
     ),
     Scenario(
         name="nginx-idle-timeout",
-        summary="nginx gives up in mid-stream (proxy_read_timeout): FIN without the last chunk",
+        summary="nginx times out in mid-stream (proxy_read_timeout): FIN without the last chunk",
         recordings=SHORT,
         faults=(close_at(after_record(3)),),
         source=INCOMPLETE,
@@ -77,7 +77,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="laptop-sleep",
-        summary="a silence, then RST: the server has given up the connection meanwhile",
+        summary="a silence, then RST: the server has dropped the connection meanwhile",
         recordings=SHORT,
         faults=(reset_at(after_record(3)), delay_end(0.5)),
         source=Source(
@@ -87,7 +87,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="runner-killed",
-        summary="the runner dies in mid-stream, and Ollama says so in the stream (recorded)",
+        summary="the runner dies in mid-stream, and Ollama sends an error in the stream (recorded)",
         recordings=("fault-runner-killed-chat", "fault-runner-killed-generate"),
         layer=Layer.OLLAMA,
         source=ERRORS_IN_STREAM,
@@ -105,7 +105,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="queue-full",
-        summary="503: more requests wait than OLLAMA_MAX_QUEUE allows (recorded)",
+        summary="503: more requests are waiting than OLLAMA_MAX_QUEUE allows (recorded)",
         recordings=("fault-queue-full",),
         source=ERRORS,
     ),

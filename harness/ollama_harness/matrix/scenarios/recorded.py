@@ -12,9 +12,9 @@ from ollama_harness.matrix.scenarios.scenario import (
     Source,
 )
 
-TITLE = "Recordings as they are: what Ollama really sends, its own errors and deaths included."
+TITLE = "Recordings as they are: what Ollama really sends, with its own errors and crashes."
 
-#: What the terminal record counts.
+#: The statistics in the terminal record.
 _STATISTICS = (
     "model",
     "created_at",
@@ -26,13 +26,13 @@ _STATISTICS = (
     "eval_duration",
 )
 
-#: What Ollama has always said of a model.
+#: The details of a model that all versions send.
 _DETAILS = ("format", "family", "parameter_size", "quantization_level")
 
 SCENARIOS = [
     Scenario(
         name="stream",
-        summary="a streamed answer, whole",
+        summary="a complete streamed answer",
         recordings=STREAMS,
         subject=_STATISTICS,
         source=STREAMING,
@@ -112,7 +112,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="progress",
-        summary="a pull, streamed and not, of a new model and of one that is there",
+        summary="a pull, streamed and not, of a new model and of an existing one",
         recordings=("pull-stream", "pull-again", "pull-nonstream"),
         subject=("digest", "total", "completed"),
         source=Source(
@@ -131,7 +131,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="models",
-        summary="what is there: tags, ps, show, version",
+        summary="lists and descriptions: tags, ps, show, version",
         recordings=("tags", "ps-*", "show", "version"),
         subject=(
             "models.size",
@@ -159,9 +159,9 @@ SCENARIOS = [
             "pull-missing-nonstream",
             "generate-suffix",
             "fault-runner-killed-*-nonstream",
-            "!error-double-slash",  # redirects are no refusal
+            "!error-double-slash",  # redirects are not errors
             "!error-trailing-slash*",
-            "!error-*-context-overflow",  # answered, the prompt cut short
+            "!error-*-context-overflow",  # answered, with a shorter prompt
         ),
         source=ERRORS,
     ),

@@ -1,7 +1,7 @@
-"""What a scenario is, and the sources that many of them cite.
+"""Scenarios, and the sources that many of them cite.
 
-A scenario says what is played (recordings and faults), what is asked of a client (requirement, at which layer) and
-who says so (source). Without a source it is OBSERVE: recorded and compared, never gating.
+A scenario is what is played (recordings and faults), what a client must do (a requirement at a layer), and the document
+that says so (source). Without a source it is OBSERVE: it is recorded and compared, and never gates.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 
 class Requirement(StrEnum):
-    """How binding a scenario is (RFC 2119's words, and one for what nobody has written down)."""
+    """How binding a scenario is: the words of RFC 2119, and OBSERVE for what no document requires."""
 
     MUST = "MUST"
     SHOULD = "SHOULD"
@@ -41,7 +41,7 @@ class Requirement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where it is written, or seen, and what that establishes."""
+    """A document, or a report of a case, and what it says."""
 
     url: str
     says: str
@@ -49,16 +49,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What is played and what is asked. `recordings` are patterns in turn: `chat-*` adds, `!chat-load` takes away.
+    """What is played and what is required. `recordings` are patterns in turn: `chat-*` adds, `!chat-load` removes.
 
-    `then` holds the faults of further exchanges that the same session makes. After `stop_after` records of the first
-    the client's user takes no more; after `meanwhile_after` the second is made, whole, before the first goes on.
-    In each exchange the client may let at most `most_idle_s` seconds pass before its request, and after the answer.
-    `subject` names the fields that the scenario is about: `logprobs.token`, through any list. A client whose types know
-    fewer fields than Ollama sends may leave out others, not these.
-    In an `environment` the client's process is born into those settings; unless `by_default` it is run when asked for.
-    `speed` is how fast recordings are played (0: as fast as possible) and `read_timeout_s` the longest silence that the
-    client is told to bear.
+    `then` holds the faults of further exchanges in the same session. After `stop_after` records of the first exchange
+    the user stops reading. After `meanwhile_after` records the second exchange is made, and then the first continues.
+    In each exchange the client may be idle for at most `most_idle_s` seconds before its request, and after the answer.
+    `subject` names the fields that the scenario is about, such as `logprobs.token` (lists are passed through). A client
+    whose types know fewer fields than Ollama sends may leave out other fields, but not these. In an `environment` the
+    client's process starts with those settings. Without `by_default` the scenario runs only if it is named. `speed` is
+    how fast recordings are played (0: as fast as possible), and `read_timeout_s` is the read timeout that the client
+    gets.
     """
 
     name: str
@@ -79,13 +79,13 @@ class Scenario:
     by_default: bool = True
 
 
-#: The two streams that every program uses, and a short one for what does not depend on the route.
+#: The two streams that every program uses, and a short one for faults that do not depend on the path.
 STREAMS = ("generate-stream", "chat-stream")
 SHORT = ("generate-cold",)
 
 STREAMING = Source(
     "https://docs.ollama.com/api/streaming",
-    "Streams are newline-delimited JSON (application/x-ndjson), stream: false gives one JSON object.",
+    "Streams are newline-delimited JSON (application/x-ndjson); stream: false gives one JSON object.",
 )
 ERRORS = Source(
     "https://docs.ollama.com/api/errors",
@@ -105,7 +105,7 @@ CHUNKED = Source(
 )
 NDJSON = Source(
     "https://github.com/ndjson/ndjson-spec",
-    "Each line is one JSON text, ended by LF; a parser MUST accept CRLF too, and SHOULD raise for what is no JSON.",
+    "Each line is one JSON text, ended by LF; a parser MUST accept CRLF too, and SHOULD raise for other text.",
 )
 JSON_TEXT = Source(
     "https://www.rfc-editor.org/rfc/rfc8259",
@@ -113,5 +113,5 @@ JSON_TEXT = Source(
 )
 READ_TIMEOUT = Source(
     "https://requests.readthedocs.io/en/latest/user/quickstart/#timeouts",
-    "A read timeout counts the silence between bytes, and is no limit on the whole answer.",
+    "A read timeout limits the silence between bytes, and not the whole answer.",
 )

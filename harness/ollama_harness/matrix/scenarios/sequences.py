@@ -32,10 +32,10 @@ _STALE = Source(
 )
 _LEFTOVERS = Source(
     "https://www.rfc-editor.org/rfc/rfc9112#section-6.3",
-    "A client MUST NOT take what follows a message for a separate response.",
+    "A client MUST NOT treat bytes after a message as a separate response.",
 )
 
-TITLE = "Sequences: several exchanges of one session, and what an answer leaves behind for the next."
+TITLE = "Sequences: several exchanges in one session, in which one answer may affect the next."
 
 SCENARIOS = [
     Scenario(
@@ -47,14 +47,14 @@ SCENARIOS = [
     ),
     Scenario(
         name="prompt",
-        summary="three exchanges, in none of which the server waits for the request, or the user for the end",
+        summary="three exchanges, in which the client is never idle before its request or after the answer",
         recordings=SHORT,
         then=((), ()),
-        most_idle_s=1.0,  # in each of the three: a busy machine may take long once
+        most_idle_s=1.0,  # in each of the three exchanges, because a busy machine may slow down one
         requirement=Requirement.SHOULD,
         source=Source(
             "https://github.com/ollama/ollama/issues/6233",
-            "Each request took two seconds more than the server did: the client's.",
+            "Each request took two seconds longer than the server needed, because of the client.",
         ),
     ),
     Scenario(
@@ -123,7 +123,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="leftovers-of-length",
-        summary="a Content-Length too short: the rest of the first answer stands before the second",
+        summary="a Content-Length too small: the rest of the first answer comes before the second",
         recordings=("chat-nonstream",),
         faults=(count_body(off_by=-1),),
         then=((),),
@@ -157,7 +157,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="meanwhile",
-        summary="a second request, answered whole while the first answer waits for it",
+        summary="a second request, answered completely while the first answer waits",
         recordings=STREAMS,
         faults=(lock_step(),),
         then=((),),
@@ -169,14 +169,14 @@ SCENARIOS = [
     ),
     Scenario(
         name="early-break",
-        summary="the user stops after three records: the client leaves, and can be used again",
+        summary="the user stops after three records: the client closes the answer, and can be used again",
         recordings=STREAMS,
         faults=(stall_at(after_record(3)),),
         then=((),),
         stop_after=3,
         source=Source(
             "https://github.com/ollama/ollama/issues/9813",
-            "Ollama goes on generating until the connection of the request is closed.",
+            "Ollama keeps generating until the connection of the request is closed.",
         ),
     ),
 ]

@@ -39,14 +39,14 @@ _STALL = Source(
 )
 _BUFFERING = Source(
     "https://github.com/psf/requests/issues/3577",
-    "iter_lines() holds the last line back and hands it out with the next chunk.",
+    "iter_lines() keeps back the last line, and yields it with the next chunk.",
 )
 
 
 def _stall(name: str, where: str, place: Place, recordings: tuple[str, ...] = SHORT) -> Scenario:
     return Scenario(
         name=f"stall-{name}",
-        summary=f"silence for ever {where}",
+        summary=f"endless silence {where}",
         recordings=recordings,
         faults=(stall_at(place),),
         read_timeout_s=1.0,
@@ -54,18 +54,18 @@ def _stall(name: str, where: str, place: Place, recordings: tuple[str, ...] = SH
     )
 
 
-TITLE = "Time: every byte comes, but late, slowly or in bursts; or it never comes."
+TITLE = "Time: bytes come late, slowly or in bursts, or never."
 
 SCENARIOS = [
     # ------------------------------------------------------------------ late, but in time
     Scenario(
         name="slow-first-byte",
-        summary="nothing at all for a while, as when a model loads, but less than the read timeout",
+        summary="silence at first, as when a model loads, but shorter than the read timeout",
         recordings=STREAMS,
         faults=(delay_first_byte(0.3),),
         source=Source(
             "https://github.com/ollama/ollama/issues/14633",
-            "While a model loads the server says nothing; only the client's own timeout ends that.",
+            "While a model loads the server is silent; only the client's own timeout ends that.",
         ),
     ),
     Scenario(
@@ -77,29 +77,29 @@ SCENARIOS = [
     ),
     Scenario(
         name="slow-records",
-        summary="a pause before every record, each shorter than the read timeout, together longer",
+        summary="a pause before every record: each is shorter than the read timeout, all together are longer",
         recordings=("generate-cold", "chat-logprobs"),
         faults=(slow_records(0.15),),
-        read_timeout_s=1.2,  # ten gaps together are longer
+        read_timeout_s=1.2,  # ten pauses together are longer
         source=READ_TIMEOUT,
     ),
     Scenario(
         name="jitter",
-        summary="every segment late by chance",
+        summary="every segment is late, by a random time",
         recordings=SHORT,
         faults=(jitter(0.05, 7),),
         source=READ_TIMEOUT,
     ),
     Scenario(
         name="throttle",
-        summary="4000 bytes a second",
+        summary="4000 bytes per second",
         recordings=SHORT,
         faults=(throttle(4000),),
         source=READ_TIMEOUT,
     ),
     Scenario(
         name="burst",
-        summary="nothing, then everything at once, as a buffering proxy does",
+        summary="silence, then everything at once, as from a buffering proxy",
         recordings=SHORT,
         faults=(burst(0.3),),
         source=READ_TIMEOUT,
@@ -150,7 +150,7 @@ SCENARIOS = [
         summary="a pause of one and a half times the read timeout",
         recordings=SHORT,
         faults=(pause_at(after_record(3), 6.0),),
-        read_timeout_s=4.0,  # two seconds are enough for any machine to notice, and for a client to be late
+        read_timeout_s=4.0,  # two seconds separate a late client from a busy machine
         source=READ_TIMEOUT,
     ),
     _stall("inside-head", "in the middle of the head", inside_head()),
@@ -160,16 +160,16 @@ SCENARIOS = [
     _stall("after-chunk-size", "between the size of a chunk and its data", after_chunk_size(3)),
     Scenario(
         name="stall-after-done",
-        summary="silence for ever after the terminal record, before the last chunk",
+        summary="endless silence after the terminal record, before the last chunk",
         recordings=SHORT,
         faults=(stall_at(before_last_chunk()),),
         read_timeout_s=1.0,
         source=_STALL,
     ),
-    # ------------------------------------------------------------------ in lock-step with the client's user
+    # ------------------------------------------------------------------ in lock-step with the user
     Scenario(
         name="lock-step",
-        summary="no byte comes after a record until the user has it",
+        summary="after each record the server waits until the user has it",
         recordings=SHORT,
         faults=(lock_step(),),
         source=STREAMING,
@@ -183,7 +183,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="lock-step-close-delimited",
-        summary="the same without chunks, as an HTTP/1.0 proxy passes a stream on",
+        summary="the same without chunks, as from an HTTP/1.0 proxy",
         recordings=SHORT,
         faults=(delimit_by_close(), lock_step()),
         requirement=Requirement.SHOULD,

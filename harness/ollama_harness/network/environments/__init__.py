@@ -1,4 +1,4 @@
-"""The table of environments, one list for each group, and the birth of a process in one of them."""
+"""The table of environments, with one list for each group, and the variables of a process in one of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ollama_harness.network.environments.process_variables import clean_environm
 
 __all__ = ["ENVIRONMENTS", "GROUPS", "HOSTS", "OLLAMA_HOST", "Environment", "clean_environment", "environment"]
 
-#: The groups in the order of the reports, each under its title.
+#: The groups by title, in the order of the reports.
 GROUPS: dict[str, list[Environment]] = {
     module.TITLE: module.ENVIRONMENTS
     for module in (windows, proxy_variables, no_proxy, macos, ollama_host_forms, host_names, proxy_behaviour)

@@ -1,4 +1,4 @@
-"""What an environment is: the network settings that a client's process is born into, and what lies around it."""
+"""Environments: the network settings with which a client's process starts, and the network around it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from ollama_harness.network.settings import Mac, Registry, Settings, System
 
 __all__ = ["HOSTS", "OLLAMA_HOST", "Environment"]
 
-#: The three ways in which people write this machine into a URL.
+#: The three forms in which people write this machine into a URL.
 HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
-#: In place of a host: the URL is what the client takes from OLLAMA_HOST.
+#: Instead of a host: the client gets its URL from OLLAMA_HOST.
 OLLAMA_HOST = "OLLAMA_HOST"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Settings, and the world that they meet. In every text `{proxy}` stands for the proxy's host:port and `{port}` for
-    the server's port.
+    """Settings, and the network around them. In every text `{proxy}` is the proxy's host:port, and `{port}` is the
+    server's port.
 
-    `system` is whose rules hold (None: this machine's). `later` are variables that change once a client has been made.
-    `proxy` is what the proxy does: a name in `server.proxy.MODES`, or "gone". `names` are host names with their
-    addresses, in order; `beside` is a program of another kind that listens on [::1] instead of the server, and `ipv6`
-    whether anything does. `hosts` are the URL forms tried. Without `trust_env` clients are told to ignore it all.
-    `disputed` says why no way is required whatever the settings say. With `story` the default run has it too, and
-    `explains` is what it shows, for people who run it alone.
+    `system` is the system whose rules apply (None: this machine's). `later` are variables that change after a client
+    has been made. `proxy` is what the proxy does: a name in `server.proxy.MODES`, or "gone". `names` are host names
+    with their addresses, in order. With `beside` another program listens on [::1] instead of the server; without `ipv6`
+    nothing does. `hosts` are the forms of the URL that are tried. Without `trust_env` clients are told to ignore all
+    settings. `disputed` says why no route is required although the settings seem to say so. With `story` the default
+    run includes the environment, and `explains` is what it shows, for people who run it alone.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Environment:
     explains: str = ""
 
     def settings(self, *, proxy: str = "127.0.0.1:7890", port: int = 11434) -> Settings:
-        """The settings, with the places filled in; made up unless they are given."""
+        """The settings, with the placeholders filled in."""
 
         def filled(text: str | None) -> str | None:
             return text and text.replace("{proxy}", proxy).replace("{port}", str(port))
@@ -64,5 +64,5 @@ class Environment:
         )
 
     def url(self, host: str, *, port: int = 11434) -> str:
-        """The URL of the server in this form; empty if the client is to take it from OLLAMA_HOST."""
+        """The URL of the server in this form; empty if the client gets it from OLLAMA_HOST."""
         return "" if host == OLLAMA_HOST else f"http://{host}:{port}"

@@ -6,7 +6,7 @@ from ollama_harness.network.environments.environment import Environment
 
 _IPV6_FIRST = {"localhost": ("::1", "127.0.0.1")}
 
-TITLE = "What `localhost` is, and who listens there."
+TITLE = "What `localhost` is, and what listens there."
 
 ENVIRONMENTS = [
     Environment(

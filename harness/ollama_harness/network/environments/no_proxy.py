@@ -1,6 +1,6 @@
 """Environments: NO_PROXY.
 
-No standard says what it means: https://about.gitlab.com/blog/we-need-to-talk-no-proxy/ compares five programs.
+No standard defines it: https://about.gitlab.com/blog/we-need-to-talk-no-proxy/ compares five programs.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ def _host(name: str, value: str, summary: str = "", disputed: str = "") -> Envir
     )
 
 
-_WILDCARD = "it says where a server listens; as an address to connect to, it works on Linux and not on Windows"
+_WILDCARD = "it is an address to listen on; connecting to it works on Linux and not on Windows"
 
 TITLE = (
     "OLLAMA_HOST in every form, read by the clients that read it; "
@@ -30,7 +30,7 @@ ENVIRONMENTS = [
     _host("address-port", "127.0.0.1:{port}", "127.0.0.1:port"),
     _host("name-port", "localhost:{port}", "localhost:port"),
     _host("port", ":{port}", ":port"),
-    _host("port-zero", ":0", disputed="to the server it means any free port"),
+    _host("port-zero", ":0", disputed="for the server it means any free port"),
     _host("url", "http://127.0.0.1:{port}", "http://127.0.0.1:port"),
     _host("url-slash", "http://127.0.0.1:{port}/", "http://127.0.0.1:port/"),
     _host("url-without-port", "http://127.0.0.1"),

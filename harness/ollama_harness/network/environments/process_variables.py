@@ -1,7 +1,7 @@
-"""The environment that a client's process is born into: built from nothing, never inherited.
+"""The environment variables with which a client's process starts. Nothing is inherited.
 
-Clients freeze their settings at import. A proxy variable, a Windows registry proxy or a .netrc of the machine that
-the matrix runs on must not decide a verdict.
+Clients read settings when they are imported. A proxy variable, a proxy in the Windows registry or a .netrc of the
+machine that runs the matrix must not decide a verdict.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 __all__ = ["clean_environment"]
 
-#: It hides the Windows registry too.
+#: With this variable Python does not read the Windows registry either.
 _NO_PROXY = {"NO_PROXY": "*"}
 
 #: Without these a Windows process has no sockets and no temporary directory.
@@ -28,10 +28,10 @@ def clean_environment(home: Path, settings: Mapping[str, str] = _NO_PROXY) -> di
     """
     environment = {
         **settings,
-        "PYTHONUSERBASE": site.getuserbase(),  # packages installed with --user, although home has moved
+        "PYTHONUSERBASE": site.getuserbase(),  # packages installed with --user, although HOME differs
         "HOME": str(home),
         "USERPROFILE": str(home),
-        "SSL_CERT_DIR": str(home),  # no TLS is spoken here, and httpx loads all of certifi for each client (50 ms)
+        "SSL_CERT_DIR": str(home),  # no TLS is used here, and httpx would load all of certifi for each client (50 ms)
     }
     if sys.platform == "win32":
         environment |= {name: os.environ[name] for name in _WINDOWS if name in os.environ}

@@ -19,7 +19,7 @@ TITLE = "What the proxy does with a request that reaches it: local proxy program
 
 ENVIRONMENTS = [
     _proxy("forwards", "forwards"),
-    _proxy("buffers", "forwards, and holds the answer back until it is whole"),
+    _proxy("buffers", "forwards, and keeps back the answer until it is complete"),
     _proxy("adds-chunking", "forwards, and chunks the answer again"),
     _proxy("strips-chunking", "forwards, and ends the answer by closing"),
     _proxy("http-1.0", "forwards, and answers with HTTP/1.0"),

@@ -53,7 +53,7 @@ ENVIRONMENTS = [
     ),
     Environment(
         name="empty-beside-set",
-        summary="http_proxy= beside HTTP_PROXY: what people write to switch it off",
+        summary="http_proxy= beside HTTP_PROXY, as people write to switch it off",
         variables={"HTTP_PROXY": "http://{proxy}", "http_proxy": ""},
         system=System.POSIX,
     ),
@@ -96,20 +96,20 @@ ENVIRONMENTS = [
     ),
     Environment(
         name="proxy-set-later",
-        summary="HTTP_PROXY is set once the client has been made",
+        summary="HTTP_PROXY is set after the client has been made",
         later=_HTTP,
         disputed="no document says when the variables are read",
     ),
     Environment(
         name="excluded-later",
-        summary="HTTP_PROXY from the start; NO_PROXY is set once the client has been made",
+        summary="HTTP_PROXY from the start; NO_PROXY is set after the client has been made",
         variables=_HTTP,
         later={"NO_PROXY": "localhost,127.0.0.1,::1"},
         disputed="no document says when the variables are read",
     ),
     Environment(
         name="name-through-proxy",
-        summary="HTTP_PROXY, and a host that is no loopback name",
+        summary="HTTP_PROXY, and a host that is not a loopback name",
         variables=_HTTP,
         names={"localhost": ("127.0.0.1",), "ollama.test": ("127.0.0.1",)},
         hosts=("ollama.test",),

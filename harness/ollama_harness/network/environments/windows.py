@@ -55,13 +55,13 @@ ENVIRONMENTS = [
         _CLASH,
         story=True,
         explains=(
-            "httpx, and so ollama, takes ProxyServer from the registry and never reads ProxyOverride: its requests to "
-            "this machine go to the proxy, which answers 502.\n"
+            "httpx, and so ollama, reads ProxyServer from the registry and never reads ProxyOverride. So its requests "
+            "to this machine go to the proxy, which answers 502.\n"
             "requests and urllib read both and go direct. Streaming has nothing to do with it. The fix: set "
             "NO_PROXY=localhost,127.0.0.1,::1 (or httpx.Client(trust_env=False))."
         ),
     ),
-    _registry("registry-off", "ProxyEnable is 0, ProxyServer is left", "<local>", enable=0),
+    _registry("registry-off", "ProxyEnable is 0, ProxyServer is still there", "<local>", enable=0),
     _registry("registry-no-override", "ProxyOverride is absent", story=True),
     _registry("registry-override-empty", "ProxyOverride is empty", ""),
     _registry("registry-local", "ProxyOverride is <local>: the box in the dialogue", "<local>"),
@@ -80,7 +80,7 @@ ENVIRONMENTS = [
     _registry("registry-not-loopback", "ProxyOverride is <-loopback>, as Fiddler writes it", "<-loopback>"),
     _registry("registry-ipv6", "ProxyOverride is [::1]", "[::1]"),
     _registry("registry-per-protocol", "a proxy for each protocol", "<local>", server="http={proxy};https={proxy}"),
-    _registry("registry-https-only", "ProxyServer names one for https only", server="https={proxy}"),
+    _registry("registry-https-only", "ProxyServer names a proxy for https only", server="https={proxy}"),
     _registry("registry-socks", "ProxyServer is socks=…", server="socks={proxy}"),
     _registry("registry-socks-excluded", "socks=…, and this machine excluded", _CLASH, server="socks={proxy}"),
     _registry("registry-with-scheme", "ProxyServer is http://host:port", "<local>", server="http://{proxy}"),
@@ -119,7 +119,7 @@ ENVIRONMENTS = [
     ),
     _registry(
         "registry-and-empty-http-proxy",
-        "the system proxy, and `set http_proxy=`, which Windows takes for no variable at all",
+        "the system proxy, and `set http_proxy=`, which sets no variable on Windows",
         _CLASH,
     ),
 ]

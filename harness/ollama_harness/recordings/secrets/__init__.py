@@ -1,4 +1,4 @@
-"""Secrets in recordings: found by their shape and by the names before them, and blanked byte for byte."""
+"""Secrets in recordings: found by their form or by the name before them, and blanked byte for byte."""
 
 from ollama_harness.recordings.secrets.patterns import PATTERNS, SecretPattern, home_pattern, name_pattern
 from ollama_harness.recordings.secrets.redaction import (

@@ -1,6 +1,6 @@
-"""Secrets in JSON: what stands under a name that says so, be it a string, a number, or anything in a list or object.
+"""Secrets in JSON: the value of a secret's name, be it a string, a number, or anything inside a list or an object.
 
-JSON is read here with the place of every value, which Python's reader does not give.
+JSON is parsed here with the place of every value, because Python's parser does not give the places.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 
 from ollama_harness.recordings.secrets.names import Secrecy, secrecy
 
-__all__ = ["NO_SECRET", "Leaf", "blank_number", "leaves", "numbers_in_text", "strings_in_text", "unescaped"]
+__all__ = [
+    "NO_SECRET",
+    "Leaf",
+    "blank_number",
+    "end_of_value",
+    "leaves",
+    "numbers_in_text",
+    "strings_in_text",
+    "unescaped",
+]
 
 _TOKEN = re.compile(
     rb'[ \t\r\n]*+(?:(?P<string>"(?:[^"\\]|\\.)*+")'
@@ -19,23 +28,28 @@ _TOKEN = re.compile(
     rb"|(?P<word>true|false|null)\b|(?P<mark>[{}\[\]:,]))",
     re.DOTALL,
 )
-#: Nothing more, or a string, number or word that does not end.
+#: The end of the text, or a string, number or word that the text cuts off.
 _END_OF_TEXT = re.compile(rb'[ \t\r\n]*+(?:"|[\w.+-]*+\Z)')
 _ESCAPE = re.compile(rb'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _ESCAPED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
-#: A string up to its end or the line's.
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\\r\n]|\\[^\r\n])*+"?|[{}\[\]]')
+#: JSON over several lines that is nested deeper than this is searched line by line.
+_DEEPEST = 200
+
+#: A string up to its end, or to the end of the line.
 _STRING = rb'"((?:[^"\\\r\n]|\\[^\r\n])*+)'
 _NAME_IN_TEXT = re.compile(rb'"((?:[^"\\\r\n]|\\[^\r\n]){1,200}+)"[ \t]*+:[ \t\r\n]*+(?=["\[{0-9-])')
 _STRING_IN_TEXT = re.compile(_STRING)
 _SCHEMA_IN_TEXT = re.compile(rb'\{[^{}\[\]]{0,1000}?"type"[ \t\r\n]*:[ \t\r\n]*"(\w+)"')
+_VALUES_IN_SCHEMA = (b"value", b"default", b"const")
 _TYPES = frozenset({b"string", b"number", b"integer", b"boolean", b"object", b"array", b"null"})
 
-#: `token` is also what Ollama and others call a piece of text where they give its probability.
+#: Beside these names `token` is a piece of text with its probability, and no secret.
 _WITH_PROBABILITY = frozenset({b"logprob", b"top_logprobs", b"prob", b"probs"})
 _PROBABILITY_IN_TEXT = re.compile(rb'"?[ \t\r\n]*,[ \t\r\n]*"(?:logprob|prob|bytes|top_logprobs)"')
 
-#: What stands under a weak name and lets nobody in.
+#: Values of a weak name that are no secrets.
 NO_SECRET = frozenset(
     {
         *(b"", b"true", b"false", b"none", b"null", b"yes", b"no", b"on", b"off", b"auto", b"required", b"optional"),
@@ -48,7 +62,7 @@ _FEWEST_DIGITS = 4
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """The content of a string, or a number: where it begins and ends, and whether its name says that it is a secret."""
+    """The content of a string, or a number: where it starts and ends, and whether its name makes it a secret."""
 
     start: int
     end: int
@@ -73,9 +87,9 @@ class _CutOff(Exception):
 
 
 def leaves(text: bytes) -> list[Leaf] | None:
-    """All strings of a JSON document, names too, and the numbers that are secrets; None, if it is no JSON.
+    """All strings of a JSON document, names included, and the numbers that are secrets; None if it is no JSON.
 
-    Raises: nothing; what is nested too deeply is no JSON here.
+    A document that is nested too deeply is no JSON here.
     """
     try:
         root, end = _read(text, 0)
@@ -86,8 +100,29 @@ def leaves(text: bytes) -> list[Leaf] | None:
         return None
 
 
+def end_of_value(text: bytes, at: int) -> tuple[int, bool | None]:
+    """Where the array or object ends that begins here, and True; or how far it was read, and False if it is no JSON.
+
+    The second is None if the text ends before the value does.
+    """
+    closing = b""
+    for token in _STRING_OR_BRACKET.finditer(text, at):
+        match token[0]:
+            case b"{" | b"[" as opening if len(closing) < _DEEPEST:
+                closing += b"}" if opening == b"{" else b"]"
+            case b"}" | b"]" as closes if closing and closing[-1:] == closes:
+                closing = closing[:-1]
+                if not closing:
+                    return token.end(), leaves(text[at : token.end()]) is not None
+            case string if string[:1] == b'"' and (len(string) > 1 and string[-1:] == b'"'):
+                continue
+            case _:
+                return token.end(), False
+    return len(text), None
+
+
 def _read(text: bytes, at: int) -> tuple[_Node, int]:
-    """The value that begins here, and where it ends."""
+    """The value that begins at `at`, and the offset of its end."""
     kind, start, end = _token(text, at)
     match kind, text[start:end]:
         case "mark", b"[":
@@ -140,19 +175,30 @@ def _leaves(text: bytes, node: _Node, secret: Secrecy) -> Iterator[Leaf]:
                 yield Leaf(node.start, node.end, is_secret=True, is_number=True)
         case _:
             names = {_name(text, name) for name, _ in node.members if name}
+            named = max((_secrecy_named(text, *member) for member in node.members), default=Secrecy.NONE)
             for name, value in node.members:
                 own = Secrecy.NONE
                 if name is not None:
                     yield Leaf(name.start + 1, name.end - 1, is_secret=False)
                     own = _own_secrecy(text, _name(text, name), value, names)
+                    own = max(own, named) if _name(text, name) == b"value" else own
                 yield from _leaves(text, value, max(own, secret))
+
+
+def _secrecy_named(text: bytes, name: _Node | None, value: _Node) -> Secrecy:
+    """What a member says of the value beside it: {"name": "API_KEY", "value": …}, as in a list of variables."""
+    if name is None or value.kind != "string" or _name(text, name) not in (b"name", b"key", b"header"):
+        return Secrecy.NONE
+    return secrecy(_name(text, value))
 
 
 def _own_secrecy(text: bytes, name: bytes, value: _Node, names: set[bytes]) -> Secrecy:
     if name == b"token" and names & _WITH_PROBABILITY:
         return Secrecy.NONE
     if value.kind == "object" and any(_says_type(text, *member) for member in value.members):
-        return Secrecy.NONE  # a schema of what a tool takes: {"password": {"type": "string", …}}
+        if any(key and _name(text, key) in _VALUES_IN_SCHEMA for key, _ in value.members):
+            return secrecy(name)
+        return Secrecy.NONE  # the schema of a tool's parameter: {"password": {"type": "string", …}}
     return secrecy(name)
 
 
@@ -183,17 +229,17 @@ def _is_secret_number(number: bytes, secret: Secrecy) -> bool:
 
 
 def strings_in_text(text: bytes) -> Iterator[tuple[int, int]]:
-    """The same in text that is no JSON as a whole (a part of a log, a line that was cut off): the strings."""
+    """The strings that are secrets in text with JSON in it (part of a log, a line that was cut off): start and end."""
     return ((leaf.start, leaf.end) for leaf in _leaves_in_text(text) if not leaf.is_number)
 
 
 def numbers_in_text(text: bytes) -> Iterator[tuple[int, int]]:
-    """The numbers there."""
+    """The numbers that are secrets in such a text: start and end."""
     return ((leaf.start, leaf.end) for leaf in _leaves_in_text(text) if leaf.is_number)
 
 
 def blank_number(number: bytes) -> bytes:
-    """A number that says nothing, and is one of JSON: each digit is 1, or 0 in the exponent."""
+    """The number with each digit replaced by 1, or by 0 in the exponent: still a valid number of JSON."""
     mantissa, exponent = re.fullmatch(rb"([^eE]*)(.*)", number, re.DOTALL).groups()  # type: ignore[union-attr]
     return re.sub(rb"[0-9]", b"1", mantissa) + re.sub(rb"[0-9]", b"0", exponent)
 
@@ -215,15 +261,16 @@ def _leaves_in_text(text: bytes) -> Iterator[Leaf]:
                 yield from (leaf for leaf in _leaves(text, node, secret) if leaf.is_secret)
             except (_CutOff, RecursionError):
                 done = len(text)
-                yield Leaf(at, done, is_secret=True)
+                if text[at:].strip(b" \t\r\n[{"):
+                    yield Leaf(at, done, is_secret=True)
             except _NoJson:
                 continue
 
 
 def unescaped(text: bytes, places: Sequence[int]) -> tuple[bytes, Sequence[int]]:
-    """The text with JSON's escapes undone, and the place of each of its bytes and of its end.
+    """The text without JSON's escapes, and for each of its bytes, and for its end, the place it came from.
 
-    `places` are those of the text given.
+    `places` are the places of the given text's bytes and of its end.
     """
     if b"\\" not in text:
         return text, places

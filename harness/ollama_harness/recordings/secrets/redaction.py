@@ -1,17 +1,20 @@
 """Secrets: found in recordings, and blanked before they reach a disk.
 
-A secret is blanked with as many asterisks as it has bytes, so that Content-Length, chunk sizes and frame sizes stay
-true; of a number each digit becomes 1 (0 in its exponent), so that JSON stays JSON. Known are: the values of headers
-that carry credentials; what stands under a name that says so (api_key, token, password, …) in JSON, in YAML and behind
-an equals sign; what looks like a key wherever it stands (sk-…, ghp_…, AKIA…, a JWT, Bearer …, Basic …); parameters of a
-query; user names and passwords in URLs.
+A secret is replaced by as many asterisks as it has bytes, so that Content-Length, chunk sizes and frame sizes stay
+true. In a number each digit becomes 1 (0 in the exponent), so that JSON stays JSON. These are found:
 
-A line that is JSON is taken apart, and each of its strings is looked at with its escapes undone, and again as JSON if
-it is that. So a blank never reaches beyond the string that holds the secret, and no spelling of a name hides it. Other
-lines are looked at as they are, and once more for each layer of escapes.
+* the values of headers that carry credentials;
+* the value of a secret's name (api_key, token, password, …) in JSON, in YAML and after an equals sign;
+* keys of a known form anywhere (sk-…, ghp_…, AKIA…, a JWT, Bearer …, Basic …);
+* parameters of a query, and user names and passwords in URLs.
 
-Not seen are: a secret that a model spells over several records, or that is printed over several lines, because each
-line is looked at by itself; and one in a body with a Content-Encoding (the recorder asks for none).
+A line of JSON is parsed, and so are several lines that are JSON together. Each string is searched without its escapes,
+and again as JSON if it is JSON. So a blank never extends beyond the string with the secret, and no spelling of a name
+hides it. Other lines are searched as they are, and once more for each layer of escapes.
+
+These are not found: a secret that a model spells over several records, or that is printed over several lines that are
+no JSON, because each line is searched alone; and a secret in a body with a Content-Encoding (the recorder asks for
+none).
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ollama_harness.recordings.recording import Headers, Recording, Request
-from ollama_harness.recordings.secrets.in_json import Leaf, leaves, unescaped
+from ollama_harness.recordings.secrets.in_json import Leaf, end_of_value, leaves, unescaped
 from ollama_harness.recordings.secrets.names import Secrecy, secrecy
 from ollama_harness.recordings.secrets.patterns import (
     NUMBERS_IN_JSON,
@@ -47,20 +50,21 @@ __all__ = [
     "secrets_in",
 ]
 
-#: A line longer than this is looked at in pieces of this size, each with the end of the one before it.
+#: A line longer than this is searched in pieces of this size. Each piece begins with the end of the one before it.
 MAX_LINE_BYTES = 1024 * 1024
 OVERLAP_BYTES = 64 * 1024
-#: How much of the overlap is for what stands before a secret and tells that it is one.
+#: How much of the overlap is for the name before a secret.
 _KEY_BYTES = 1024
 
-#: JSON in a string of JSON in a string of JSON …: deeper than anybody packs it.
+#: The limit of JSON in a string of JSON in a string of JSON …
 _DEEPEST = 8
 
-#: Headers that carry credentials, but for those whose names say so by themselves (X-Api-Key, Private-Token, …).
+#: Headers that carry credentials, besides those with a secret's name (X-Api-Key, Private-Token, …).
 _SECRET_HEADERS = frozenset(
     {
         *("authentication-info", "proxy-authentication-info", "cookie2", "set-cookie2", "x-goog-iap-jwt-assertion"),
-        *("cf-access-jwt-assertion", "cf-access-client-id", "x-amz-signature", "x-forwarded-client-cert", "x-jwt"),
+        *("cf-access-jwt-assertion", "cf-access-client-id", "x-forwarded-client-cert", "x-jwt", "dpop"),
+        *("x-key", "x-mashape-key", "x-sid", "x-ms-authorization-auxiliary"),
     }
 )
 
@@ -68,7 +72,7 @@ _SSE = re.compile(rb"data:[ ]?")
 
 
 def find(data: bytes, patterns: Sequence[SecretPattern] = PATTERNS) -> Iterator[tuple[str, int, int]]:
-    """What looks like a secret: its kind, and where it begins and ends. What is blank already is none."""
+    """Each secret in `data`: its kind, and where it begins and ends. A blanked one is none."""
     return ((pattern.kind, start, end) for pattern, start, end in _finder(tuple(patterns)).find(data))
 
 
@@ -77,33 +81,32 @@ def _finder(patterns: tuple[SecretPattern, ...]) -> _Finder:
     return _Finder(patterns)
 
 
-#: A pattern that found something, and where that begins and ends.
+#: A pattern, and where a secret of it begins and ends.
 _Found = tuple[SecretPattern, int, int]
 
 
 class _Finder:
-    """Finds what any of the patterns means."""
+    """Finds the secrets of all patterns."""
 
     def __init__(self, patterns: tuple[SecretPattern, ...]) -> None:
         self._patterns = patterns
         hints = {hint for pattern in patterns for hint in pattern.hints}
-        self._hints = sorted(hints | {b"\\u"})  # an escape may hide any of them
+        self._hints = sorted(hints | {b"\\u"})  # an escape may hide any hint
         self._shapes = {pattern.shape for pattern in patterns if pattern.shape}
         self._in_json = STRINGS_IN_JSON in patterns
-        self._short_may = functools.lru_cache(maxsize=4096)(self._may_hold_any)  # names come again with each record
+        self._short_may = functools.lru_cache(maxsize=4096)(self._may_hold_any)  # names repeat in each record
 
     def find(self, data: bytes) -> Iterator[_Found]:
         if not self._may_hold_any(data):
             return
-        at = 0
-        for line in data.split(b"\n"):
+        for at, end_of_unit, _ in _units(data):
+            line = data[at:end_of_unit]
             if self._may_hold_any(line):
                 skipped = match.end() if (match := _SSE.match(line)) else 0
                 places = range(skipped, len(line) + 1)
                 for pattern, start, end in self._in_text(line[skipped:], places, _DEEPEST):
                     if line[start:end] != pattern.blank(line[start:end]):
                         yield pattern, at + start, at + end
-            at += len(line) + 1
 
     def _may_hold_any(self, text: bytes) -> bool:
         lowered = text.lower()
@@ -113,7 +116,7 @@ class _Finder:
         return any(shape.search(text) for shape in self._shapes)
 
     def _in_text(self, text: bytes, places: Sequence[int], layers: int) -> Iterator[_Found]:
-        """What is found in a text, each of whose bytes has its place in the line, as has its end."""
+        """The secrets of a text. `places` has the place in the line of each of its bytes, and of its end."""
         found = leaves(text) if text.lstrip()[:1] in (b"{", b"[", b'"') else None
         if found is not None:
             yield from self._in_leaves(text, found, places, layers)
@@ -140,13 +143,37 @@ class _Finder:
                     yield from self._in_text(inner, inner_places, layers - 1)
 
 
+_OPENS = (b"{", b"[")
+
+
+def _units(data: bytes) -> Iterator[tuple[int, int, bool]]:
+    """What is looked at by itself: where a line begins and ends, or JSON that is printed over several lines.
+
+    The third is False for the first line of JSON that the data ends in.
+    """
+    at, read = 0, 0
+    while at <= len(data):
+        end, is_whole = _line_end(data, at), True
+        if end < len(data) and at >= read and (line := data[at:end].strip())[:1] in _OPENS and line[-1:] not in b"}]":
+            read, is_json = end_of_value(data, at)
+            end = _line_end(data, read) if is_json else end
+            is_whole = is_json is not None
+        yield at, end, is_whole
+        at = end + 1
+
+
+def _line_end(data: bytes, at: int) -> int:
+    end = data.find(b"\n", at)
+    return len(data) if end < 0 else end
+
+
 def redact(data: bytes, patterns: Sequence[SecretPattern] = PATTERNS) -> bytes:
-    """The same with every secret blanked; as long as it was."""
+    """The same bytes with every secret blanked; the length stays."""
     return _redact(data, patterns)[0]
 
 
 def _redact(data: bytes, patterns: Sequence[SecretPattern]) -> tuple[bytes, int]:
-    """`data` blanked, and where the secret begins that goes on to its end (its length, without one)."""
+    """`data` blanked, and the start of a secret that extends to the end of `data` (else the length of `data`)."""
     unended = len(data)
     while found := list(_finder(tuple(patterns)).find(data)):
         edited = bytearray(data)
@@ -154,42 +181,59 @@ def _redact(data: bytes, patterns: Sequence[SecretPattern]) -> tuple[bytes, int]
             edited[start:end] = pattern.blank(data[start:end])
             if end == len(data):
                 unended = min(unended, start)
-        data = bytes(edited)  # and again: blanks may have parted what hid another
+        data = bytes(edited)  # and search again, because a blank may have uncovered another secret
     return data, unended
 
 
 class Redactor:
-    """Blanks a body as it comes: what is fed comes back in the same bytes and as many, but later and blanked.
+    """Blanks a body while it arrives: all bytes that are fed are returned, blanked and a little later.
 
-    Each line is held until it is whole. A line beyond `MAX_LINE_BYTES` is looked at in overlapping pieces; where one
-    secret alone is longer than their overlap, the rest of its line is blanked.
+    Each line is kept until it is whole, and so is JSON over several lines. A line longer than `MAX_LINE_BYTES` is
+    searched in overlapping pieces. If one secret is longer than the overlap, the rest of its line is blanked. Longer
+    JSON is searched line by line.
     """
 
     def __init__(self, patterns: Sequence[SecretPattern] = PATTERNS) -> None:
         self._patterns = patterns
         self._held = bytearray()
+        self._look_again_bytes = 0  # JSON that is held is looked at again when it has doubled
         self._blanking = False
 
     def feed(self, data: bytes) -> bytes:
-        """What can be written now."""
+        """Add bytes; returns those that can be written now."""
         end = data.rfind(b"\n") + 1
         ready = b""
         if end:
-            ready = self._lines(bytes(self._held) + data[:end])
-            self._held.clear()
+            text = bytes(self._held) + data[:end]
+            whole = self._whole_bytes(text)
+            ready = self._lines(text[:whole])
+            self._held[:] = text[whole:]
         self._held += data[end:]
         while len(self._held) > MAX_LINE_BYTES:
-            ready += self._part_of_line()
+            if lines := self._held.rfind(b"\n") + 1:
+                ready += self._lines(bytes(self._held[:lines]))
+                del self._held[:lines]
+            else:
+                ready += self._part_of_line()
         return ready
 
+    def _whole_bytes(self, lines: bytes) -> int:
+        """How much of these lines comes before JSON that goes on after them."""
+        if len(lines) < self._look_again_bytes:
+            return 0
+        starts = (start for start, _, is_whole in _units(lines) if not is_whole)
+        start = len(lines) if self._blanking else next(starts, len(lines))
+        self._look_again_bytes = 2 * (len(lines) - start)
+        return start
+
     def finish(self) -> bytes:
-        """What is still held, once nothing more comes."""
+        """The bytes that are still kept, when no more arrive."""
         rest = self._lines(bytes(self._held))
         self._held.clear()
         return rest
 
     def _lines(self, data: bytes) -> bytes:
-        """Blank whole lines: the secrets in them, and all that is left of a line that is one."""
+        """Whole lines blanked; the first one wholly, if it is the rest of a line that is being blanked."""
         if not self._blanking:
             return redact(data, self._patterns)
         size = data.find(b"\n") if b"\n" in data else len(data)
@@ -197,7 +241,7 @@ class Redactor:
         return b"*" * size + redact(data[size:], self._patterns)
 
     def _part_of_line(self) -> bytes:
-        """Let go of a piece of a line but for its end."""
+        """A piece of a long line, blanked; its end is kept for the next piece."""
         if self._blanking:
             ready = b"*" * len(self._held)
             self._held.clear()
@@ -206,7 +250,9 @@ class Redactor:
         data, unended = _redact(original, self._patterns)
         self._blanking = unended < len(data) - OVERLAP_BYTES + _KEY_BYTES
         kept = len(data) if self._blanking else len(data) - OVERLAP_BYTES
-        self._held[: len(data)] = data[kept:unended] + original[max(kept, unended) :]  # it is seen again, and whole
+        self._held[: len(data)] = (
+            data[kept:unended] + original[max(kept, unended) :]
+        )  # the next piece finds it again, and whole
         return data[:kept]
 
 
@@ -222,15 +268,17 @@ def redact_headers(headers: Headers, patterns: Sequence[SecretPattern] = PATTERN
 
 
 def _is_secret_header(name: str) -> bool:
-    """Whether its value is a secret, whatever it looks like."""
+    """Whether every value of this header is a secret."""
     lowered = name.lower()
     if lowered.startswith("access-control-"):  # Access-Control-Allow-Credentials
         return False
-    return lowered in _SECRET_HEADERS or secrecy(name.encode("latin-1")) is not Secrecy.NONE
+    if lowered in _SECRET_HEADERS or re.search("signature(-[0-9]+)?$", lowered):  # X-Hub-Signature-256
+        return True
+    return secrecy(name.encode("latin-1")) is not Secrecy.NONE
 
 
 def redact_request(request: Request, patterns: Sequence[SecretPattern] = PATTERNS) -> Request:
-    """The request as it may be written down."""
+    """The same request with its secrets blanked."""
     return Request(
         method=request.method,
         path=_redact_text(request.path, patterns),
@@ -241,7 +289,7 @@ def redact_request(request: Request, patterns: Sequence[SecretPattern] = PATTERN
 
 
 def secrets_in(recording: Recording) -> Iterator[tuple[str, str]]:
-    """Where a recording holds what looks like a secret (a field of the meta file, or `body`), and of which kind."""
+    """The place (a field of the meta file, or a line of the body) and the kind of each secret in a recording."""
     for where, headers in (("request", recording.request.headers), ("response", recording.response.headers)):
         for name, value in headers:
             if _is_secret_header(name) and value.strip("*"):

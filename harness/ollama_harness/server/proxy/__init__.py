@@ -1,4 +1,4 @@
-"""A forward proxy with a journal: what stands between a client and Ollama on many machines."""
+"""A forward proxy with a journal, as many machines have one between a client and Ollama."""
 
 from ollama_harness.server.proxy.fake_proxy import FakeProxy
 from ollama_harness.server.proxy.forwarding import Forward

@@ -1,6 +1,6 @@
-"""FakeProxy: a forward proxy on 127.0.0.1 that notes who came which way, and answers itself or really forwards.
+"""FakeProxy: a forward proxy on 127.0.0.1 that notes each request and its form, and answers it or really forwards it.
 
-It recognises what a proxy is asked in: absolute form, CONNECT, SOCKS 4, 4a and 5, and a TLS hello, by its first bytes.
+The first bytes of a connection show the form: absolute form, CONNECT, SOCKS 4, 4a and 5, or a TLS hello.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["FakeProxy"]
 class FakeProxy:
     """A proxy on 127.0.0.1 with a journal; a context manager that starts and stops it.
 
-    `does` a script: it is played to every request, in whatever form; SOCKS greetings are refused. `does` a `Forward`:
-    requests and tunnels go to their target if that is on this machine (else 403), or all to `upstream`, a host and a
-    port. A TLS hello gets a fatal alert either way. Without `listens` the port is taken, but connections to it are
-    refused: the proxy program is gone and its setting was left behind.
+    If `does` is a script, the proxy plays it to every HTTP request and refuses SOCKS. If `does` is a `Forward`, each
+    request and tunnel goes to its target if that is on this machine (else the client gets 403), or all go to
+    `upstream`, a host and a port. A TLS hello gets a fatal alert. Without `listens` the port is bound, but connections
+    to it are refused, as if the proxy program were gone and its setting left behind. `port` 0 is any free port.
 
-    The journal's entries say in `protocol` how the proxy was asked and in `target` for what, as far as it was told.
+    In the journal's entries, `protocol` is the form of the request, and `target` the host:port that it asks for, or "".
 
     Raises: ValueError, if `upstream` is not on this machine.
     """
@@ -53,7 +53,7 @@ class FakeProxy:
 
     @property
     def address(self) -> str:
-        """host:port, as settings take it; the port is known once the proxy has started."""
+        """host:port, as proxy settings have it; the port is known when the proxy has started."""
         return str(Target(self.host, self.port))
 
     @property
@@ -62,9 +62,9 @@ class FakeProxy:
         return f"http://{self.address}"
 
     def start(self) -> None:
-        """Listen and accept in a thread of its own.
+        """Start listening; a thread accepts connections.
 
-        Raises: PortInUse, RuntimeError (it is running already).
+        Raises: PortInUse; RuntimeError, if it is running already.
         """
         if self._running is not None:
             raise RuntimeError("this proxy is running already")

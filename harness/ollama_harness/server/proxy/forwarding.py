@@ -1,6 +1,14 @@
-"""Forwarding: a request goes on to the server, and its answer to the client, as faithfully as the proxy is told to.
+"""Forwarding: the proxy sends a request to the server, and the answer to the client, as faithfully as `Forward` says.
 
-Requests are read whole before they go on; answers go on as they come, unless the proxy is told to hold them back.
+A request is read whole before it is sent on, so a client that leaves early costs the server nothing. An answer is sent
+on piece by piece, as it arrives, unless the proxy buffers. `_UpstreamResponse.pieces` is a generator of the bytes for
+the client: its head is changed (hop-by-hop headers, Via, framing), and its body passes as it is or gets another
+framing. `forward` writes each piece to the client and notes it in the journal. Every wait for the server also watches
+the client and the stop of the proxy (`Upstream`), so a client that leaves ends the request at the server too.
+
+How the client's connection ends tells it how the answer ended. If an answer breaks off, the client must not take it for
+a whole one. With a Content-Length or chunks a FIN is enough. If only the end of the connection ends the body, a FIN
+would be a good end, so the client gets an RST. An RST of the server is always passed on as an RST.
 """
 
 from __future__ import annotations
@@ -28,13 +36,13 @@ __all__ = ["Forward", "forward"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
-    """How a proxy forwards; as faithfully as it can, unless told otherwise.
+    """How a proxy forwards. The defaults are as faithful as a proxy can be.
 
-    `buffers`: the answer is held back until it is whole. `framing` is the body's towards the client: "keep" passes on
-    the very bytes, "chunked" makes chunks of its own, "length" holds the body back to count it, "close" ends it with
-    the connection; chunks are never sent to a client of HTTP/1.0 (RFC 9112 section 6.1), nor in a `version` of 1.0.
-    `idle_limit_s`: after such a silence of the server, in seconds, the client gets 504, or no more if the answer has
-    begun. `gzips` compresses bodies for clients that accept it (RFC 9110 section 12.5.3).
+    `buffers`: the answer is kept back until it is whole. `framing` is that of the body for the client: "keep" passes on
+    the same bytes, "chunked" makes new chunks, "length" keeps the body back to count it, "close" ends it with the
+    connection. Chunks are never sent to a client of HTTP/1.0 (RFC 9112 section 6.1), nor if `version` is HTTP/1.0.
+    `idle_limit_s`: after a silence of the server of so many seconds the client gets 504, or the end of an answer that
+    has begun. `gzips` compresses bodies for clients that accept it (RFC 9110 section 12.5.3).
     """
 
     buffers: bool = False
@@ -47,12 +55,12 @@ class Forward:
 def forward(
     connection: Connection, upstream: socket.socket, head: RequestHead, *, entry: Entry, journal: Journal, does: Forward
 ) -> bool:
-    """Send the request of this entry on and pass on what comes of it; whether the connection can be used again.
+    """Send the entry's request to the server and its answer to the client; returns if the connection can be used again.
 
-    A client that closes its side has left, and the server sees that too. An answer that breaks off breaks off for the
-    client: with a FIN where its framing shows that something is missing, else, or after an RST, with an RST.
+    A client that closes its side has left, and then the connection to the server is closed too. If the answer breaks
+    off, the client gets a FIN if the framing shows that something is missing; else, or after an RST, it gets an RST.
 
-    Raises: NoAnswer, if nothing of an answer has been sent to the client.
+    Raises: UpstreamFailed, if nothing of an answer has been sent to the client.
     """
     server = Upstream(upstream, connection, idle_limit_s=does.idle_limit_s)
     answer = _UpstreamResponse(server, head, does)
@@ -73,9 +81,9 @@ def forward(
 
 
 class _UpstreamResponse:
-    """The answer to a request as the client is to see it.
+    """The server's answer to a request, in the form for the client.
 
-    `closes` is whether the connection ends with it, `ends_by_closing` whether nothing else tells its end.
+    `closes`: the connection ends after it. `ends_by_closing`: only the end of the connection ends the body.
     """
 
     def __init__(self, server: Upstream, request: RequestHead, does: Forward) -> None:
@@ -84,9 +92,9 @@ class _UpstreamResponse:
         self.closes, self.ends_by_closing = request.wants_close or does.version == "HTTP/1.0", False
 
     def pieces(self) -> Iterator[bytes]:
-        """The answer in the pieces in which it goes on.
+        """The bytes for the client, piece by piece.
 
-        Raises: NoAnswer, Gone.
+        Raises: UpstreamFailed, WaitInterrupted.
         """
         while True:
             try:
@@ -109,8 +117,9 @@ class _UpstreamResponse:
         self.closes = self.closes or self.ends_by_closing
         own = self._head(head, framing, gzips=gzips, varies=varies)
         begun, counts = bool(self._server.rest), framing == "length" and not keep
-        anew = self._framed(body, chunked=framing == "chunked", gzips=gzips)
-        pieces = (wire for wire, _ in self._received(body)) if keep else anew
+        reframed = self._reframed(body, chunked=framing == "chunked", gzips=gzips)
+        pieces = (wire for wire, _ in self._received(body)) if keep else reframed
+        # What arrived in one read with the head is sent in one write with it; so is a whole body, counted or buffered.
         first = b"".join(pieces) if counts or self._does.buffers else next(pieces, b"") if begun else b""
         if counts:
             own = own.with_header("Content-Length", str(len(first)))
@@ -118,10 +127,10 @@ class _UpstreamResponse:
         yield from filter(None, pieces)
 
     def _framing(self, body: RelayedBody, *, gzips: bool) -> str:
-        """How the client is told the end of the body: none, length, chunked or close."""
+        """How the body ends for the client: none, length, chunked or close."""
         framing = body.framing if self._does.framing == "keep" or body.framing == "none" else self._does.framing
         if gzips and self._does.framing == "keep" and framing == "length":
-            framing = "chunked"  # as nginx does: nobody knows the length yet
+            framing = "chunked"  # as nginx does, because the compressed length is not known yet
         return "close" if framing == "chunked" and self._old else framing
 
     def _head(self, upstream: ResponseHead, framing: str, *, gzips: bool, varies: bool) -> Head:
@@ -138,8 +147,8 @@ class _UpstreamResponse:
         head = Head(head.status, head.reason, (*head.headers, ("Via", "1.1 ollama-harness")), head.version)
         return head.with_header("Connection", "close") if self.closes and head.version == "HTTP/1.1" else head
 
-    def _framed(self, body: RelayedBody, *, chunked: bool, gzips: bool) -> Iterator[bytes]:
-        """The body framed anew, a piece for each that comes from the server; some are empty."""
+    def _reframed(self, body: RelayedBody, *, chunked: bool, gzips: bool) -> Iterator[bytes]:
+        """The body with another framing, a piece for each one from the server; some are empty."""
         contents = (content for _, content in self._received(body))
         for content in _compressed(contents) if gzips else contents:
             yield Chunk(content).wire("") if content and chunked else content
@@ -147,7 +156,7 @@ class _UpstreamResponse:
             yield LastChunk().wire("")
 
     def _received(self, body: RelayedBody) -> Iterator[tuple[bytes, bytes]]:
-        """The body's bytes, and the content in them, as they come."""
+        """The bytes of the body from the server, and the content in them, as they arrive."""
         while not body.whole:
             data = self._server.receive()
             if not data and body.framing == "close":
@@ -160,7 +169,7 @@ class _UpstreamResponse:
 
 
 def _compressed(contents: Iterator[bytes]) -> Iterator[bytes]:
-    """In the coding gzip, flushed after each piece, so that none waits for the next."""
+    """The pieces compressed with gzip, flushed after each, so that none waits for the next."""
     gzip = zlib.compressobj(wbits=31)
     for content in contents:
         yield gzip.compress(content) + gzip.flush(zlib.Z_SYNC_FLUSH) if content else b""

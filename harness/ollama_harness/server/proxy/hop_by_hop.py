@@ -1,4 +1,4 @@
-"""Heads on their way through a proxy: what is meant for one hop only stays behind (RFC 9110 section 7.6)."""
+"""Heads that pass a proxy: headers for one hop only are removed (RFC 9110 section 7.6)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ollama_harness.script.message_parts import Head
 
 __all__ = ["accepts_gzip", "compressed", "request_onward", "stripped"]
 
-#: RFC 9110 section 7.6.1, and the credentials that are the proxy's own (section 11.7.2).
+#: RFC 9110 section 7.6.1, and the credentials for the proxy itself (section 11.7.2).
 _HOP_BY_HOP = {
     "connection",
     "keep-alive",
@@ -24,9 +24,10 @@ _HOP_BY_HOP = {
 
 
 def request_onward(head: RequestHead, body: bytes, *, absolute: bool) -> bytes:
-    """The request as the server gets it: in origin form, with the Host that was asked for, and a Content-Length.
+    """The request for the server: in origin form, with the Host of the target, and with a Content-Length.
 
-    An Expect has been answered already. Source: RFC 9112 section 3.2.2, RFC 9110 sections 7.6.1 and 7.6.3.
+    Expect is removed, because the proxy has answered it. Sources: RFC 9112 section 3.2.2, RFC 9110 sections 7.6.1 and
+    7.6.3.
     """
     path, host = head.target, next(iter(members(head.headers, "host")), "")
     if absolute:
@@ -45,7 +46,7 @@ def request_onward(head: RequestHead, body: bytes, *, absolute: bool) -> bytes:
 
 
 def stripped(head: ResponseHead, version: str) -> Head:
-    """The head of an answer as far as it is meant for the client; how the body is framed is left in."""
+    """The head of an answer without hop-by-hop headers, except the framing of the body."""
     headers = _without(head.headers, _HOP_BY_HOP - {"transfer-encoding"})
     return Head(head.status, head.reason, tuple(headers), version)
 
@@ -57,11 +58,11 @@ def accepts_gzip(request: RequestHead) -> bool:
 
 
 def compressed(head: ResponseHead) -> bool:
-    """Whether the body is compressed already, or must not be."""
+    """Whether the body is compressed already, or must not be compressed."""
     return bool(head.header("content-encoding")) or "no-transform" in head.header("cache-control").lower()
 
 
 def _without(headers: Headers, names: set[str]) -> list[tuple[str, str]]:
-    """Without these headers, and without those that the Connection header names."""
+    """The headers without these, and without those that the Connection header names."""
     dropped = names | {option.lower() for option in members(headers, "connection")}
     return [(name, value) for name, value in headers if name.lower() not in dropped]

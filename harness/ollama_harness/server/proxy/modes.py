@@ -1,4 +1,4 @@
-"""What a proxy does, by name: it forwards in one way or another, or it answers itself, always the same."""
+"""What a proxy does, by name: it forwards, or it gives the same answer to every request."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from ollama_harness.script.message_parts import Head, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 from ollama_harness.server.proxy.forwarding import Forward
 
-__all__ = ["MODES", "error_page", "says"]
+__all__ = ["MODES", "error_page", "only"]
 
-#: What proxies' answers are put in the place of.
+#: A script of any answer, which a proxy's answer replaces.
 _ANY = Script(
     method="POST",
     segments=(Segment(0.0, (Head(200, "OK", ()),)),),
@@ -18,19 +18,19 @@ _ANY = Script(
 _PASSWORD_PAGE = "<html><head><title>407</title></head><body><h1>Proxy Authentication Required</h1></body></html>\n"
 
 
-def says(data: bytes, how: ConnectionEnd = ConnectionEnd.CLOSE) -> Script:
-    """These bytes and no more."""
+def only(data: bytes, how: ConnectionEnd = ConnectionEnd.CLOSE) -> Script:
+    """A script of these bytes and this ending, without HTTP."""
     segments = (Segment(0.0, (Raw(data),)),) if data else ()
     return Script(method="POST", segments=segments, ending=ScriptEnd(how=how, at_s=0.0))
 
 
 def error_page(status: int, text: str) -> Script:
-    """What the proxy has to say when it cannot forward."""
+    """The proxy's answer when it cannot forward."""
     return replace_with_text(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")(_ANY)
 
 
-#: The answers' own sources are in `faults.intermediaries`. Whoever follows the redirect asks this proxy again, and
-#: nothing else on the machine: a Location may be relative (RFC 9110 section 10.2.2).
+#: The sources of the answers are in `faults.intermediaries`. The Location of the redirect is relative (RFC 9110 section
+#: 10.2.2 allows it), so a client that follows it comes back to this proxy and reaches nothing else on the machine.
 MODES: dict[str, Script | Forward] = {
     "forwards": Forward(),
     "buffers": Forward(buffers=True),
@@ -51,7 +51,7 @@ MODES: dict[str, Script | Forward] = {
     "squid-503": replace_with("squid-503")(_ANY),
     "redirect-302": redirect(302, "/login")(_ANY),
     "captive-portal-200": replace_with("captive-portal")(_ANY),
-    "empty": says(b""),
-    "reset": says(b"", ConnectionEnd.RESET),
-    "hang": says(b"", ConnectionEnd.HOLD),
+    "empty": only(b""),
+    "reset": only(b"", ConnectionEnd.RESET),
+    "hang": only(b"", ConnectionEnd.HOLD),
 }

@@ -1,4 +1,4 @@
-"""One connection of a client to a proxy. Its first byte tells TLS and SOCKS from HTTP."""
+"""One connection of a client to a proxy. Its first byte shows whether it is TLS, SOCKS or HTTP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.connection import ClientLeft, Connection, WakeReason
 from ollama_harness.server.journal import Entry, Journal, Protocol
 from ollama_harness.server.proxy.forwarding import Forward, forward
-from ollama_harness.server.proxy.modes import error_page, says
+from ollama_harness.server.proxy.modes import error_page, only
 from ollama_harness.server.proxy.socks import DONE, NOT_ALLOWED, REFUSED, Refused, handshake, reply
 from ollama_harness.server.proxy.target import Target, form, target_of
 from ollama_harness.server.proxy.tunnel import tunnel
@@ -20,15 +20,15 @@ from ollama_harness.server.proxy.upstream import UpstreamFailed, connect
 
 __all__ = ["ProxyConnection"]
 
-_AS_A_SERVER = "this is a proxy, and it was asked as a server is"
+_NO_PROXY_REQUEST = "this is a proxy, and the request has the form for a server"
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 #: A fatal alert, handshake_failure (RFC 8446 section 6), in a record of TLS 1.2.
-_NO_TLS = says(b"\x15\x03\x03\x00\x02\x02\x28")
+_NO_TLS = only(b"\x15\x03\x03\x00\x02\x02\x28")
 
 
 class ProxyConnection:
-    """A client of a proxy that does this; with `upstream` every target is taken for that one."""
+    """A client's connection to a proxy. With `upstream` every request goes there, whatever its target."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ProxyConnection:
         self._last: Entry | None = None
 
     def serve(self) -> None:
-        """Whatever this client wants, until its connection is over."""
+        """Serve this client until its connection ends."""
         try:
             if isinstance(self._does, Script) and not self._does.awaits_request:
                 entry = self._noted(None)
@@ -56,7 +56,7 @@ class ProxyConnection:
             match self._connection.peek(1)[:1]:
                 case b"\x16":
                     entry = self._noted(None, self._connection.take(), protocol=Protocol.TLS)
-                    self._play(_NO_TLS, entry, why="a TLS hello, and this proxy speaks none")
+                    self._play(_NO_TLS, entry, why="a TLS hello, and this proxy speaks no TLS")
                 case b"\x04":
                     self._socks(Protocol.SOCKS4)
                 case b"\x05":
@@ -76,7 +76,7 @@ class ProxyConnection:
         return entry
 
     def _play(self, script: Script, entry: Entry, *, by: str = "nothing", why: str = "") -> bool:
-        """Play a script; whether the connection can be used again."""
+        """Play a script; returns whether the connection can be used again."""
         entry.answered_by, entry.why, entry.date = by, why, http_date()
         rendered = script.render(date=entry.date)
         return play(self._connection, rendered.segments, rendered.ending, entry=entry, journal=self._journal)
@@ -99,7 +99,7 @@ class ProxyConnection:
             usable = self._answer(head, body) and not head.wants_close
 
     def _answer(self, head: RequestHead, body: bytes) -> bool:
-        """Answer one request; whether the connection can be used again."""
+        """Answer one request; returns whether the connection can be used again."""
         try:
             target, problem = target_of(head), None
         except ProtocolError as error:
@@ -109,7 +109,7 @@ class ProxyConnection:
             return self._play(self._does, entry, by="script")
         server = self._upstream or target
         if problem is not None or server is None:
-            problem = problem or ProtocolError(_AS_A_SERVER, "RFC 9112 section 3.2.2")
+            problem = problem or ProtocolError(_NO_PROXY_REQUEST, "RFC 9112 section 3.2.2")
             return self._play(not_http(problem), entry, why=str(problem))
         try:
             with connect(server) as upstream:
@@ -118,8 +118,8 @@ class ProxyConnection:
                     return False
                 entry.answered_by = "upstream"
                 return forward(self._connection, upstream, head, entry=entry, journal=self._journal, does=self._does)
-        except UpstreamFailed as none:
-            return self._play(error_page(none.status, str(none)), entry, why=str(none))
+        except UpstreamFailed as failure:
+            return self._play(error_page(failure.status, str(failure)), entry, why=str(failure))
 
     # ------------------------------------------------------------------------------------- tunnels
 
@@ -129,10 +129,10 @@ class ProxyConnection:
             target = handshake(self._connection, entry, serves=isinstance(self._does, Forward))
             upstream = connect(self._upstream or target)
         except Refused as refused:
-            self._play(says(refused.reply), entry, why=str(refused))
-        except UpstreamFailed as none:
-            code = NOT_ALLOWED if none.status == 403 else REFUSED
-            self._play(says(reply(protocol, code)), entry, why=str(none))
+            self._play(only(refused.reply), entry, why=str(refused))
+        except UpstreamFailed as failure:
+            code = NOT_ALLOWED if failure.status == 403 else REFUSED
+            self._play(only(reply(protocol, code)), entry, why=str(failure))
         except ClientLeft:
             ended_early(self._connection, WakeReason.LEFT, entry=entry, journal=self._journal)
         else:

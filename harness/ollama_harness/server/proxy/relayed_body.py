@@ -1,4 +1,4 @@
-"""A body taken apart as it comes, for a proxy that must not wait for the rest of it, nor read any of it twice."""
+"""A body read as it arrives, for a proxy that must not wait for the rest of it. No byte is read twice."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MOST_LINE_BYTES = 64 * 1024
 class RelayedBody:
     """The body of an answer; `framing` is none, length, chunked or close (RFC 9112 sections 6.3 and 7.1).
 
-    `whole` is whether it has ended by its own framing, `error` what broke that.
+    `whole`: it has ended by its own framing. `error`: how the framing is broken, or "".
 
-    Raises: ProtocolError, if the head gives no valid framing.
+    Raises: ProtocolError, if the head has no valid framing.
     """
 
     def __init__(self, head: ResponseHead, *, method: str) -> None:
@@ -31,7 +31,7 @@ class RelayedBody:
         self._line = b""
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """What of these bytes belongs to the body, and the content in it, transfer coding removed."""
+        """The part of these bytes that belongs to the body, and the content in it, without the transfer coding."""
         if self.framing == "close":
             return data, data
         at, pieces = 0, []

@@ -1,4 +1,4 @@
-"""SOCKS 4, 4a and 5: what a proxy is asked before a tunnel, and how it agrees or refuses.
+"""SOCKS 4, 4a and 5: the request for a tunnel, and the proxy's reply.
 
 Sources: "SOCKS: A protocol for TCP proxy across firewalls", openssh.com/txt/socks4.protocol; RFC 1928.
 """
@@ -14,13 +14,13 @@ from ollama_harness.server.proxy.target import Target
 
 __all__ = ["DONE", "NOT_ALLOWED", "REFUSED", "Refused", "handshake", "reply"]
 
-#: RFC 1928 section 6. SOCKS 4 tells only DONE from all others.
+#: RFC 1928 section 6. SOCKS 4 has only DONE and one code for all others.
 DONE, NOT_ALLOWED, REFUSED, _NO_COMMAND, _NO_ADDRESS_TYPE = 0, 2, 5, 7, 8
 _CONNECT = 1
 
 
 class Refused(Exception):
-    """The client gets `reply` and no more."""
+    """The proxy refuses: the client gets `reply` and then a FIN."""
 
     def __init__(self, reply: bytes, why: str) -> None:
         self.reply = reply
@@ -28,16 +28,18 @@ class Refused(Exception):
 
 
 def reply(protocol: Protocol, code: int) -> bytes:
-    """The answer to a request; the address in it means nothing here."""
+    """The reply to a request; the address in it is all zeros, because no client uses it after CONNECT."""
     if protocol is Protocol.SOCKS5:
         return b"\x05%c\x00\x01" % code + bytes(6)
     return (b"\x00\x5b" if code else b"\x00\x5a") + bytes(6)
 
 
 def handshake(connection: Connection, entry: Entry, *, serves: bool) -> Target:
-    """What the client asks for; read into the entry. A proxy that does not serve refuses as soon as it can.
+    """The target that the client asks for; it and all bytes read are noted in the entry.
 
-    Raises: Refused, Left.
+    A proxy that does not serve SOCKS refuses as soon as the protocol lets it.
+
+    Raises: Refused, ClientLeft.
     """
 
     def read(size: int) -> bytes:
@@ -63,12 +65,12 @@ def handshake(connection: Connection, entry: Entry, *, serves: bool) -> Target:
     else:
         methods = read(read(2)[1])
         if not serves or 0 not in methods:
-            raise Refused(b"\x05\xff", f"a SOCKS 5 greeting with the methods {list(methods)}: none is taken here")
+            raise Refused(b"\x05\xff", f"a SOCKS 5 greeting with the methods {list(methods)}: none is accepted")
         connection.send(agreed := b"\x05\x00")  # no authentication
         entry.sent.append((time.monotonic() - entry.arrived_s, agreed))
         _, command, _, kind = read(4)
     if command != _CONNECT:
-        raise refused(_NO_COMMAND, f"{entry.protocol} command {command}, and only CONNECT is known here")
+        raise refused(_NO_COMMAND, f"{entry.protocol} command {command}, and this proxy knows CONNECT only")
     if entry.protocol is Protocol.SOCKS5:
         if kind not in (1, 3, 4):
             raise refused(_NO_ADDRESS_TYPE, f"SOCKS 5 address type {kind} is not known")

@@ -1,4 +1,4 @@
-"""What a proxy is asked for, and in which words. Whatever is not on this machine is nobody's business here."""
+"""The target of a request to a proxy, and the form of the request. Targets that are not on this machine get 403."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ollama_harness.server.journal import Entry, Protocol
 
 __all__ = ["Target", "form", "route_of", "target_of"]
 
-_WAYS = {
+_ROUTES = {
     Protocol.HTTP: Route.PROXIED,
     Protocol.ABSOLUTE: Route.PROXIED,
     Protocol.CONNECT: Route.TUNNEL,
@@ -25,13 +25,13 @@ _WAYS = {
 
 
 def route_of(entry: Entry) -> Route:
-    """Which way the request of a proxy's entry took; origin form at a proxy counts as proxied."""
-    return _WAYS[entry.protocol]
+    """The route that the request of a proxy's journal entry took; origin form at a proxy counts as proxied."""
+    return _ROUTES[entry.protocol]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host, a name or an address without brackets, and a port."""
+    """A host (a name, or an address without brackets) and a port."""
 
     host: str
     port: int
@@ -41,7 +41,7 @@ class Target:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is localhost, in 127.0.0.0/8, or ::1; names are not looked up."""
+        """Whether the host is localhost, in 127.0.0.0/8, or ::1; names are not resolved."""
         try:
             address = ipaddress.ip_address(self.host)
         except ValueError:
@@ -50,16 +50,16 @@ class Target:
 
 
 def form(head: RequestHead) -> Protocol:
-    """In which form a proxy is asked (RFC 9112 section 3.2)."""
+    """The form of a request to a proxy (RFC 9112 section 3.2)."""
     if head.method == "CONNECT":
         return Protocol.CONNECT
     return Protocol.ABSOLUTE if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", head.target) else Protocol.HTTP
 
 
 def target_of(head: RequestHead) -> Target | None:
-    """What a proxy is asked for (RFC 9112 section 3.2); None in origin form.
+    """The target of a request to a proxy (RFC 9112 section 3.2); None in origin form.
 
-    Raises: ProtocolError, if it is not a host and a port, or not of http.
+    Raises: ProtocolError, if it is no host and port, or no http URL.
     """
     match form(head):
         case Protocol.CONNECT:

@@ -1,4 +1,16 @@
-"""A tunnel: bytes pass both ways between a client and a server, and nobody asks what they mean."""
+"""A tunnel: bytes pass in both directions between a client and a server, whatever they mean.
+
+One thread serves both directions. Both sockets do not block, and one select waits for whatever each direction needs
+next. A `_Flow` is one direction: it has at most one piece, which it reads from its source when the one before is
+written to its sink. So a slow reader slows down the writer, as without a proxy, and nothing grows. A FIN on one side is
+passed on as a FIN (a shutdown of the other side's writing half) and ends that direction only. An RST ends both.
+
+The journal has one entry for a tunnel, and cannot know if more bytes will come. So the entry is settled whenever all
+bytes that arrived are passed on, and reopened before anything is read: a test that waits until the journal is settled
+then sees all bytes of the exchange.
+
+The sockets stop blocking here, but `play`, which ends the connection, needs a blocking one: so `end` switches back.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +32,7 @@ __all__ = ["tunnel"]
 
 @dataclass(slots=True)
 class _Flow:
-    """One of the two ways: a piece is read when the one before has been written; `over` after a FIN."""
+    """One direction: a piece is read when the one before has been written; `over` after a FIN."""
 
     source: socket.socket
     sink: socket.socket
@@ -32,7 +44,7 @@ class _Flow:
         return (self.sink, selectors.EVENT_WRITE) if self.piece else (self.source, selectors.EVENT_READ)
 
     def step(self) -> bytes:
-        """Do what was awaited; returns what has been written."""
+        """Write or read once; returns the bytes that were written."""
         if self.piece:
             sent = self.piece[: self.sink.send(self.piece)]
             self.piece = self.piece[len(sent) :]
@@ -40,7 +52,7 @@ class _Flow:
         self.piece = self.source.recv(PIECE_BYTES)
         if not self.piece:
             self.over = True
-            with contextlib.suppress(OSError):  # its reset will show when it is read
+            with contextlib.suppress(OSError):  # if the sink is reset, reading from it reports that
                 self.sink.shutdown(socket.SHUT_WR)
         return b""
 
@@ -56,11 +68,11 @@ def tunnel(
     journal: Journal,
     idle_limit_s: float | None,
 ) -> None:
-    """Tell the client `first` that the tunnel is there, then pass bytes on both ways until both sides have ended.
+    """Send the client `first` (the proxy's reply), then pass bytes in both directions until both sides have ended.
 
     A FIN is passed on as a FIN, an RST as an RST. After a silence of the server of `idle_limit_s` seconds the client
-    gets a FIN. The entry counts as settled, and the connection as kept open, whenever all that has come has been passed
-    on: whether more will come is for both sides to know. `client` is the connection's socket.
+    gets a FIN. Whenever all bytes are passed on, the entry is settled and the connection counts as kept open. `client`
+    is the connection's socket.
     """
     there, back = flows = _Flow(client, upstream, connection.take()), _Flow(upstream, client, first)
     ended, by = ConnectionEnd.KEEP_OPEN, EndedBy.SERVER
@@ -79,7 +91,7 @@ def tunnel(
         limited = idle_limit_s is not None and not back.over and not back.piece
         limit_s = heard_s + (idle_limit_s or 0.0) if limited else math.inf
         ready = _wait([flow.awaits for flow in flows if not flow.over], stop, until_s=limit_s)
-        journal.reopen(entry)  # until this has been passed on
+        journal.reopen(entry)  # until what is ready now has been passed on
         if stop in ready:
             ended_early(connection, WakeReason.STOP, entry=entry, journal=journal)
             return

@@ -1,4 +1,11 @@
-"""The server behind a proxy, on this machine: asked and heard while the client is watched, which may leave."""
+"""The server behind a proxy: a connection to it that is used while the client is watched too.
+
+Each method that waits for the server waits with the client's `Connection.wait_beside`: a select over the server's
+socket, the client's socket and the stop of the proxy. So a client that leaves, or a proxy that stops, interrupts the
+wait at once (`WaitInterrupted`), and the caller closes the connection to the server, as a real proxy does. The server's
+socket does not block, so that no other call can wait. All failures of the server are `UpstreamFailed`, which knows what
+the client gets: a status if its answer has not begun, else an ending.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +20,10 @@ from ollama_harness.server.proxy.target import Target
 
 __all__ = ["PIECE_BYTES", "Upstream", "UpstreamFailed", "WaitInterrupted", "connect"]
 
-#: How long a listener on this machine may take to accept.
+#: How long a server on this machine may take to accept, in seconds.
 _CONNECT_S = 5.0
 
-#: How much is passed on at once, at the most.
+#: The most bytes that are passed on in one piece.
 PIECE_BYTES = 64 * 1024
 
 
@@ -29,7 +36,7 @@ class UpstreamFailed(Exception):
 
 
 class WaitInterrupted(Exception):
-    """The client left, or the proxy stops, while the server was waited for."""
+    """The client left, or the proxy stops, during a wait for the server."""
 
     def __init__(self, woken: WakeReason) -> None:
         self.woken = woken
@@ -37,9 +44,9 @@ class WaitInterrupted(Exception):
 
 
 def connect(target: Target) -> socket.socket:
-    """A connection to a target on this machine; it does not block.
+    """A connection to a target on this machine, as a socket that does not block.
 
-    Raises: NoAnswer, if it is on another (403), or nobody accepts (502).
+    Raises: UpstreamFailed, if the target is on another machine (403), or nothing accepts there (502).
     """
     if not target.is_loopback:
         raise UpstreamFailed(f"{target} is not on this machine", status=403)
@@ -57,14 +64,17 @@ def connect(target: Target) -> socket.socket:
 
 
 class Upstream:
-    """A connected server. `rest` is what came with a head, after it. All that waits here may raise Gone or NoAnswer."""
+    """A connected server. `rest` are bytes that arrived together with a head, after it.
+
+    Raises: WaitInterrupted and UpstreamFailed, from every method that waits.
+    """
 
     def __init__(self, sock: socket.socket, client: Connection, *, idle_limit_s: float | None) -> None:
         self._socket, self._client, self._idle_limit_s = sock, client, idle_limit_s
         self.rest = b""
 
     def send(self, data: bytes) -> None:
-        """Send it all, unless the server has closed: what it said before is still to be read."""
+        """Send all of it. If the server has closed the connection, stop without an error: its answer may be there."""
         left = memoryview(data)
         with contextlib.suppress(OSError):
             while left:
@@ -74,7 +84,7 @@ class Upstream:
                 left = left[self._socket.send(left) :]
 
     def receive(self) -> bytes:
-        """What came with the head, or comes next; empty after a FIN."""
+        """The bytes after the head, or the next ones that arrive; empty after a FIN."""
         if self.rest:
             data, self.rest = self.rest, b""
             return data
@@ -91,7 +101,7 @@ class Upstream:
     def read_head(self) -> tuple[ResponseHead, bytes]:
         """The head of an answer, and its bytes.
 
-        Raises: ProtocolError, if it is no HTTP.
+        Raises: ProtocolError, if the bytes are no HTTP.
         """
         data = self.receive()
         while (head := read_response_head(data)) is None:
