@@ -23,7 +23,7 @@ from ollama_harness.recordings.store import RecordingStore
 ID = "1.0.0/generate-small"
 LIBRARY = RecordingStore()
 #: Saved, these differ from what is there in how a tiny float was laid out (7e-05 against 0.00007), and in nothing else.
-LAID_OUT_OTHERWISE = 5
+LAID_OUT_OTHERWISE = 6
 
 Meta = dict[str, Any]
 
