@@ -417,7 +417,8 @@ def check(one: Recording) -> None:
         assert end == ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, errors[0])
     elif one.ended is RecordedEnd.COMPLETE:
         died = one.note is not None and "killed" in one.name
-        assert end == (UNFINISHED if died else COMPLETE)
+        empty = one.response.media_type == NDJSON and not one.body  # images that no runner makes
+        assert end == (UNFINISHED if died or empty else COMPLETE)
     else:
         assert end == got.ends[Layer.HTTP]
 
