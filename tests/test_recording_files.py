@@ -22,13 +22,8 @@ from ollama_harness.recordings.store import RecordingStore
 
 ID = "1.0.0/generate-small"
 LIBRARY = RecordingStore()
-<<<<<<< HEAD
 #: When saved, these differ from their files only in how a tiny float is written (7e-05, not 0.00007).
-LAID_OUT_OTHERWISE = 5
-=======
-#: Saved, these differ from what is there in how a tiny float was laid out (7e-05 against 0.00007), and in nothing else.
 LAID_OUT_OTHERWISE = 6
->>>>>>> w-answers
 
 Meta = dict[str, Any]
 
