@@ -152,7 +152,7 @@ def test_each_field_of_a_subject_is_sent_and_missed(name: str, field: str) -> No
     assert not any(agrees(*pair) for pair in zip(without, records, strict=True))
 
 
-def test_a_null_may_be_said_by_leaving_out() -> None:
+def test_a_null_may_be_left_out() -> None:
     assert agrees({"done": True}, {"done": True, "response": None}) is None
 
 

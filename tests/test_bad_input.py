@@ -294,7 +294,7 @@ def test_a_body_that_cannot_be_walked_through(text: str, media_type: str, tmp_pa
     st.dictionaries(st.text(st.characters(), max_size=5) | st.sampled_from(["\ud800", "\x7f", '"', "a.b"]), odd_values),
     st.sampled_from(["chat-x", "chat.v2", "chat x", "chat-größe"]),
 )
-def test_shapes_are_toml_whatever_a_recording_holds(record: dict[str, Any], name: str) -> None:
+def test_shapes_are_toml_for_any_recording(record: dict[str, Any], name: str) -> None:
     body = json.dumps(record).encode() + b"\n"
     one = recording(body.replace(b"NaN", b"0").replace(b"Infinity", b"0"), id=f"1.0.0/{name}")
     with folder() as directory:
@@ -510,7 +510,7 @@ def test_any_bytes_in_a_list(kind: str, data: st.DataObject) -> None:
         "x",
     ],
 )
-def test_what_is_no_list_is_one_sentence(kind: str, text: str, tmp_path: Path) -> None:
+def test_a_file_without_a_list_is_one_sentence(kind: str, text: str, tmp_path: Path) -> None:
     use = use_toml(kind, tmp_path)
     (tmp_path / "list.toml").write_text(text.replace("{kind}", kind), encoding="utf-8")
     assert use(codes=(2,)).startswith(f"error: {tmp_path / 'list.toml'}: ")

@@ -78,7 +78,7 @@ def test_modules_in_the_current_directory_are_not_executed(command: tuple[str, .
     assert [path.name for path in tmp_path.glob("*.ran")] == []
 
 
-def test_what_is_not_expected_is_red_and_says_how_to_repeat_it(tmp_path: Path) -> None:
+def test_an_unexpected_cell_is_red_and_has_the_command_to_repeat_it(tmp_path: Path) -> None:
     (tmp_path / "none.toml").write_text("")
     done = harness("run", "--client", "ollama", "--scenario", "next-line", "--known-issues", "none.toml", cwd=tmp_path)
     assert done.returncode == 1
@@ -264,7 +264,7 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
         subprocess.Popen.kill,
     ],
 )
-def test_a_run_that_does_not_end_leaves_no_results_that_could_be_taken_for_its_own(
+def test_a_run_that_does_not_end_leaves_no_complete_results(
     end: Callable[[subprocess.Popen[str]], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""The doctor: what it says of set-ups that are broken in every way it knows, and that it sends nothing it must not."""
+"""The doctor: its reports on broken set-ups of every kind, and that it sends nothing that it must not send."""
 
 from __future__ import annotations
 
@@ -68,20 +68,20 @@ def test_where_all_is_well_all_clients_reach_it(ollama: FakeOllama) -> None:
     assert diagnosis.answers[0].says == "0.32.15"
 
 
-def test_ollama_host_says_where_the_server_is_unless_a_host_is_given(ollama: FakeOllama) -> None:
+def test_ollama_host_is_the_server_unless_a_host_is_given(ollama: FakeOllama) -> None:
     assert examine(None, OLLAMA_HOST=f"127.0.0.1:{ollama.port}").exit_code == 0
     assert examine(ollama.url, OLLAMA_HOST="127.0.0.1:9").exit_code == 0
     assert examine(None, OLLAMA_HOST=f"0.0.0.0:{ollama.port}").server_listens_on == f"0.0.0.0:{ollama.port}"
 
 
-def test_a_url_that_is_none_is_one_sentence() -> None:
+def test_an_invalid_url_is_one_sentence() -> None:
     for text in ("http://x:y", "ftp://h", "http://", " ", "http://a b", "http://user:s3cret@h:x"):
         with pytest.raises(HarnessError, match="which is not an address") as raised:
             examine(text)
         assert "s3cret" not in str(raised.value)
 
 
-def test_an_ollama_host_that_python_cannot_read_is_found_and_mended(ollama: FakeOllama) -> None:
+def test_an_ollama_host_that_python_cannot_read_is_found_and_fixed(ollama: FakeOllama) -> None:
     for host in ("::1", '"127.0.0.1:11434"'):
         diagnosis = examine(ollama.url, OLLAMA_HOST=host)
         assert "bad-ollama-host" in codes(diagnosis)
@@ -133,14 +133,14 @@ def test_what_answers_in_the_servers_place(mode: str, code: str) -> None:
     assert codes(diagnosis) == {code}
 
 
-def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ollama_harness.doctor._server_check.PATIENCE_S", 0.05)
     with FakeProxy(does=MODES["hang"]) as other:
         diagnosis = examine(other.url)
     assert codes(diagnosis) == {"silent"}
 
 
-def test_a_name_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(system=System.POSIX)
     diagnosis = diagnose(
         settings, VERSIONS, url="http://nowhere.test", extras=frozenset(), through_proxy=False, resolve=lambda _: ()
@@ -149,7 +149,7 @@ def test_a_name_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
     assert diagnosis.exit_code == 1
 
 
-def test_a_proxy_is_sent_nothing_unless_that_is_asked_for(ollama: FakeOllama, proxy: FakeProxy) -> None:
+def test_a_proxy_is_sent_nothing_without_the_option(ollama: FakeOllama, proxy: FakeProxy) -> None:
     diagnosis = examine(ollama.url, HTTP_PROXY=proxy.url)
     assert proxy.journal.entries == ()
     assert diagnosis.exit_code == 3, "nobody can tell"
@@ -159,7 +159,7 @@ def test_a_proxy_is_sent_nothing_unless_that_is_asked_for(ollama: FakeOllama, pr
     assert "502 Bad Gateway" in diagnosis.forecasts[0].why
 
 
-def test_a_proxy_that_forwards_is_a_way(ollama: FakeOllama) -> None:
+def test_clients_arrive_through_a_proxy_that_forwards(ollama: FakeOllama) -> None:
     with FakeProxy(does=MODES["forwards"]) as forwarding:
         assert examine(ollama.url, HTTP_PROXY=forwarding.url, through_proxy=True).exit_code == 0
 
@@ -190,7 +190,7 @@ def test_a_proxy_that_wants_its_password_may_let_others_through(ollama: FakeOlla
         assert examine(ollama.url, through_proxy=True, **variables).exit_code == 3
 
 
-def test_a_proxy_script_is_named_and_said_to_be_unread() -> None:
+def test_a_proxy_script_is_reported_as_unread() -> None:
     assert "pac" in codes(demonstrate(environment("registry-pac")))
 
 
@@ -202,7 +202,7 @@ def test_another_program_on_the_first_address() -> None:
 
 
 @pytest.mark.parametrize("name", ["issue-9549", "gnome-desktop", "no-proxy-network", "mac-excluded"])
-def test_what_is_offered_first_gets_every_client_there(name: str) -> None:
+def test_the_first_fix_lets_every_client_arrive(name: str) -> None:
     diagnosis = demonstrate(environment(name))
     assert diagnosis.exit_code == 1 or name == "no-proxy-network"
     assert set(diagnosis.fixes[0].helps) == {one.client for one in diagnosis.forecasts}
@@ -242,7 +242,7 @@ def test_an_entry_that_httpx_cannot_read_is_not_kept() -> None:
     assert set(diagnosis.fixes[0].helps) == set(CLIENTS)
 
 
-def test_nothing_is_mended_where_all_arrive_or_the_proxy_is_wanted(ollama: FakeOllama) -> None:
+def test_no_fix_is_offered_if_all_arrive_or_the_proxy_is_required(ollama: FakeOllama) -> None:
     with FakeProxy(does=MODES["forwards"]) as forwarding:
         assert examine(ollama.url, HTTP_PROXY=forwarding.url, through_proxy=True).fixes == ()
     settings = Settings(system=System.POSIX, variables={"HTTP_PROXY": "http://127.0.0.1:9"})
@@ -297,7 +297,7 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
     return int(ended.value.code or 0), capsys.readouterr().out
 
 
-def test_the_command_says_the_mending_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_line_that_fixes_it(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = command(capsys, "--environment", "issue-9549")
     assert code == 1
     assert "set NO_PROXY=localhost,127.0.0.1,::1" in text

@@ -70,14 +70,14 @@ def test_every_place_in_its_texts_is_filled(one: Environment) -> None:
 
 
 @given(st.lists(st.sampled_from(["localhost", "127.0.0.1", "::1", "example.com", " ", "10.0.0.0/8"])))
-def test_an_entry_that_is_the_host_excludes_it_wherever_it_stands(entries: list[str]) -> None:
+def test_an_entry_excludes_its_host_at_any_place_in_the_list(entries: list[str]) -> None:
     settings = posix(HTTP_PROXY="http://127.0.0.1:7890", NO_PROXY=", ".join(entries))
     for host, entry in (("localhost", "localhost"), ("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")):
         assert route(settings, host) is (Route.DIRECT if entry in entries else None)
 
 
 @given(st.text(max_size=30), st.text(max_size=30), st.sampled_from(HOSTS), st.sampled_from(System))
-def test_whatever_is_set_the_way_to_this_machine_is_direct_or_nobodys(
+def test_with_any_settings_the_route_to_this_machine_is_direct_or_not_required(
     proxy: str, excluded: str, host: str, system: System
 ) -> None:
     settings = Settings(
@@ -160,7 +160,9 @@ def test_the_report_of_issue_9549_is_reproduced(runner: Runner, store: Recording
         assert "502" in one.decisive.outcome.ending.message
 
 
-def test_a_proxy_that_is_gone_is_told_by_where_the_client_tried_to_go(runner: Runner, store: RecordingStore) -> None:
+def test_the_route_to_a_missing_proxy_is_known_from_the_connection_attempt(
+    runner: Runner, store: RecordingStore
+) -> None:
     (one,) = run(runner, "httpx/proxy-gone@localhost", store=store)
     assert result(one).route == "proxied"
     assert not one.decisive.entries
@@ -206,7 +208,7 @@ def test_a_client_that_ends_without_having_asked_anybody_is_inconclusive(
     assert one.judgement.verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_machine_without_ipv6_says_so(store: RecordingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_ipv6_is_reported(store: RecordingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ollama_harness.matrix.routed_exchange.has_ipv6", lambda: False)
     one = cell(store, "requests/nothing-set/0.32.15/generate-cold")
     assert impossible(dataclasses.replace(one, host="[::1]")) == "this machine has no ::1"
@@ -236,7 +238,7 @@ def read_by_the_libraries() -> dict[str, object]:
 
 @real_registry
 @pytest.mark.parametrize("name", [name for name, one in ENVIRONMENTS.items() if one.system is System.WINDOWS])
-def test_the_stand_in_and_the_real_registry_say_the_same_to_the_libraries(
+def test_libraries_read_the_same_from_the_simulated_and_the_real_registry(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in [each for each in os.environ if each.upper().endswith("_PROXY")]:
@@ -252,14 +254,14 @@ def test_the_stand_in_and_the_real_registry_say_the_same_to_the_libraries(
 
 @real_registry
 @pytest.mark.parametrize("name", ["issue-9549", "registry-local", "registry-no-override", "registry-and-no-proxy"])
-def test_the_stand_in_and_the_real_registry_agree_cell_by_cell(name: str, store: RecordingStore) -> None:
+def test_the_simulated_and_the_real_registry_give_the_same_cells(name: str, store: RecordingStore) -> None:
     cells = plan(store, client_names=["httpx", "requests", "urllib"], scenario_names=[name])
     with Runner(jobs=1) as standing_in, Runner(jobs=1, touch_registry=True) as touching:
         assert ways(cells, standing_in) == ways(cells, touching)
 
 
 @real_registry
-def test_a_registry_full_of_proxies_decides_nothing_where_it_is_not_asked_for(store: RecordingStore) -> None:
+def test_a_registry_full_of_proxies_has_no_effect_outside_its_environments(store: RecordingStore) -> None:
     cells = plan(store, client_names=["requests"], scenario_names=["nothing-set"])
     with Runner(jobs=4) as runner:
         before = ways(cells, runner)

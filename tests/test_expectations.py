@@ -79,7 +79,7 @@ def test_better_different_and_worse_are_red_and_name_the_line(actual: Verdict, a
     assert advice in report.unexpected[0].advice
 
 
-def test_what_nobody_expects_is_red_and_comes_with_the_entry_to_add(file: Path) -> None:
+def test_an_unexpected_verdict_is_red_and_comes_with_the_entry_to_add(file: Path) -> None:
     report = assess([cell("requests", Verdict.FALSE_ALARM)], load(file), full=False, today=TODAY)
     assert report.exit_code == 1
     assert (
@@ -139,18 +139,18 @@ def test_an_entry_may_be_about_one_form_of_url(file: Path) -> None:
     ("python", "holds"),
     [((3, 11, 8), False), ((3, 11, 9), True), ((3, 12, 2), False), ((3, 12, 4), True), ((3, 13, 0), True)],
 )
-def test_an_entry_may_hold_from_a_release_of_python_on(file: Path, python: tuple[int, ...], holds: bool) -> None:
+def test_an_entry_may_apply_from_a_release_of_python_on(file: Path, python: tuple[int, ...], holds: bool) -> None:
     file.write_text(ENTRY.replace("verdict", 'since_python = ["3.11.9", "3.12.3"]\nverdict', 1), encoding="utf-8")
     assert bool(load(file, python=python)) is holds
 
 
-def test_a_way_that_the_doctor_does_not_predict_is_red(file: Path) -> None:
+def test_a_route_that_the_doctor_does_not_predict_is_red(file: Path) -> None:
     one = cell("requests", Verdict.PASS, scenario="no-proxy-list", host="localhost", route="direct", predicted="direct")
     assert exit_code(file, one) == 0
     assert exit_code(file, dataclasses.replace(one, predicted="proxied")) == 1
 
 
-def test_an_entry_never_speaks_of_canaries(file: Path) -> None:
+def test_an_entry_never_covers_canaries(file: Path) -> None:
     file.write_text(ENTRY.replace('["ollama"]', '["ollama", "canary-perfect"]'), encoding="utf-8")
     assert exit_code(file, cell("ollama", Verdict.FALSE_ALARM), cell("canary-perfect", Verdict.FALSE_ALARM)) == 3
 
@@ -230,7 +230,7 @@ def test_the_second_entry_is_found_on_its_own_line(file: Path) -> None:
         "issue = [{ client = 'ollama' }]",
     ],
 )
-def test_what_is_no_list_of_entries_is_refused_and_not_overlooked(text: str, file: Path) -> None:
+def test_a_file_without_a_list_of_entries_is_refused(text: str, file: Path) -> None:
     """Above all a table called almost like the right one: its entries would expect nothing, in silence."""
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ExpectationError):
@@ -269,7 +269,7 @@ def test_of_two_entries_for_one_cell_the_second_matches_nothing(file: Path) -> N
     assert [text.partition(": ")[2] for text in report.stale] == ["ollama in next-line matches no cell; remove it"]
 
 
-def test_a_run_of_canaries_alone_says_something_and_one_of_nothing_does_not(file: Path) -> None:
+def test_a_run_of_canaries_alone_counts_and_an_empty_one_does_not(file: Path) -> None:
     assert exit_code(file, cell("canary-perfect", Verdict.PASS)) == 0
     assert exit_code(file) == 3
 

@@ -102,7 +102,7 @@ def test_streaming_and_not_streaming_differ_in_that_alone(store: RecordingStore)
     assert plain.json == {**streamed.json, "stream": False}
 
 
-def test_who_got_a_502_makes_the_pattern() -> None:
+def test_the_clients_with_a_502_make_the_pattern() -> None:
     one = EXPERIMENTS["streaming"]
     found = seen(one, BUILT_ON_HTTPX, CLIENTS, (), ("requests",))
     assert [pattern(each) for each in found] == [
@@ -128,7 +128,7 @@ def test_what_is_there_with_it_only_is_the_cause() -> None:
     assert "Without it, no client" in conclusion(one, found)
 
 
-def test_what_makes_the_others_go_another_way_is_the_cause_of_the_difference() -> None:
+def test_a_cause_that_changes_the_route_of_the_others_is_the_cause_of_the_difference() -> None:
     one = EXPERIMENTS["proxy-override"]
     assert answer(seen(one, BUILT_ON_HTTPX, CLIENTS)) is ExplanationGrade.MAKES_THE_DIFFERENCE
     assert answer(seen(one, BUILT_ON_HTTPX, BUILT_ON_HTTPX)) is ExplanationGrade.NO

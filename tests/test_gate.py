@@ -1,4 +1,4 @@
-"""The gate: what follows from the differences, and how its command says it."""
+"""The gate: its decision on differences, and how its command prints it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_last_line_has_a_fixed_form() -> None:
         {"clients": ClientComparison(findings=(), compared=CELLS, problems=("baseline: inconclusive",))},
     ],
 )
-def test_what_cannot_be_told_is_3_and_never_0(changes: dict[str, Any]) -> None:
+def test_cannot_tell_is_3_and_never_0(changes: dict[str, Any]) -> None:
     one = decided(**changes)
     assert one.exit_code == 3
     assert one.problems
@@ -154,7 +154,7 @@ def test_an_expired_entry_accepts_nothing_and_is_red(tmp_path: Path) -> None:
     assert "expired on 2027-01-01" in one.stale[0]
 
 
-def test_an_entry_for_other_versions_says_nothing(tmp_path: Path) -> None:
+def test_an_entry_for_other_versions_does_not_apply(tmp_path: Path) -> None:
     assert decided(BREAKING, acceptances=entries(tmp_path), candidate="0.13.0").red == (BREAKING,)
     assert decided(acceptances=entries(tmp_path), candidate="0.13.0").stale == ()
     with pytest.raises(GateError, match="'main', which cannot be compared"):
@@ -238,7 +238,7 @@ def test_runs_under_unequal_conditions_say_nothing(changes: dict[str, Any], said
     assert any(said in one for one in held(run(result()), run(result(), **changes)).problems)
 
 
-def test_a_run_that_is_not_healthy_says_nothing() -> None:
+def test_a_run_that_is_not_healthy_proves_nothing() -> None:
     inconclusive = run(result(), result(Verdict.INCONCLUSIVE, scenario="stall"))
     assert "baseline: 1 cells are inconclusive" in held(inconclusive, run(result())).problems[0]
     away = run(result(), result(Verdict.PASS, client="canary-deaf", scenario="cut-after-record"))
@@ -258,13 +258,13 @@ def test_takes_of_other_versions_and_machines_are_unequal_conditions() -> None:
     assert any("recorded on linux/x86_64 and windows/x86_64" in one for one in gate([old], elsewhere).problems)
 
 
-def test_the_gate_plays_what_a_directory_holds() -> None:
+def test_the_gate_plays_the_recordings_of_a_directory() -> None:
     cells = planned(RECORDINGS / "again" / "0.5.7", ["requests"])
     assert {cell.recording.id.partition("/")[0] for cell in cells} == {"0.5.7"}
     assert {cell.client.name for cell in cells if not cell.client.is_canary} == {"requests"}
 
 
-def test_every_claim_is_seen_in_its_time_or_says_why_not() -> None:
+def test_every_claim_is_seen_in_its_version_or_has_a_reason() -> None:
     store = RecordingStore()
     steps = [step(store, pair) for pair in pairs(store) if not pair.is_noise]
     assert CLAIMS
@@ -316,7 +316,7 @@ def test_an_upgrade_that_breaks_fails_and_each_finding_is_explained(tmp_path: Pa
     assert f'fingerprint = "{found.fingerprint}"' in explained
 
 
-def test_what_somebody_looked_at_passes(tmp_path: Path) -> None:
+def test_accepted_findings_pass(tmp_path: Path) -> None:
     wire("0.24.0", "0.32.15", tmp_path)
     levels = Counter(one.level for one in gate_file.load(tmp_path))
     breaking = {

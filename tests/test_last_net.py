@@ -111,7 +111,7 @@ def test_each_end_has_its_exit_code_and_its_sentence(error: BaseException, code:
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGBREAK"])
-def test_a_signal_ends_a_command_by_way_of_its_clean_up(name: str, ends: Any) -> None:
+def test_a_signal_ends_a_command_after_its_clean_up(name: str, ends: Any) -> None:
     number = getattr(signal, name, None)
     if number is None:
         pytest.skip("this system has no such signal")
@@ -204,7 +204,7 @@ def test_too_few_open_files_are_one_sentence_before_anything_is_run(tmp_path: Pa
 
 
 @pytest.mark.skipif(ON_WINDOWS, reason="SIGTERM ends a process at once there")
-def test_a_run_that_is_told_to_end_leaves_no_process_and_no_temporary_folder(tmp_path: Path) -> None:
+def test_a_terminated_run_leaves_no_process_and_no_temporary_folder(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     process = subprocess.Popen(
         [*COMMAND, "run", "--jobs", "2", "--client", "requests", "--out", "results"],

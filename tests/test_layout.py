@@ -86,7 +86,7 @@ def test_the_grid_cuts_no_name_however_narrow_it_is(width: int) -> None:
         assert re.search(rf"(?<![\w-]){name}(?![\w-])", grid), name
 
 
-def test_a_grid_that_does_not_fit_says_of_each_client_how_it_did() -> None:
+def test_a_grid_that_does_not_fit_names_each_client_with_its_square() -> None:
     text = rendered([result(Verdict.SILENT_LOSS), result(client="httpx")], 24)
     assert text.startswith("stream\n  httpx ✓   requests S!\n")
     assert rendered([result(client="httpx")], 24).startswith("scenario  httpx\n")
@@ -226,7 +226,7 @@ def test_the_last_line_of_a_gate_cannot_be_forged(text: str) -> None:
 
 
 @given(hostile)
-def test_the_page_and_the_explanation_of_a_gate_hold_no_foreign_line(text: str) -> None:
+def test_the_page_and_the_explanation_of_a_gate_contain_no_foreign_line(text: str) -> None:
     one = decision(text)
     page = gate_decision.markdown(one)
     assert not DANGEROUS.search(page)
@@ -235,5 +235,5 @@ def test_the_page_and_the_explanation_of_a_gate_hold_no_foreign_line(text: str) 
     assert len(gate_decision.explained(one.findings[0])) == len(gate_decision.explained(decision("x").findings[0]))
 
 
-def test_every_scenario_has_a_name_that_a_narrow_terminal_holds() -> None:
+def test_every_name_of_a_scenario_fits_a_narrow_terminal() -> None:
     assert max(map(len, SCENARIOS)) < 40

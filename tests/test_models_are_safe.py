@@ -162,9 +162,7 @@ def test_the_model_is_pulled_only_when_it_is_named_as_one_that_may_change(ollama
 
 
 @pytest.mark.parametrize("name", MADE_UP)
-def test_a_model_that_was_there_before_is_not_taken_for_one_of_its_own(
-    ollama: Ollama, tmp_path: Path, name: str
-) -> None:
+def test_a_model_that_was_there_before_is_not_treated_as_its_own(ollama: Ollama, tmp_path: Path, name: str) -> None:
     ollama.reset(ollama._key(name))
     before = dict(ollama.models)
     with pytest.raises(RecorderError, match="already has a model of that name; delete it if"):
@@ -384,7 +382,7 @@ def test_two_sessions_do_not_write_to_one_folder(ollama: Ollama, tmp_path: Path)
     assert {path.name.partition(".")[0] for path in (tmp_path / VERSION).iterdir()} == {"version", "tags"}
 
 
-def test_the_second_of_two_commands_is_told_and_ends_with_2(
+def test_the_second_of_two_commands_ends_with_an_error(
     ollama: Ollama, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from ollama_harness.cli import main

@@ -1,4 +1,4 @@
-"""The prediction against the libraries themselves: each is run for real, on a network where nothing answers.
+"""The predictions compared with the libraries themselves: each is really run, on a network where nothing answers.
 
 Their code for Windows and macOS runs here too: it is their own source, loaded as if on that system, with a registry and
 a system configuration that say what the test's settings say.
@@ -373,14 +373,14 @@ def test_requests_on_windows_does_not_depend_on_python(said: Settings, url: str)
 
 @given(st.one_of(posix, windows, macs), st.sampled_from(URLS))
 @some
-def test_httpx_and_ollama_go_the_same_way(said: Settings, url: str) -> None:
+def test_httpx_and_ollama_take_the_same_route(said: Settings, url: str) -> None:
     predictions = [predicted(client, said, url) for client in CLIENTS[2:]]
     assert len({(prediction.route, prediction.proxy, prediction.rule) for prediction in predictions}) == 1
 
 
 @given(st.sampled_from(PROXIES), st.sampled_from(URLS[:3]))
 @some
-def test_ollama_itself_goes_the_predicted_way(proxy: str, url: str) -> None:
+def test_ollama_itself_takes_the_predicted_route(proxy: str, url: str) -> None:
     holds("ollama", Settings(system=System.POSIX, variables={"HTTP_PROXY": proxy}), url.removesuffix("/api/chat"))
 
 
@@ -451,7 +451,7 @@ def test_old_pythons_take_a_semicolon_at_the_end_of_proxy_override_for_everythin
     assert ways(said, LOCAL).endswith("proxied proxied")
 
 
-def test_old_pythons_hold_windows_exceptions_against_the_address_of_a_name() -> None:
+def test_old_pythons_compare_windows_exceptions_with_the_address_of_a_name() -> None:
     said = on_windows("127.0.0.1")
     assert [predicted("urllib", said, LOCAL, python=version).route for version in (OLD, (3, 12, 2))] == [
         Route.DIRECT
@@ -596,7 +596,7 @@ def test_ollama_host_means_what_the_client_makes_of_it(host: str | None) -> None
         assert ollama_url(host) == expected
 
 
-def test_without_a_url_ollama_goes_where_ollama_host_says() -> None:
+def test_without_a_url_ollama_uses_ollama_host() -> None:
     said = on_posix(HTTP_PROXY="http://proxy:8080", NO_PROXY="localhost,127.0.0.1", OLLAMA_HOST="0.0.0.0")
     assert predicted("ollama", said).route is Route.PROXIED
     assert predicted("ollama-async", on_posix(HTTP_PROXY="proxy:1", NO_PROXY="127.0.0.1")).route is Route.DIRECT

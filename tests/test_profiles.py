@@ -1,4 +1,4 @@
-"""What each client sends is measured; docs/clients.md says it, and differs when it does."""
+"""What each client sends is measured, and docs/clients.md changes with it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_writes_are_counted_where_they_are_made(profiles: dict[str, RequestProfi
         assert profiles[name].stream.writes == ("head", "body")
 
 
-def test_a_connection_that_is_used_again_is_told_from_one_that_is_not(profiles: dict[str, RequestProfile]) -> None:
+def test_a_reused_connection_differs_from_a_new_one(profiles: dict[str, RequestProfile]) -> None:
     assert [name for name in NAMES if not profiles[name].reuses] == ["canary-perfect", "urllib"]
 
 
@@ -109,14 +109,14 @@ def test_a_change_with_a_stream_is_named(profiles: dict[str, RequestProfile]) ->
     assert profiles["requests"].changes == ()
 
 
-def test_framing_is_what_the_head_says() -> None:
+def test_framing_is_read_from_the_head() -> None:
     assert sent(("transfer-encoding", "chunked")).framing == "Transfer-Encoding"
     assert sent(("content-length", "3")).framing == "Content-Length"
     assert sent(("Host", "h")).framing == "none"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
-def test_the_command_line_says_the_same(
+def test_the_command_line_prints_the_same(
     arguments: list[str], libraries: list[RequestProfile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "measure", lambda: libraries)

@@ -213,12 +213,14 @@ def test_silence_ends_a_recording_and_counts_from_the_last_byte() -> None:
         (b"", lambda _: None, r"there was no answer: nothing arrived for 0\.1 s \(allow more with --timeout\)"),
     ],
 )
-def test_what_is_no_answer_is_an_error(wire: bytes, then: Callable[[socket.socket], Any], problem: str) -> None:
+def test_anything_but_an_http_answer_is_an_error(
+    wire: bytes, then: Callable[[socket.socket], Any], problem: str
+) -> None:
     with pytest.raises(RecorderError, match=problem):
         seen(wire, then, timeout_s=PATIENCE_S if then is finish else 0.1)
 
 
-def test_a_request_says_what_http_needs_and_no_more() -> None:
+def test_a_request_has_the_headers_that_http_needs_and_no_more() -> None:
     def sent(request: Request) -> bytes:
         return ResponseReader(Kept()).request(request, "a:1")
 
@@ -498,7 +500,7 @@ def test_homes_and_hosts_go_on_request(server: FakeOllama, tmp_path: Path) -> No
         ('{"version":"1.0 "}', 200, "and not up to 100 letters"),
     ],
 )
-def test_what_is_no_ollama_is_refused_and_nothing_is_written(
+def test_another_server_is_refused_and_nothing_is_written(
     tmp_path: Path, answer: str, status: int, problem: str
 ) -> None:
     with HTTPServer() as other:

@@ -78,7 +78,7 @@ def test_an_interrupted_run_leaves_only_what_is_named_partial(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("asked", [".", "results.ndjson"])
-def test_results_before_an_interrupted_run_are_not_taken_for_its_own(asked: str, tmp_path: Path) -> None:
+def test_results_before_an_interrupted_run_are_not_loaded_as_its_own(asked: str, tmp_path: Path) -> None:
     earlier = write(tmp_path, "requests").read_bytes()
     stopped(tmp_path)
     stopped(tmp_path)  # and the next one does not lose them

@@ -215,7 +215,7 @@ def test_a_process_whose_python_prints_something_first_did_not_start(tmp_path: P
     assert "wrote to its stdout" in worker.problem.reason
 
 
-def test_a_process_never_waits_for_a_stderr_that_nobody_reads(tmp_path: Path) -> None:
+def test_a_process_never_waits_for_a_full_stderr(tmp_path: Path) -> None:
     """It writes a multiple of what a pipe holds."""
     worker = WorkerProcess(["canary-perfect"], {**clean_environment(tmp_path), "PYTHONVERBOSE": "2"})
     assert worker.problem is None
@@ -397,7 +397,7 @@ def test_what_the_server_did_otherwise_than_planned_is_no_fault_of_the_client(
     ("ended_s", "stayed"),
     [(1.9, False), (2.1, True)],
 )
-def test_a_client_stays_through_a_silence_if_it_ends_only_after_it(ended_s: float, stayed: bool) -> None:
+def test_a_client_waits_through_a_silence_if_it_ends_only_after_it(ended_s: float, stayed: bool) -> None:
     """The server may have sent what follows the silence while the client was about to leave."""
     script = stream(HELLO, DONE).with_gap(2.0)
     entry = answered(script, arrived_s=0.0)

@@ -116,7 +116,7 @@ def content(key: RegistryKey) -> dict[str, RegistryValue | None]:
     return {name: key.get(name) for name in NAMES}
 
 
-def test_the_settings_hold_meanwhile_and_come_back_with_their_types(key: RegistryKey, keeper: RegistryKeeper) -> None:
+def test_settings_are_changed_meanwhile_and_restored_with_their_types(key: RegistryKey, keeper: RegistryKeeper) -> None:
     before, said = content(key), keeper.read()
     with keeper.changed(PROXY):
         assert keeper.read() == PROXY
@@ -194,7 +194,7 @@ def change_and(and_then: str, place: tuple[str, str], state: Path) -> subprocess
     [(WAITS, subprocess.Popen.kill), ("os._exit(1)", subprocess.Popen.wait)],
     ids=["killed", "gone without a word"],
 )
-def test_what_a_dead_process_left_is_mended(
+def test_settings_of_a_dead_process_are_restored(
     and_then: str,
     end: Callable[[subprocess.Popen[str]], object],
     key: RegistryKey,
@@ -215,7 +215,7 @@ def test_what_a_dead_process_left_is_mended(
 
 
 @from_odd_types
-def test_the_next_change_mends_first(
+def test_the_next_change_restores_first(
     key: RegistryKey, keeper: RegistryKeeper, place: tuple[str, str], tmp_path: Path
 ) -> None:
     before = content(key)
@@ -227,7 +227,7 @@ def test_the_next_change_mends_first(
 
 
 @from_odd_types
-def test_a_living_process_keeps_others_out_and_has_left_nothing_behind(
+def test_a_living_process_locks_others_out_and_has_left_nothing_behind(
     key: RegistryKey, keeper: RegistryKeeper, place: tuple[str, str], tmp_path: Path
 ) -> None:
     before = content(key)
@@ -302,7 +302,7 @@ datas = (
 
 
 @given(registries)
-def test_values_say_what_the_registry_says(registry: Registry) -> None:
+def test_values_and_settings_are_the_same(registry: Registry) -> None:
     assert registry_of(values_of(registry)) == registry
 
 
@@ -337,7 +337,7 @@ def test_a_number_is_a_dword_and_a_text_is_a_string() -> None:
         (False, {"OLLAMA_HARNESS_DISPOSABLE": "0"}, False),
     ],
 )
-def test_the_registry_is_touched_when_asked_or_where_nobody_minds(
+def test_the_registry_is_touched_with_the_option_or_on_a_disposable_machine(
     asked: bool, variables: dict[str, str], may: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("CI", "OLLAMA_HARNESS_DISPOSABLE"):
