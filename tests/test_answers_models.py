@@ -202,7 +202,11 @@ def test_a_made_model_has_what_was_asked_for(version: str) -> None:
     request: dict[str, Any] = {"from": "smollm2:135m", "system": "You are terse.", "parameters": {"temperature": 0.1}}
     asked = post("/api/create", model="made", **request)
     made = done(asked, world(version))
-    assert answer(asked, world(version)).reply.body == STORE.get(f"{version}/create-stream").body  # type: ignore[union-attr]
+    created = answer(asked, world(version))
+    assert created is not None
+    # The layers of the model are those of the machine that a recording was made on.
+    digests = re.compile(rb"[0-9a-f]{12,64}")
+    assert digests.sub(b"SHA", created.reply.body) == digests.sub(b"SHA", STORE.get(f"{version}/create-stream").body)
     shown = said(answer(post("/api/show", model="made"), made))[1]
     assert shown["system"] == "You are terse."
     assert "SYSTEM You are terse.\n" in shown["modelfile"]

@@ -416,7 +416,6 @@ def test_head_gets_no_body(fit: Fit) -> None:
     ("path", "version", "text"),
     [
         ("/api/chat", "0.5.7", '{"error":"unexpected EOF"}'),
-        ("/v1/completions", "0.32.15", '{"error":"unexpected EOF"}'),
         (
             "/v1/completions",
             "0.12.11",

@@ -12,13 +12,14 @@ from dataclasses import replace
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.guard import cors_headers
+from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.lazy import mapped
-from ollama_harness.recordings.recording import Headers
+from ollama_harness.recordings.recording import Frame, Headers, Recording, Request
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, Segment
 
-__all__ = ["fitted"]
+__all__ = ["MOST_UNREAD_BYTES", "as_named", "fitted", "model_of"]
 
 #: What net/http writes itself, after all that the handler has set.
 _OWN = ("date", "content-length", "connection", "transfer-encoding")
@@ -92,3 +93,24 @@ def _head(head: Head, added: Headers, asked: Asked, *, closes: bool) -> tuple[He
 def _first_own(head: Head) -> int:
     """Where the headers begin that net/http writes itself: at Date."""
     return next((at for at, (name, _) in enumerate(head.headers) if name.lower() == "date"), len(head.headers))
+
+
+def model_of(request: Request) -> str:
+    """The model that a request names: `name` where `model` is empty, as Ollama takes it; "" if it names none."""
+    value = request.json if isinstance(request.json, dict) else {}
+    found = value.get("model") or value.get("name")
+    return found if isinstance(found, str) else ""
+
+
+def as_named(recording: Recording, name: str) -> Recording:
+    """The recording with the model as it was asked for: Ollama repeats the name in every record as it came."""
+    recorded = model_of(recording.request)
+    if not name or not recorded or name == recorded:
+        return recording
+    old, new = b'"model":' + go_json(recorded), b'"model":' + go_json(name)
+    frames = tuple(Frame(at_s=frame.at_s, data=frame.data.replace(old, new)) for frame in recording.frames)
+    size = sum(len(frame.data) for frame in frames)
+    headers = tuple(
+        (key, str(size) if key.lower() == "content-length" else value) for key, value in recording.response.headers
+    )
+    return replace(recording, frames=frames, response=replace(recording.response, headers=headers))

@@ -1,4 +1,4 @@
-"""The server's answers when no recording answers: Ollama's 404, and the errors of Go's net/http."""
+"""The server's answers when no recording answers: a 501 of its own, and the errors of Go's net/http."""
 
 from __future__ import annotations
 
@@ -11,23 +11,20 @@ from ollama_harness.script.message_parts import Head, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 from ollama_harness.server.connection import RequestTooLarge
 
-__all__ = ["not_found", "not_http"]
+__all__ = ["no_answer", "not_http"]
 
 
-def not_found(request: Request, *, known_path: bool) -> Script:
-    """404, for an unknown model (its name is in the body) or an unknown endpoint.
-
-    Source: the recordings `error-*-model-not-found` and `error-unknown-route`.
-    """
-    model = request.json.get("model") or request.json.get("name") if isinstance(request.json, dict) else None
-    if known_path and model is not None:
-        text = json.dumps({"error": f"model '{model}' not found"}, separators=(",", ":"), ensure_ascii=False)
-        body = text.encode("utf-8", "replace")  # half a surrogate pair in the model's name
-        content_type = "application/json; charset=utf-8"
-    else:
-        body, content_type = b"404 page not found", "text/plain"
-    headers = (("Content-Type", content_type), ("Date", ""), ("Content-Length", str(len(body))))
-    return _script(404, headers, b"" if request.method == "HEAD" else body, ConnectionEnd.KEEP_OPEN)
+def no_answer(request: Request, why: str) -> Script:
+    """501 of the harness's own, with a header of ours: no sentence of Ollama's is true where nothing fits."""
+    text = f"ollama-harness cannot answer {request.method} {request.path} as Ollama would: {why}; arrange an answer"
+    body = json.dumps({"error": text}, ensure_ascii=False).encode("utf-8", "replace")
+    headers = (
+        ("Content-Type", "application/json; charset=utf-8"),
+        ("X-Ollama-Harness", "no-answer"),
+        ("Date", ""),
+        ("Content-Length", str(len(body))),
+    )
+    return _script(501, headers, b"" if request.method == "HEAD" else body, ConnectionEnd.KEEP_OPEN)
 
 
 def not_http(error: ProtocolError) -> Script:

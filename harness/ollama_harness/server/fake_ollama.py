@@ -29,18 +29,18 @@ from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Answer, Asked, Step, World, after, answer, parse_model, world_of
-from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted
+from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, as_named, fitted, model_of
 from ollama_harness.answers.go_request import GoHead, read_go_body, read_go_head
 from ollama_harness.answers.routes import routing
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault, apply
-from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
-from ollama_harness.server._matching import Match, Matcher, received
+from ollama_harness.server._matching import Match, Matcher, Nearest, received
 from ollama_harness.server._playback import play
-from ollama_harness.server._unmatched import not_found, not_http
+from ollama_harness.server._unmatched import no_answer, not_http
 from ollama_harness.server._wsgi import environ, segments
 from ollama_harness.server.connection import Connection, RequestTooLarge, awaits_continue
 from ollama_harness.server.journal import Entry, Journal
@@ -56,6 +56,9 @@ _NOTHING = Script(method="GET", segments=(), ending=ScriptEnd(how=ConnectionEnd.
 
 #: How many rendered scripts a server caches.
 _MOST_RENDERED = 64
+
+#: How many scripts of recordings a server keeps: a client may ask for any number of names.
+_MOST_SCRIPTS = 1024
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +79,8 @@ class FakeOllama(HTTPServer):
     """A server on 127.0.0.1 that answers from recordings; a context manager that starts and stops it.
 
     A request is answered by the first of these: an expectation of pytest-httpserver (`expect_request` and its like);
-    the last `play` for its method and path; the recording of `version` that matches the request; Ollama's 404.
+    the last `play` for its method and path; a rule of that version's Ollama (see `answers`); the recording of `version`
+    that matches the request; a 501 of ours.
     `journal` has what was received, what answered it and why, and what was really sent.
 
     `version` is a recorded version of Ollama, "newest", or None for no recordings. `store` has the recordings, by
@@ -124,7 +128,7 @@ class FakeOllama(HTTPServer):
             _Arranged(method=None, path=None, script=script, name="faults", left=None) for script in on_accept
         ]
         self._arranged = list(self._permanent)
-        self._scripts: dict[str, tuple[Script, str]] = {}
+        self._scripts: dict[tuple[str, str], tuple[Script, str]] = {}
         self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
         self._store = store
         self._version = version
@@ -279,16 +283,16 @@ class FakeOllama(HTTPServer):
             return refused
         if (refused := self._refused(asked, entry, Step.REQUEST, Step.MODEL)) is not None:
             return refused
-        found = self._matcher.match(replace(request, method=self._asked_method(asked), path=asked.path))
+        found = self._match(replace(request, path=asked.path), asked)
         recorded = isinstance(found, Match) and found.is_same and not self._world.changed
         if not recorded and (made := self._refused(asked, entry, Step.ANSWER)) is not None:
             return made
         if not isinstance(found, Match):
             entry.why = found.why
-            script = not_found(request, known_path=found.recording is not None)
+            script = no_answer(request, found.why)
             return fitted(script, asked, self._world, handled=True)
         self._changed(asked, found.recording)
-        script, left_out = self._struck(found.recording)
+        script, left_out = self._struck(found.recording, model_of(request))
         entry.answered_by, entry.why = found.recording.id, found.why + left_out
         return fitted(script, asked, self._world, handled=True)
 
@@ -323,10 +327,16 @@ class FakeOllama(HTTPServer):
             if world is not self._world and b'"status":"success"' in recording.body:
                 self._world = world
 
-    def _asked_method(self, asked: Asked) -> str:
-        """GET for HEAD of a route that has both: the handler is the same."""
+    def _match(self, request: Request, asked: Asked) -> Match | Nearest:
+        """The recording that answers. HEAD of a route that has GET, too, is answered by the same handler."""
+        if (model := self._world.find(model_of(request))) is not None and model.name != model_of(request):
+            key = "model" if request.json.get("model") else "name"
+            request = replace(request, json={**request.json, key: model.name})
+        found = self._matcher.match(request)
+        if isinstance(found, Match) or request.method != "HEAD":
+            return found
         methods = routing(self._world.version).methods(asked.url.path)
-        return "GET" if asked.method == "HEAD" and "GET" in methods else asked.method
+        return self._matcher.match(replace(request, method="GET")) if "GET" in methods else found
 
     def _leaves_unread(self, asked: Asked, head: RequestHead) -> bool:
         """Whether the request is refused whatever its body says, and its body is not worth reading away.
@@ -358,17 +368,22 @@ class FakeOllama(HTTPServer):
         newest = next((one for one in self._arranged if one.left != 0), None)
         return None if newest is None or newest.script.awaits_request else self._next(lambda one: one is newest)
 
-    def _struck(self, recording: Recording) -> tuple[Script, str]:
-        """The script of a recording with the server's faults in it, and a text about faults that do not apply."""
-        if recording.id not in self._scripts:
-            script, left_out = self._paced(recording), ""
+    def _struck(self, recording: Recording, name: str) -> tuple[Script, str]:
+        """The script of a recording of the model as it is called here, with the server's faults in it, and a text about
+        faults that do not apply.
+        """
+        key = (recording.id, name)
+        if key not in self._scripts:
+            script, left_out = self._paced(as_named(recording, name)), ""
             for fault in self._faults:
                 try:
                     script = fault(script)
                 except FaultDoesNotApply as error:
                     left_out += f"; {fault} was left out: {error}"
-            self._scripts[recording.id] = script, left_out
-        return self._scripts[recording.id]
+            if len(self._scripts) > _MOST_SCRIPTS:
+                self._scripts.clear()
+            self._scripts[key] = script, left_out
+        return self._scripts[key]
 
     def _paced(self, recording: Recording) -> Script:
         return Script.from_recording(recording, speed=self._speed, gap_s=self._gap_s)
