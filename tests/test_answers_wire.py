@@ -114,7 +114,8 @@ def test_the_examples_of_a_rule_get_it_and_a_good_request_does_not() -> None:
         answered = [answer(asked_of(wire_of(requests(version)[id_]["request"])), world) for id_ in rule.examples]
         got[name] = {one and one.rule.id for one in answered}
         good[name] = rule.reply(get("/api/version"), world)
-    assert got == {name: {name} for name in rules}
+    assert any(rule.examples for rule in rules.values())
+    assert got == {name: {name} if rule.examples else set() for name, rule in rules.items()}
     assert good == dict.fromkeys(rules)
 
 
