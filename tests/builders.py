@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from ollama_harness.matrix.results import Result
@@ -23,6 +24,8 @@ HELLO, WORLD, DONE = (
 )
 #: Every character at which some line splitter splits, though NDJSON does not.
 NO_LINE_ENDS = ("\u0085", "\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e")
+#: For a property that costs much to try: the profile of conftest.py, with fewer examples.
+A_FEW = settings(max_examples=min(40, settings().max_examples))
 
 
 def line(record: Any) -> bytes:
