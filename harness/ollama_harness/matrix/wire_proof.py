@@ -228,7 +228,9 @@ class _ProofExchange:
 def _requests(script: Script, recorded: Request) -> Iterator[bytes]:
     """The requests for a script: the recorded request, and one that breaks each of its conditions."""
     content = recorded.content
-    whole = [("Host", "127.0.0.1"), *recorded.headers]
+    whole = [*recorded.headers]
+    if all(name.lower() != "host" for name, _ in whole):  # a second Host would be refused
+        whole.insert(0, ("Host", "127.0.0.1"))
     if content is not None:
         whole.append(("Content-Length", str(len(content))))
     headers: Headers = tuple(whole)
