@@ -125,6 +125,7 @@ def _play(folder: Path, url: str, size_bytes: int) -> None:  # noqa: ARG001 - on
     recording = store.get(f"{_VERSION}/generate-long")
     size = sum(len(segment.data) for segment in Script.from_recording(recording).render(date=http_date()).segments)
     with FakeOllama(store=store, speed=0) as server, ClientProcess() as client:
+        server.play(recording)
         client.streams(server.port, workload.request(recording), count=1, size=size)
         server.journal.wait_until_settled()
         (entry,) = server.journal.entries

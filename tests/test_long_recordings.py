@@ -254,6 +254,7 @@ def test_a_long_stream_is_recorded_and_played_within_three_times_its_size(tmp_pa
         take = record(streams.url, [PROBE], tmp_path)
     assert take.failures == ()
     with traced(most_bytes=3 * size_bytes), FakeOllama(store=RecordingStore(tmp_path), speed=0) as server:
+        server.play(take.ids[0])
         with connect(server.port) as sock:
             sock.sendall(request("POST", "/api/generate", {}, "Connection: close"))
             seen_bytes = sum(iter(lambda: sock.recv_into(bytearray(65536)), 0))
