@@ -13,7 +13,7 @@ pytest_plugins = ["pytester"]
 
 # No deadline: a property is about what holds, not about how fast this machine is today.
 # Fewer examples are for systems that are slow; the same properties have more elsewhere.
-examples = int(os.environ.get("HARNESS_EXAMPLES", "60"))
+examples = int(os.environ.get("HARNESS_EXAMPLES", "25"))
 settings.register_profile("harness", deadline=None, print_blob=True, max_examples=examples)
 settings.load_profile("harness")
 
