@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from datetime import date
 
@@ -156,7 +157,7 @@ def test_a_line_stays_one_line(text: str) -> None:
     with runner.isolation() as (out, *_):
         echo(text, text)
         echo_json([text])
-        shown = out.getvalue().decode()
+        shown = out.getvalue().decode().replace(os.linesep, "\n")
     assert not DANGEROUS.search(shown)
     assert shown.count("\n") == 2 + 3
     assert json.loads(shown.split("\n", 2)[2]) == [text]

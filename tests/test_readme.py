@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from ollama_harness.matrix.scenarios import SCENARIOS
+from ollama_harness.network.environments import ENVIRONMENTS
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.server._matching import Match, Matcher, Nearest
@@ -118,3 +120,11 @@ def test_the_python_runs(pytester: pytest.Pytester, trust_env: bool, outcome: di
     result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
     assert result.parseoutcomes() == outcome
     assert ("FAILED test_proxied.py" in result.stdout.str()) is trust_env
+
+
+def test_the_numbers_of_rows_and_settings_are_those_of_the_tables() -> None:
+    rows, settings = re.search(r"its (\d+) rows", README), re.search(r"in (\d+) network settings", README)
+    assert rows is not None
+    assert settings is not None
+    assert int(rows[1]) == sum(one.by_default for one in SCENARIOS.values())
+    assert int(settings[1]) == len(ENVIRONMENTS)

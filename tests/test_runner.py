@@ -16,6 +16,7 @@ from builders import DATE, DONE, HELLO, recording, stream
 from ollama_harness.clients import client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
+from ollama_harness.matrix._raw_socket import resets_are_real
 from ollama_harness.matrix.cells import Cell, PlannedScenario, cell, plan
 from ollama_harness.matrix.exchange import _idle, _missed_timeout, _unsafe_retry, problem_of
 from ollama_harness.matrix.run import result
@@ -74,7 +75,9 @@ def test_a_right_client_passes_whatever_else_it_asks_and_however_slow_it_is(stor
     with Runner(jobs=12) as runner:
         runs = run(runner, cells)
     assert len(runs) == len(cells) > 0
-    assert {one.cell.id: one.judgement for one in runs if one.judgement.verdict is not Verdict.PASS} == {}
+    # A system that cannot reset a connection is no fault of the client.
+    right = {Verdict.PASS} if resets_are_real() else {Verdict.PASS, Verdict.UNSUPPORTED}
+    assert {one.cell.id: one.judgement for one in runs if one.judgement.verdict not in right} == {}
 
 
 def test_what_a_client_asks_besides_is_answered_as_the_recorded_ollama_answers(
