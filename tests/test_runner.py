@@ -18,7 +18,7 @@ from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.matrix._raw_socket import resets_are_real
 from ollama_harness.matrix.cells import Cell, PlannedScenario, cell, plan
-from ollama_harness.matrix.exchange import _idle, _missed_timeout, _unsafe_retry, problem_of
+from ollama_harness.matrix.exchange import _idle, _missed_timeout, _unsafe_retry, late, problem_of
 from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner, sharing
 from ollama_harness.matrix.scenarios import SCENARIOS
@@ -379,11 +379,6 @@ def test_no_request_may_follow_on_a_connection_that_was_declared_closed(value: s
     ("entry", "problem"),
     [
         (answered(ANSWER), None),
-        (answered(ANSWER, late_s=0.4), None),
-        (
-            answered(ANSWER, late_s=0.6),
-            "the server paused 0.6 s longer than planned, so the client may have timed out",
-        ),
         (answered(ANSWER, ended=ConnectionEnd.CLOSE), "the connection ended with close, and keep-open was planned"),
         (answered(ANSWER, ended=ConnectionEnd.CLOSE, ended_by=EndedBy.CLIENT), None),
         (answered(ANSWER, ended=ConnectionEnd.CLOSE, client_left_s=0.5), None),
@@ -392,8 +387,22 @@ def test_no_request_may_follow_on_a_connection_that_was_declared_closed(value: s
 def test_what_the_server_did_otherwise_than_planned_is_no_fault_of_the_client(
     entry: Entry, problem: str | None
 ) -> None:
-    """The client's read timeout is 1 s: of a pause that is half as long it may have had enough."""
     assert problem_of([entry], ANSWER, job()) == problem
+
+
+@pytest.mark.parametrize(
+    ("late_s", "problem"),
+    [(0.7, None), (0.9, "the server paused 0.9 s longer than planned, so the client may have timed out")],
+)
+def test_a_client_may_have_timed_out_if_the_server_was_late_for_most_of_its_read_timeout(
+    late_s: float, problem: str | None
+) -> None:
+    assert late([answered(ANSWER, late_s=late_s)], job()) == problem
+
+
+@pytest.mark.parametrize("pause_s", [0.9, 3.0])
+def test_a_server_is_not_late_in_a_silence_that_is_planned(pause_s: float) -> None:
+    assert late([answered(stream(HELLO, DONE).with_gap(pause_s), late_s=0.0)], job()) is None
 
 
 @pytest.mark.parametrize(

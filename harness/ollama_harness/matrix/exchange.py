@@ -32,11 +32,14 @@ from ollama_harness.oracle.verdict import (
     Unsupported,
     judge,
 )
-from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script
+from ollama_harness.script.script import ConnectionEnd, Script
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy, Entry, Journal
 
-__all__ = ["Exchange", "exchange", "problem_of", "untried"]
+__all__ = ["Exchange", "exchange", "late", "problem_of", "untried"]
+
+#: A silence of this part of a read timeout is as good as the whole: the client's clock starts earlier than ours.
+_LATE = 0.8
 
 #: How long a request may need to arrive.
 _ARRIVES_S = 1.0
@@ -120,6 +123,8 @@ def exchange(
     # If the process crashed, was not used or did not start, that is a fact, whatever the server saw.
     decided = leaked or isinstance(reported.ending, Unsupported | Crashed | Failed)
     problem = None if decided else _problem(journal, entries, script, job)
+    if problem is None and not decided and not isinstance(reported.ending, Finished | Stopped):
+        problem = late(answered(), job)  # a client that ended normally has not timed out
     idle_s = _idle_s(answered(), begun_s, ended_s)
     outcome = Outcome(
         records=tuple(record for _, record in reported.records),
@@ -246,8 +251,6 @@ def problem_of(entries: Sequence[Entry], script: Script, job: Job) -> str | None
         segments = [segment.data for segment in planned.segments]
         if sent != segments[: len(sent)]:
             return "the server sent other bytes than planned"
-        if (late_s := _longest_delay_s(entry, planned)) > job.read_timeout_s / 2:
-            return f"the server paused {late_s:.1f} s longer than planned, so the client may have timed out"
         early = entry.ended_by is EndedBy.CLIENT or entry.client_left_s is not None
         if len(sent) < len(segments) and not early:
             return f"the server sent {len(sent)} of {len(segments)} planned segments"
@@ -256,11 +259,21 @@ def problem_of(entries: Sequence[Entry], script: Script, job: Job) -> str | None
     return None
 
 
-def _longest_delay_s(entry: Entry, planned: RenderedScript) -> float:
-    """By how much a silence was longer than planned. In lock-step no times are planned."""
-    if any(segment.awaits for segment in planned.segments):
-        return 0.0
-    really = [0.0, *(at_s for at_s, _ in entry.sent)]
-    due = [0.0, *(segment.at_s for segment in planned.segments)]
-    gaps = zip(pairwise(really), pairwise(due), strict=False)
-    return max(((b - a) - (d - c) for (a, b), (c, d) in gaps), default=0.0)
+def late(answered: Sequence[Entry], job: Job) -> str | None:
+    """How the server was silent for so much longer than planned that a client may have timed out; None if it was not.
+
+    In lock-step no times are planned.
+    """
+    for entry in answered:
+        if entry.script is None:
+            continue
+        planned = entry.script.answer_to(entry.head).render(date=entry.date)
+        if any(segment.awaits for segment in planned.segments):
+            continue
+        really = pairwise([0.0, *(at_s for at_s, _ in entry.sent)])
+        due = pairwise([0.0, *(segment.at_s for segment in planned.segments)])
+        for (sent_s, next_s), (from_s, to_s) in zip(really, due, strict=False):
+            silent_s, late_s = next_s - sent_s, (next_s - sent_s) - (to_s - from_s)
+            if silent_s > _LATE * job.read_timeout_s >= to_s - from_s:
+                return f"the server paused {late_s:.1f} s longer than planned, so the client may have timed out"
+    return None

@@ -23,7 +23,7 @@ from ollama_harness.clients.installed import installed_extras
 from ollama_harness.clients.worker_process import ClientReport, WorkerProcess
 from ollama_harness.faults import apply, refuse, replace_with
 from ollama_harness.matrix.cells import Cell
-from ollama_harness.matrix.exchange import Exchange, problem_of
+from ollama_harness.matrix.exchange import Exchange, late, problem_of
 from ollama_harness.network.environments import OLLAMA_HOST, Environment, clean_environment
 from ollama_harness.network.prediction import CLIENTS, READ_FOR_EACH_REQUEST, predicted
 from ollama_harness.network.route import Route
@@ -145,6 +145,8 @@ class LiveEnvironment:
         entries = (*proxied, *served)
         direct = [entry for entry in served if not proxied]
         problem = problem_of(direct, script, job) if direct else None
+        if problem is None and isinstance(reported.ending, Raised):
+            problem = late(direct, job)
         if isinstance(reported.ending, Finished) and not entries:
             problem = "the client ended without any request"
         outcome = Outcome(
