@@ -1,4 +1,7 @@
-"""The matrix as a test suite: the cells of `ollama-harness run`, through the same runner."""
+"""The matrix as a test suite: every client in every scenario of `ollama-harness run`, through the same runner.
+
+Each scenario is played on its first recording here; `ollama-harness run` plays all of them, which CI does once.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from ollama_harness.matrix.runner import Runner
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import RecordingStore, fixtures
 
+STORE = RecordingStore()
 ISSUES = known_issues.load(fixtures() / known_issues.FILE)
 
 
@@ -24,7 +28,11 @@ class KnownVerdict(Exception):
 
 
 def _parameters() -> list[object]:
-    return [pytest.param(cell, id=cell.id, marks=_marks(cell)) for cell in plan(RecordingStore())]
+    return [pytest.param(cell, id=cell.id, marks=_marks(cell)) for cell in plan(STORE) if _is_first(cell)]
+
+
+def _is_first(cell: Cell) -> bool:
+    return cell.recording.name == STORE.names(STORE.newest, cell.scenario.recordings)[0]
 
 
 def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
