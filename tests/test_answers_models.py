@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.answers import RULES, Answer, Asked, World, after, answer, parse_model, world_of
-from ollama_harness.answers.model_use import Use, go_quote, missing_model, unable_model
+from ollama_harness.answers.requests.model_use import Use, go_quote, missing_model, unable_model
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import http_date

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.answers import RULES, Answer, Asked, Model, Step, World, answer, world_of
-from ollama_harness.answers._native_types import parse_duration, request_type
-from ollama_harness.answers.go_json import (
+from ollama_harness.answers.go.go_json import (
     ANY,
     FLOAT32,
     INT,
@@ -32,7 +31,8 @@ from ollama_harness.answers.go_json import (
     decode,
     fields,
 )
-from ollama_harness.answers.native import option_error
+from ollama_harness.answers.requests.native_types import parse_duration, request_type
+from ollama_harness.answers.rules.native import option_error
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
 

@@ -6,9 +6,9 @@ the next step.
 
 from ollama_harness.answers.answering import Answer, answer
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.registry import after
 from ollama_harness.answers.reply import Reply, go_json, json_reply, text_reply
-from ollama_harness.answers.rule import RULES, Refusal, Step, refusal
+from ollama_harness.answers.rules.registry import after
+from ollama_harness.answers.rules.rule import RULES, Refusal, Step, refusal
 from ollama_harness.answers.world import Model, World, parse_model, world_of
 
 __all__ = [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ollama_harness.answers import compatible, guard, models, native, protocol, registry
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.reply import Reply
-from ollama_harness.answers.rule import Refusal, Step, rules_in
+from ollama_harness.answers.rules import compatible, guard, models, native, protocol, registry
+from ollama_harness.answers.rules.rule import Refusal, Step, rules_in
 from ollama_harness.answers.world import World
 
 __all__ = ["Answer", "answer"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import unquote
 
-from ollama_harness.answers.go_request import Flaw
-from ollama_harness.answers.go_url import GoUrl, parse_target
+from ollama_harness.answers.go.go_request import Flaw
+from ollama_harness.answers.go.go_url import GoUrl, parse_target
 from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.http1 import RequestHead, members
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.guard import cors_headers
 from ollama_harness.answers.reply import go_json
+from ollama_harness.answers.rules.guard import cors_headers
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.lazy import mapped
 from ollama_harness.recordings.recording import Frame, Headers, Recording, Request

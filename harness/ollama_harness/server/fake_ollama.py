@@ -30,8 +30,8 @@ from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Answer, Asked, Step, World, after, answer, parse_model, world_of
 from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, as_named, fitted, model_of
-from ollama_harness.answers.go_request import GoHead, read_go_body, read_go_head
-from ollama_harness.answers.routes import routing
+from ollama_harness.answers.go.go_request import GoHead, read_go_body, read_go_head
+from ollama_harness.answers.rules.routes import routing
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault, apply
 from ollama_harness.recordings.recording import Recording, Request

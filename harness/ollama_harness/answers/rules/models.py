@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go_json import (
+from ollama_harness.answers.go.go_json import (
     ANY,
     BOOL,
     STRING,
@@ -24,7 +24,8 @@ from ollama_harness.answers.go_json import (
     fields,
 )
 from ollama_harness.answers.model_name import ModelName, parse_name
-from ollama_harness.answers.model_use import (
+from ollama_harness.answers.reply import Reply, empty_reply, json_reply
+from ollama_harness.answers.requests.model_use import (
     ModelFailure,
     Use,
     find_model,
@@ -32,8 +33,7 @@ from ollama_harness.answers.model_use import (
     missing_model,
     ref_name,
 )
-from ollama_harness.answers.reply import Reply, empty_reply, json_reply
-from ollama_harness.answers.rule import Step, refusal
+from ollama_harness.answers.rules.rule import Step, refusal
 from ollama_harness.answers.world import Model, World
 
 __all__ = ["ROUTES", "as_there", "asked_name", "read_request"]

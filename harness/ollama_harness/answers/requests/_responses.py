@@ -10,11 +10,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
-from ollama_harness.answers._go_scanner import quote
-from ollama_harness.answers._openai import check_image_url, think_of
-from ollama_harness.answers._refused import RefusalCause, RefusedError
-from ollama_harness.answers._tool_types import arguments_type, parameters_type, unmarshal
-from ollama_harness.answers.go_json import (
+from ollama_harness.answers.go.go_json import (
     ANY,
     BOOL,
     FLOAT64,
@@ -31,7 +27,11 @@ from ollama_harness.answers.go_json import (
     decode,
     fields,
 )
+from ollama_harness.answers.go.go_scanner import quote
 from ollama_harness.answers.reply import go_json
+from ollama_harness.answers.requests._openai import check_image_url, think_of
+from ollama_harness.answers.requests._tool_types import arguments_type, parameters_type, unmarshal
+from ollama_harness.answers.requests.refused import RefusalCause, RefusedError
 from ollama_harness.answers.world import World
 
 __all__ = ["responses_type", "to_chat"]

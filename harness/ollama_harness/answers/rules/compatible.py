@@ -15,12 +15,12 @@ import hashlib
 import json
 from typing import Any
 
-from ollama_harness.answers._refused import RefusalCause
-from ollama_harness.answers._translation import ROUTES, ErrorShape, Translation, translation
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.model_name import ConflictingSourceError, ModelSource, parse_ref
 from ollama_harness.answers.reply import Reply, go_json, json_reply
-from ollama_harness.answers.rule import Step, refusal, rules_in
+from ollama_harness.answers.requests.refused import RefusalCause
+from ollama_harness.answers.requests.translation import ROUTES, ErrorShape, Translation, translation
+from ollama_harness.answers.rules.rule import Step, refusal, rules_in
 from ollama_harness.answers.world import World
 
 __all__: list[str] = []

@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ollama_harness.answers._go_scanner import quote
-from ollama_harness.answers._native_request import embeds, first_value, read, refuse, request_of, speaks, to_run
-from ollama_harness.answers._native_types import OPTIONS
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go_json import ErrorKind, GoError
-from ollama_harness.answers.model_use import Use, find_model, missing_model, unable_model
+from ollama_harness.answers.go.go_json import ErrorKind, GoError
+from ollama_harness.answers.go.go_scanner import quote
 from ollama_harness.answers.reply import Reply, go_json, json_reply
-from ollama_harness.answers.rule import Step, refusal
+from ollama_harness.answers.requests.model_use import Use, find_model, missing_model, unable_model
+from ollama_harness.answers.requests.native_request import embeds, first_value, read, refuse, request_of, speaks, to_run
+from ollama_harness.answers.requests.native_types import OPTIONS
+from ollama_harness.answers.rules.rule import Step, refusal
 from ollama_harness.answers.world import World
 
 __all__ = ["option_error"]

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from ollama_harness.answers.go_url import parse_target
+from ollama_harness.answers.go.go_url import parse_target
 from ollama_harness.errors import ProtocolError
 from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.http1 import Body, RequestHead, read_request_head

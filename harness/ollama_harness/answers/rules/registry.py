@@ -13,12 +13,12 @@ from dataclasses import replace
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.made_model import made_from
 from ollama_harness.answers.model_name import ModelName, parse_name, stub_name
-from ollama_harness.answers.model_use import go_quote, ref_name
-from ollama_harness.answers.models import ROUTES, as_there, asked_name, read_request
 from ollama_harness.answers.reply import Reply, empty_reply, go_json, json_reply, stream_reply
-from ollama_harness.answers.rule import Step, refusal
+from ollama_harness.answers.requests.model_use import go_quote, ref_name
+from ollama_harness.answers.rules._made_model import made_from
+from ollama_harness.answers.rules.models import ROUTES, as_there, asked_name, read_request
+from ollama_harness.answers.rules.rule import Step, refusal
 from ollama_harness.answers.world import MODELS_FOLDER, World
 
 __all__ = ["after"]

@@ -26,8 +26,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-from ollama_harness.answers._go_scanner import scanner_error
-from ollama_harness.answers._go_types import (
+from ollama_harness.answers.go._go_types import (
     ANY,
     BOOL,
     FLOAT32,
@@ -58,6 +57,7 @@ from ollama_harness.answers._go_types import (
     fields,
     fold_name,
 )
+from ollama_harness.answers.go.go_scanner import scanner_error
 from ollama_harness.recordings.versions import order
 
 __all__ = [

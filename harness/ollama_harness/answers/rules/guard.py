@@ -14,10 +14,10 @@ import socket
 from functools import cache, lru_cache
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go_url import GoUrl, clean_path, split_host_port
+from ollama_harness.answers.go.go_url import GoUrl, clean_path, split_host_port
 from ollama_harness.answers.reply import Reply, text_reply
-from ollama_harness.answers.routes import routing
-from ollama_harness.answers.rule import Step, refusal
+from ollama_harness.answers.rules.routes import routing
+from ollama_harness.answers.rules.rule import Step, refusal
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.recording import Headers
 

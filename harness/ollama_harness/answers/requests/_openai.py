@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from ollama_harness.answers._go_scanner import quote
-from ollama_harness.answers._refused import RefusalCause, RefusedError
-from ollama_harness.answers._tool_types import arguments_type, tool_type, unmarshal
-from ollama_harness.answers.go_json import (
+from ollama_harness.answers.go.go_json import (
     ANY,
     BOOL,
     FLOAT32,
@@ -31,6 +28,9 @@ from ollama_harness.answers.go_json import (
     base64_bytes,
     fields,
 )
+from ollama_harness.answers.go.go_scanner import quote
+from ollama_harness.answers.requests._tool_types import arguments_type, tool_type, unmarshal
+from ollama_harness.answers.requests.refused import RefusalCause, RefusedError
 from ollama_harness.answers.world import World
 
 __all__ = [

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ollama_harness.answers._refused import RefusalCause, RefusedError
-from ollama_harness.answers.go_json import INT, STRING, Int, Pointer, Struct, fields
+from ollama_harness.answers.go.go_json import INT, STRING, Int, Pointer, Struct, fields
+from ollama_harness.answers.requests.refused import RefusalCause, RefusedError
 from ollama_harness.answers.world import World
 
 __all__ = ["edit_type", "generation_type", "to_generate_of"]

@@ -8,10 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from ollama_harness.answers._go_scanner import quote
-from ollama_harness.answers._refused import RefusalCause, RefusedError
-from ollama_harness.answers._tool_types import arguments_type, parameters_type
-from ollama_harness.answers.go_json import (
+from ollama_harness.answers.go.go_json import (
     ANY,
     BOOL,
     FLOAT64,
@@ -26,7 +23,10 @@ from ollama_harness.answers.go_json import (
     decode,
     fields,
 )
+from ollama_harness.answers.go.go_scanner import quote
 from ollama_harness.answers.reply import go_json
+from ollama_harness.answers.requests._tool_types import arguments_type, parameters_type
+from ollama_harness.answers.requests.refused import RefusalCause, RefusedError
 from ollama_harness.answers.world import World
 
 __all__ = ["messages_type", "to_chat"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go_request import Flaw
+from ollama_harness.answers.go.go_request import Flaw
 from ollama_harness.answers.reply import Reply, json_reply
-from ollama_harness.answers.rule import Step, refusal
+from ollama_harness.answers.rules.rule import Step, refusal
 from ollama_harness.answers.world import World
 
 __all__: list[str] = []

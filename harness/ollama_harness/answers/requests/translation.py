@@ -11,11 +11,11 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-from ollama_harness.answers import _anthropic, _images, _openai, _responses
-from ollama_harness.answers._refused import RefusalCause, RefusedError
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go_json import GoError, Struct, decode
+from ollama_harness.answers.go.go_json import GoError, Struct, decode
 from ollama_harness.answers.reply import go_json
+from ollama_harness.answers.requests import _anthropic, _images, _openai, _responses
+from ollama_harness.answers.requests.refused import RefusalCause, RefusedError
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.recording import Headers
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ollama_harness.answers._native_types import request_type
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go_json import GoError, decode
-from ollama_harness.answers.model_use import Use, find_model, ref_name
+from ollama_harness.answers.go.go_json import GoError, decode
 from ollama_harness.answers.reply import Reply, go_json, json_reply
+from ollama_harness.answers.requests.model_use import Use, find_model, ref_name
+from ollama_harness.answers.requests.native_types import request_type
 from ollama_harness.answers.world import CAPABILITIES, Model, World
 from ollama_harness.recordings.versions import order
 

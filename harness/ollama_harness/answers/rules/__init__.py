@@ -1,0 +1,1 @@
+"""What Ollama refuses, and what the state of its models decides: one decorated function a rule."""
