@@ -1,0 +1,173 @@
+"""What a request wants, whatever API it came over: the fields that decide about its answer.
+
+A request to a compatible endpoint is translated to one of Ollama's own first, as Ollama itself does. So there is one
+reading of all requests, and the answers of all routes can be compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.requests.model_use import Use, find_model
+from ollama_harness.answers.requests.native_request import NativeRequest, request_of
+from ollama_harness.answers.requests.translation import translation
+from ollama_harness.answers.world import World
+from ollama_harness.files.json_text import parse_json
+
+__all__ = ["Tool", "Wanted", "wanted_of"]
+
+#: From this version on a model that can think does so unless a request forbids it.
+_THINKS_BY_DEFAULT_SINCE = "0.12.5"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A function that the model may call. `schema` is the JSON Schema of its arguments, as the request has it."""
+
+    name: str
+    schema: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A request that a model answers.
+
+    `path` is the route that was asked, `use` what the model is used for; `model` is the name as it was asked for.
+    `thinks` says whether the answer has thinking. `tools` are those that can be called: none after the result of a
+    call. `format` is "", "json" or a JSON Schema. `num_predict` is None for no limit. `texts` are those to embed.
+    `only_loads` and `unloads` are requests without a prompt. `body` is the request's own JSON, for what only one API
+    has.
+    """
+
+    path: str
+    use: Use
+    version: str
+    model: str
+    stream: bool
+    thinks: bool = False
+    tools: tuple[Tool, ...] = ()
+    after_call: bool = False
+    format: Any = ""
+    num_predict: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+    top_logprobs: int = 0
+    raw: bool = False
+    inserts: bool = False
+    only_loads: bool = False
+    unloads: bool = False
+    texts: tuple[str, ...] = ()
+    dimensions: int = 0
+    prompt: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it wants vectors."""
+        return self.use in (Use.EMBED, Use.EMBEDDINGS)
+
+    @property
+    def seed(self) -> int:
+        """A number that depends on the request alone: the same request gets the same bytes."""
+        text = json.dumps([self.path, self.body], sort_keys=True, ensure_ascii=True)
+        return int.from_bytes(sha256(text.encode()).digest()[:8])
+
+
+def wanted_of(asked: Asked, world: World) -> Wanted | None:
+    """What a request wants; None if no model is to answer it, or if it cannot be read."""
+    translated = translation(asked, world)
+    if translated is not None and translated.native is None:
+        return None
+    native = asked if translated is None or translated.native is None else translated.native
+    request = request_of(native, world)
+    if request is None:
+        return None
+    body = _object(asked.body)
+    fields, options = request.fields, request.fields.get("options") or {}
+    messages = fields.get("messages") or []
+    after_call = bool(messages) and messages[-1]["role"] == "tool"
+    offered = () if after_call else tuple(_tools(body))
+    return Wanted(
+        path=asked.path,
+        use=request.use,
+        version=world.version,
+        model=request.model,
+        stream=_streams(request),
+        thinks=_thinks(request, world),
+        tools=offered,
+        after_call=after_call,
+        format=_format(fields.get("format")),
+        num_predict=_limit(options.get("num_predict")),
+        stop=_stops(options.get("stop")),
+        logprobs=bool(fields.get("logprobs")),
+        top_logprobs=fields.get("top_logprobs") or 0,
+        raw=bool(fields.get("raw")),
+        inserts=bool(fields.get("suffix")),
+        only_loads=request.speaks and request.is_empty,
+        unloads=request.unloads(world.version),
+        texts=() if request.speaks else tuple(request.texts() or ()),
+        dimensions=fields.get("dimensions") or 0,
+        prompt=str(messages[-1]["content"] if messages else fields.get("prompt") or ""),
+        body=body,
+    )
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = parse_json(body)
+    except ValueError:  # more than one value, which Go reads the first of
+        return {}
+    return value if isinstance(value, Mapping) else {}
+
+
+def _streams(request: NativeRequest) -> bool:
+    return request.speaks and request.fields.get("stream") is not False
+
+
+def _thinks(request: NativeRequest, world: World) -> bool:
+    """Whether the answer has thinking: asked for, or by default of a model that can. Any unknown model only if asked."""
+    if not request.speaks or not world.since("0.9.0"):
+        return False
+    think = request.fields.get("think")
+    if think is not None:
+        return think is not False
+    model = find_model(request.model, world)
+    return world.since(_THINKS_BY_DEFAULT_SINCE) and model is not None and "thinking" in model.capabilities
+
+
+def _tools(body: Mapping[str, Any]) -> list[Tool]:
+    """The tools in any of the APIs' forms."""
+    found = []
+    for one in body.get("tools") or ():
+        if not isinstance(one, Mapping):
+            continue
+        function = one["function"] if isinstance(one.get("function"), Mapping) else one
+        name = function.get("name")
+        if isinstance(name, str) and name:
+            found.append(Tool(name=name, schema=function.get("parameters") or function.get("input_schema")))
+    return found
+
+
+def _format(value: Any) -> Any:
+    """The raw JSON of `format`: "json", a schema, or "" for none."""
+    if not isinstance(value, str):
+        return value or ""
+    try:
+        read = parse_json(value.encode())
+    except ValueError:
+        return ""
+    return read or ""
+
+
+def _limit(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _stops(value: Any) -> tuple[str, ...]:
+    texts = [value] if isinstance(value, str) else value if isinstance(value, Sequence) else ()
+    return tuple(text for text in texts if isinstance(text, str) and text)
