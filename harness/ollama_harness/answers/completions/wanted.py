@@ -37,11 +37,11 @@ class Tool:
 class Wanted:
     """A request that a model answers.
 
-    `path` is the route that was asked, `use` what the model is used for; `model` is the name as it was asked for.
-    `thinks` says whether the answer has thinking. `tools` are those that can be called: none after the result of a
-    call. `format` is "", "json" or a JSON Schema. `num_predict` is None for no limit. `texts` are those to embed.
-    `only_loads` and `unloads` are requests without a prompt. `body` is the request's own JSON, for what only one API
-    has.
+    `path` is the route that was asked, `use` what the model is used for, `model` the name as it was asked for.
+    `thinks` says whether the answer has thinking. `tools` are those that can be called: none right after the result of
+    a call; `called` are those that were called before. `format` is "", "json" or a JSON Schema. `num_predict` is None
+    for no limit. `prompt` is the last message. `only_loads` and `unloads` are requests without a prompt. `texts` are
+    those to embed. `body` is the request's own JSON, for what only one API has.
     """
 
     path: str
@@ -52,6 +52,7 @@ class Wanted:
     thinks: bool = False
     tools: tuple[Tool, ...] = ()
     after_call: bool = False
+    called: frozenset[str] = frozenset()
     format: Any = ""
     num_predict: int | None = None
     stop: tuple[str, ...] = ()
@@ -101,6 +102,7 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
         thinks=_thinks(request, world),
         tools=offered,
         after_call=after_call,
+        called=_called(messages),
         format=_format(fields.get("format")),
         num_predict=_limit(options.get("num_predict")),
         stop=_stops(options.get("stop")),
@@ -130,7 +132,7 @@ def _streams(request: NativeRequest) -> bool:
 
 
 def _thinks(request: NativeRequest, world: World) -> bool:
-    """Whether the answer has thinking: asked for, or by default of a model that can. Any unknown model only if asked."""
+    """Whether the answer has thinking: it is asked for, or the model is known to think, and does so by default."""
     if not request.speaks or not world.since("0.9.0"):
         return False
     think = request.fields.get("think")
@@ -151,6 +153,12 @@ def _tools(body: Mapping[str, Any]) -> list[Tool]:
         if isinstance(name, str) and name:
             found.append(Tool(name=name, schema=function.get("parameters") or function.get("input_schema")))
     return found
+
+
+def _called(messages: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The tools that were called in this conversation."""
+    calls = [call for message in messages for call in message.get("tool_calls") or ()]
+    return frozenset(call["function"]["name"] for call in calls)
 
 
 def _format(value: Any) -> Any:
