@@ -43,7 +43,7 @@ class Recorded:
                 self._by_request[canonical(recording.request)].append(recording)
 
     def same(self, request: Request) -> Recording | None:
-        """The recording of this request, made with the most of its Host and Origin; the longest if there are several."""
+        """The recording of this request; of several the one made with the most of its headers, then the longest."""
         asked = _decisive(request)
         able = [one for one in self._by_request.get(canonical(request), ()) if _decisive(one.request) <= asked]
         return max(able, key=lambda one: (len(_decisive(one.request)), len(one.frames), one.size_bytes), default=None)
@@ -60,9 +60,9 @@ def canonical(request: Request) -> _Key:
             fields.pop("name", None)
         if isinstance(model := fields.get("model"), str):
             fields["model"] = parse_name(model).key
-        options = fields.get("options")
-        if isinstance(options, Mapping):
-            fields["options"] = {key: each for key, each in options.items() if each is not None}
+        options = fields.pop("options", None)
+        if isinstance(options, Mapping) and (given := {k: each for k, each in options.items() if each is not None}):
+            fields["options"] = given
         value = {**fields, "stream": request.streams}
     text = request.body if value is None else json.dumps(value, sort_keys=True)
     return request.method, request.path, text or ""
