@@ -41,11 +41,11 @@ def fit(completion: Completion, wanted: Wanted, *, same_format: bool, thought: C
     if wanted.only_loads:
         return replace(completion, done_reason=DoneReason.UNLOAD if wanted.unloads else DoneReason.LOAD, pieces=())
     said = completion.pieces
-    if wanted.tools:
+    if wanted.calls:
         said = _with_calls(said, wanted)
     else:
         said = tuple(piece for piece in said if not piece.calls)
-        if wanted.format and not (same_format and _is_json(completion.text)):
+        if wanted.is_json and not (same_format and _is_json(completion.text)):
             said = _saying(json.dumps(_json_for(wanted), ensure_ascii=False), said)
     said = _thinking(said, wanted, thought)
     made = replace(completion, pieces=said) if said == completion.pieces else _stopped(completion, said)
@@ -101,7 +101,7 @@ def _with_calls(said: tuple[Piece, ...], wanted: Wanted) -> tuple[Piece, ...]:
 
 def _json_for(wanted: Wanted) -> Any:
     maker = JsonMaker(wanted.prompt)
-    if isinstance(wanted.format, Mapping):
+    if isinstance(wanted.format, Mapping) and wanted.format:
         return maker.value(wanted.format)
     return {"answer": maker.value({"type": "string"})}
 

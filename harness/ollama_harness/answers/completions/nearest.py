@@ -29,7 +29,7 @@ class Source:
     @property
     def kind(self) -> tuple[bool, bool, bool]:
         """Whether the answer only says that a model was loaded; has a call; is JSON."""
-        return self.completion.only_loads, bool(self.completion.calls), bool(self.wanted.format)
+        return self.completion.only_loads, bool(self.completion.calls), self.wanted.is_json
 
 
 def nearest(wanted: Wanted, sources: Iterable[Source]) -> Source | None:
@@ -45,7 +45,7 @@ def thinking_for(wanted: Wanted, sources: Iterable[Source]) -> Sequence[Source]:
 
 def _distance(wanted: Wanted, source: Source) -> tuple[object, ...]:
     completion, other = source.completion, source.wanted
-    kind = (wanted.only_loads, bool(wanted.tools), bool(wanted.format) and not wanted.tools)
+    kind = (wanted.only_loads, wanted.calls, wanted.is_json and not wanted.calls)
     loads, calls, is_json = source.kind
     return (
         kind[0] != loads,

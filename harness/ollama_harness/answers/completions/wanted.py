@@ -7,6 +7,7 @@ reading of all requests, and the answers of all routes can be compared.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -23,6 +24,12 @@ __all__ = ["Tool", "Wanted", "wanted_of"]
 
 #: From this version on a model that can think does so unless a request forbids it.
 _THINKS_BY_DEFAULT_SINCE = "0.12.5"
+
+#: To these words a model answers in words, whatever tools it has.
+_GREETING = frozenset(("good", "hello", "hey", "hi", "morning", "please", "say", "thank", "thanks", "to", "you"))
+
+#: The routes whose tools are functions by themselves.
+_BARE_TOOLS = ("/v1/responses", "/v1/messages")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,17 @@ class Wanted:
     body: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def calls(self) -> bool:
+        """Whether the model calls a tool: one is offered, and it is asked for more than a greeting."""
+        words = re.findall(r"[a-z]+", self.prompt.lower())
+        return bool(self.tools) and not (words and _GREETING.issuperset(words))
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the answer is to be JSON. An empty schema allows any."""
+        return self.format != ""
+
+    @property
     def embeds(self) -> bool:
         """Whether it wants vectors."""
         return self.use in (Use.EMBED, Use.EMBEDDINGS)
@@ -92,7 +110,7 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
     fields, options = request.fields, request.fields.get("options") or {}
     messages = fields.get("messages") or []
     after_call = bool(messages) and messages[-1]["role"] == "tool"
-    offered = () if after_call else tuple(_tools(body))
+    offered = () if after_call else tuple(_tools(body, asked.path))
     return Wanted(
         path=asked.path,
         use=request.use,
@@ -142,15 +160,12 @@ def _thinks(request: NativeRequest, world: World) -> bool:
     return world.since(_THINKS_BY_DEFAULT_SINCE) and model is not None and "thinking" in model.capabilities
 
 
-def _tools(body: Mapping[str, Any]) -> list[Tool]:
-    """The tools in any of the APIs' forms."""
+def _tools(body: Mapping[str, Any], path: str) -> list[Tool]:
+    """The tools that have a name. Only the two newest APIs have it beside `type`, the others at `function`."""
     found = []
     for one in body.get("tools") or ():
-        if not isinstance(one, Mapping):
-            continue
-        function = one["function"] if isinstance(one.get("function"), Mapping) else one
-        name = function.get("name")
-        if isinstance(name, str) and name:
+        function = one if path in _BARE_TOOLS or not isinstance(one, Mapping) else one.get("function")
+        if isinstance(function, Mapping) and isinstance(name := function.get("name"), str) and name:
             found.append(Tool(name=name, schema=function.get("parameters") or function.get("input_schema")))
     return found
 
@@ -163,13 +178,11 @@ def _called(messages: Sequence[Mapping[str, Any]]) -> frozenset[str]:
 
 def _format(value: Any) -> Any:
     """The raw JSON of `format`: "json", a schema, or "" for none."""
-    if not isinstance(value, str):
-        return value or ""
     try:
-        read = parse_json(value.encode())
+        read = parse_json(value.encode()) if isinstance(value, str) else value
     except ValueError:
         return ""
-    return read or ""
+    return read if isinstance(read, Mapping) or read == "json" else ""
 
 
 def _limit(value: Any) -> int | None:
