@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from json import JSONDecoder
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
@@ -106,7 +107,7 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
     request = request_of(native, world)
     if request is None:
         return None
-    body = _object(asked.body)
+    body = first_object(asked.body)
     fields, options = request.fields, request.fields.get("options") or {}
     messages = fields.get("messages") or []
     after_call = bool(messages) and messages[-1]["role"] == "tool"
@@ -137,11 +138,16 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
     )
 
 
-def _object(body: bytes) -> Mapping[str, Any]:
+def first_object(body: bytes) -> Mapping[str, Any]:
+    """The first JSON value of a body, which is all that Go's decoder reads; {} if it is no object."""
     try:
         value = parse_json(body)
-    except ValueError:  # more than one value, which Go reads the first of
-        return {}
+    except ValueError:
+        try:
+            text = body.decode("utf-8", "replace").lstrip()
+            value = parse_json(text[: JSONDecoder().raw_decode(text)[1]].encode())
+        except (ValueError, RecursionError):
+            return {}
     return value if isinstance(value, Mapping) else {}
 
 
