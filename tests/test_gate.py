@@ -20,7 +20,7 @@ from ollama_harness.cli import gate as cli_gate
 from ollama_harness.errors import GateError, HarnessError
 from ollama_harness.gate import accepted, gate_file
 from ollama_harness.gate._client_comparison import ClientComparison, compare
-from ollama_harness.gate._wire_comparison import WireComparison
+from ollama_harness.gate.wire_comparison import WireComparison
 from ollama_harness.gate.decision import Decision, decide
 from ollama_harness.gate.findings import Evidence, Finding
 from ollama_harness.gate.gate_run import gate, planned

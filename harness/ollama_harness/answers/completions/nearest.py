@@ -1,7 +1,7 @@
 """Which recorded answer is nearest to a request, by what the request wants.
 
 The first difference in this order decides: what kind of answer it is (only loading, a call, JSON, text), whether it
-thinks, inserts or takes a raw prompt, and has logprobs; then whether the same was asked, whether the answer ends by
+thinks, inserts or takes a raw prompt, has logprobs, and comes beside tools; then whether the same was asked, whether the answer ends by
 itself, and last how it was asked: the route, a stream or not. A short answer that ends by itself is what an ordinary
 request gets, because one that was cut off looks like a failure.
 """
@@ -56,6 +56,8 @@ def _distance(wanted: Wanted, source: Source) -> tuple[object, ...]:
         wanted.inserts != other.inserts,
         wanted.raw != other.raw,
         wanted.logprobs != bool(completion.logprobs),
+        bool(wanted.tools) != bool(other.tools),
+        wanted.after_call != other.after_call,
         wanted.format != other.format,
         wanted.prompt != other.prompt,
         completion.done_reason is not DoneReason.STOP,
