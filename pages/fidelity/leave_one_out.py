@@ -51,7 +51,7 @@ def leave_one_out(store: RecordingStore, version: str) -> tuple[list[LeftOut], l
     maker = Maker(recordings, world)
     counted, states, answers = list[Recording](), list[str](), dict[str, tuple[Recording, str]]()
     for one in recordings:
-        if one.note is not None and one.name.startswith('fault') or STATES.match(one.name):
+        if (one.note is not None and one.name.startswith("fault")) or STATES.match(one.name):
             states.append(one.name)
             continue
         counted.append(one)
@@ -97,7 +97,9 @@ def _answer(left_out: Recording, maker: Maker, rest: Sequence[Recording], world:
     wanted = wanted_of(asked, here)
     made = maker.answer(wanted, request) if wanted is not None and (wanted.embeds or wanted.path in DIALECTS) else None
     if made is None:
-        return replace(left_out, response=Response(status=501, reason="Not Implemented", headers=(), head_at_s=0), frames=()), "nothing"
+        return replace(
+            left_out, response=Response(status=501, reason="Not Implemented", headers=(), head_at_s=0), frames=()
+        ), "nothing"
     return replace(made.recording, id=left_out.id, request=request), made.why
 
 
