@@ -98,7 +98,7 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
         use=request.use,
         version=world.version,
         model=request.model,
-        stream=_streams(request),
+        stream=_streams(request) and not (request.is_empty and translated is None),  # a load is one piece
         thinks=_thinks(request, world),
         tools=offered,
         after_call=after_call,
