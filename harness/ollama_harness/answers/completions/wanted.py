@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from json import JSONDecoder
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.go.go_json import value_of
 from ollama_harness.answers.requests.model_use import Use, find_model
 from ollama_harness.answers.requests.native_request import NativeRequest, request_of
 from ollama_harness.answers.requests.translation import translation
@@ -49,7 +49,7 @@ class Wanted:
     `thinks` says whether the answer has thinking. `tools` are those that can be called: none right after the result of
     a call; `called` are those that were called before. `format` is "", "json" or a JSON Schema. `num_predict` is None
     for no limit. `prompt` is the last message. `only_loads` and `unloads` are requests without a prompt. `texts` are
-    those to embed. `body` is the request's own JSON, for what only one API has.
+    those to embed. `body` is the request's own JSON, for what only one API has, and `sent` are its bytes.
     """
 
     path: str
@@ -74,6 +74,7 @@ class Wanted:
     dimensions: int = 0
     prompt: str = ""
     body: Mapping[str, Any] = field(default_factory=dict)
+    sent: bytes = b"{}"
 
     @property
     def calls(self) -> bool:
@@ -107,7 +108,7 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
     request = request_of(native, world)
     if request is None:
         return None
-    body = first_object(asked.body)
+    body = first_object(asked.body, world.version)
     fields, options = request.fields, request.fields.get("options") or {}
     messages = fields.get("messages") or []
     after_call = bool(messages) and messages[-1]["role"] == "tool"
@@ -135,20 +136,14 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
         dimensions=fields.get("dimensions") or 0,
         prompt=str(messages[-1]["content"] if messages else fields.get("prompt") or ""),
         body=body,
+        sent=asked.body,
     )
 
 
-def first_object(body: bytes) -> Mapping[str, Any]:
-    """The first JSON value of a body, which is all that Go's decoder reads; {} if it is no object."""
-    try:
-        value = parse_json(body)
-    except ValueError:
-        try:
-            text = body.decode("utf-8", "replace").lstrip()
-            value = parse_json(text[: JSONDecoder().raw_decode(text)[1]].encode())
-        except (ValueError, RecursionError):
-            return {}
-    return value if isinstance(value, Mapping) else {}
+def first_object(body: bytes, version: str) -> Mapping[str, Any]:
+    """The first value of a body, which is all that Go reads."""
+    read = value_of(body, version)
+    return read[0] if isinstance(read, tuple) and isinstance(read[0], Mapping) else {}
 
 
 def _streams(request: NativeRequest) -> bool:
