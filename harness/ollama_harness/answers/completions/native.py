@@ -34,7 +34,7 @@ from ollama_harness.answers.reply import NDJSON, go_json
 from ollama_harness.files.json_text import ndjson_lines, parse_json
 from ollama_harness.recordings.recording import Headers, Recording
 
-__all__ = ["CHAT", "GENERATE", "call_ids"]
+__all__ = ["CHAT", "GENERATE", "arguments_of", "by_token", "call_ids"]
 
 _JSON = "application/json; charset=utf-8"
 
@@ -115,7 +115,7 @@ class _Native(ABC):
         if thinking := message.get("thinking"):
             pieces.append(Piece(thinking=thinking, at_s=at_s))
         if text or (logprobs and not pieces):
-            pieces += _by_token(text, logprobs, at_s)
+            pieces += by_token(text, logprobs, at_s)
         if calls:
             pieces.append(Piece(calls=calls, at_s=at_s))
         return pieces
@@ -188,15 +188,20 @@ class _Calls:
         numbered = since(wanted, _INDEX_ALWAYS_SINCE) or (
             index > 0 and (wanted.stream or since(wanted, _CALLS_ONE_BY_ONE_SINCE))
         )
-        arguments = {name: _sorted(value) for name, value in call.arguments.items()}
         return {
             **({"id": next(self._ids)} if since(wanted, _CALL_ID_SINCE) else {}),
             "function": {
                 **({"index": index} if numbered else {}),
                 "name": call.name,
-                "arguments": arguments if since(wanted, _ARGUMENTS_AS_SAID_SINCE) else _sorted(arguments),
+                "arguments": arguments_of(call, wanted),
             },
         }
+
+
+def arguments_of(call: Call, wanted: Wanted) -> dict[str, Any]:
+    """The arguments of a call in the order in which the version writes them."""
+    arguments = {name: _sorted(value) for name, value in call.arguments.items()}
+    return arguments if since(wanted, _ARGUMENTS_AS_SAID_SINCE) else dict(sorted(arguments.items()))
 
 
 def _sorted(value: Any) -> Any:
@@ -214,7 +219,7 @@ def _object(data: bytes) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _by_token(text: str, logprobs: Sequence[Mapping[str, Any]], at_s: float) -> list[Piece]:
+def by_token(text: str, logprobs: Sequence[Mapping[str, Any]], at_s: float) -> list[Piece]:
     """A text as one piece, or as a piece for each token if its tokens are known."""
     if len(logprobs) < 2 or text != "".join(each["token"] for each in logprobs):
         return [Piece(text=text, logprobs=tuple(logprobs), at_s=at_s)]
