@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from ollama_harness.answers.completions._sse import arguments_of, event, events, headers, is_good, read_arguments
+from ollama_harness.answers.completions.sse import arguments_of, event, events, headers, is_good, read_arguments
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
 from ollama_harness.answers.completions.dialect import Dialect
 from ollama_harness.answers.completions.native import call_ids

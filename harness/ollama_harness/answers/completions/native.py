@@ -10,7 +10,7 @@ By version:
   before 0.30.0.
 
 Go leaves out what is empty or zero: metrics, thinking, context, logprobs. Loading and unloading answer in one piece,
-without metrics. `_sending` says which record says what.
+without metrics. `sending` says which record says what.
 
 0.9.6 takes no thinking out of an answer whose template has opened `<think>` itself: then all is text, the first piece
 comes twice (`3`, `3 plus`), and so it is read.
@@ -26,7 +26,7 @@ from random import Random
 from string import ascii_lowercase, digits
 from typing import Any
 
-from ollama_harness.answers.completions._sending import joined, sent, since
+from ollama_harness.answers.completions.sending import joined, sent, since
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece, Timing
 from ollama_harness.answers.completions.dialect import Dialect, stamp
 from ollama_harness.answers.completions.wanted import Wanted

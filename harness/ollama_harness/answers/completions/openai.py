@@ -30,7 +30,7 @@ from itertools import accumulate
 from random import Random
 from typing import Any
 
-from ollama_harness.answers.completions._sending import joined, sent, since
+from ollama_harness.answers.completions.sending import joined, sent, since
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
 from ollama_harness.answers.completions.dialect import EPOCH, Dialect
 from ollama_harness.answers.completions.native import arguments_of, by_token, call_ids

@@ -22,7 +22,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from ollama_harness.answers.completions._sse import (
+from ollama_harness.answers.completions.sse import (
     AsSent,
     arguments_of,
     as_map,
