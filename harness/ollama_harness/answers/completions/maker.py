@@ -89,4 +89,4 @@ class Maker:
 
 
 def _touched(recording):
-    return (recording.note or "").startswith(("the runner","the server","OLLAMA","the model was"))
+    return (recording.note or "").startswith(("the runner", "the server", "OLLAMA", "the model was"))

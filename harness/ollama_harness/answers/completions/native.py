@@ -26,9 +26,9 @@ from random import Random
 from string import ascii_lowercase, digits
 from typing import Any
 
-from ollama_harness.answers.completions.sending import joined, sent, since
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece, Timing
 from ollama_harness.answers.completions.dialect import Dialect, stamp
+from ollama_harness.answers.completions.sending import joined, sent, since
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import NDJSON, go_json
 from ollama_harness.files.json_text import ndjson_lines, parse_json

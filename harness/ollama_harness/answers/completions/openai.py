@@ -30,10 +30,10 @@ from itertools import accumulate
 from random import Random
 from typing import Any
 
-from ollama_harness.answers.completions.sending import joined, sent, since
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
 from ollama_harness.answers.completions.dialect import EPOCH, Dialect
 from ollama_harness.answers.completions.native import arguments_of, by_token, call_ids
+from ollama_harness.answers.completions.sending import joined, sent, since
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import go_json
 from ollama_harness.files.json_text import parse_json

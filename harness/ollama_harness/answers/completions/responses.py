@@ -22,6 +22,10 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
+from ollama_harness.answers.completions.dialect import EPOCH, Dialect
+from ollama_harness.answers.completions.native import call_ids
+from ollama_harness.answers.completions.sending import joined, sent
 from ollama_harness.answers.completions.sse import (
     AsSent,
     arguments_of,
@@ -32,10 +36,6 @@ from ollama_harness.answers.completions.sse import (
     is_good,
     read_arguments,
 )
-from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
-from ollama_harness.answers.completions.dialect import EPOCH, Dialect
-from ollama_harness.answers.completions.native import call_ids
-from ollama_harness.answers.completions.sending import joined, sent
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.go.go_json import decode
 from ollama_harness.answers.reply import go_json
