@@ -1,7 +1,13 @@
 """What answers a request, and why: the steps of its way, in the world as it is now.
 
-The order is: what Go's HTTP server refuses; an expectation of pytest-httpserver; the newest play for the method and
-path; what Ollama refuses; the recording that matches, or what a rule makes of the models that are there; a 501 of ours.
+The order is: what Go's HTTP server refuses; a play that stands before the guard; a Host or an Origin that Ollama does not
+let in; an expectation of pytest-httpserver; the newest play for the method and path; what else Ollama refuses; the
+recording that matches, or what a rule makes of the models that are there; a 501 of ours.
+
+A play or an expectation is a handler, and so its method and path are a route. What the guard says of a route (that it
+is not there, has other methods, is spelled differently) is therefore true only after them, but whom it lets in does not
+depend on a route.
+
 `answers` has the rules, which are pure. The state is here: the plays, where each use counts, and the world, which some
 answers change. All connections of a server share it.
 
@@ -25,7 +31,7 @@ from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
 from ollama_harness.server._expectations import Expectations
 from ollama_harness.server._matching import Match, received
-from ollama_harness.server._plays import Plays
+from ollama_harness.server._plays import Play, Plays
 from ollama_harness.server._unmatched import no_answer
 from ollama_harness.server.connection import awaits_continue
 from ollama_harness.server.recorded import RecordedAnswers
@@ -40,6 +46,11 @@ class Chosen:
     answer: Script | WerkzeugResponse
     by: str
     why: str = ""
+
+    @property
+    def keeps_out(self) -> bool:
+        """Whether it is the guard's answer to a Host or an Origin that Ollama does not let in, whatever the route."""
+        return isinstance(self.answer, Script) and self.answer.head is not None and self.answer.head.status == 403
 
 
 class Answerer:
@@ -77,13 +88,16 @@ class Answerer:
 
     def answer(self, asked: Asked, head: RequestHead, *, unread: bool = False) -> Chosen:
         """What answers a request. With `unread` its body has been left where it is."""
+        if (play := self._plays.take(asked.method, asked.raw_path, before_guard=True)) is not None:
+            return _played(play)
+        guarded = self._ruled(asked, Step.GUARD, unread=unread)
+        if guarded is not None and guarded.keeps_out:
+            return guarded
         if (response := self._expectations.answer(head, asked.body)) is not None:
             return Chosen(answer=response, by="expectation")
         if (play := self._plays.take(asked.method, asked.raw_path)) is not None:
-            return Chosen(answer=play.script, by=play.name, why="the last play for this method and path")
-        if (refused := self._ruled(asked, Step.GUARD, unread=unread)) is not None:
-            return refused
-        return self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked, head)
+            return _played(play)
+        return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked, head)
 
     def _handled(self, asked: Asked, head: RequestHead) -> Chosen:
         """What answers a request that nothing refuses."""
@@ -108,11 +122,13 @@ class Answerer:
         keeps_back = awaits_continue(head)
         if not keeps_back and int(asked.header("Content-Length") or "0") < MOST_UNREAD_BYTES:
             return False
-        if self._expectations:
-            return False
-        if (play := self._plays.find(asked.method, asked.raw_path)) is not None:
-            return keeps_back and bool(play.script.unmet(head))
-        return answer(asked, self._world, steps=(Step.GUARD,)) is not None
+        guarded = self._ruled(asked, Step.GUARD)
+        play = self._plays.find(asked.method, asked.raw_path, before_guard=True)
+        if play is None and not (guarded is not None and guarded.keeps_out):
+            if self._expectations:
+                return False
+            play = self._plays.find(asked.method, asked.raw_path)
+        return guarded is not None if play is None else keeps_back and bool(play.script.unmet(head))
 
     # ------------------------------------------------------------------------------------- rules, and the world
 
@@ -145,3 +161,7 @@ class Answerer:
             world = after(asked, self._world)
             if world is not self._world and b'"status":"success"' in recording.body:
                 self._world = world
+
+
+def _played(play: Play) -> Chosen:
+    return Chosen(answer=play.script, by=play.name, why="the last play for this method and path")

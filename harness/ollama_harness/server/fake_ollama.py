@@ -53,9 +53,10 @@ _MOST_RENDERED = 64
 class FakeOllama(HTTPServer):
     """A server on 127.0.0.1 that answers from recordings; a context manager that starts and stops it.
 
-    A request is answered by the first of these: an expectation of pytest-httpserver (`expect_request` and its like);
-    the last `play` for its method and path; a rule of that version's Ollama (see `answers`); the recording of `version`
-    that matches the request; a 501 of ours.
+    A request is answered by the first of these that has an answer. What Go's HTTP server refuses, and a Host or an
+    Origin that Ollama does not let in, come before all that is arranged. Then come an expectation of pytest-httpserver
+    (`expect_request` and its like), whatever its path; the last `play` for the method and path; what else that version
+    of Ollama refuses, in its words; the recording of `version` that matches the request; a 501 of ours.
     `journal` has what was received, what answered it and why, and what was really sent.
 
     `version` is a recorded version of Ollama, "newest", or None for no recordings. `store` has the recordings, by
@@ -63,8 +64,7 @@ class FakeOllama(HTTPServer):
     possible; or `gap_s` seconds pass between any two segments. `faults` are applied to every recording that they can
     strike. `models` are there besides those of the recordings, each as NAME or NAME=CAPABILITY,CAPABILITY; with
     `only_models` there are no others. With `any_model` every model is there and can do everything. `origins` are those
-    of OLLAMA_ORIGINS. Without `listens` the port is bound, but connections to
-    it are refused. `port` 0 is any free port.
+    of OLLAMA_ORIGINS. Without `listens` the port is bound, but connections to it are refused. `port` 0 is any free port.
 
     Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more.
     """
@@ -123,13 +123,15 @@ class FakeOllama(HTTPServer):
         method: str | None = None,
         path: str | None = None,
         times: int | None = None,
+        before_guard: bool = False,
     ) -> Script:
         """Give this answer to requests for its method and path from now on, whatever their body; returns the script.
 
         `answer` is a recording, its name (`generate-stream`), its id (`0.5.7/generate-stream`), or a script. `method`
         and `path` are the recording's by default; a script without them answers every request. `faults` are applied in
         order. `speed` replaces the server's. With `times` it answers only this many requests, and then what was
-        arranged before answers again: to fail twice and then succeed, play the success first.
+        arranged before answers again: to fail twice and then succeed, play the success first. With `before_guard` it
+        also answers what Ollama refuses for its Host or Origin, and comes before expectations.
 
         Raises: UnknownName, if there is no such recording; FaultDoesNotApply; ValueError, if `times` is below 1.
         """
@@ -145,7 +147,7 @@ class FakeOllama(HTTPServer):
         script = apply(answer, faults)
         if script.ending.how is ConnectionEnd.REFUSE and self._listens:
             raise FaultDoesNotApply("this server listens, so it cannot refuse: make it with FakeOllama(listens=False)")
-        self._plays.add(Play(method=method, path=path, script=script, name=name, left=times))
+        self._plays.add(Play(method=method, path=path, script=script, name=name, left=times, before_guard=before_guard))
         return script
 
     def load(self) -> None:
