@@ -24,13 +24,12 @@ from dataclasses import dataclass
 
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.answers import Answer, Asked, Step, World, after, answer, world_of
-from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted, model_of
+from ollama_harness.answers import Answer, Asked, Step, World, after, answer
+from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
 from ollama_harness.server._expectations import Expectations
-from ollama_harness.server._matching import Match, received
 from ollama_harness.server._plays import Play, Plays
 from ollama_harness.server._unmatched import no_answer
 from ollama_harness.server.connection import awaits_continue
@@ -78,7 +77,7 @@ class Answerer:
 
     @functools.cached_property
     def _first_world(self) -> World:
-        return self._given(world_of(self._recorded.matcher.recordings, self._recorded.version))
+        return self._given(self._recorded.world)
 
     # ------------------------------------------------------------------------------------- the way of a request
 
@@ -97,22 +96,28 @@ class Answerer:
             return Chosen(answer=response, by="expectation")
         if (play := self._plays.take(asked.method, asked.raw_path)) is not None:
             return _played(play)
-        return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked, head)
+        return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
 
-    def _handled(self, asked: Asked, head: RequestHead) -> Chosen:
-        """What answers a request that nothing refuses."""
-        request = received(head, asked.body)
-        found = self._recorded.match(request, asked, self._world)
-        is_recorded = isinstance(found, Match) and found.is_same and not self._world.changed
-        if not is_recorded and (made := self._ruled(asked, Step.ANSWER)) is not None:
+    def _handled(self, asked: Asked) -> Chosen:
+        """What answers a request that nothing refuses. A recorded list of models is wrong once they have changed."""
+        world = self._world
+        found = None if world.changed else self._recorded.same(asked, world)
+        if found is None and (made := self._ruled(asked, Step.ANSWER)) is not None:
             return made
-        if not isinstance(found, Match):
-            script, by, why = no_answer(request, found.why), "nothing", found.why
+        found = found or self._recorded.same(asked, world) or self._recorded.made(asked, world)
+        if found is None:
+            why = self._why_nothing(asked)
+            script, by = no_answer(asked.method, asked.path, why), "nothing"
         else:
             self._note_change(asked, found.recording)
-            script, left_out = self._recorded.struck(found.recording, model_of(request))
-            by, why = found.recording.id, found.why + left_out
-        return Chosen(answer=fitted(script, asked, self._world, handled=True), by=by, why=why)
+            script, by, why = found.script, found.recording.id, found.why
+        return Chosen(answer=fitted(script, asked, world, handled=True), by=by, why=why)
+
+    def _why_nothing(self, asked: Asked) -> str:
+        names = self._recorded.nearest_names(asked)
+        if not names:
+            return f"no recording has the path {asked.path}"
+        return f"no recording has this request; there are {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
 
     def needs_no_body(self, asked: Asked, head: RequestHead) -> bool:
         """Whether the request is refused whatever its body says, and its body is not worth reading away.

@@ -99,9 +99,7 @@ class FakeOllama(HTTPServer):
         on_accept = [fault(_NOTHING) for fault in faults if fault.name in _ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
         self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
-        self._recorded = RecordedAnswers(
-            store=store, version=version, speed=speed, gap_s=gap_s, faults=faults, any_model=any_model
-        )
+        self._recorded = RecordedAnswers(store=store, version=version, speed=speed, gap_s=gap_s, faults=faults)
         self._plays = Plays(Play(script=script, name="faults") for script in on_accept)
         self._answerer = Answerer(self._recorded, self._plays, Expectations(self), self._as_given)
 
@@ -152,7 +150,7 @@ class FakeOllama(HTTPServer):
 
     def load(self) -> None:
         """Load the recordings now, so that the first answer does not wait for them."""
-        _ = self._recorded.matcher
+        self._recorded.load()
 
     def clear(self) -> None:
         """Forget all expectations, plays, journal entries and changes of models; recordings and `faults` stay."""

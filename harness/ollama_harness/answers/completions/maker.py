@@ -38,12 +38,12 @@ class Maker:
         """The answer to a request, or None if nothing was recorded that it could be made of."""
         if wanted.embeds:
             return self._vectors(wanted, request)
-        source = nearest(wanted, self._sources)
+        source = nearest(wanted, self.sources)
         if source is None:
             return None
         thought = None
         if wanted.thinks and not source.completion.thinking:
-            thought = next(iter(thinking_for(wanted, self._sources)), None)
+            thought = next(iter(thinking_for(wanted, self.sources)), None)
         completion = fit(
             source.completion,
             wanted,
@@ -67,11 +67,12 @@ class Maker:
         """A maker that has only these of its recordings."""
         ids = {recording.id for recording in recordings}
         fewer = Maker(recordings, self._world)
-        fewer.__dict__["_sources"] = tuple(source for source in self._sources if source.recording.id in ids)
+        fewer.__dict__["sources"] = tuple(source for source in self.sources if source.recording.id in ids)
         return fewer
 
     @cached_property
-    def _sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[Source, ...]:
+        """The recordings that an answer can be made of."""
         return tuple(source for recording in self._recordings if (source := self._source(recording)) is not None)
 
     def _source(self, recording: Recording) -> Source | None:
