@@ -3,8 +3,8 @@
 Some fields of a request decide what kind of answer it gets (the model, whether it streams, tools, format, …). A
 recording answers only requests that agree with its own in all of them. Prompts, messages and options do not decide.
 Among the recordings that are left, the first in this order answers: made with the same Host or Origin; the fewest
-fields that differ; nothing was done to the server (no `note`); the longest (frames, then bytes); by name. An error is
-the answer to one particular request, so a recorded error answers only a request equal to its own.
+fields that differ; nothing was done to the server (no `intervention`); the longest (frames, then bytes); by name. An
+error is the answer to one particular request, so a recorded error answers only a request equal to its own.
 """
 
 from __future__ import annotations
@@ -164,7 +164,14 @@ class _Candidate:
         """A sort key: the smallest answers, in the order of the module's docstring."""
         one = self.recording
         differing = len(self.facts.free_differences(asked))
-        return -len(self.facts.headers), differing, one.note is not None, -len(one.frames), -self.size_bytes, one.id
+        return (
+            -len(self.facts.headers),
+            differing,
+            one.intervention is not None,
+            -len(one.frames),
+            -self.size_bytes,
+            one.id,
+        )
 
 
 def _short(value: Any) -> str:
