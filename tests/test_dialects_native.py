@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,7 @@ from ollama_harness.answers.completions.native import CHAT, GENERATE
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.requests.model_use import Use
-from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.recording import Frame, Recording
 from ollama_harness.recordings.store import RecordingStore
 
 STORE = RecordingStore()
@@ -325,6 +326,30 @@ def test_a_single_token_takes_no_time_in_some_versions(version: str, expected: b
 def test_an_error_is_no_completion(id_: str) -> None:
     recording = STORE.get(id_)
     assert DIALECTS[recording.request.path].read(recording) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]\n",
+        b'{"done":true\n',
+        b'{"done":true,"message":"Hello"}\n',
+        b'{"done":true,"message":{"tool_calls":[{"function":{"name":"add","arguments":"{}"}}]}}\n',
+        b'{"done":true,"message":{},"eval_count":"5"}\n',
+        b'{"done":true,"message":{},"done_reason":"bored"}\n',
+    ],
+)
+@pytest.mark.parametrize("name", ["chat-france", "chat-france-nonstream"])
+def test_what_is_no_answer_of_ollamas_is_no_completion(body: bytes, name: str) -> None:
+    recording = STORE.get(f"{NEWEST}/{name}")
+    assert CHAT.read(replace(recording, frames=(Frame(at_s=0.0, data=body),))) is None
+
+
+def test_calls_of_a_generate_stand_behind_the_metrics() -> None:
+    wanted = want(NEWEST, Use.GENERATE, stream=False, logprobs=True)
+    completion = said(Piece(text="a", logprobs=({"token": "a"},)), *TWO_CALLS.pieces)
+    assert list(json.loads(GENERATE.whole(completion, wanted)))[-3:] == ["eval_count", "tool_calls", "logprobs"]
 
 
 @pytest.mark.parametrize(

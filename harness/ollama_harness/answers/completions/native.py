@@ -54,29 +54,33 @@ class _Native(ABC):
     """What the two have in common."""
 
     def read(self, recording: Recording) -> Completion | None:
-        found: list[tuple[float, Mapping[str, Any]]] = []
-        if recording.response.status != 200:
+        try:
+            return self._read(recording)
+        except (AttributeError, KeyError, TypeError, ValueError):  # a recording of the user's own may hold anything
             return None
+
+    def _read(self, recording: Recording) -> Completion | None:
+        found: list[tuple[float, Mapping[str, Any]]] = []
         for frame in recording.frames if recording.response.media_type == NDJSON else ():
-            found += [(frame.at_s, record) for line in ndjson_lines(frame.data) if (record := _object(line))]
-        if recording.response.media_type == "application/json" and (record := _object(recording.body)):
-            found = [(recording.frames[-1].at_s, record)]
+            found += [(frame.at_s, parse_json(line)) for line in ndjson_lines(frame.data)]
+        if recording.response.media_type == "application/json":
+            found = [(recording.frames[-1].at_s, parse_json(recording.body))] if recording.frames else []
         if not found or not found[-1][1].get("done"):
             return None
         end_s, last = found[-1]
         pieces = [piece for at_s, record in found[:-1] for piece in self._pieces(record, at_s) or [Piece(at_s=at_s)]]
         return Completion(
             pieces=(*pieces, *self._pieces(last, end_s)),
-            done_reason=DoneReason(last.get("done_reason") or DoneReason.STOP),
-            prompt_tokens=last.get("prompt_eval_count", 0),
-            tokens=last.get("eval_count", 0),
+            done_reason=DoneReason(last.get("done_reason", DoneReason.STOP)),
+            prompt_tokens=_integer(last.get("prompt_eval_count", 0)),
+            tokens=_integer(last.get("eval_count", 0)),
             end_s=end_s,
             timing=Timing(
-                load_ns=last.get("load_duration", 0),
-                prompt_ns=last.get("prompt_eval_duration", 0),
-                eval_ns=last.get("eval_duration", 0),
+                load_ns=_integer(last.get("load_duration", 0)),
+                prompt_ns=_integer(last.get("prompt_eval_duration", 0)),
+                eval_ns=_integer(last.get("eval_duration", 0)),
             ),
-            context=tuple(last.get("context", ())),
+            context=tuple(map(_integer, last.get("context", ()))),
         )
 
     def headers(self, wanted: Wanted) -> Headers:
@@ -108,14 +112,14 @@ class _Native(ABC):
         text, message = self._said(record)
         logprobs = tuple(record.get("logprobs") or ())
         calls = tuple(
-            Call(name=call["function"]["name"], arguments=call["function"]["arguments"])
+            Call(name=call["function"]["name"], arguments={**call["function"]["arguments"]})
             for call in message.get("tool_calls") or ()
         )
         pieces = []
         if thinking := message.get("thinking"):
-            pieces.append(Piece(thinking=thinking, at_s=at_s))
+            pieces.append(Piece(thinking=str(thinking), at_s=at_s))
         if text or (logprobs and not pieces):
-            pieces += by_token(text, logprobs, at_s)
+            pieces += by_token(str(text), logprobs, at_s)
         if calls:
             pieces.append(Piece(calls=calls, at_s=at_s))
         return pieces
@@ -211,12 +215,10 @@ def _sorted(value: Any) -> Any:
     return [_sorted(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def _object(data: bytes) -> Mapping[str, Any]:
-    try:
-        value = parse_json(data)
-    except ValueError:
-        return {}
-    return value if isinstance(value, Mapping) else {}
+def _integer(value: Any) -> int:
+    if not isinstance(value, int):
+        raise TypeError
+    return value
 
 
 def by_token(text: str, logprobs: Sequence[Mapping[str, Any]], at_s: float) -> list[Piece]:
