@@ -10,6 +10,7 @@ import http
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ollama_harness.answers.world import World
@@ -17,7 +18,7 @@ from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 
-__all__ = ["Reply", "empty_reply", "go_json", "json_reply", "stream_reply", "text_reply"]
+__all__ = ["Reply", "empty_reply", "go_json", "go_time", "json_reply", "stream_reply", "text_reply"]
 
 NDJSON = "application/x-ndjson"
 
@@ -88,6 +89,12 @@ def go_json(value: Any) -> bytes:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text.encode("utf-8", "replace")
+
+
+def go_time(moment: datetime) -> str:
+    """A time in UTC as Go's time.Time is marshalled: RFC 3339, its fraction without zeros at the end."""
+    fraction = f"{moment.microsecond:06d}".rstrip("0")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{'.' + fraction if fraction else ''}Z"
 
 
 def json_reply(
