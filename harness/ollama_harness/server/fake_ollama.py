@@ -23,6 +23,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
@@ -233,7 +234,7 @@ class FakeOllama(HTTPServer):
 
     def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
         """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
-        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw)
+        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw, at=_now())
         if (script := self._refused(asked, entry, Step.PROTOCOL)) is not None:
             connection.take(head.size)
             return self._play(connection, script, entry)
@@ -246,7 +247,7 @@ class FakeOllama(HTTPServer):
             entry.why = str(error)
             return self._play(connection, not_http(error), entry)
         entry.body = body.data
-        asked = Asked.of(head, body.data, body_error=body.error or "")
+        asked = Asked.of(head, body.data, body_error=body.error or "", at=asked.at)
         usable = self._answer(connection, entry, asked, head)
         return usable and not head.wants_close and body.error is None
 
@@ -264,6 +265,7 @@ class FakeOllama(HTTPServer):
         response = self._expected(head, entry.body)
         if response is None:
             entry.script = script = self._script(asked, head, entry, unread=unread)
+            self._changed(asked, script.answer_to(head))
             if unmet := script.unmet(head):
                 entry.unmet, entry.why = unmet, f"{entry.why}; refused, because {unmet}"
             return self._play(connection, script.answer_to(head), entry)
@@ -291,7 +293,6 @@ class FakeOllama(HTTPServer):
             entry.why = found.why
             script = no_answer(request, found.why)
             return fitted(script, asked, self._world, handled=True)
-        self._changed(asked, found.recording)
         script, left_out = self._struck(found.recording, model_of(request))
         entry.answered_by, entry.why = found.recording.id, found.why + left_out
         return fitted(script, asked, self._world, handled=True)
@@ -320,12 +321,10 @@ class FakeOllama(HTTPServer):
                 self._world = ruled.reply.world
         return ruled
 
-    def _changed(self, asked: Asked, recording: Recording) -> None:
-        """Note what a recorded answer to this request changes: a pull brings a model."""
+    def _changed(self, asked: Asked, script: Script) -> None:
+        """Note what this answer to this request changes: a pull brings a model, a chat loads one."""
         with self._lock:
-            world = after(asked, self._world)
-            if world is not self._world and b'"status":"success"' in recording.body:
-                self._world = world
+            self._world = after(asked, self._world, script)
 
     def _match(self, request: Request, asked: Asked) -> Match | Nearest:
         """The recording that answers. HEAD of a route that has GET, too, is answered by the same handler."""
@@ -453,6 +452,10 @@ class FakeOllama(HTTPServer):
 
 def _read_head(after_post: bool, data: bytes, ended: bool) -> GoHead | None:  # noqa: FBT001
     return read_go_head(data, ended=ended, after_post=after_post)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _is_loopback(host: str) -> bool:
