@@ -14,7 +14,18 @@ from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.recording import Headers, Recording
 from ollama_harness.recordings.records import event_record, sse_events
 
-__all__ = ["AsSent", "arguments_of", "as_map", "event", "events", "headers", "is_good", "read_arguments"]
+__all__ = [
+    "AsSent",
+    "arguments_of",
+    "as_map",
+    "count",
+    "event",
+    "events",
+    "headers",
+    "is_good",
+    "listed",
+    "read_object",
+]
 
 #: The middleware sets these before it asks the handler, and only for a stream.
 _STREAM = (("Cache-Control", "no-cache"), ("Connection", "keep-alive"), ("Content-Type", "text/event-stream"))
@@ -77,10 +88,21 @@ def arguments_of(call: Call, wanted: Wanted) -> dict[str, Any]:
     return {name: as_map(call.arguments[name]) for name in names}
 
 
-def read_arguments(text: str) -> Mapping[str, Any]:
-    """The arguments that a text holds as JSON; none where it holds something else."""
+def read_object(text: str | bytes) -> Mapping[str, Any]:
+    """The JSON object that a text is, or an empty one where it is none."""
     try:
-        value = parse_json(text.encode())
+        value = parse_json(text.encode() if isinstance(text, str) else text)
     except ValueError:
         return {}
     return value if isinstance(value, Mapping) else {}
+
+
+def listed(value: Any) -> list[Any]:
+    """The members of a list; none of anything else."""
+    return value if isinstance(value, list) else []
+
+
+def count(usage: Any, name: str) -> int:
+    """A number of tokens, 0 where there is none."""
+    found = usage.get(name) if isinstance(usage, Mapping) else None
+    return found if type(found) is int and found > 0 else 0
