@@ -10,7 +10,7 @@ from ollama_harness.answers.completions.completion import Call
 from ollama_harness.answers.completions.sending import since
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import go_json
-from ollama_harness.files.json_text import parse_json
+from ollama_harness.files.json_text import MAX_DEPTH, parse_json
 from ollama_harness.recordings.recording import Headers, Recording
 from ollama_harness.recordings.records import event_record, sse_events
 
@@ -68,15 +68,15 @@ def events(recording: Recording) -> Iterator[tuple[float, Mapping[str, Any]]]:
                 yield frame.at_s, record
 
 
-def as_map(value: Any) -> Any:
-    """A value as Go writes its maps and its `any`: keys sorted at every depth, and each number a float64."""
+def as_map(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """A value as Go writes its maps and its `any`: keys sorted down to a depth, and each number a float64."""
     match value:
         case AsSent():
             return value
-        case Mapping():
-            return {key: as_map(value[key]) for key in sorted(value)}
-        case list() | tuple():
-            return [as_map(one) for one in value]
+        case Mapping() if depth:
+            return {key: as_map(value[key], depth - 1) for key in sorted(value)}
+        case list() | tuple() if depth:
+            return [as_map(one, depth - 1) for one in value]
         case float() if value.is_integer() and abs(value) < 1e21:
             return int(Decimal(repr(float(value))))
     return value
