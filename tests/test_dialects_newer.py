@@ -101,6 +101,21 @@ def test_what_is_read_is_written_at_the_recorded_times(id_: str) -> None:
     assert [frame.at_s for frame in made.frames] == pytest.approx([frame.at_s for frame in recording.frames], abs=0.005)
 
 
+@pytest.mark.parametrize("route", ["v1-responses", "v1-messages"])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("stream", DoneReason.LENGTH),
+        ("nonstream", DoneReason.LENGTH),
+        ("france-stream", DoneReason.STOP),
+        ("france-nonstream", DoneReason.STOP),
+    ],
+)
+def test_why_a_recorded_answer_ended_is_read(route: str, name: str, reason: DoneReason) -> None:
+    """A response does not say it; that of a message does."""
+    assert [read(f"{version}/{route}-{name}")[2].done_reason for version in VERSIONS] == [reason] * len(VERSIONS)
+
+
 # --- what real servers answered to other requests ---------------------------------------------------------------------
 
 
