@@ -53,7 +53,7 @@ def made_recording(
 ) -> Recording:
     """A recording of an answer with these frames. `headers` are those that the handler sets."""
     size = sum(len(frame.data) for frame in frames)
-    chunked = wanted.stream or size > _CHUNKED_FROM_BYTES
+    chunked = (wanted.stream and not completion.only_loads) or size > _CHUNKED_FROM_BYTES  # a load is not flushed
     length = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(size))
     first_s = frames[0].at_s if frames else end_s
     return Recording(
