@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from builders import DONE, HELLO, line, recording
+from ollama_harness.server._matching import Match, Matcher, Nearest, received
 
 from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.http1 import RequestHead
-from ollama_harness.server._matching import Match, Matcher, Nearest, received
 
 MODEL = "smollm2:135m"
 HI = [{"role": "user", "content": "Hi there"}]

@@ -87,4 +87,3 @@ class Maker:
         if wanted is None or completion is None:
             return None
         return Source(recording, completion if wanted.stream else in_pieces(completion), wanted)
-
