@@ -1,7 +1,7 @@
 """What answers a request, and why: the steps of its way, in the world as it is now.
 
-The order is: what Go's HTTP server refuses; a play that stands before the guard; a Host or an Origin that Ollama does not
-let in; an expectation of pytest-httpserver; the newest play for the method and path; what else Ollama refuses; the
+The order is: what Go's HTTP server refuses; a play that stands before the guard; a Host or an Origin that Ollama does
+not let in; an expectation of pytest-httpserver; the newest play for the method and path; what else Ollama refuses; the
 recording that matches, or what a rule makes of the models that are there; a 501 of ours.
 
 A play or an expectation is a handler, and so its method and path are a route. What the guard says of a route (that it
@@ -41,16 +41,13 @@ __all__ = ["Answerer", "Chosen"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What answers a request: a script, or the response of an expectation. `by` and `why` are for the journal."""
+    """What answers a request: a script, or the response of an expectation. The rest is for the journal."""
 
     answer: Script | WerkzeugResponse
+    step: Step
     by: str
+    rule: str = ""
     why: str = ""
-
-    @property
-    def keeps_out(self) -> bool:
-        """Whether it is the guard's answer to a Host or an Origin that Ollama does not let in, whatever the route."""
-        return isinstance(self.answer, Script) and self.answer.head is not None and self.answer.head.status == 403
 
 
 class Answerer:
@@ -91,10 +88,10 @@ class Answerer:
         if (play := self._plays.take(asked.method, asked.raw_path, before_guard=True)) is not None:
             return _played(play)
         guarded = self._ruled(asked, Step.GUARD, unread=unread)
-        if guarded is not None and guarded.keeps_out:
+        if guarded is not None and _keeps_out(guarded):
             return guarded
         if (response := self._expectations.answer(head, asked.body)) is not None:
-            return Chosen(answer=response, by="expectation")
+            return Chosen(answer=response, step=Step.PROGRAMME, by="expectation")
         if (play := self._plays.take(asked.method, asked.raw_path)) is not None:
             return _played(play)
         return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked, head)
@@ -107,12 +104,12 @@ class Answerer:
         if not is_recorded and (made := self._ruled(asked, Step.ANSWER)) is not None:
             return made
         if not isinstance(found, Match):
-            script, by, why = no_answer(request, found.why), "nothing", found.why
-        else:
-            self._note_change(asked, found.recording)
-            script, left_out = self._recorded.struck(found.recording, model_of(request))
-            by, why = found.recording.id, found.why + left_out
-        return Chosen(answer=fitted(script, asked, self._world, handled=True), by=by, why=why)
+            script = fitted(no_answer(request, found.why), asked, self._world, handled=True)
+            return Chosen(answer=script, step=Step.NOTHING, by="nothing", why=found.why)
+        self._note_change(asked, found.recording)
+        script, left_out = self._recorded.struck(found.recording, model_of(request))
+        script = fitted(script, asked, self._world, handled=True)
+        return Chosen(answer=script, step=Step.RECORDING, by=found.recording.id, why=found.why + left_out)
 
     def needs_no_body(self, asked: Asked, head: RequestHead) -> bool:
         """Whether the request is refused whatever its body says, and its body is not worth reading away.
@@ -124,7 +121,7 @@ class Answerer:
             return False
         guarded = self._ruled(asked, Step.GUARD)
         play = self._plays.find(asked.method, asked.raw_path, before_guard=True)
-        if play is None and not (guarded is not None and guarded.keeps_out):
+        if play is None and (guarded is None or not _keeps_out(guarded)):
             if self._expectations:
                 return False
             play = self._plays.find(asked.method, asked.raw_path)
@@ -137,12 +134,12 @@ class Answerer:
         found = self._asked_of_rules(asked, steps)
         if found is None:
             return None
-        why = found.rule.why
-        if found.rule.step is Step.MODEL and found.reply.status == 404:
+        rule, why = found.rule, found.why
+        if rule.step is Step.MODEL and found.reply.status == 404:
             why += f"; there are {', '.join(sorted(self._world.models))}"
-        handled = found.rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
+        handled = rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
         script = fitted(found.reply.script(asked.method), asked, self._world, handled=handled, unread=unread)
-        return Chosen(answer=script, by=f"rule {found.rule.id}", why=why)
+        return Chosen(answer=script, step=rule.step, by=f"rule {rule.id}", rule=rule.id, why=why)
 
     def _asked_of_rules(self, asked: Asked, steps: tuple[Step, ...]) -> Answer | None:
         """What a rule answers in the world as it is now, which its reply may change."""
@@ -164,4 +161,10 @@ class Answerer:
 
 
 def _played(play: Play) -> Chosen:
-    return Chosen(answer=play.script, by=play.name, why="the last play for this method and path")
+    return Chosen(answer=play.script, step=Step.PROGRAMME, by=play.name, why="the last play for this method and path")
+
+
+def _keeps_out(guarded: Chosen) -> bool:
+    """Whether the guard does not let a Host or an Origin in, whatever the route: it answers only these with 403."""
+    head = guarded.answer.head if isinstance(guarded.answer, Script) else None
+    return head is not None and head.status == 403

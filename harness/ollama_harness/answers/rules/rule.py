@@ -20,13 +20,16 @@ __all__ = ["RULES", "Refusal", "Step", "refusal", "rules_in"]
 
 
 class Step(StrEnum):
-    """The steps, in their order."""
+    """The steps of a request, in their order. Rules answer in five of them."""
 
     PROTOCOL = "protocol"  # what Go's HTTP server itself refuses
     GUARD = "guard"  # Host, Origin, method, path
+    PROGRAMME = "programme"  # what the user has arranged: plays, expectations, faults of every connection
     REQUEST = "request"  # the body decoded as Go does, its fields validated
     MODEL = "model"  # is it there, and able to do this
     ANSWER = "answer"  # a good answer that the world alone decides
+    RECORDING = "recording"  # the recording that matches
+    NOTHING = "nothing"  # nothing fits: an error of the harness's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
