@@ -19,7 +19,9 @@ import pytest
 from builders import result
 from click.testing import CliRunner
 
+from ollama_harness.answers import RULES as ANSWER_RULES
 from ollama_harness.cli import commands, main
+from ollama_harness.gate.rules import RULES as GATE_RULES
 from ollama_harness.matrix.results import Results, Writer
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import fixtures
@@ -201,6 +203,23 @@ def test_every_list_is_a_table_and_json(what: str) -> None:
     rows = json.loads(as_json.output)
     assert len(table.output.splitlines()) > len(rows) > 3
     assert len({tuple(row) for row in rows}) == 1, "all rows have the same keys"
+
+
+def test_the_rules_of_the_gate_and_of_the_answers_are_listed_apart_or_together() -> None:
+    every, of_gate, of_answers = (
+        json.loads(CliRunner().invoke(commands, ["list", "rules", "--json", *more]).output)
+        for more in ([], ["--of", "gate"], ["--of", "answers"])
+    )
+    assert every == of_gate + of_answers
+    assert [row["rule"] for row in of_gate] == list(GATE_RULES)
+    assert {row["rule"] for row in of_answers} == set(ANSWER_RULES)
+    assert len({row["rule"] for row in every}) == len(every), "an id means one rule"
+    assert list(dict.fromkeys(row["kind"] for row in of_answers)) == [
+        *("protocol", "guard", "request", "model", "answer")
+    ]
+    versions = {row["rule"]: row["versions"] for row in of_answers}
+    assert (versions["http-host"], versions["method-not-allowed"]) == ("all", "since 0.7.0")
+    assert versions["native-think-level"] == "since 0.11.0, before 0.13.0"
 
 
 def test_show_puts_what_was_sent_beside_what_was_handed_out(tmp_path: Path) -> None:

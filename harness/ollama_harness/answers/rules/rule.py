@@ -48,6 +48,12 @@ class Refusal:
     examples: tuple[str, ...]
     reply: Callable[[Asked, World], Reply | None]
 
+    @property
+    def versions(self) -> str:
+        """The versions that have it, in words."""
+        bounds = [f"{word} {bound}" for word, bound in (("since", self.since), ("before", self.before)) if bound]
+        return ", ".join(bounds) or "all"
+
     def holds_in(self, version: str) -> bool:
         """Whether this version of Ollama has the rule."""
         here = order(version)
