@@ -11,6 +11,7 @@ from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.completions.completion import Completion
 from ollama_harness.answers.completions.dialect import answered
 from ollama_harness.answers.completions.dialects import DIALECTS
+from ollama_harness.answers.completions.embeddings import Embedder, embedded
 from ollama_harness.answers.completions.fit import fit, in_pieces
 from ollama_harness.answers.completions.nearest import CompletionSource, nearest, thinking_for
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
@@ -60,8 +61,13 @@ class Maker:
         recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=name)
         return Made(recording, f"made to fit from {of.id}" if of is not None else "your reply")
 
-    def _vectors(self, wanted: Wanted, request: Request) -> Made | None:
-        return None
+    def _vectors(self, wanted: Wanted, request: Request) -> Made:
+        recording = embedded(self._embedder.embedding(wanted), wanted, request=request, name="vectors")
+        return Made(recording, "a vector for each text")
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(one for one in self._recordings if one.intervention is None)
 
     def of(self, recordings: Sequence[Recording]) -> Maker:
         """A maker that has only these of its recordings."""
