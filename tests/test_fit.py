@@ -99,7 +99,7 @@ def test_what_is_left_is_a_beginning_and_ends_in_time(limit: int, stop: list[str
     [
         ("What is the weather in Paris?", ["get_time", "getWeather"], ["getWeather"]),
         ("Weather in Paris and time in Oslo?", ["get_weather", "get_time"], ["get_weather", "get_time"]),
-        ("Hi", ["get_weather", "get_time"], ["get_weather"]),
+        ("What shall I wear?", ["get_weather", "get_time"], ["get_weather"]),
     ],
 )
 def test_the_tools_that_the_prompt_speaks_of_are_called(prompt: str, names: list[str], called: list[str]) -> None:
@@ -116,9 +116,22 @@ def test_the_arguments_are_valid_and_of_the_prompt() -> None:
     assert call.arguments == {"city": "Paris"}
 
 
+@pytest.mark.parametrize("prompt", ["Say hello.", "Hi!", "Thank you"])
+def test_a_greeting_is_answered_in_words(prompt: str) -> None:
+    assert fitted(tools=[tool("get_weather")], messages=[{"role": "user", "content": prompt}]) == FRANCE
+
+
+def test_a_tool_without_a_name_is_none() -> None:
+    bare = {"type": "function", "name": "get_weather", "parameters": WEATHER}
+    ask = [{"role": "user", "content": "Weather?"}]
+    assert wanted(tools=[bare, {"type": "function", "function": {}}], messages=ask).tools == ()
+    assert [each.name for each in wanted("/v1/responses", tools=[bare], input="Weather?").tools] == ["get_weather"]
+
+
 def test_recorded_arguments_are_taken_where_they_fit() -> None:
     recorded = Completion(pieces=(Piece(calls=(Call(name="get_weather", arguments={"city": "Rome"}),), at_s=1.0),))
-    [piece] = fitted(recorded, tools=[tool("get_weather")]).pieces
+    messages = [{"role": "user", "content": "Weather?"}]
+    [piece] = fitted(recorded, tools=[tool("get_weather")], messages=messages).pieces
     assert (piece.calls, piece.at_s) == ((Call(name="get_weather", arguments={"city": "Rome"}),), 1.0)
 
 
@@ -140,6 +153,8 @@ def test_after_the_result_of_a_call_the_model_answers_in_words() -> None:
 
 def test_json_is_json() -> None:
     assert isinstance(json.loads(fitted(format="json").text), dict)
+    assert isinstance(json.loads(fitted(format={}).text), dict)
+    assert fitted(format="").text == FRANCE.text
 
 
 def test_a_schema_is_kept() -> None:
@@ -212,7 +227,7 @@ def test_the_recording_of_a_request_answers_it() -> None:
     there, other = (replace(recording([b"{}\n"]), request=each) for each in (request, replace(request, path="/x")))
     assert Recorded([other, there]).same(request) is there
     assert Recorded([other]).same(request) is None
-    assert Recorded([replace(there, note="the runner was killed")]).same(request) is None
+    assert Recorded([replace(there, intervention="the runner was killed")]).same(request) is None
     foreign = replace(there, request=replace(request, headers=(("Host", "evil"),)))
     assert Recorded([foreign]).same(request) is None
     assert Recorded([there, foreign]).same(replace(request, headers=(("host", "evil"), ("Accept", "*")))) is foreign

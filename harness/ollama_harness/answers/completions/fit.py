@@ -21,7 +21,7 @@ from ollama_harness.answers.completions.tools import calls_for
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.files.json_text import parse_json
 
-__all__ = ["fit", "spoken"]
+__all__ = ["fit", "in_pieces", "spoken"]
 
 #: What is thought where thinking was never recorded.
 _THOUGHT = "The user asks something. I answer in a few words."
@@ -41,17 +41,36 @@ def fit(completion: Completion, wanted: Wanted, *, same_format: bool, thought: C
     if wanted.only_loads:
         return replace(completion, done_reason=DoneReason.UNLOAD if wanted.unloads else DoneReason.LOAD, pieces=())
     said = completion.pieces
-    if wanted.tools:
+    if wanted.calls:
         said = _with_calls(said, wanted)
     else:
         said = tuple(piece for piece in said if not piece.calls)
-        if wanted.format and not (same_format and _is_json(completion.text)):
+        if wanted.is_json and not (same_format and _is_json(completion.text)):
             said = _saying(json.dumps(_json_for(wanted), ensure_ascii=False), said)
     said = _thinking(said, wanted, thought)
     made = replace(completion, pieces=said) if said == completion.pieces else _stopped(completion, said)
     made = _cut_at_stop(made, wanted.stop)
     made = _cut_at_limit(made, wanted.num_predict)
     return replace(made, pieces=tuple(_with_logprobs(made.pieces, wanted)))
+
+
+def in_pieces(completion: Completion) -> Completion:
+    """A completion that came in one piece as it would have come in a stream: a piece a token, from the time of the
+    first token on.
+    """
+    parts = [part for piece in completion.pieces for part in _parts(piece)]
+    first_s = max(0.0, completion.end_s - completion.timing.eval_ns / 1e9)
+    gap_s = (completion.end_s - first_s) / (len(parts) + 1)
+    pieces = (replace(part, at_s=first_s + index * gap_s) for index, part in enumerate(parts))
+    return replace(completion, pieces=tuple(pieces))
+
+
+def _parts(piece: Piece) -> list[Piece]:
+    if piece.calls or piece.logprobs:
+        return [piece]
+    return [Piece(thinking=token) for token in tokens.split(piece.thinking)] + [
+        Piece(text=token) for token in tokens.split(piece.text)
+    ]
 
 
 def spoken(
@@ -101,7 +120,7 @@ def _with_calls(said: tuple[Piece, ...], wanted: Wanted) -> tuple[Piece, ...]:
 
 def _json_for(wanted: Wanted) -> Any:
     maker = JsonMaker(wanted.prompt)
-    if isinstance(wanted.format, Mapping):
+    if isinstance(wanted.format, Mapping) and wanted.format:
         return maker.value(wanted.format)
     return {"answer": maker.value({"type": "string"})}
 

@@ -11,8 +11,7 @@ from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.completions.completion import Completion
 from ollama_harness.answers.completions.dialect import answered
 from ollama_harness.answers.completions.dialects import DIALECTS
-from ollama_harness.answers.completions.embeddings import embedded
-from ollama_harness.answers.completions.fit import fit
+from ollama_harness.answers.completions.fit import fit, in_pieces
 from ollama_harness.answers.completions.nearest import Source, nearest, thinking_for
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.answers.world import World
@@ -39,12 +38,12 @@ class Maker:
         """The answer to a request, or None if nothing was recorded that it could be made of."""
         if wanted.embeds:
             return self._vectors(wanted, request)
-        source = nearest(wanted, self._sources)
+        source = nearest(wanted, self.sources)
         if source is None:
             return None
         thought = None
         if wanted.thinks and not source.completion.thinking:
-            thought = next(iter(thinking_for(wanted, self._sources)), None)
+            thought = next(iter(thinking_for(wanted, self.sources)), None)
         completion = fit(
             source.completion,
             wanted,
@@ -62,20 +61,29 @@ class Maker:
         return Made(recording, f"made to fit from {of.id}" if of is not None else "your reply")
 
     def _vectors(self, wanted: Wanted, request: Request) -> Made | None:
-        recording = embedded(wanted, self._recordings, request, "embeddings")
-        return Made(recording, "vectors for the texts asked")
+        return None
+
+    def of(self, recordings: Sequence[Recording]) -> Maker:
+        """A maker that has only these of its recordings."""
+        ids = {recording.id for recording in recordings}
+        fewer = Maker(recordings, self._world)
+        fewer.__dict__["sources"] = tuple(source for source in self.sources if source.recording.id in ids)
+        return fewer
 
     @cached_property
-    def _sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[Source, ...]:
+        """The recordings that an answer can be made of."""
         return tuple(source for recording in self._recordings if (source := self._source(recording)) is not None)
 
     def _source(self, recording: Recording) -> Source | None:
         """A recorded answer with what its request wanted; None where it is no good answer of a model."""
         dialect = DIALECTS.get(recording.request.path)
-        if dialect is None or recording.note is not None or recording.response.status != 200:
+        if dialect is None or recording.intervention is not None or recording.response.status != 200:
             return None
         request = recording.request
         asked = Asked(method=request.method, target=request.path, body=request.content or b"")
         wanted = wanted_of(asked, self._world)
         completion = dialect.read(recording)
-        return None if wanted is None or completion is None else Source(recording, completion, wanted)
+        if wanted is None or completion is None:
+            return None
+        return Source(recording, completion if wanted.stream else in_pieces(completion), wanted)

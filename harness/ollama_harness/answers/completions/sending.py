@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from ollama_harness.answers.completions.completion import Completion, Piece
 from ollama_harness.answers.completions.wanted import Wanted
+from ollama_harness.answers.requests.model_use import Use
 from ollama_harness.recordings.versions import order
 
 __all__ = ["Sent", "joined", "sent", "since"]
@@ -48,7 +49,7 @@ def sent(completion: Completion, wanted: Wanted) -> Sent:
     if not since(wanted, _THINKING_SINCE):
         pieces = tuple(_thinking_as_text(pieces))
     calling = [piece for piece in pieces if piece.calls]
-    has_tools = bool(wanted.body.get("tools"))
+    has_tools = wanted.use is Use.CHAT and bool(wanted.body.get("tools"))
     nothing = Piece(at_s=completion.end_s)
     if not since(wanted, _CALLS_ONE_BY_ONE_SINCE):
         if calling:
@@ -77,13 +78,15 @@ def joined(pieces: Iterable[Piece], *, at_s: float) -> Piece:
 
 
 def _thinking_as_text(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The thinking between the tags that a model says itself. One that was cut off has no end."""
     thinks = False
     for piece in pieces:
         if piece.thinking and not thinks:
+            thinks = True
             yield Piece(text="<think>", at_s=piece.at_s)
-        elif thinks and not piece.thinking and (piece.text or piece.calls):
+        elif thinks and (piece.text or piece.calls):
+            thinks = False
             yield Piece(text="</think>\n", at_s=piece.at_s)
-        thinks = bool(piece.thinking) or (thinks and not (piece.text or piece.calls))
         yield replace(piece, text=piece.thinking, thinking="") if piece.thinking else piece
 
 

@@ -32,8 +32,7 @@ def _call(tool: Tool, wanted: Wanted, recorded: Collection[Call]) -> Call:
 
 #: Words in the names of tools that do not say what they are for.
 _VERBS = frozenset(
-    ("a", "an", "and", "any", "by", "call", "can", "do", "find", "for", "from", "get", "give", "in", "is", "it", "me")
-    + ("my", "of", "on", "or", "run", "set", "the", "to", "tool", "with", "you")
+    "a an and any by call can do find for from get give in is it me my of on or run set the to tool with you".split()  # noqa: SIM905
 )
 
 

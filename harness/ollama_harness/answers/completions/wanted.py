@@ -7,6 +7,7 @@ reading of all requests, and the answers of all routes can be compared.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -24,6 +25,12 @@ __all__ = ["Tool", "Wanted", "wanted_of"]
 
 #: From this version on a model that can think does so unless a request forbids it.
 _THINKS_BY_DEFAULT_SINCE = "0.12.5"
+
+#: To these words a model answers in words, whatever tools it has.
+_GREETING = frozenset(("good", "hello", "hey", "hi", "morning", "please", "say", "thank", "thanks", "to", "you"))
+
+#: The routes whose tools are functions by themselves.
+_BARE_TOOLS = ("/v1/responses", "/v1/messages")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +77,17 @@ class Wanted:
     sent: bytes = b"{}"
 
     @property
+    def calls(self) -> bool:
+        """Whether the model calls a tool: one is offered, and it is asked for more than a greeting."""
+        words = re.findall(r"[a-z]+", self.prompt.lower())
+        return bool(self.tools) and not (words and _GREETING.issuperset(words))
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the answer is to be JSON. An empty schema allows any."""
+        return bool(self.format != "")
+
+    @property
     def embeds(self) -> bool:
         """Whether it wants vectors."""
         return self.use in (Use.EMBED, Use.EMBEDDINGS)
@@ -90,11 +108,11 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
     request = request_of(native, world)
     if request is None:
         return None
-    body = _object(asked.body, world)
+    body = first_object(asked.body, world.version)
     fields, options = request.fields, request.fields.get("options") or {}
     messages = fields.get("messages") or []
     after_call = bool(messages) and messages[-1]["role"] == "tool"
-    offered = () if after_call else tuple(_tools(body))
+    offered = () if after_call else tuple(_tools(body, asked.path))
     return Wanted(
         path=asked.path,
         use=request.use,
@@ -122,9 +140,9 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
     )
 
 
-def _object(body: bytes, world: World) -> Mapping[str, Any]:
+def first_object(body: bytes, version: str) -> Mapping[str, Any]:
     """The first value of a body, which is all that Go reads."""
-    read = value_of(body, world.version)
+    read = value_of(body, version)
     return read[0] if isinstance(read, tuple) and isinstance(read[0], Mapping) else {}
 
 
@@ -150,15 +168,12 @@ def _thinks(request: NativeRequest, world: World, *, if_able: bool | None) -> bo
     return model is not None and world.since(_THINKS_BY_DEFAULT_SINCE)
 
 
-def _tools(body: Mapping[str, Any]) -> list[Tool]:
-    """The tools in any of the APIs' forms."""
+def _tools(body: Mapping[str, Any], path: str) -> list[Tool]:
+    """The tools that have a name. Only the two newest APIs have it beside `type`, the others at `function`."""
     found = []
     for one in body.get("tools") or ():
-        if not isinstance(one, Mapping):
-            continue
-        function = one["function"] if isinstance(one.get("function"), Mapping) else one
-        name = function.get("name")
-        if isinstance(name, str) and name:
+        function = one if path in _BARE_TOOLS or not isinstance(one, Mapping) else one.get("function")
+        if isinstance(function, Mapping) and isinstance(name := function.get("name"), str) and name:
             found.append(Tool(name=name, schema=function.get("parameters") or function.get("input_schema")))
     return found
 
@@ -171,13 +186,11 @@ def _called(messages: Sequence[Mapping[str, Any]]) -> frozenset[str]:
 
 def _format(value: Any) -> Any:
     """The raw JSON of `format`: "json", a schema, or "" for none."""
-    if not isinstance(value, str):
-        return value or ""
     try:
-        read = parse_json(value.encode())
+        read = parse_json(value.encode()) if isinstance(value, str) else value
     except ValueError:
         return ""
-    return read or ""
+    return read if isinstance(read, Mapping) or read == "json" else ""
 
 
 def _limit(value: Any) -> int | None:
