@@ -40,7 +40,7 @@ from ollama_harness.answers.completions.sse import (
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.go.go_json import decode
 from ollama_harness.answers.reply import go_json
-from ollama_harness.answers.requests._responses import responses_type
+from ollama_harness.answers.requests.responses import responses_type
 from ollama_harness.recordings.recording import Headers, Recording
 
 __all__ = ["RESPONSES"]

@@ -14,7 +14,7 @@ from typing import Any
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.go.go_json import GoError, Struct, decode
 from ollama_harness.answers.reply import go_json
-from ollama_harness.answers.requests import _anthropic, _images, _openai, _responses
+from ollama_harness.answers.requests import _anthropic, _images, _openai, responses
 from ollama_harness.answers.requests.refused import RefusalCause, RefusedError
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.recording import Headers
@@ -56,8 +56,8 @@ ROUTES = {
     "/v1/completions": _Route(type=_openai.completion_type, become=_openai.to_generate, handler="/api/generate"),
     "/v1/embeddings": _Route(type=_openai.embed_type, become=_openai.to_embed, handler="/api/embed"),
     "/v1/responses": _Route(
-        type=_responses.responses_type,
-        become=_responses.to_chat,
+        type=responses.responses_type,
+        become=responses.to_chat,
         handler="/api/chat",
         since="0.13.3",
         heads_first=True,
