@@ -35,7 +35,8 @@ from ollama_harness.network.environments import Environment, clean_environment
 from ollama_harness.network.settings import System
 from ollama_harness.oracle.verdict import Finished, Judgement, Raised, Stopped
 from ollama_harness.script.script import ConnectionEnd
-from ollama_harness.server.fake_ollama import FakeOllama, packaged
+from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.recorded import packaged
 
 if sys.platform != "win32":
     import resource
@@ -147,7 +148,7 @@ class Runner:
             FakeOllama(version=version, speed=0, listens=listens) as server,
             self._worker(cell.client) as worker,
         ):
-            server.play(cell.plain, path=ELSEWHERE)
+            server.play(cell.plain, path=ELSEWHERE, before_guard=True)
 
             exchanges: list[Exchange] = []
 

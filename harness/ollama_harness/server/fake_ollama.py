@@ -3,15 +3,9 @@
 werkzeug's request handler cannot do this: it always sends `Connection: close`, writes two segments a chunk, adds a
 `Server` header and loses pipelined requests. So the sockets are our own, and only expectations go through werkzeug.
 
-A `Listener` runs `_serve` in a thread for each connection. If the newest arranged script does not await a request
-(`close_on_accept` and its like), it is played at once. Otherwise the thread reads one request after the other, chooses
-a script for each, and plays it, until an answer ends the connection. The choice is made in this order: an expectation
-of pytest-httpserver, the newest arranged script for the method and path, the recording that matches, a 404. All threads
-share the list of arranged scripts, where each use counts, and the handlers of pytest-httpserver, which are not made for
-threads: `_lock` guards both.
-
-The client may wait for 100 Continue before it sends its body. A refusal that depends on the head alone is then sent
-without asking for the body, as servers do.
+A `Listener` runs `_serve` in a thread for each connection. If the newest play does not await a request
+(`close_on_accept` and its like), it is played at once. Otherwise the thread reads one request after the other, asks the
+`Answerer` for the answer to each, and plays that, until an answer ends the connection.
 """
 
 from __future__ import annotations
@@ -22,65 +16,47 @@ import math
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.answers import Answer, Asked, Step, World, after, answer, parse_model, world_of
-from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, as_named, fitted, model_of
+from ollama_harness.answers import Asked, World, parse_model
 from ollama_harness.answers.go.go_request import GoHead, read_go_body, read_go_head
-from ollama_harness.answers.rules.routes import routing
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault, apply
-from ollama_harness.recordings.recording import Recording, Request
+from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
-from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
-from ollama_harness.server._matching import Match, Matcher, Nearest, received
+from ollama_harness.server._answers import Answerer, Chosen
+from ollama_harness.server._expectations import Expectations, NoExpectation, segments
 from ollama_harness.server._playback import play
-from ollama_harness.server._unmatched import no_answer, not_http
-from ollama_harness.server._wsgi import environ, segments
-from ollama_harness.server.connection import Connection, RequestTooLarge, awaits_continue
+from ollama_harness.server._plays import Play, Plays
+from ollama_harness.server._unmatched import not_http
+from ollama_harness.server.connection import Connection, RequestTooLarge
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
+from ollama_harness.server.recorded import NEWEST, RecordedAnswers
 
-__all__ = ["NEWEST", "FakeOllama", "packaged"]
-
-NEWEST = "newest"
+__all__ = ["FakeOllama"]
 
 #: Faults that strike before a request is read, so that they strike every connection.
 _ON_ACCEPT = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
-_NOTHING = Script(method="GET", segments=(), ending=ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0))
+_STAYS = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
+_NOTHING = Script(method="GET", segments=(), ending=_STAYS)
 
 #: How many rendered scripts a server caches.
 _MOST_RENDERED = 64
-
-#: How many scripts of recordings a server keeps: a client may ask for any number of names.
-_MOST_SCRIPTS = 1024
-
-
-@dataclass(slots=True, kw_only=True)
-class _Arranged:
-    """A script of `FakeOllama.play`: requests for this method and path (None: any) get it, `left` more times."""
-
-    method: str | None
-    path: str | None
-    script: Script
-    name: str
-    left: int | None
-
-    def answers(self, method: str, path: str) -> bool:
-        return self.method in (None, method) and self.path in (None, path)
 
 
 class FakeOllama(HTTPServer):
     """A server on 127.0.0.1 that answers from recordings; a context manager that starts and stops it.
 
-    A request is answered by the first of these: an expectation of pytest-httpserver (`expect_request` and its like);
-    the last `play` for its method and path; a rule of that version's Ollama (see `answers`); the recording of `version`
-    that matches the request; a 501 of ours.
+    A request is answered by the first of these that has an answer. What Go's HTTP server refuses, and a Host or an
+    Origin that Ollama does not let in, come before all that is arranged. Then come an expectation of pytest-httpserver
+    (`expect_request` and its like), whatever its path; the last `play` for the method and path; what else that version
+    of Ollama refuses, in its words; the recording of `version` that matches the request; a 501 of ours.
     `journal` has what was received, what answered it and why, and what was really sent.
 
     `version` is a recorded version of Ollama, "newest", or None for no recordings. `store` has the recordings, by
@@ -88,8 +64,7 @@ class FakeOllama(HTTPServer):
     possible; or `gap_s` seconds pass between any two segments. `faults` are applied to every recording that they can
     strike. `models` are there besides those of the recordings, each as NAME or NAME=CAPABILITY,CAPABILITY; with
     `only_models` there are no others. With `any_model` every model is there and can do everything. `origins` are those
-    of OLLAMA_ORIGINS. Without `listens` the port is bound, but connections to
-    it are refused. `port` 0 is any free port.
+    of OLLAMA_ORIGINS. Without `listens` the port is bound, but connections to it are refused. `port` 0 is any free port.
 
     Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more.
     """
@@ -117,29 +92,21 @@ class FakeOllama(HTTPServer):
             if not 0 <= number < math.inf:
                 raise ValueError(f"{name} is {number}; give 0 or more")
         self.journal = Journal()
-        self._speed, self._gap_s = speed, gap_s
-        self._faults, self._any_model = tuple(faults), any_model
+        self._any_model = any_model
         self._models = tuple(map(parse_model, models))
         self._only_models = None if only_models is None else tuple(map(parse_model, only_models))
         self._origins = tuple(origins)
-        on_accept = [fault(_NOTHING) for fault in self._faults if fault.name in _ON_ACCEPT]
+        on_accept = [fault(_NOTHING) for fault in faults if fault.name in _ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
-        self._permanent = [
-            _Arranged(method=None, path=None, script=script, name="faults", left=None) for script in on_accept
-        ]
-        self._arranged = list(self._permanent)
-        self._scripts: dict[tuple[str, str], tuple[Script, str]] = {}
         self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
-        self._store = store
-        self._version = version
-        self._lock = threading.Lock()
-        if version not in (None, NEWEST):
-            self.store.version(str(version))
+        self._recorded = RecordedAnswers(store=store, version=version, speed=speed, gap_s=gap_s, faults=faults)
+        self._plays = Plays(Play(script=script, name="faults") for script in on_accept)
+        self._answerer = Answerer(self._recorded, self._plays, Expectations(self), self._as_given)
 
-    @functools.cached_property
+    @property
     def store(self) -> RecordingStore:
         """The recordings that this server answers from."""
-        return self._store or _packaged()
+        return self._recorded.store
 
     @property
     def url(self) -> str:
@@ -154,13 +121,15 @@ class FakeOllama(HTTPServer):
         method: str | None = None,
         path: str | None = None,
         times: int | None = None,
+        before_guard: bool = False,
     ) -> Script:
         """Give this answer to requests for its method and path from now on, whatever their body; returns the script.
 
         `answer` is a recording, its name (`generate-stream`), its id (`0.5.7/generate-stream`), or a script. `method`
         and `path` are the recording's by default; a script without them answers every request. `faults` are applied in
         order. `speed` replaces the server's. With `times` it answers only this many requests, and then what was
-        arranged before answers again: to fail twice and then succeed, play the success first.
+        arranged before answers again: to fail twice and then succeed, play the success first. With `before_guard` it
+        also answers what Ollama refuses for its Host or Origin, and comes before expectations.
 
         Raises: UnknownName, if there is no such recording; FaultDoesNotApply; ValueError, if `times` is below 1.
         """
@@ -168,29 +137,27 @@ class FakeOllama(HTTPServer):
             raise ValueError(f"times is {times}; give 1 or more, or leave it out for always")
         name = "script"
         if isinstance(answer, str):
-            answer = self.store.get(answer if "/" in answer else f"{self._version_number()}/{answer}")
+            answer = self._recorded.get(answer)
         if isinstance(answer, Recording):
             name, request = answer.id, answer.request
             method, path = method or request.method, path or request.path
-            answer = self._paced(answer) if speed is None else Script.from_recording(answer, speed=speed)
+            answer = self._recorded.paced(answer, speed=speed)
         script = apply(answer, faults)
         if script.ending.how is ConnectionEnd.REFUSE and self._listens:
             raise FaultDoesNotApply("this server listens, so it cannot refuse: make it with FakeOllama(listens=False)")
-        with self._lock:
-            self._arranged.insert(0, _Arranged(method=method, path=path, script=script, name=name, left=times))
+        self._plays.add(Play(method=method, path=path, script=script, name=name, left=times, before_guard=before_guard))
         return script
 
     def load(self) -> None:
         """Load the recordings now, so that the first answer does not wait for them."""
-        _ = self._matcher
+        self._recorded.load()
 
     def clear(self) -> None:
         """Forget all expectations, plays, journal entries and changes of models; recordings and `faults` stay."""
         super().clear()
-        self._arranged = list(self._permanent)
+        self._plays.clear()
+        self._answerer.forget_changes()
         self.journal = Journal()
-        with self._lock:
-            self.__dict__.pop("_world", None)
 
     # ------------------------------------------------------------------------------------- starting and stopping
 
@@ -215,8 +182,8 @@ class FakeOllama(HTTPServer):
         usable, index, after_post = True, 0, False
         note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
         try:
-            if (arranged := self._next_on_accept()) is not None:
-                self._play_on_accept(connection, arranged, number)
+            if (first := self._plays.take_on_accept()) is not None:
+                self._play_on_accept(connection, first, number)
                 return
             while usable:
                 index += 1
@@ -234,181 +201,43 @@ class FakeOllama(HTTPServer):
     def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
         """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
         head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw)
-        if (script := self._refused(asked, entry, Step.PROTOCOL)) is not None:
-            connection.take(head.size)
-            return self._play(connection, script, entry)
         connection.take(head.size)
-        if unread := self._leaves_unread(asked, head):
-            return self._answer(connection, entry, asked, head, unread=unread) and False
+        if (refused := self._answerer.refusal(asked)) is not None:
+            return self._answer(connection, entry, refused)
+        if self._answerer.needs_no_body(asked, head):
+            self._answer(connection, entry, self._answerer.answer(asked, head, unread=True))
+            return False
         try:
             body = connection.await_body(head, lambda data, ended: read_go_body(data, head, ended=ended))
         except RequestTooLarge as error:
-            entry.why = str(error)
-            return self._play(connection, not_http(error), entry)
+            return self._answer(connection, entry, Chosen(answer=not_http(error), by="nothing", why=str(error)))
         entry.body = body.data
         asked = Asked.of(head, body.data, body_error=body.error or "")
-        usable = self._answer(connection, entry, asked, head)
+        usable = self._answer(connection, entry, self._answerer.answer(asked, head))
         return usable and not head.wants_close and body.error is None
 
-    def _play_on_accept(self, connection: Connection, arranged: _Arranged, number: int) -> None:
-        script = arranged.script
-        entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=arranged.name, script=script)
+    def _play_on_accept(self, connection: Connection, first: Play, number: int) -> None:
+        script = first.script
+        entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=first.name, script=script)
         if script.ending.how is ConnectionEnd.RESET:
             connection.wait_for_request()  # an RST while the client connects or writes would be another fault
         self._play(connection, script, entry)
 
-    def _answer(
-        self, connection: Connection, entry: Entry, asked: Asked, head: RequestHead, *, unread: bool = False
-    ) -> bool:
-        """Answer one request; returns whether the connection can be used again."""
-        response = self._expected(head, entry.body)
-        if response is None:
-            entry.script = script = self._script(asked, head, entry, unread=unread)
-            if unmet := script.unmet(head):
-                entry.unmet, entry.why = unmet, f"{entry.why}; refused, because {unmet}"
-            return self._play(connection, script.answer_to(head), entry)
-        entry.answered_by, entry.date = "expectation", http_date()
+    def _answer(self, connection: Connection, entry: Entry, chosen: Chosen) -> bool:
+        """Give this answer, and note it; returns whether the connection can be used again."""
+        entry.answered_by, entry.why = chosen.by, chosen.why
+        if isinstance(chosen.answer, Script):
+            entry.script = script = chosen.answer
+            if entry.head is not None:
+                if unmet := script.unmet(entry.head):
+                    entry.unmet, entry.why = unmet, f"{entry.why}; refused, because {unmet}"
+                script = script.answer_to(entry.head)
+            return self._play(connection, script, entry)
+        entry.date = http_date()
         self.journal.add(entry)
-        body = segments(response, method=head.method, date=entry.date)
-        end = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
-        return play(connection, body, end, entry=entry, journal=self.journal)
-
-    def _script(self, asked: Asked, head: RequestHead, entry: Entry, *, unread: bool) -> Script:
-        """The script that answers, noted in the entry with the reason."""
-        request = received(head, entry.body)
-        if (arranged := self._next(lambda one: one.answers(request.method, request.path))) is not None:
-            entry.answered_by, entry.why = arranged.name, "the last play for this method and path"
-            return arranged.script
-        if (refused := self._refused(asked, entry, Step.GUARD, unread=unread)) is not None:
-            return refused
-        if (refused := self._refused(asked, entry, Step.REQUEST, Step.MODEL)) is not None:
-            return refused
-        found = self._match(replace(request, path=asked.path), asked)
-        recorded = isinstance(found, Match) and found.is_same and not self._world.changed
-        if not recorded and (made := self._refused(asked, entry, Step.ANSWER)) is not None:
-            return made
-        if not isinstance(found, Match):
-            entry.why = found.why
-            script = no_answer(request, found.why)
-            return fitted(script, asked, self._world, handled=True)
-        self._changed(asked, found.recording)
-        script, left_out = self._struck(found.recording, model_of(request))
-        entry.answered_by, entry.why = found.recording.id, found.why + left_out
-        return fitted(script, asked, self._world, handled=True)
-
-    def _refused(self, asked: Asked, entry: Entry, *steps: Step, unread: bool = False) -> Script | None:
-        """What the first rule of these steps that has a reply answers, noted in the entry."""
-        found = self._ruled(asked, steps)
-        if found is None:
-            return None
-        entry.answered_by, entry.why = f"rule {found.rule.id}", found.rule.why
-        if found.rule.step is Step.MODEL and found.reply.status == 404:
-            entry.why += f"; there are {', '.join(sorted(self._world.models))}"
-        handled = found.rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
-        script = found.reply.script(asked.method)
-        return fitted(script, asked, self._world, handled=handled, unread=unread)
-
-    def _ruled(self, asked: Asked, steps: tuple[Step, ...]) -> Answer | None:
-        """What a rule answers in the world as it is now, which its reply may change."""
-        world = self._world
-        ruled = answer(asked, world, steps=steps)
-        if ruled is None or ruled.reply.world is None:
-            return ruled
-        with self._lock:  # again, since two requests may have come at once
-            ruled = answer(asked, self._world, steps=steps)
-            if ruled is not None and ruled.reply.world is not None:
-                self._world = ruled.reply.world
-        return ruled
-
-    def _changed(self, asked: Asked, recording: Recording) -> None:
-        """Note what a recorded answer to this request changes: a pull brings a model."""
-        with self._lock:
-            world = after(asked, self._world)
-            if world is not self._world and b'"status":"success"' in recording.body:
-                self._world = world
-
-    def _match(self, request: Request, asked: Asked) -> Match | Nearest:
-        """The recording that answers. HEAD of a route that has GET, too, is answered by the same handler."""
-        if (model := self._world.find(model_of(request))) is not None and model.name != model_of(request):
-            key = "model" if request.json.get("model") else "name"
-            request = replace(request, json={**request.json, key: model.name})
-        found = self._matcher.match(request)
-        if isinstance(found, Match) or request.method != "HEAD":
-            return found
-        methods = routing(self._world.version).methods(asked.url.path)
-        return self._matcher.match(replace(request, method="GET")) if "GET" in methods else found
-
-    def _leaves_unread(self, asked: Asked, head: RequestHead) -> bool:
-        """Whether the request is refused whatever its body says, and its body is not worth reading away.
-
-        That is a body that the client keeps back, or a long one. Who else answers is told by the body.
-        """
-        keeps_back = awaits_continue(head)
-        if not keeps_back and int(asked.header("Content-Length") or "0") < MOST_UNREAD_BYTES:
-            return False
-        if self.ordered_handlers or self.oneshot_handlers or self.handlers:
-            return False
-        request = received(head, b"")
-        answers = (one for one in self._arranged if one.left != 0 and one.answers(request.method, request.path))
-        if (first := next(answers, None)) is not None:
-            return keeps_back and bool(first.script.unmet(head))
-        return answer(asked, self._world, steps=(Step.GUARD,)) is not None
-
-    def _next(self, wanted: Callable[[_Arranged], bool]) -> _Arranged | None:
-        """The newest arranged script that is wanted; this counts as one use of it."""
-        with self._lock:
-            for one in self._arranged:
-                if one.left != 0 and wanted(one):
-                    one.left = None if one.left is None else one.left - 1
-                    return one
-        return None
-
-    def _next_on_accept(self) -> _Arranged | None:
-        """The newest arranged script, if it does not await a request; this counts as one use of it."""
-        newest = next((one for one in self._arranged if one.left != 0), None)
-        return None if newest is None or newest.script.awaits_request else self._next(lambda one: one is newest)
-
-    def _struck(self, recording: Recording, name: str) -> tuple[Script, str]:
-        """The script of a recording of the model as it is called here, with the server's faults in it, and a text about
-        faults that do not apply.
-        """
-        key = (recording.id, name)
-        if key not in self._scripts:
-            script, left_out = self._paced(as_named(recording, name)), ""
-            for fault in self._faults:
-                try:
-                    script = fault(script)
-                except FaultDoesNotApply as error:
-                    left_out += f"; {fault} was left out: {error}"
-            if len(self._scripts) > _MOST_SCRIPTS:
-                self._scripts.clear()
-            self._scripts[key] = script, left_out
-        return self._scripts[key]
-
-    def _paced(self, recording: Recording) -> Script:
-        return Script.from_recording(recording, speed=self._speed, gap_s=self._gap_s)
-
-    @functools.cached_property
-    def _matcher(self) -> Matcher:
-        recordings = [] if self._version is None else self.store.of_version(self._version_number())
-        return Matcher(recordings, any_model=self._any_model)
-
-    @functools.cached_property
-    def _world(self) -> World:
-        """What there is now; at first the models of the recordings and those that were given."""
-        return self._first_world
-
-    @functools.cached_property
-    def _first_world(self) -> World:
-        world = world_of(self._matcher.recordings, self._version_number(), any_model=self._any_model)
-        if self._only_models is not None:
-            world = world.only(*(world.model(name, *able) for name, able in self._only_models))
-        for name, able in self._models:
-            world = world.with_model(world.model(name, *able))
-        return replace(world, loopback=_is_loopback(self.host), origins=self._origins)
-
-    def _version_number(self) -> str:
-        return self.store.newest if self._version in (None, NEWEST) else str(self._version)
+        method = entry.head.method if entry.head is not None else ""
+        response = segments(chosen.answer, method=method, date=entry.date)
+        return play(connection, response, _STAYS, entry=entry, journal=self.journal)
 
     def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
         rendered, entry.date = self._render(script)
@@ -426,29 +255,17 @@ class FakeOllama(HTTPServer):
             self._rendered[id(script)] = script, date, rendered
         return rendered, date
 
-    # ------------------------------------------------------------------------------------- expectations
-
     def respond_nohandler(self, request: WerkzeugRequest, extra_message: str = "") -> WerkzeugResponse:
-        """Called when no expectation matches: a recording answers then, unless the order of expectations is broken."""
-        return super().respond_nohandler(request, extra_message) if self.permanently_failed else _NoExpectation()
+        """What answers when no expectation matches: not these, unless their order is broken."""
+        return super().respond_nohandler(request, extra_message) if self.permanently_failed else NoExpectation()
 
-    def _expected(self, head: RequestHead, body: bytes) -> WerkzeugResponse | None:
-        """The answer of the user's own expectations, or None."""
-        if not (self.ordered_handlers or self.oneshot_handlers or self.handlers):
-            return None
-        request = WerkzeugRequest(environ(head, body, host=self.host, port=self.port))
-        request.get_data()
-        with self._lock:  # pytest-httpserver changes its lists of handlers without a lock
-            try:
-                response = self.dispatch(request)
-            except Exception as error:  # noqa: BLE001 - whatever a user's handler raises; check() raises it again
-                if error not in (*self.handler_errors, *self.assertions):
-                    self.handler_errors.append(error)
-                response = WerkzeugResponse(f"{type(error).__name__} in a handler: {error}", 500)
-            if isinstance(response, _NoExpectation):
-                return None
-            self.log.append((request, response))
-        return response
+    def _as_given(self, world: World) -> World:
+        """The world of the recordings, with what this server was given."""
+        if self._only_models is not None:
+            world = world.only(*(world.model(name, *able) for name, able in self._only_models))
+        for name, able in self._models:
+            world = world.with_model(world.model(name, *able))
+        return replace(world, any_model=self._any_model, loopback=_is_loopback(self.host), origins=self._origins)
 
 
 def _read_head(after_post: bool, data: bytes, ended: bool) -> GoHead | None:  # noqa: FBT001
@@ -461,18 +278,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return True
-
-
-def packaged(version: str) -> str:
-    """This version if the package has recordings of it, else NEWEST."""
-    return version if version in _packaged().versions else NEWEST
-
-
-@functools.cache
-def _packaged() -> RecordingStore:
-    """One store for all servers of a process, because loading the recordings of a version takes a tenth of a second."""
-    return RecordingStore()
-
-
-class _NoExpectation(WerkzeugResponse):
-    """Stands for "no expectation matches"."""

@@ -46,7 +46,7 @@ def answered(dialect: Dialect, completion: Completion, wanted: Wanted, *, reques
     else:
         frames = (Frame(at_s=completion.end_s, data=dialect.whole(completion, wanted)),)
     size = sum(len(frame.data) for frame in frames)
-    chunked = wanted.stream or size > _CHUNKED_FROM_BYTES
+    chunked = (wanted.stream and not completion.only_loads) or size > _CHUNKED_FROM_BYTES  # a load is not flushed
     length = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(size))
     headers = (*sorted(dialect.headers(wanted)), ("Date", ""), length)
     first_s = frames[0].at_s if frames else completion.end_s

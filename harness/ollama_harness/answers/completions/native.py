@@ -10,7 +10,7 @@ By version:
   before 0.30.0.
 
 Go leaves out what is empty or zero: metrics, thinking, context, logprobs. Loading and unloading answer in one piece,
-without metrics. `_sending` says which record says what.
+without metrics. `sending` says which record says what.
 
 0.9.6 takes no thinking out of an answer whose template has opened `<think>` itself: then all is text, the first piece
 comes twice (`3`, `3 plus`), and so it is read.
@@ -26,15 +26,15 @@ from random import Random
 from string import ascii_lowercase, digits
 from typing import Any
 
-from ollama_harness.answers.completions._sending import joined, sent, since
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece, Timing
 from ollama_harness.answers.completions.dialect import Dialect, stamp
+from ollama_harness.answers.completions.sending import joined, sent, since
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import NDJSON, go_json
 from ollama_harness.files.json_text import ndjson_lines, parse_json
 from ollama_harness.recordings.recording import Headers, Recording
 
-__all__ = ["CHAT", "GENERATE", "call_ids"]
+__all__ = ["CHAT", "GENERATE", "arguments_of", "by_token", "call_ids"]
 
 _JSON = "application/json; charset=utf-8"
 
@@ -119,7 +119,7 @@ class _Native(ABC):
         if thinking := message.get("thinking"):
             pieces.append(Piece(thinking=str(thinking), at_s=at_s))
         if text or (logprobs and not pieces):
-            pieces += _by_token(str(text), logprobs, at_s)
+            pieces += by_token(str(text), logprobs, at_s)
         if calls:
             pieces.append(Piece(calls=calls, at_s=at_s))
         return pieces
@@ -192,15 +192,20 @@ class _Calls:
         numbered = since(wanted, _INDEX_ALWAYS_SINCE) or (
             index > 0 and (wanted.stream or since(wanted, _CALLS_ONE_BY_ONE_SINCE))
         )
-        arguments = {name: _sorted(value) for name, value in call.arguments.items()}
         return {
             **({"id": next(self._ids)} if since(wanted, _CALL_ID_SINCE) else {}),
             "function": {
                 **({"index": index} if numbered else {}),
                 "name": call.name,
-                "arguments": arguments if since(wanted, _ARGUMENTS_AS_SAID_SINCE) else _sorted(arguments),
+                "arguments": arguments_of(call, wanted),
             },
         }
+
+
+def arguments_of(call: Call, wanted: Wanted) -> dict[str, Any]:
+    """The arguments of a call in the order in which the version writes them."""
+    arguments = {name: _sorted(value) for name, value in call.arguments.items()}
+    return arguments if since(wanted, _ARGUMENTS_AS_SAID_SINCE) else dict(sorted(arguments.items()))
 
 
 def _sorted(value: Any) -> Any:
@@ -216,7 +221,7 @@ def _integer(value: Any) -> int:
     return value
 
 
-def _by_token(text: str, logprobs: Sequence[Mapping[str, Any]], at_s: float) -> list[Piece]:
+def by_token(text: str, logprobs: Sequence[Mapping[str, Any]], at_s: float) -> list[Piece]:
     """A text as one piece, or as a piece for each token if its tokens are known."""
     if len(logprobs) < 2 or text != "".join(each["token"] for each in logprobs):
         return [Piece(text=text, logprobs=tuple(logprobs), at_s=at_s)]

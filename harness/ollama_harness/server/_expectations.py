@@ -3,20 +3,57 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from werkzeug import Response
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk
 from ollama_harness.script.script import RenderedSegment
 
-__all__ = ["environ", "segments"]
+__all__ = ["Expectations", "NoExpectation", "segments"]
 
 
-def environ(head: RequestHead, body: bytes, *, host: str, port: int) -> dict[str, Any]:
+class NoExpectation(Response):
+    """Stands for "no expectation matches": what `respond_nohandler` of the server returns then."""
+
+
+class Expectations:
+    """The expectations of a server, which are not made for threads: so one request at a time asks for them."""
+
+    def __init__(self, server: HTTPServer) -> None:
+        self._server = server
+        self._lock = threading.Lock()
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._server.ordered_handlers or self._server.oneshot_handlers or self._server.handlers)
+
+    def answer(self, head: RequestHead, body: bytes) -> Response | None:
+        """What they answer to a request; None if none of them matches."""
+        if not self:
+            return None
+        server = self._server
+        request = Request(_environ(head, body, host=server.host, port=server.port))
+        request.get_data()
+        with self._lock:  # pytest-httpserver changes its lists of handlers without a lock
+            try:
+                response = server.dispatch(request)
+            except Exception as error:  # noqa: BLE001 - whatever a user's handler raises; check() raises it again
+                if error not in (*server.handler_errors, *server.assertions):
+                    server.handler_errors.append(error)
+                response = Response(f"{type(error).__name__} in a handler: {error}", 500)
+            if isinstance(response, NoExpectation):
+                return None
+            server.log.append((request, response))
+        return response
+
+
+def _environ(head: RequestHead, body: bytes, *, host: str, port: int) -> dict[str, Any]:
     """The WSGI environment (PEP 3333) of a request that was read from the wire."""
     path, _, query = head.target.partition("?")
     values: dict[str, Any] = {

@@ -1,0 +1,172 @@
+"""The recordings of one version as answers: the one of the same request, or one made of the nearest.
+
+An answer is made once for a request: the last ones are kept, with the server's faults in them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ollama_harness.answers import Asked, World, world_of
+from ollama_harness.answers.completions import Maker, wanted_of
+from ollama_harness.answers.fitting import as_named, model_of
+from ollama_harness.answers.go.go_json import value_of
+from ollama_harness.answers.recorded import Recorded
+from ollama_harness.answers.rules.routes import routing
+from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.faults import Fault
+from ollama_harness.recordings.recording import Recording, Request
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.script import Script
+
+__all__ = ["NEWEST", "RecordedAnswer", "RecordedAnswers", "packaged", "request_of"]
+
+NEWEST = "newest"
+
+#: How many scripts a server keeps: a client may send any number of requests.
+_MOST_SCRIPTS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAnswer:
+    """A recording that answers a request, or one that was made for it; its script, and why it answers."""
+
+    recording: Recording
+    script: Script
+    why: str
+
+
+class RecordedAnswers:
+    """The recordings of `version` (None: it answers from none, as the newest would), loaded when they are needed.
+
+    `speed`, `gap_s` and `faults` are those of `FakeOllama`.
+
+    Raises: UnknownName, if `version` is not recorded.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: RecordingStore | None,
+        version: str | None,
+        speed: float,
+        gap_s: float | None,
+        faults: Sequence[Fault],
+    ) -> None:
+        self._store, self._version = store, version
+        self._speed, self._gap_s, self._faults = speed, gap_s, tuple(faults)
+        self._kept: dict[tuple[object, ...], RecordedAnswer | None] = {}
+        if version not in (None, NEWEST):
+            self.store.version(str(version))
+
+    @functools.cached_property
+    def store(self) -> RecordingStore:
+        """All recordings."""
+        return self._store or _packaged()
+
+    @property
+    def version(self) -> str:
+        """The version that is answered for."""
+        return self.store.newest if self._version in (None, NEWEST) else str(self._version)
+
+    @functools.cached_property
+    def recordings(self) -> tuple[Recording, ...]:
+        """Those of this version."""
+        return () if self._version is None else tuple(self.store.of_version(self.version))
+
+    @functools.cached_property
+    def world(self) -> World:
+        """The world in which they were recorded."""
+        return world_of(self.recordings, self.version)
+
+    @functools.cached_property
+    def _by_request(self) -> Recorded:
+        return Recorded(self.recordings)
+
+    @functools.cached_property
+    def _maker(self) -> Maker:
+        return Maker(self.recordings, self.world)
+
+    def load(self) -> None:
+        """Read all of them, so that the first answer does not wait for it."""
+        _ = self._by_request, self._maker.sources
+
+    def get(self, name: str) -> Recording:
+        """The recording of a name or an id.
+
+        Raises: UnknownName.
+        """
+        return self.store.get(name if "/" in name else f"{self.version}/{name}")
+
+    def same(self, asked: Asked, world: World) -> RecordedAnswer | None:
+        """The recording of this request."""
+        key = ("same", asked.method, asked.path, asked.host, asked.header("Origin"), asked.body)
+        if key not in self._kept:
+            self._keep(key, self._same(request_of(asked, world), asked, world))
+        return self._kept[key]
+
+    def made(self, asked: Asked, world: World) -> RecordedAnswer | None:
+        """The nearest recording, made to fit this request; None if it is not for a model to answer."""
+        key = ("made", asked.path, asked.body, id(world.models))
+        if key not in self._kept:
+            wanted, answer = wanted_of(asked, world), None
+            made = self._maker.answer(wanted, request_of(asked, world)) if wanted is not None else None
+            if made is not None:
+                answer = self._answer(made.recording, made.why)
+            self._keep(key, answer)
+        return self._kept[key]
+
+    def nearest_names(self, asked: Asked) -> list[str]:
+        """The names of recordings on the same path."""
+        return sorted({one.name for one in self.recordings if one.request.path == asked.path})
+
+    def paced(self, recording: Recording, *, speed: float | None = None) -> Script:
+        """The script of a recording at this speed, or at the server's."""
+        if speed is not None:
+            return Script.from_recording(recording, speed=speed)
+        return Script.from_recording(recording, speed=self._speed, gap_s=self._gap_s)
+
+    def _same(self, request: Request, asked: Asked, world: World) -> RecordedAnswer | None:
+        """HEAD of a route that has GET, too, is answered by the same handler."""
+        found = self._by_request.same(request)
+        if found is None and request.method == "HEAD" and "GET" in routing(world.version).methods(asked.url.path):
+            found = self._by_request.same(replace(request, method="GET"))
+        if found is None:
+            return None
+        return self._answer(as_named(found, model_of(request)), "the same request")
+
+    def _answer(self, recording: Recording, why: str) -> RecordedAnswer:
+        """An answer struck by the server's faults; those that cannot strike it are left out, and it says so."""
+        script = self.paced(recording)
+        for fault in self._faults:
+            try:
+                script = fault(script)
+            except FaultDoesNotApply as error:
+                why += f"; {fault} was left out: {error}"
+        return RecordedAnswer(recording, script, why)
+
+    def _keep(self, key: tuple[object, ...], answer: RecordedAnswer | None) -> None:
+        if len(self._kept) > _MOST_SCRIPTS:
+            self._kept.clear()
+        self._kept[key] = answer
+
+
+def request_of(asked: Asked, world: World) -> Request:
+    """A request from the wire in the form of recordings, without the query; its JSON is its first value."""
+    read = value_of(asked.body, world.version) if asked.body else None
+    value = read[0] if isinstance(read, tuple) else None
+    text = asked.body.decode("utf-8", "replace") if asked.body and value is None else None
+    return Request(method=asked.method, path=asked.path, headers=asked.headers, json=value, body=text)
+
+
+def packaged(version: str) -> str:
+    """This version if the package has recordings of it, else NEWEST."""
+    return version if version in _packaged().versions else NEWEST
+
+
+@functools.cache
+def _packaged() -> RecordingStore:
+    """One store for all servers of a process, because loading the recordings of a version takes a tenth of a second."""
+    return RecordingStore()
