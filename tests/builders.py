@@ -43,6 +43,7 @@ def recording(
     method: str = "POST",
     path: str = "/api/generate",
     ended: RecordedEnd = RecordedEnd.COMPLETE,
+    intervention: str | None = None,
     note: str | None = None,
     request_json: Any = None,
 ) -> Recording:
@@ -59,6 +60,7 @@ def recording(
         frames=tuple(Frame(at_s=0.1 * (index + 2), data=data) for index, data in enumerate(frames)),
         ended=ended,
         ended_at_s=0.1 * (len(frames) + 2),
+        intervention=intervention,
         note=note,
     )
 
@@ -189,6 +191,7 @@ def recordings(draw: st.DrawFn) -> Recording:
         frames=tuple(Frame(at_s=at_s, data=data) for at_s, data in zip(clock[1:-1], pieces, strict=True)),
         ended=ended,
         ended_at_s=clock[-1],
+        intervention=draw(st.none() | texts),
         note=draw(st.none() | texts),
     )
 

@@ -14,7 +14,7 @@ from builders import A_FEW
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_harness.answers import RULES, Answer, Asked, World, after, answer, parse_model, world_of
+from ollama_harness.answers import RULES, Answer, Asked, World, answer, parse_model, world_of
 from ollama_harness.answers.requests.model_use import Use, go_quote, missing_model, unable_model
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
@@ -35,7 +35,7 @@ OPEN = tuple(
 #: The rules whose examples are shown here.
 OURS = {
     *("manage-body", "model-missing", "model-unable", "show-missing", "show", "tags", "v1-models", "v1-model"),
-    *("copy", "delete", "pull", "push", "create", "blob", "me"),
+    *("ps", "copy", "delete", "pull", "push", "create", "blob", "me"),
 }
 
 
@@ -236,14 +236,6 @@ def test_a_template_makes_a_model_able() -> None:
     assert answer(asked, made) is None
     asked = post("/api/chat", model="smollm2:135m", messages=[], tools=[{"type": "function"}])
     assert said(answer(asked, made))[0] == 400
-
-
-def test_a_pulled_model_is_there_afterwards() -> None:
-    asked = post("/api/pull", model="http://127.0.0.1:5000/library/tiny", insecure=True)
-    pulled = after(asked, world("0.32.15"))
-    assert names(pulled)[0] == "127.0.0.1:5000/library/tiny:latest"
-    assert after(asked, pulled) is pulled
-    assert after(post("/api/chat", model="x"), pulled) is pulled
 
 
 def test_an_uploaded_file_is_there_afterwards() -> None:

@@ -227,7 +227,7 @@ def test_the_recording_of_a_request_answers_it() -> None:
     there, other = (replace(recording([b"{}\n"]), request=each) for each in (request, replace(request, path="/x")))
     assert Recorded([other, there]).same(request) is there
     assert Recorded([other]).same(request) is None
-    assert Recorded([replace(there, note="the runner was killed")]).same(request) is None
+    assert Recorded([replace(there, intervention="the runner was killed")]).same(request) is None
     foreign = replace(there, request=replace(request, headers=(("Host", "evil"),)))
     assert Recorded([foreign]).same(request) is None
     assert Recorded([there, foreign]).same(replace(request, headers=(("host", "evil"), ("Accept", "*")))) is foreign

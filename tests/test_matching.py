@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from builders import DONE, HELLO, line, recording
+from ollama_harness.server._matching import Match, Matcher, Nearest, received
 
 from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.http1 import RequestHead
-from ollama_harness.server._matching import Match, Matcher, Nearest, received
 
 MODEL = "smollm2:135m"
 HI = [{"role": "user", "content": "Hi there"}]
@@ -66,7 +66,7 @@ def test_each_recording_that_nothing_was_done_to_answers_its_own_request(recordi
         assert isinstance(found, Match), (one.id, found.why)
         assert found.recording.request == one.request, one.id
         assert found.why.startswith("the same request")
-        assert found.recording.note is None or one.note is not None
+        assert found.recording.intervention is None or one.intervention is not None
 
 
 def test_a_recorded_error_answers_only_its_own_request(recordings: list[Recording]) -> None:
@@ -87,12 +87,22 @@ def test_a_server_that_something_was_done_to_comes_last(recordings: list[Recordi
     assert "chosen before" in found.why
 
 
-def test_a_recording_with_a_note_comes_last_however_long_it_is() -> None:
-    noted = recording(line(HELLO), line(DONE), id="1.0.0/killed", note="the server was killed", request_json={})
+def test_a_recording_of_an_intervention_comes_last_however_long_it_is() -> None:
+    killed = recording(
+        line(HELLO), line(DONE), id="1.0.0/killed", intervention="the server was killed", request_json={}
+    )
     plain = recording(line(DONE), id="1.0.0/plain", request_json={})
-    found = match(noted.request, [noted, plain])
+    found = match(killed.request, [killed, plain])
     assert isinstance(found, Match)
     assert found.recording is plain
+
+
+def test_a_note_decides_nothing() -> None:
+    noted = recording(line(HELLO), line(DONE), id="1.0.0/noted", note="a comment", request_json={})
+    short = recording(line(DONE), id="1.0.0/short", request_json={})
+    found = match(noted.request, [short, noted])
+    assert isinstance(found, Match)
+    assert found.recording is noted
 
 
 def test_what_comes_nearest_is_named_with_the_field_that_differs(recordings: list[Recording]) -> None:
@@ -144,5 +154,5 @@ def test_an_ordinary_request_never_gets_an_error(version: str) -> None:
         found = match(request, recordings)
         assert isinstance(found, Match)
         assert found.recording.response.status == 200
-        assert found.recording.note is None
+        assert found.recording.intervention is None
         assert found.recording.name.partition("-")[0] == name.partition("-")[0]

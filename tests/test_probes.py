@@ -123,6 +123,7 @@ def test_a_probe_has_all_its_fields(tmp_path: Path) -> None:
         path = "/x?y=1"
         headers = [["X-A", "b"], ["x-a", "c"]]
         json = { say = ["{ha}", { to = "{model}" }], n = 1.5, yes = true, not = "{that}" }
+        intervention = "tickled"
         note = "with joy"
         before = [{ path = "/before", body = "{ha}" }]
         after = [{ method = "DELETE", path = "/after" }]
@@ -138,6 +139,7 @@ def test_a_probe_has_all_its_fields(tmp_path: Path) -> None:
         ),
         before=(Request(method="POST", path="/before", body="hahaha"),),
         after=(Request(method="DELETE", path="/after"),),
+        intervention="tickled",
         note="with joy",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -466,7 +467,9 @@ def test_a_finding_says_where_it_is() -> None:
     key = "sk-0123456789abcdef"
     request = {"password": "x"}
     one = recording(b'{"a":1}\n', b'{"token":"x"}\n', request_json=request, note=f"with {key}", reason=f"Got {key}")
-    assert [field for field, _ in secrets_in(one)] == ["request.json", "response.reason", "note", "body, line 2"]
+    one = replace(one, intervention=f"killed with {key}")
+    fields = ["request.json", "response.reason", "intervention", "note", "body, line 2"]
+    assert [field for field, _ in secrets_in(one)] == fields
     headers = (("Content-Type", "text/plain"), ("Set-Cookie", "a=b"))
     assert list(secrets_in(recording(headers=headers))) == [("response.headers.Set-Cookie", "credentials")]
 

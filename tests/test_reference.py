@@ -416,7 +416,7 @@ def check(one: Recording) -> None:
     if errors and one.response.media_type == NDJSON:
         assert end == ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, errors[0])
     elif one.ended is RecordedEnd.COMPLETE:
-        died = one.note is not None and "killed" in one.name
+        died = one.intervention is not None and "killed" in one.name
         empty = one.response.media_type == NDJSON and not one.body  # images that no runner makes
         assert end == (UNFINISHED if died or empty else COMPLETE)
     else:

@@ -75,7 +75,6 @@ def ask(server: FakeOllama, method: str, path: str, body: Any = None) -> tuple[i
         ("GET", "/", None, "root-get"),
         ("GET", "/api/version", None, "version"),
         ("GET", "/api/tags", None, "tags"),
-        ("GET", "/api/ps", None, "ps-loaded"),
         ("POST", "/api/show", {"model": "smollm2:135m"}, "show"),
         ("POST", "/api/generate", {"model": "smollm2:135m", "prompt": "Hello"}, "generate-stream"),
     ],

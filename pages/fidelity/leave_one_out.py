@@ -51,7 +51,7 @@ def leave_one_out(store: RecordingStore, version: str) -> tuple[list[LeftOut], l
     maker = Maker(recordings, world)
     counted, states, answers = list[Recording](), list[str](), dict[str, tuple[Recording, str]]()
     for one in recordings:
-        if (one.note is not None and one.name.startswith("fault")) or STATES.match(one.name):
+        if (one.intervention is not None) or STATES.match(one.name):
             states.append(one.name)
             continue
         counted.append(one)

@@ -39,7 +39,7 @@ class Recorded:
     def __init__(self, recordings: Iterable[Recording]) -> None:
         self._by_request: dict[_Key, list[Recording]] = defaultdict(list)
         for recording in recordings:
-            if recording.note is None:
+            if recording.intervention is None:
                 self._by_request[canonical(recording.request)].append(recording)
 
     def same(self, request: Request) -> Recording | None:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +20,7 @@ from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 
-__all__ = ["Reply", "empty_reply", "go_json", "json_reply", "stream_reply", "text_reply"]
+__all__ = ["Reply", "empty_reply", "go_json", "go_time", "json_reply", "stream_reply", "text_reply"]
 
 NDJSON = "application/x-ndjson"
 
@@ -116,6 +117,12 @@ def _go_float(token: str) -> str:
         return token.replace("e-0", "e-")
     text = f"{Decimal(token):f}"
     return text.removesuffix(".0")
+
+
+def go_time(moment: datetime) -> str:
+    """A time in UTC as Go's time.Time is marshalled: RFC 3339, its fraction without zeros at the end."""
+    fraction = f"{moment.microsecond:06d}".rstrip("0")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{'.' + fraction if fraction else ''}Z"
 
 
 def json_reply(

@@ -153,6 +153,7 @@ def _row(one: Recording) -> dict[str, object]:
         "bytes": one.size_bytes,
         "seconds": round(one.ended_at_s, 3),
         "end": str(one.ended),
+        "intervention": one.intervention,
         "note": one.note,
     }
 

@@ -8,7 +8,8 @@ A file of probes is TOML. `probes.toml` beside this module is the default file, 
     path = "/api/generate"
     headers = [["Origin", "http://a.example"]]  # besides Host, Content-Length, Content-Type
     json = { model = "{model}", prompt = "Hi" }  # or body = "text", or neither
-    note = "the model was not loaded"          # is written into the recording
+    intervention = "the model was unloaded"    # what `before` did to the server; is written into the recording
+    note = "a comment"                         # is written into the recording, too
     before = [{ path = "/api/generate", json = { model = "{model}", keep_alive = 0 } }]
     after = []                                 # requests that clean up, however the probe ended
 
@@ -56,6 +57,7 @@ class Probe:
     request: Request
     before: tuple[Request, ...] = ()
     after: tuple[Request, ...] = ()
+    intervention: str | None = None
     note: str | None = None
 
     @property
@@ -138,8 +140,15 @@ def _repeated(fields: Fields) -> dict[str, str]:
 def _probe(path: Path, fields: Fields, prefix: str, texts: Mapping[str, str]) -> Probe:
     name = fields.take("name", _is_name, "a name of a-z, 0-9 and - that Windows allows for a file")
     before, after = (_requests(path, fields, prefix, key, texts) for key in ("before", "after"))
-    note = fields.text("note", optional=True)
-    return Probe(name=name, request=_request(fields, texts), before=before, after=after, note=note)
+    intervention, note = (fields.text(key, optional=True) for key in ("intervention", "note"))
+    return Probe(
+        name=name,
+        request=_request(fields, texts),
+        before=before,
+        after=after,
+        intervention=intervention,
+        note=note,
+    )
 
 
 def _requests(path: Path, fields: Fields, prefix: str, key: str, texts: Mapping[str, str]) -> tuple[Request, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ollama_harness.recorder.live_request import exchange
 from ollama_harness.recorder.probes import Probe
 from ollama_harness.recordings.draft import RecordingDraft
 from ollama_harness.recordings.recording import Recording, Response
-from ollama_harness.recordings.secrets import Redactor, SecretPattern, redact, redact_headers, redact_request
+from ollama_harness.recordings.secrets import Redactor, SecretPattern, redact_meta
 
 __all__ = ["record_one"]
 
@@ -45,12 +44,13 @@ def record_one(
             ollama_version=version,
             recorded_at=recorded_at,
             platform=f"{platform.system().lower()}/{platform.machine().lower()}",
-            request=redact_request(probe.request, patterns),
+            request=probe.request,
             response=sink.response,
             frames=(),  # they are in the draft
             ended=end.how,
             ended_at_s=end.at_s,
-            note=None if probe.note is None else redact(probe.note.encode(), patterns).decode(),
+            intervention=probe.intervention,
+            note=probe.note,
         )
         return sink.finish(recording)
 
@@ -71,11 +71,7 @@ class _FileSink:
         self._frames, self._size = 0, 0
 
     def head(self, response: Response) -> None:
-        self.response = replace(
-            response,
-            reason=redact(response.reason.encode("latin-1"), self._patterns).decode("latin-1"),
-            headers=redact_headers(response.headers, self._patterns),
-        )
+        self.response = response
         self._draft = self._stack.enter_context(RecordingDraft(self._directory, self._name))
 
     def body(self, data: bytes) -> None:
@@ -89,4 +85,4 @@ class _FileSink:
 
     def finish(self, recording: Recording) -> Path:
         self._draft.write(self._redactor.finish())
-        return self._draft.finish(recording)
+        return self._draft.finish(redact_meta(recording, self._patterns))

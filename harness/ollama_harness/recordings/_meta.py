@@ -51,6 +51,7 @@ def parse(meta: Fields, body: bytes, *, id_: str) -> Recording:
         frames=frames,
         ended=RecordedEnd(ended),
         ended_at_s=ended_at_s,
+        intervention=meta.text("intervention", optional=True),
         note=meta.text("note", optional=True),
     )
     meta.no_more()
@@ -151,8 +152,9 @@ def pieces(recording: Recording, frames: Iterable[tuple[float, int]]) -> Iterato
         "end": str(recording.ended),
         "ended_at": recording.ended_at_s,
     }
-    if recording.note is not None:
-        meta["note"] = recording.note
+    for name in ("intervention", "note"):
+        if (text := getattr(recording, name)) is not None:
+            meta[name] = text
     before = "{\n"
     for name, value in meta.items():
         yield f'{before} "{name}": '

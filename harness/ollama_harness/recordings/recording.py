@@ -118,7 +118,8 @@ class Recording:
     """One exchange with a real Ollama. `id` is `<ollama version>/<name>`. The data of all `frames` is the body.
 
     `recorded_at` is an ISO 8601 time, and `platform` a text like linux/x86_64. `ended_at_s` is in seconds since the
-    request was sent, as are the times of the frames. `note` says what was done to the server during the recording.
+    request was sent, as are the times of the frames. `intervention` says what was done to the server for this
+    recording (its runner was killed); None is an ordinary exchange. `note` is a comment, and decides nothing.
     `frames` is a tuple, or for a long recording a sequence that makes each frame when it is read.
     """
 
@@ -131,6 +132,7 @@ class Recording:
     frames: Sequence[Frame]
     ended: RecordedEnd
     ended_at_s: float
+    intervention: str | None = None
     note: str | None = None
 
     @property

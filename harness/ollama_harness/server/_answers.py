@@ -26,7 +26,6 @@ from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Answer, Asked, Step, World, after, answer
 from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted
-from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
 from ollama_harness.server._expectations import Expectations
@@ -96,7 +95,9 @@ class Answerer:
             return Chosen(answer=response, by="expectation")
         if (play := self._plays.take(asked.method, asked.raw_path)) is not None:
             return _played(play)
-        return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
+        chosen = guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
+        self._note_change(asked, chosen)
+        return chosen
 
     def _handled(self, asked: Asked) -> Chosen:
         """What answers a request that nothing refuses. A recorded list of models is wrong once they have changed."""
@@ -109,7 +110,6 @@ class Answerer:
             why = self._why_nothing(asked)
             script, by = no_answer(asked.method, asked.path, why), "nothing"
         else:
-            self._note_change(asked, found.recording)
             script, by, why = found.script, found.recording.id, found.why
         return Chosen(answer=fitted(script, asked, world, handled=True), by=by, why=why)
 
@@ -160,12 +160,11 @@ class Answerer:
                 self._world = ruled.reply.world
         return ruled
 
-    def _note_change(self, asked: Asked, recording: Recording) -> None:
-        """Note what a recorded answer to this request changes: a pull brings a model."""
-        with self._lock:
-            world = after(asked, self._world)
-            if world is not self._world and b'"status":"success"' in recording.body:
-                self._world = world
+    def _note_change(self, asked: Asked, chosen: Chosen) -> None:
+        """Note what this answer to this request changes: a pull brings a model, a chat loads one."""
+        if isinstance(chosen.answer, Script):
+            with self._lock:
+                self._world = after(asked, self._world, chosen.answer)
 
 
 def _played(play: Play) -> Chosen:

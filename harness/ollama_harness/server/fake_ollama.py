@@ -17,6 +17,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
@@ -200,7 +201,7 @@ class FakeOllama(HTTPServer):
 
     def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
         """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
-        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw)
+        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw, at=datetime.now(UTC))
         connection.take(head.size)
         if (refused := self._answerer.refusal(asked)) is not None:
             return self._answer(connection, entry, refused)
@@ -212,7 +213,7 @@ class FakeOllama(HTTPServer):
         except RequestTooLarge as error:
             return self._answer(connection, entry, Chosen(answer=not_http(error), by="nothing", why=str(error)))
         entry.body = body.data
-        asked = Asked.of(head, body.data, body_error=body.error or "")
+        asked = Asked.of(head, body.data, body_error=body.error or "", at=asked.at)
         usable = self._answer(connection, entry, self._answerer.answer(asked, head))
         return usable and not head.wants_close and body.error is None
 

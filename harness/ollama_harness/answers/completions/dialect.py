@@ -12,6 +12,7 @@ from typing import Protocol
 
 from ollama_harness.answers.completions.completion import Completion
 from ollama_harness.answers.completions.wanted import Wanted
+from ollama_harness.answers.reply import go_time
 from ollama_harness.recordings.recording import Frame, Headers, RecordedEnd, Recording, Request, Response
 
 __all__ = ["Dialect", "answered", "stamp"]
@@ -65,6 +66,4 @@ def answered(dialect: Dialect, completion: Completion, wanted: Wanted, *, reques
 
 def stamp(at_s: float) -> str:
     """A time as Ollama writes it into its records: RFC 3339 with nanoseconds, without zeros at the end."""
-    moment = EPOCH + timedelta(seconds=at_s)
-    fraction = f"{moment.microsecond:06d}".rstrip("0")
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{'.' + fraction if fraction else ''}Z"
+    return go_time(EPOCH + timedelta(seconds=at_s))

@@ -78,7 +78,7 @@ class Maker:
     def _source(self, recording: Recording) -> Source | None:
         """A recorded answer with what its request wanted; None where it is no good answer of a model."""
         dialect = DIALECTS.get(recording.request.path)
-        if dialect is None or _touched(recording) or recording.response.status != 200:
+        if dialect is None or recording.intervention is not None or recording.response.status != 200:
             return None
         request = recording.request
         asked = Asked(method=request.method, target=request.path, body=request.content or b"")
@@ -87,7 +87,3 @@ class Maker:
         if wanted is None or completion is None:
             return None
         return Source(recording, completion if wanted.stream else in_pieces(completion), wanted)
-
-
-def _touched(recording):
-    return (recording.note or "").startswith(("the runner", "the server", "OLLAMA", "the model was"))

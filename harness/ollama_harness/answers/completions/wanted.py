@@ -85,7 +85,7 @@ class Wanted:
     @property
     def is_json(self) -> bool:
         """Whether the answer is to be JSON. An empty schema allows any."""
-        return self.format != ""
+        return bool(self.format != "")
 
     @property
     def embeds(self) -> bool:

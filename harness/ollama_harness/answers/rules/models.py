@@ -24,7 +24,7 @@ from ollama_harness.answers.go.go_json import (
     fields,
 )
 from ollama_harness.answers.model_name import ModelName, parse_name
-from ollama_harness.answers.reply import Reply, empty_reply, json_reply
+from ollama_harness.answers.reply import Reply, empty_reply, go_time, json_reply
 from ollama_harness.answers.requests.model_use import (
     ModelFailure,
     Use,
@@ -34,7 +34,7 @@ from ollama_harness.answers.requests.model_use import (
     ref_name,
 )
 from ollama_harness.answers.rules.rule import Step, refusal
-from ollama_harness.answers.world import Model, World
+from ollama_harness.answers.world import LoadedModel, Model, World
 
 __all__ = ["ROUTES", "as_there", "asked_name", "read_request"]
 
@@ -180,6 +180,47 @@ def _tags(asked: Asked, world: World) -> Reply | None:
 
 def _listed(model: Model) -> dict[str, Any]:
     return {"name": model.name, "model": model.name, **model.entry}
+
+
+@refusal(
+    "ps",
+    Step.MODEL,
+    "the models that are loaded, the one that stays the longest first",
+    "ps-empty",
+    "path-api-ps-cc92-get",
+    source=f"{ROUTES}: PsHandler",
+)
+def _ps(asked: Asked, world: World) -> Reply | None:
+    if asked.method != "GET" or asked.path != "/api/ps":
+        return None
+    return json_reply(200, {"models": [_in_memory(one, world) for one in world.loaded_at(asked.at)]})
+
+
+#: The fields of api.ModelDetails that a model in memory has, with what they are if nothing is known.
+_DETAILS = {
+    "parent_model": "",
+    "format": "",
+    "family": "",
+    "families": None,
+    "parameter_size": "",
+    "quantization_level": "",
+}
+
+
+def _in_memory(one: LoadedModel, world: World) -> dict[str, Any]:
+    """api.ProcessModelResponse. The machine that was recorded has no GPU."""
+    name, entry = one.model.name, one.model.entry
+    said = entry.get("details") or {}
+    found = {
+        "name": name,
+        "model": name,
+        "size": one.model.memory_bytes,
+        "digest": entry.get("digest", ""),
+        "details": {key: said.get(key, default) for key, default in _DETAILS.items()},
+        "expires_at": go_time(one.expires_at),
+        "size_vram": 0,
+    }
+    return {**found, "context_length": one.context_length} if world.since("0.10.0") else found
 
 
 @refusal(

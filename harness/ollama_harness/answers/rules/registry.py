@@ -21,7 +21,7 @@ from ollama_harness.answers.rules.models import ROUTES, as_there, asked_name, re
 from ollama_harness.answers.rules.rule import Step, refusal
 from ollama_harness.answers.world import MODELS_FOLDER, World
 
-__all__ = ["after"]
+__all__ = ["brought"]
 
 
 # --- pull and push ----------------------------------------------------------------------------------------------------
@@ -214,11 +214,12 @@ def _blob(asked: Asked, world: World) -> Reply | None:
     return replace(empty_reply(201), world=world.with_blob(digest))
 
 
-def after(asked: Asked, world: World) -> World:
-    """The world after a recording answered this request with success: a model that was pulled is there."""
-    if (request := read_request(asked, world, "/api/pull")) is None:
-        return world
-    name = _pulled(request, world)
-    if not name.is_valid or world.find(name) is not None:
-        return world
-    return world.with_model(world.model(name.full))
+def brought(asked: Asked, world: World) -> ModelName | None:
+    """The model that a good answer to this request brings: one that is pulled, or made of files."""
+    if (request := read_request(asked, world, "/api/pull")) is not None:
+        name = _pulled(request, world)
+    elif (request := read_request(asked, world, "/api/create")) is not None and request["files"]:
+        name = as_there(parse_name(asked_name(request)), world)
+    else:
+        return None
+    return name if name.is_valid else None

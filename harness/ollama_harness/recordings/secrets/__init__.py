@@ -6,6 +6,7 @@ from ollama_harness.recordings.secrets.redaction import (
     find,
     redact,
     redact_headers,
+    redact_meta,
     redact_request,
     secrets_in,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "name_pattern",
     "redact",
     "redact_headers",
+    "redact_meta",
     "redact_request",
     "secrets_in",
 ]

@@ -23,6 +23,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ollama_harness.recordings.recording import Headers, Recording, Request
@@ -288,6 +289,22 @@ def redact_request(request: Request, patterns: Sequence[SecretPattern] = PATTERN
     )
 
 
+def redact_meta(recording: Recording, patterns: Sequence[SecretPattern] = PATTERNS) -> Recording:
+    """The same recording with the secrets blanked in all that its meta file has. The body is for a `Redactor`."""
+    response = recording.response
+    return replace(
+        recording,
+        request=redact_request(recording.request, patterns),
+        response=replace(
+            response,
+            reason=_redact_text(response.reason, patterns, "latin-1"),
+            headers=redact_headers(response.headers, patterns),
+        ),
+        intervention=None if recording.intervention is None else _redact_text(recording.intervention, patterns),
+        note=None if recording.note is None else _redact_text(recording.note, patterns),
+    )
+
+
 def secrets_in(recording: Recording) -> Iterator[tuple[str, str]]:
     """The place (a field of the meta file, or a line of the body) and the kind of each secret in a recording."""
     for where, headers in (("request", recording.request.headers), ("response", recording.response.headers)):
@@ -301,6 +318,7 @@ def secrets_in(recording: Recording) -> Iterator[tuple[str, str]]:
         "request.json": None if recording.request.json is None else json.dumps(recording.request.json),
         "request.body": recording.request.body,
         "response.reason": recording.response.reason,
+        "intervention": recording.intervention,
         "note": recording.note,
     }
     for field, text in texts.items():
