@@ -216,7 +216,7 @@ class World:
         """
         short = parse_name(name).short
         found = self.find(name)
-        like = found or next(iter(self.models.values()), Model(name=short))
+        like = found or next(iter(self.models.values()), Model(name=short, entry=_plain_entry(short)))
         able = frozenset(capabilities or (like.capabilities if found else ("completion",)))
         if able != {"embedding"}:
             able |= {"completion"}
@@ -236,6 +236,17 @@ class World:
         except (ValueError, OverflowError):
             return _SOME_TIME
         return later.isoformat() + last[19:]
+
+
+def _plain_entry(name: str) -> dict[str, Any]:
+    """What a list says of a model if no list was recorded."""
+    details = {"parent_model": "", "format": "gguf", "family": "", "families": None}
+    return {
+        "modified_at": _SOME_TIME,
+        "size": 0,
+        "digest": hashlib.sha256(name.encode()).hexdigest(),
+        "details": {**details, "parameter_size": "", "quantization_level": ""},
+    }
 
 
 def parse_model(text: str) -> tuple[str, tuple[str, ...]]:
@@ -286,7 +297,7 @@ def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool =
     models = {}
     for name in {**entries, **able}:
         show = shows.get(name) or shown_as(first_show, name)
-        said = entries.get(name) or first_entry
+        said = entries.get(name) or first_entry or _plain_entry(name)
         entry = {key: value for key, value in said.items() if key not in ("name", "model")}
         seen = frozenset({*able.get(name, ()), *shows.get(name, {}).get("capabilities", ())})
         able_to = seen or frozenset(entry.get("capabilities", ["completion"]))
