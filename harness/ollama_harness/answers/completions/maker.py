@@ -8,7 +8,6 @@ from functools import cached_property
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.completions import tokens
-from ollama_harness.answers.completions.completion import Completion
 from ollama_harness.answers.completions.dialect import answered
 from ollama_harness.answers.completions.dialects import DIALECTS
 from ollama_harness.answers.completions.embeddings import Embedder, embedded
@@ -53,13 +52,9 @@ class Maker:
         )
         if wanted.prompt != source.wanted.prompt and not wanted.only_loads:
             completion = replace(completion, prompt_tokens=tokens.prompt_tokens(dict(wanted.body)))
-        return self.said(completion, wanted, request, of=source.recording)
-
-    def said(self, completion: Completion, wanted: Wanted, request: Request, *, of: Recording | None = None) -> Made:
-        """A completion as the answer to a request."""
-        name = of.name if of is not None else "reply"
-        recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=name)
-        return Made(recording, f"made to fit from {of.id}" if of is not None else "your reply")
+        of = source.recording
+        recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=of.name)
+        return Made(recording, f"made to fit from {of.id}")
 
     def _vectors(self, wanted: Wanted, request: Request) -> Made:
         recording = embedded(self._embedder.embedding(wanted), wanted, request=request, name="vectors")
