@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from ollama_harness.answers.answering import Answer, answer
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.completions import DIALECTS, GAP_S, Call, DoneReason, Wanted, own_words, spoken, wanted_of
+from ollama_harness.answers.completions import DIALECTS, Call, DoneReason, Wanted, own_words, spoken, wanted_of
 from ollama_harness.answers.completions.dialect import answered
 from ollama_harness.answers.completions.embeddings import embedded, own_embedding, own_vectors
 from ollama_harness.answers.reply import Reply
@@ -55,10 +55,10 @@ class OwnAnswer(Protocol):
     @property
     def name(self) -> str: ...
 
-    def suits(self, asked: Asked, world: World) -> bool:
+    def suits(self, asked: Asked, world: World, /) -> bool:
         """Whether a request is one that this can answer."""
 
-    def give(self, asked: Asked, world: World, request: Request, *, gap_s: float) -> Given | Answer:
+    def give(self, asked: Asked, world: World, request: Request, gap_s: float, /) -> Given | Answer:
         """The answer to a request that it suits, or what refuses the request. `request` is it, as recordings have it.
 
         `gap_s` is the time between two tokens where the user gave none.
@@ -78,15 +78,15 @@ class OwnReply:
 
     name = "reply"
 
-    def suits(self, asked: Asked, world: World) -> bool:
+    def suits(self, asked: Asked, world: World, /) -> bool:
         wanted = _wanted(asked, world)
         return wanted is not None and not wanted.embeds
 
-    def give(self, asked: Asked, world: World, request: Request, *, gap_s: float) -> Given | Answer:
-        able, wanted = _able(asked, world), _wanted(asked, world)
-        assert wanted is not None
-        if (refused := answer(asked, able, steps=(Step.REQUEST, Step.MODEL))) is not None:
+    def give(self, asked: Asked, world: World, request: Request, gap_s: float, /) -> Given | Answer:
+        if (refused := _refused(asked, world)) is not None:
             return refused
+        wanted = _wanted(asked, world)
+        assert wanted is not None
         said = spoken(
             self.text,
             thinking=self.thinking,
@@ -95,9 +95,7 @@ class OwnReply:
             first_s=gap_s if self.first_token_s is None else self.first_token_s,
             gap_s=gap_s if self.tokens_per_s is None else 1 / self.tokens_per_s,
         )
-        recording = answered(
-            DIALECTS[wanted.path], own_words(said, wanted), wanted, request=request, name="reply"
-        )
+        recording = answered(DIALECTS[wanted.path], own_words(said, wanted), wanted, request=request, name="reply")
         why = "your words"
         if wanted.only_loads:
             why = "the model is there for your words, which this request does not ask for"
@@ -122,15 +120,15 @@ class OwnVectors:
         """
         return cls(vectors=own_vectors(vectors))
 
-    def suits(self, asked: Asked, world: World) -> bool:
+    def suits(self, asked: Asked, world: World, /) -> bool:
         wanted = _wanted(asked, world)
         return wanted is not None and wanted.embeds
 
-    def give(self, asked: Asked, world: World, request: Request, *, gap_s: float) -> Given | Answer:
-        able, wanted = _able(asked, world), _wanted(asked, world)
-        assert wanted is not None
-        if (refused := answer(asked, able, steps=(Step.REQUEST, Step.MODEL))) is not None:
+    def give(self, asked: Asked, world: World, request: Request, gap_s: float, /) -> Given | Answer:
+        if (refused := _refused(asked, world)) is not None:
             return refused
+        wanted = _wanted(asked, world)
+        assert wanted is not None
         embedding = replace(own_embedding(self.vectors, wanted), end_s=gap_s)
         recording = embedded(embedding, wanted, request=request, name="embed")
         return Given(answer=recording, why="your vectors", is_use=bool(wanted.texts))
@@ -157,10 +155,10 @@ class OwnError:
             raise ValueError(f"message: {message!r} is no text; give the message of the error")
         return cls(status=status, message=message)
 
-    def suits(self, asked: Asked, world: World) -> bool:
+    def suits(self, _asked: Asked, _world: World, /) -> bool:
         return True
 
-    def give(self, asked: Asked, world: World, request: Request, *, gap_s: float) -> Given | Answer:
+    def give(self, asked: Asked, world: World, _request: Request, _gap_s: float, /) -> Given | Answer:
         return Given(answer=route_error(asked, world, self.status, self.message), why=f"your error: {self.message}")
 
 
@@ -169,6 +167,11 @@ def _wanted(asked: Asked, world: World) -> Wanted | None:
     if asked.path not in (*TEXT_ROUTES, *EMBEDDING_ROUTES):
         return None
     return wanted_of(asked, _able(asked, world))
+
+
+def _refused(asked: Asked, world: World) -> Answer | None:
+    """What refuses a request although the model is there."""
+    return answer(asked, _able(asked, world), steps=(Step.REQUEST, Step.MODEL))
 
 
 def _able(asked: Asked, world: World) -> World:
@@ -206,7 +209,9 @@ def own_reply(
         text = _json_text(json, "json")
     calls = _calls(tool_calls)
     if text is None and thinking is None and not calls:
-        raise ValueError('text: there is nothing to say; give a text, thinking, tool_calls or json ("" is an empty answer)')
+        raise ValueError(
+            'text: there is nothing to say; give a text, thinking, tool_calls or json ("" is an empty answer)'
+        )
     if done_reason not in ("stop", "length"):
         raise ValueError(f'done_reason: {done_reason!r} is none that an answer ends with; give "stop" or "length"')
     return OwnReply(

@@ -128,6 +128,12 @@ class RecordedAnswers:
             return Script.from_recording(recording, speed=speed)
         return Script.from_recording(recording, speed=self._speed, gap_s=self._gap_s)
 
+    def at_pace(self, seconds: float) -> float:
+        """The time between two segments at the server's speed, where it was recorded as this."""
+        if self._gap_s is not None:
+            return self._gap_s
+        return seconds / self._speed if self._speed else 0.0
+
     def _same(self, request: Request, asked: Asked, world: World) -> RecordedAnswer | None:
         """HEAD of a route that has GET, too, is answered by the same handler."""
         found = self._by_request.same(request)
@@ -138,14 +144,16 @@ class RecordedAnswers:
         return self._answer(as_named(found, model_of(request)), "the same request")
 
     def _answer(self, recording: Recording, why: str) -> RecordedAnswer:
-        """An answer struck by the server's faults; those that cannot strike it are left out, and it says so."""
-        script = self.paced(recording)
+        return RecordedAnswer(recording, *self.struck(self.paced(recording), why))
+
+    def struck(self, script: Script, why: str) -> tuple[Script, str]:
+        """An answer struck by the server's faults; those that cannot strike it are left out, and `why` says so."""
         for fault in self._faults:
             try:
                 script = fault(script)
             except FaultDoesNotApply as error:
                 why += f"; {fault} was left out: {error}"
-        return RecordedAnswer(recording, script, why)
+        return script, why
 
     def _keep(self, key: tuple[object, ...], answer: RecordedAnswer | None) -> None:
         if len(self._kept) > _MOST_SCRIPTS:
