@@ -272,7 +272,7 @@ def _json_text(value: Any, field: str) -> str:
     try:
         return json_module.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{field}: {_shown(value)} is no JSON: {error}") from None
+        raise ValueError(f"{field}: {_shown(value)} is no JSON: {error}; give values that JSON has") from None
 
 
 def _number(value: Any, field: str, kind: str, *, above_zero: bool = False) -> float | None:
