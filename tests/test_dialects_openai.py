@@ -244,6 +244,8 @@ def test_with_usage_each_event_of_a_text_has_one(version: str) -> None:
     assert (last["choices"], last["usage"]["total_tokens"]) == ([], 12)
     assert [*last] == ["id", "object", "created", "choices", "model", "system_fingerprint", "usage"]
     assert [record for record in sent(HELLO, version, TEXT) if "usage" in record] == []
+    found = read(written(HELLO, asked(TEXT, {"prompt": "Hi"} | USAGE), version))
+    assert (found.prompt_tokens, found.tokens) == (9, 3)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -361,6 +363,25 @@ def test_what_is_no_whole_answer_is_not_read(id_: str) -> None:
     assert CHAT_COMPLETIONS.read(STORE.get(id_)) is None
 
 
+def test_a_body_that_is_no_json_is_not_read() -> None:
+    assert TEXT_COMPLETIONS.read(recording(b'{"choices":', media_type="application/json", path=TEXT)) is None
+
+
+def test_without_numbers_there_are_as_many_tokens_as_pieces_and_one_for_the_end() -> None:
+    request = asked(CHAT, HI)
+    assert (read(written(HELLO, request, "0.32.15")).prompt_tokens, HELLO.tokens) == (0, 3)
+    assert read(written(HELLO, request, "0.32.15")).tokens == 3
+    record = {"choices": [{"text": "Hi", "finish_reason": "stop"}], "usage": {"completion_tokens": "many"}}
+    assert read(recording(json.dumps(record).encode(), media_type="application/json", path=TEXT)).tokens == 2
+
+
+@pytest.mark.parametrize("path", DIALECTS)
+def test_an_event_that_says_nothing_is_kept(path: str) -> None:
+    pauses = replace(HELLO, pieces=(HELLO.pieces[0], Piece(at_s=1.0), HELLO.pieces[1]))
+    made = written(pauses, asked(path, HI | {"prompt": "Hi"}), "0.32.15")
+    assert read(made).pieces == pauses.pieces
+
+
 def test_the_last_bytes_of_an_event_say_when_it_came() -> None:
     made = written(HELLO, asked(CHAT, HI), "0.32.15")
     torn = [Frame(at_s=at, data=made.body[at : at + 1]) for at in range(made.size_bytes)]
@@ -397,6 +418,7 @@ def test_any_body_is_read_or_not(path: str, media_type: str, value: Any) -> None
         {"choices": value},
         {"choices": [value]},
         {"choices": [{"delta": value, "message": value, "text": value, "finish_reason": "stop", "logprobs": value}]},
+        {"choices": [{"text": "ab", "logprobs": {"content": [value, {"token": value}, {}]}, "finish_reason": "stop"}]},
         {"choices": [{"delta": {"tool_calls": [{"function": value}, value]}, "finish_reason": "stop"}], "usage": value},
     ):
         event = b"data: " + json.dumps(body).encode() + b"\n\n"

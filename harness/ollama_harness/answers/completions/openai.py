@@ -38,7 +38,7 @@ from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import go_json
 from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.recording import Headers, Recording
-from ollama_harness.recordings.records import event_record, in_band_error, record_ends, stream_records
+from ollama_harness.recordings.records import event_record, record_ends, stream_records
 from ollama_harness.recordings.versions import order
 
 __all__ = ["CHAT_COMPLETIONS", "TEXT_COMPLETIONS", "error_event"]
@@ -226,12 +226,8 @@ class _OpenAi:
         self._answer = answer
 
     def read(self, recording: Recording) -> Completion | None:
-        if recording.response.status != 200:
-            return None
         pieces, reason, usage, end_s = list[Piece](), "", _object(None), 0.0
         for at_s, record in _records(recording):
-            if in_band_error(record) is not None:
-                return None
             usage = _object(record.get("usage")) or usage
             for choice in _objects(record.get("choices")):
                 said, ends = self._answer.pieces(choice, at_s), _text(choice.get("finish_reason"))
@@ -328,7 +324,8 @@ def _number(value: Any, otherwise: int) -> int:
 
 
 def _logprobs(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return _objects(_object(choice.get("logprobs")).get("content"))
+    entries = _objects(_object(choice.get("logprobs")).get("content"))
+    return [entry for entry in entries if isinstance(entry.get("token"), str)]
 
 
 def _call(value: Mapping[str, Any]) -> Call:
