@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from ollama_harness.answers import Asked, World
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
 from ollama_harness.answers.completions.dialect import EPOCH, answered
+from ollama_harness.answers.completions.native import CHAT as CHAT_OWN
+from ollama_harness.answers.completions.native import GENERATE
 from ollama_harness.answers.completions.openai import CHAT_COMPLETIONS, TEXT_COMPLETIONS, error_event
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request, Response
@@ -170,6 +172,34 @@ def test_one_piece_is_written_as_a_stream_like_its_twin(version: str, stream: st
 
 def test_most_twins_are_there() -> None:
     assert len(twins()) > len(VERSIONS) * (len(TWINS) - 1)
+
+
+#: Recordings of the same question over Ollama's own routes, which each version answered with the same words.
+OVER_OWN_ROUTES = {
+    "chat-france": "v1-chat-france-stream",
+    "chat-france-nonstream": "v1-chat-france-nonstream",
+    "chat-format-json-stream": "v1-chat-json-stream",
+    "chat-format-schema-stream": "v1-chat-schema-stream",
+    "chat-logprobs": "v1-chat-logprobs-stream",
+    "chat-tools-stream": "v1-chat-tools-stream",
+    "chat-tools-two-stream": "v1-chat-tools-two-stream",
+    "chat-tools-two-nonstream": "v1-chat-tools-two-nonstream",
+    "generate-france": "v1-completions-france-stream",
+    "generate-france-nonstream": "v1-completions-france-nonstream",
+}
+THOUGHT = [(version, "chat-think-stream", "v1-chat-think-stream") for version in ("0.5.7", "0.24.0", "0.32.15")]
+
+
+@pytest.mark.parametrize(
+    ("version", "own", "name"),
+    [*THOUGHT, *((version, own, name) for version in VERSIONS for own, name in OVER_OWN_ROUTES.items())],
+)
+def test_an_answer_over_an_own_route_is_written_as_that_over_openais(version: str, own: str, name: str) -> None:
+    source, recording = STORE.get(f"{version}/{own}"), STORE.get(f"{version}/{name}")
+    completion = (GENERATE if own.startswith("generate") else CHAT_OWN).read(source)
+    assert completion is not None
+    made = written(completion, recording.request, version)
+    assert [masked(frame.data) for frame in made.frames] == [masked(frame.data) for frame in recording.frames]
 
 
 # --- what was not recorded, but follows -------------------------------------------------------------------------------
