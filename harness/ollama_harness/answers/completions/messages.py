@@ -20,18 +20,9 @@ from typing import Any
 
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
 from ollama_harness.answers.completions.dialect import Dialect
-from ollama_harness.answers.completions.native import call_ids
+from ollama_harness.answers.completions.native import arguments_of, call_ids
 from ollama_harness.answers.completions.sending import joined, sent
-from ollama_harness.answers.completions.sse import (
-    arguments_of,
-    count,
-    event,
-    events,
-    headers,
-    is_good,
-    listed,
-    read_object,
-)
+from ollama_harness.answers.completions.sse import count, event, events, headers, is_good, listed, read_object
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.go.go_json import ANY, RAW, STRING, GoSlice, Struct, decode, fields
 from ollama_harness.answers.reply import go_json

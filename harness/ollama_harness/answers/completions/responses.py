@@ -24,11 +24,10 @@ from typing import Any
 
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
 from ollama_harness.answers.completions.dialect import EPOCH, Dialect
-from ollama_harness.answers.completions.native import call_ids
+from ollama_harness.answers.completions.native import arguments_of, call_ids
 from ollama_harness.answers.completions.sending import joined, sent
 from ollama_harness.answers.completions.sse import (
     AsSent,
-    arguments_of,
     as_map,
     count,
     event,
@@ -244,11 +243,11 @@ def _response(
         "truncation": asked["truncation"] or "disabled",
         "parallel_tool_calls": True,
         "text": {"format": _text_format((asked["text"] or {}).get("format"))},
-        "top_p": as_map(1.0 if asked["top_p"] is None else asked["top_p"]),
+        "top_p": 1 if asked["top_p"] is None else asked["top_p"],
         "presence_penalty": 0,
         "frequency_penalty": 0,
         "top_logprobs": 0,
-        "temperature": as_map(1.0 if asked["temperature"] is None else asked["temperature"]),
+        "temperature": 1 if asked["temperature"] is None else asked["temperature"],
         "reasoning": _effort(asked["reasoning"]),
         "usage": _usage(end),
         "max_output_tokens": asked["max_output_tokens"],

@@ -1,13 +1,10 @@
-"""What /v1/responses and /v1/messages have in common: server-sent events that have names, and JSON as Go writes it."""
+"""What /v1/responses and /v1/messages have in common: events that have names, and maps as Go writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
-from ollama_harness.answers.completions.completion import Call
-from ollama_harness.answers.completions.sending import since
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import go_json
 from ollama_harness.files.json_text import MAX_DEPTH, parse_json
@@ -16,7 +13,6 @@ from ollama_harness.recordings.records import event_record, sse_events
 
 __all__ = [
     "AsSent",
-    "arguments_of",
     "as_map",
     "count",
     "event",
@@ -29,8 +25,6 @@ __all__ = [
 
 #: The middleware sets these before it asks the handler, and only for a stream.
 _STREAM = (("Cache-Control", "no-cache"), ("Connection", "keep-alive"), ("Content-Type", "text/event-stream"))
-
-_ARGUMENTS_AS_SAID_SINCE = "0.14.0"
 
 
 class AsSent(dict[str, Any]):
@@ -55,21 +49,22 @@ def events(recording: Recording) -> Iterator[tuple[float, Mapping[str, Any]]]:
     """The record of each event of a stream, at the time at which the event was whole."""
     rest = b""
     for frame in recording.frames:
-        rest += frame.data
+        rest, whole = rest + frame.data, 0
         for text in sse_events(rest):
             if not text.endswith(b"\n\n"):
                 break
-            rest = rest[len(text) :]
+            whole += len(text)
             try:
                 record = event_record(text)
             except ValueError:
                 continue
             if isinstance(record, Mapping):
                 yield frame.at_s, record
+        rest = rest[whole:]
 
 
 def as_map(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """A value as Go writes its maps and its `any`: keys sorted down to a depth, and each number a float64."""
+    """A value as Go writes its maps: keys sorted, down to a depth."""
     match value:
         case AsSent():
             return value
@@ -77,15 +72,7 @@ def as_map(value: Any, depth: int = MAX_DEPTH) -> Any:
             return {key: as_map(value[key], depth - 1) for key in sorted(value)}
         case list() | tuple() if depth:
             return [as_map(one, depth - 1) for one in value]
-        case float() if value.is_integer() and abs(value) < 1e21:
-            return int(Decimal(repr(float(value))))
     return value
-
-
-def arguments_of(call: Call, wanted: Wanted) -> dict[str, Any]:
-    """The arguments of a call: in the order in which they were said since 0.14.0, what is inside them sorted."""
-    names = call.arguments if since(wanted, _ARGUMENTS_AS_SAID_SINCE) else sorted(call.arguments)
-    return {name: as_map(call.arguments[name]) for name in names}
 
 
 def read_object(text: str | bytes) -> Mapping[str, Any]:
