@@ -23,10 +23,8 @@ middleware/openai.go (`ChatWriter`, `CompleteWriter`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
 from random import Random
 from typing import Any
 
@@ -34,11 +32,11 @@ from ollama_harness.answers.completions.completion import Call, Completion, Done
 from ollama_harness.answers.completions.dialect import EPOCH, Dialect
 from ollama_harness.answers.completions.native import arguments_of, by_token, call_ids
 from ollama_harness.answers.completions.sending import joined, sent, since
+from ollama_harness.answers.completions.sse import events, listed, read_object
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import go_json
-from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.recording import Headers, Recording
-from ollama_harness.recordings.records import event_record, record_ends, stream_records
+from ollama_harness.recordings.records import event_record
 from ollama_harness.recordings.versions import order
 
 __all__ = ["CHAT_COMPLETIONS", "TEXT_COMPLETIONS", "error_event"]
@@ -292,19 +290,11 @@ def _created(at_s: float) -> int:
 
 
 def _records(recording: Recording) -> Iterator[tuple[float, Mapping[str, Any]]]:
-    """The JSON objects of an answer, each with the time when its last byte came."""
-    body, media_type = recording.body, recording.response.media_type
-    if media_type == _EVENTS:
-        values = stream_records(media_type, body)
-    else:
-        try:
-            values = [parse_json(body)]
-        except ValueError:
-            values = [None]
-    ends = list(accumulate(len(frame.data) for frame in recording.frames))
-    for value, end in zip(values, record_ends(media_type, body), strict=False):
-        if isinstance(value, Mapping):
-            yield recording.frames[bisect_left(ends, end)].at_s, value
+    """The JSON objects of an answer, each with the time when it was whole."""
+    if recording.response.media_type == _EVENTS:
+        yield from events(recording)
+    elif recording.frames:
+        yield recording.frames[-1].at_s, read_object(recording.body)
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -312,7 +302,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return [one for one in listed(value) if isinstance(one, Mapping)]
 
 
 def _text(value: Any) -> str:
@@ -330,8 +320,4 @@ def _logprobs(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _call(value: Mapping[str, Any]) -> Call:
     function = _object(value.get("function"))
-    try:
-        arguments = parse_json(_text(function.get("arguments")).encode())
-    except ValueError:
-        arguments = None
-    return Call(name=_text(function.get("name")), arguments=_object(arguments))
+    return Call(name=_text(function.get("name")), arguments=read_object(_text(function.get("arguments"))))
