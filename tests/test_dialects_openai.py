@@ -393,8 +393,9 @@ def test_what_is_no_whole_answer_is_not_read(id_: str) -> None:
     assert CHAT_COMPLETIONS.read(STORE.get(id_)) is None
 
 
-def test_a_body_that_is_no_json_is_not_read() -> None:
-    assert TEXT_COMPLETIONS.read(recording(b'{"choices":', media_type="application/json", path=TEXT)) is None
+@pytest.mark.parametrize("frames", [[b'{"choices":'], [b"[]"], []])
+def test_a_body_that_is_no_json_object_is_not_read(frames: list[bytes]) -> None:
+    assert TEXT_COMPLETIONS.read(recording(*frames, media_type="application/json", path=TEXT)) is None
 
 
 def test_without_numbers_there_are_as_many_tokens_as_pieces_and_one_for_the_end() -> None:
