@@ -84,6 +84,13 @@ class Answerer:
 
     def answer(self, asked: Asked, head: RequestHead, *, unread: bool = False) -> Chosen:
         """What answers a request. With `unread` its body has been left where it is."""
+        chosen = self._chosen(asked, head, unread=unread)
+        if isinstance(chosen.answer, Script):  # a pull brings a model, a chat loads one
+            with self._lock:
+                self._world = after(asked, self._world, chosen.answer.answer_to(head))
+        return chosen
+
+    def _chosen(self, asked: Asked, head: RequestHead, *, unread: bool) -> Chosen:
         if (play := self._plays.take(asked.method, asked.raw_path, before_guard=True)) is not None:
             return _played(play)
         guarded = self._ruled(asked, Step.GUARD, unread=unread)
@@ -93,9 +100,7 @@ class Answerer:
             return Chosen(answer=response, step=Step.PROGRAMME, by="expectation")
         if (play := self._plays.take(asked.method, asked.raw_path)) is not None:
             return _played(play)
-        chosen = guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
-        self._note_change(asked, chosen)
-        return chosen
+        return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
 
     def _handled(self, asked: Asked) -> Chosen:
         """What answers a request that nothing refuses. A recorded list of models is wrong once they have changed."""
@@ -158,12 +163,6 @@ class Answerer:
             if ruled is not None and ruled.reply.world is not None:
                 self._world = ruled.reply.world
         return ruled
-
-    def _note_change(self, asked: Asked, chosen: Chosen) -> None:
-        """Note what this answer to this request changes: a pull brings a model, a chat loads one."""
-        if isinstance(chosen.answer, Script):
-            with self._lock:
-                self._world = after(asked, self._world, chosen.answer)
 
 
 def _played(play: Play) -> Chosen:
