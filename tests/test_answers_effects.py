@@ -257,6 +257,17 @@ def test_a_model_that_is_made_of_files_is_there_afterwards() -> None:
     assert tags(after(asked, first(), played(name)))[0] == "mine:latest"
 
 
+def test_without_a_recorded_list_there_is_one_of_what_was_used() -> None:
+    world = world_of([STORE.get("0.24.0/chat-nonstream")], "0.24.0")
+    given_ = answer(Asked(method="GET", target="/api/tags"), world)
+    assert given_ is not None
+    [listed] = json.loads(given_.reply.body)["models"]
+    [recorded, *_] = json.loads(STORE.get("0.24.0/tags").body)["models"]
+    assert (listed["name"], list(listed), list(listed["details"])) == (MODEL, list(recorded), list(recorded["details"]))
+    [shown] = ps(ran(world))
+    assert (shown["name"], shown["digest"]) == (MODEL, listed["digest"])
+
+
 # --- over the wire ----------------------------------------------------------------------------------------------------
 
 

@@ -76,7 +76,7 @@ def ask(server: FakeOllama, method: str, path: str, body: Any = None) -> tuple[i
         ("GET", "/api/version", None, "version"),
         ("GET", "/api/tags", None, "tags"),
         ("POST", "/api/show", {"model": "smollm2:135m"}, "show"),
-        ("POST", "/api/generate", {"model": "smollm2:135m", "prompt": "Hello"}, "generate-stream"),
+        ("POST", "/api/embed", {"model": "smollm2-embed:135m", "input": "Why is the sky blue?"}, "embed-one"),
     ],
 )
 @pytest.mark.parametrize("version", ["0.5.7", "0.32.15"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cached_property
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.reply import Reply
@@ -16,12 +18,28 @@ __all__ = ["Answer", "answer"]
 _MODULES = (protocol, guard, native, compatible, models, registry)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """A reply, and the rule that gives it."""
 
     reply: Reply
     rule: Refusal
+
+    @cached_property
+    def why(self) -> str:
+        """Why, in a few words: the text of the error, or where there is none what the rule is about."""
+        return _error_text(self.reply.body) or self.rule.why
+
+
+def _error_text(body: bytes) -> str:
+    """The text of an error in any of Ollama's shapes: a body that is one, or whose last line is; "" in any other."""
+    try:
+        value = json.loads(body.rstrip().rpartition(b"\n")[2])
+        error = value["error"]
+        text = error["message"] if isinstance(error, dict) else error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return text if isinstance(text, str) else ""
 
 
 def answer(asked: Asked, world: World, *, steps: tuple[Step, ...] = tuple(Step)) -> Answer | None:

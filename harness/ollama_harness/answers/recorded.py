@@ -43,10 +43,20 @@ class Recorded:
                 self._by_request[canonical(recording.request)].append(recording)
 
     def same(self, request: Request) -> Recording | None:
-        """The recording of this request; of several the one made with the most of its headers, then the longest."""
+        """The recording of this request; of several the one made with the most of its headers, then the one
+        with the same JSON, then the longest."""
         asked = _decisive(request)
         able = [one for one in self._by_request.get(canonical(request), ()) if _decisive(one.request) <= asked]
-        return max(able, key=lambda one: (len(_decisive(one.request)), len(one.frames), one.size_bytes), default=None)
+        return max(
+            able,
+            key=lambda one: (
+                len(_decisive(one.request)),
+                one.request.json == request.json,
+                len(one.frames),
+                one.size_bytes,
+            ),
+            default=None,
+        )
 
 
 def canonical(request: Request) -> _Key:

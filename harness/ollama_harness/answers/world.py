@@ -48,6 +48,7 @@ class Model:
 
     `capabilities` are Ollama's own words: completion, tools, thinking, vision, embedding, insert. `entry` is what
     /api/tags says of it besides its name, `show` what /api/show says. `memory_bytes` is its size when it is loaded.
+    One that is not `listed` is there, but was made after the recorded list of models.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Model:
     entry: Mapping[str, Any] = field(default_factory=dict)
     show: Mapping[str, Any] = field(default_factory=dict)
     memory_bytes: int = 0
+    listed: bool = True
 
     @property
     def modified_at(self) -> str:
@@ -163,13 +165,13 @@ class World:
     @property
     def listed(self) -> tuple[Model, ...]:
         """The models as Ollama lists them: the last changed first."""
-        return tuple(sorted(self.models.values(), key=lambda model: -model.modified_s))
+        return tuple(sorted((one for one in self.models.values() if one.listed), key=lambda model: -model.modified_s))
 
     def with_model(self, model: Model) -> World:
         """A world in which this model was just made, in the place of one of the same name."""
         key = parse_name(model.name).key
         kept = {name: one for name, one in self.models.items() if parse_name(name).key != key}
-        made = replace(model, entry={**model.entry, "modified_at": self._next_time()})
+        made = replace(model, entry={**model.entry, "modified_at": self._next_time()}, listed=True)
         return replace(self, models={**kept, made.name: made}, changed=True)
 
     def without(self, model: Model) -> World:
@@ -214,7 +216,7 @@ class World:
         """
         short = parse_name(name).short
         found = self.find(name)
-        like = found or next(iter(self.models.values()), Model(name=short))
+        like = found or next(iter(self.models.values()), Model(name=short, entry=_plain_entry(short)))
         able = frozenset(capabilities or (like.capabilities if found else ("completion",)))
         if able != {"embedding"}:
             able |= {"completion"}
@@ -234,6 +236,17 @@ class World:
         except (ValueError, OverflowError):
             return _SOME_TIME
         return later.isoformat() + last[19:]
+
+
+def _plain_entry(name: str) -> dict[str, Any]:
+    """What a list says of a model if no list was recorded."""
+    details = {"parent_model": "", "format": "gguf", "family": "", "families": None}
+    return {
+        "modified_at": _SOME_TIME,
+        "size": 0,
+        "digest": hashlib.sha256(name.encode()).hexdigest(),
+        "details": {**details, "parameter_size": "", "quantization_level": ""},
+    }
 
 
 def parse_model(text: str) -> tuple[str, tuple[str, ...]]:
@@ -284,12 +297,19 @@ def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool =
     models = {}
     for name in {**entries, **able}:
         show = shows.get(name) or shown_as(first_show, name)
-        said = entries.get(name) or first_entry
+        said = entries.get(name) or first_entry or _plain_entry(name)
         entry = {key: value for key, value in said.items() if key not in ("name", "model")}
         seen = frozenset({*able.get(name, ()), *shows.get(name, {}).get("capabilities", ())})
         able_to = seen or frozenset(entry.get("capabilities", ["completion"]))
         needs = memory.get(name) or next(iter(memory.values()), entry.get("size", 0))
-        models[name] = Model(name=name, capabilities=able_to, entry=entry, show=show, memory_bytes=needs)
+        models[name] = Model(
+            name=name,
+            capabilities=able_to,
+            entry=entry,
+            show=show,
+            memory_bytes=needs,
+            listed=name in entries or not entries,
+        )
     names = [parse_name(name) for name in pulled]
     return World(
         version=version,

@@ -1,8 +1,9 @@
 """What answers a request, and why: the steps of its way, in the world as it is now.
 
-The order is: what Go's HTTP server refuses; a play that stands before the guard; a Host or an Origin that Ollama does not
-let in; an expectation of pytest-httpserver; the newest play for the method and path; what else Ollama refuses; the
-recording that matches, or what a rule makes of the models that are there; a 501 of ours.
+The order is: what Go's HTTP server refuses; a play that stands before the guard; a Host or an Origin that Ollama does
+not let in; an expectation of pytest-httpserver; the newest play for the method and path; what else Ollama refuses; the
+recording of the same request, or what a rule makes of the models that are there; the nearest recording made to fit; a
+501 of ours.
 
 A play or an expectation is a handler, and so its method and path are a route. What the guard says of a route (that it
 is not there, has other methods, is spelled differently) is therefore true only after them, but whom it lets in does not
@@ -39,16 +40,13 @@ __all__ = ["Answerer", "Chosen"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What answers a request: a script, or the response of an expectation. `by` and `why` are for the journal."""
+    """What answers a request: a script, or the response of an expectation. The rest is for the journal."""
 
     answer: Script | WerkzeugResponse
+    step: Step
     by: str
+    rule: str = ""
     why: str = ""
-
-    @property
-    def keeps_out(self) -> bool:
-        """Whether it is the guard's answer to a Host or an Origin that Ollama does not let in, whatever the route."""
-        return isinstance(self.answer, Script) and self.answer.head is not None and self.answer.head.status == 403
 
 
 class Answerer:
@@ -86,32 +84,38 @@ class Answerer:
 
     def answer(self, asked: Asked, head: RequestHead, *, unread: bool = False) -> Chosen:
         """What answers a request. With `unread` its body has been left where it is."""
+        chosen = self._chosen(asked, head, unread=unread)
+        if isinstance(chosen.answer, Script):  # a pull brings a model, a chat loads one
+            with self._lock:
+                self._world = after(asked, self._world, chosen.answer.answer_to(head))
+        return chosen
+
+    def _chosen(self, asked: Asked, head: RequestHead, *, unread: bool) -> Chosen:
         if (play := self._plays.take(asked.method, asked.raw_path, before_guard=True)) is not None:
             return _played(play)
         guarded = self._ruled(asked, Step.GUARD, unread=unread)
-        if guarded is not None and guarded.keeps_out:
+        if guarded is not None and _keeps_out(guarded):
             return guarded
         if (response := self._expectations.answer(head, asked.body)) is not None:
-            return Chosen(answer=response, by="expectation")
+            return Chosen(answer=response, step=Step.PROGRAMME, by="expectation")
         if (play := self._plays.take(asked.method, asked.raw_path)) is not None:
             return _played(play)
-        chosen = guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
-        self._note_change(asked, chosen)
-        return chosen
+        return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
 
     def _handled(self, asked: Asked) -> Chosen:
         """What answers a request that nothing refuses. A recorded list of models is wrong once they have changed."""
-        world = self._world
+        world, step = self._world, Step.RECORDING
         found = None if world.changed else self._recorded.same(asked, world)
         if found is None and (made := self._ruled(asked, Step.ANSWER)) is not None:
             return made
-        found = found or self._recorded.same(asked, world) or self._recorded.made(asked, world)
+        if found is None and (found := self._recorded.same(asked, world)) is None:
+            found, step = self._recorded.made(asked, world), Step.MADE
         if found is None:
             why = self._why_nothing(asked)
-            script, by = no_answer(asked.method, asked.path, why), "nothing"
-        else:
-            script, by, why = found.script, found.recording.id, found.why
-        return Chosen(answer=fitted(script, asked, world, handled=True), by=by, why=why)
+            script = fitted(no_answer(asked.method, asked.path, why), asked, world, handled=True)
+            return Chosen(answer=script, step=Step.NOTHING, by="nothing", why=why)
+        script = fitted(found.script, asked, world, handled=True)
+        return Chosen(answer=script, step=step, by=found.recording.id, why=found.why)
 
     def _why_nothing(self, asked: Asked) -> str:
         names = self._recorded.nearest_names(asked)
@@ -129,7 +133,7 @@ class Answerer:
             return False
         guarded = self._ruled(asked, Step.GUARD)
         play = self._plays.find(asked.method, asked.raw_path, before_guard=True)
-        if play is None and not (guarded is not None and guarded.keeps_out):
+        if play is None and (guarded is None or not _keeps_out(guarded)):
             if self._expectations:
                 return False
             play = self._plays.find(asked.method, asked.raw_path)
@@ -142,12 +146,12 @@ class Answerer:
         found = self._asked_of_rules(asked, steps)
         if found is None:
             return None
-        why = found.rule.why
-        if found.rule.step is Step.MODEL and found.reply.status == 404:
+        rule, why = found.rule, found.why
+        if rule.step is Step.MODEL and found.reply.status == 404:
             why += f"; there are {', '.join(sorted(self._world.models))}"
-        handled = found.rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
+        handled = rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
         script = fitted(found.reply.script(asked.method), asked, self._world, handled=handled, unread=unread)
-        return Chosen(answer=script, by=f"rule {found.rule.id}", why=why)
+        return Chosen(answer=script, step=rule.step, by=f"rule {rule.id}", rule=rule.id, why=why)
 
     def _asked_of_rules(self, asked: Asked, steps: tuple[Step, ...]) -> Answer | None:
         """What a rule answers in the world as it is now, which its reply may change."""
@@ -160,12 +164,12 @@ class Answerer:
                 self._world = ruled.reply.world
         return ruled
 
-    def _note_change(self, asked: Asked, chosen: Chosen) -> None:
-        """Note what this answer to this request changes: a pull brings a model, a chat loads one."""
-        if isinstance(chosen.answer, Script):
-            with self._lock:
-                self._world = after(asked, self._world, chosen.answer)
-
 
 def _played(play: Play) -> Chosen:
-    return Chosen(answer=play.script, by=play.name, why="the last play for this method and path")
+    return Chosen(answer=play.script, step=Step.PROGRAMME, by=play.name, why="the last play for this method and path")
+
+
+def _keeps_out(guarded: Chosen) -> bool:
+    """Whether the guard does not let a Host or an Origin in, whatever the route: it answers only these with 403."""
+    head = guarded.answer.head if isinstance(guarded.answer, Script) else None
+    return head is not None and head.status == 403

@@ -23,7 +23,7 @@ from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.answers import Asked, World, parse_model
+from ollama_harness.answers import Asked, Step, World, parse_model
 from ollama_harness.answers.go.go_request import GoHead, read_go_body, read_go_head
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault, apply
@@ -65,7 +65,8 @@ class FakeOllama(HTTPServer):
     possible; or `gap_s` seconds pass between any two segments. `faults` are applied to every recording that they can
     strike. `models` are there besides those of the recordings, each as NAME or NAME=CAPABILITY,CAPABILITY; with
     `only_models` there are no others. With `any_model` every model is there and can do everything. `origins` are those
-    of OLLAMA_ORIGINS. Without `listens` the port is bound, but connections to it are refused. `port` 0 is any free port.
+    of OLLAMA_ORIGINS. Without `listens` the port is bound, but connections to it are refused. `port` 0
+    is any free port.
 
     Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more.
     """
@@ -201,7 +202,7 @@ class FakeOllama(HTTPServer):
 
     def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
         """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
-        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw, at=datetime.now(UTC))
+        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw, at=_now())
         connection.take(head.size)
         if (refused := self._answerer.refusal(asked)) is not None:
             return self._answer(connection, entry, refused)
@@ -211,7 +212,8 @@ class FakeOllama(HTTPServer):
         try:
             body = connection.await_body(head, lambda data, ended: read_go_body(data, head, ended=ended))
         except RequestTooLarge as error:
-            return self._answer(connection, entry, Chosen(answer=not_http(error), by="nothing", why=str(error)))
+            too_large = Chosen(answer=not_http(error), step=Step.NOTHING, by="nothing", why=str(error))
+            return self._answer(connection, entry, too_large)
         entry.body = body.data
         asked = Asked.of(head, body.data, body_error=body.error or "", at=asked.at)
         usable = self._answer(connection, entry, self._answerer.answer(asked, head))
@@ -219,14 +221,15 @@ class FakeOllama(HTTPServer):
 
     def _play_on_accept(self, connection: Connection, first: Play, number: int) -> None:
         script = first.script
-        entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=first.name, script=script)
+        entry = Entry(connection=number, index=1, head=None, body=b"", script=script)
+        entry.answered_by, entry.step = first.name, Step.PROGRAMME
         if script.ending.how is ConnectionEnd.RESET:
             connection.wait_for_request()  # an RST while the client connects or writes would be another fault
         self._play(connection, script, entry)
 
     def _answer(self, connection: Connection, entry: Entry, chosen: Chosen) -> bool:
         """Give this answer, and note it; returns whether the connection can be used again."""
-        entry.answered_by, entry.why = chosen.by, chosen.why
+        entry.answered_by, entry.step, entry.rule, entry.why = chosen.by, chosen.step, chosen.rule, chosen.why
         if isinstance(chosen.answer, Script):
             entry.script = script = chosen.answer
             if entry.head is not None:
@@ -271,6 +274,10 @@ class FakeOllama(HTTPServer):
 
 def _read_head(after_post: bool, data: bytes, ended: bool) -> GoHead | None:  # noqa: FBT001
     return read_go_head(data, ended=ended, after_post=after_post)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _is_loopback(host: str) -> bool:

@@ -49,6 +49,7 @@ def fit(completion: Completion, wanted: Wanted, *, same_format: bool, thought: C
             said = _saying(json.dumps(_json_for(wanted), ensure_ascii=False), said)
     said = _thinking(said, wanted, thought)
     made = replace(completion, pieces=said) if said == completion.pieces else _stopped(completion, said)
+    made = _ended_by_itself(made, wanted.num_predict)
     made = _cut_at_stop(made, wanted.stop)
     made = _cut_at_limit(made, wanted.num_predict)
     return replace(made, pieces=tuple(_with_logprobs(made.pieces, wanted)))
@@ -161,6 +162,16 @@ def _gap(said: Sequence[Piece]) -> float:
 
 
 # --- stop and num_predict ---------------------------------------------------------------------------------------------
+
+
+def _ended_by_itself(completion: Completion, limit: int | None) -> Completion:
+    """A completion that was cut at a lower limit than this one: up to its last whole sentence, as if it ended there."""
+    if completion.done_reason is not DoneReason.LENGTH or (limit is not None and limit <= completion.tokens):
+        return completion
+    pieces = completion.pieces
+    ends = [at for at, piece in enumerate(pieces, start=1) if piece.text.rstrip().endswith((".", "!", "?"))]
+    kept = pieces[: ends[-1]] if ends else pieces
+    return _ended(completion, kept, DoneReason.STOP, completion.end_s)
 
 
 def _cut_at_stop(completion: Completion, stop: Sequence[str]) -> Completion:

@@ -11,8 +11,9 @@ from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.completions.completion import Completion
 from ollama_harness.answers.completions.dialect import answered
 from ollama_harness.answers.completions.dialects import DIALECTS
+from ollama_harness.answers.completions.embeddings import Embedder, embedded
 from ollama_harness.answers.completions.fit import fit, in_pieces
-from ollama_harness.answers.completions.nearest import Source, nearest, thinking_for
+from ollama_harness.answers.completions.nearest import CompletionSource, nearest, thinking_for
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.recording import Recording, Request
@@ -60,8 +61,13 @@ class Maker:
         recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=name)
         return Made(recording, f"made to fit from {of.id}" if of is not None else "your reply")
 
-    def _vectors(self, wanted: Wanted, request: Request) -> Made | None:
-        return None
+    def _vectors(self, wanted: Wanted, request: Request) -> Made:
+        recording = embedded(self._embedder.embedding(wanted), wanted, request=request, name="vectors")
+        return Made(recording, "a vector for each text")
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(one for one in self._recordings if one.intervention is None)
 
     def of(self, recordings: Sequence[Recording]) -> Maker:
         """A maker that has only these of its recordings."""
@@ -71,11 +77,11 @@ class Maker:
         return fewer
 
     @cached_property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[CompletionSource, ...]:
         """The recordings that an answer can be made of."""
         return tuple(source for recording in self._recordings if (source := self._source(recording)) is not None)
 
-    def _source(self, recording: Recording) -> Source | None:
+    def _source(self, recording: Recording) -> CompletionSource | None:
         """A recorded answer with what its request wanted; None where it is no good answer of a model."""
         dialect = DIALECTS.get(recording.request.path)
         if dialect is None or recording.intervention is not None or recording.response.status != 200:
@@ -86,4 +92,4 @@ class Maker:
         completion = dialect.read(recording)
         if wanted is None or completion is None:
             return None
-        return Source(recording, completion if wanted.stream else in_pieces(completion), wanted)
+        return CompletionSource(recording, completion if wanted.stream else in_pieces(completion), wanted)

@@ -20,9 +20,9 @@ from typing import Any
 
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
 from ollama_harness.answers.completions.dialect import Dialect
-from ollama_harness.answers.completions.native import call_ids
+from ollama_harness.answers.completions.native import arguments_of, call_ids
 from ollama_harness.answers.completions.sending import joined, sent
-from ollama_harness.answers.completions.sse import arguments_of, event, events, headers, is_good, read_arguments
+from ollama_harness.answers.completions.sse import count, event, events, headers, is_good, listed, read_object
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.go.go_json import ANY, RAW, STRING, GoSlice, Struct, decode, fields
 from ollama_harness.answers.reply import go_json
@@ -42,11 +42,11 @@ class _Messages:
             return None
         if recording.response.media_type == "text/event-stream":
             return _read_stream(recording)
-        message = read_arguments(recording.body.decode("utf-8", "replace"))
+        message = read_object(recording.body)
         at_s = recording.frames[-1].at_s
         if message.get("type") != "message":
             return None
-        pieces = [piece for block in message.get("content") or () for piece in _pieces(block, at_s)]
+        pieces = [piece for block in listed(message.get("content")) for piece in _pieces(block, at_s)]
         return _completion(pieces, message, at_s)
 
     def headers(self, wanted: Wanted) -> Headers:
@@ -209,7 +209,7 @@ def _read_stream(recording: Recording) -> Completion | None:
             case {"type": "content_block_delta", "delta": {"thinking": str(text)}}:
                 pieces.append(Piece(thinking=text, at_s=at_s))
             case {"type": "content_block_stop"} if call:
-                made = Call(name=call[0], arguments=read_arguments(call[1]))
+                made = Call(name=call[0], arguments=read_object(call[1]))
                 pieces, call = [*pieces, Piece(calls=(made,), at_s=at_s)], None
             case {"type": "message_delta", "delta": dict(delta)}:
                 end = {**record, **delta}
@@ -218,7 +218,7 @@ def _read_stream(recording: Recording) -> Completion | None:
     return None
 
 
-def _pieces(block: Mapping[str, Any], at_s: float) -> Iterator[Piece]:
+def _pieces(block: Any, at_s: float) -> Iterator[Piece]:
     match block:
         case {"type": "thinking", "thinking": str(text)}:
             yield Piece(thinking=text, at_s=at_s)
@@ -230,11 +230,11 @@ def _pieces(block: Mapping[str, Any], at_s: float) -> Iterator[Piece]:
 
 def _completion(pieces: Sequence[Piece], end: Mapping[str, Any], end_s: float) -> Completion:
     """The turn; `end` is what has its `stop_reason` and its `usage`."""
-    usage = end.get("usage") or {}
+    usage = end.get("usage")
     return Completion(
         pieces=tuple(pieces),
         done_reason=DoneReason.LENGTH if end.get("stop_reason") == "max_tokens" else DoneReason.STOP,
-        prompt_tokens=usage.get("input_tokens", 0),
-        tokens=usage.get("output_tokens", 0),
+        prompt_tokens=count(usage, "input_tokens"),
+        tokens=count(usage, "output_tokens"),
         end_s=end_s,
     )

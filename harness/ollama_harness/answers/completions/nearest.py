@@ -15,14 +15,14 @@ from ollama_harness.answers.completions.completion import Completion, DoneReason
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.recordings.recording import Recording
 
-__all__ = ["Source", "nearest", "thinking_for"]
+__all__ = ["CompletionSource", "nearest", "thinking_for"]
 
 #: A first piece that comes later had to wait for the model, or for a long prompt.
 _LATE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CompletionSource:
     """A recording, the completion in its answer, and what its request wanted."""
 
     recording: Recording
@@ -40,18 +40,18 @@ class Source:
         return self.completion.pieces[0].at_s if self.completion.pieces else self.completion.end_s
 
 
-def nearest(wanted: Wanted, sources: Iterable[Source]) -> Source | None:
+def nearest(wanted: Wanted, sources: Iterable[CompletionSource]) -> CompletionSource | None:
     """The source that is nearest to a request; None if there are none."""
     return min(sources, key=lambda source: _distance(wanted, source), default=None)
 
 
-def thinking_for(wanted: Wanted, sources: Iterable[Source]) -> Sequence[Source]:
+def thinking_for(wanted: Wanted, sources: Iterable[CompletionSource]) -> Sequence[CompletionSource]:
     """The sources that have thinking, the nearest first."""
     able = (source for source in sources if source.completion.thinking)
     return sorted(able, key=lambda source: _distance(wanted, source))
 
 
-def _distance(wanted: Wanted, source: Source) -> tuple[object, ...]:
+def _distance(wanted: Wanted, source: CompletionSource) -> tuple[object, ...]:
     completion, other = source.completion, source.wanted
     kind = (wanted.only_loads, wanted.calls, wanted.is_json and not wanted.calls)
     loads, calls, is_json = source.kind
@@ -68,10 +68,10 @@ def _distance(wanted: Wanted, source: Source) -> tuple[object, ...]:
         wanted.after_call != other.after_call,
         wanted.format != other.format,
         wanted.prompt != other.prompt,
-        completion.done_reason is not DoneReason.STOP,
+        cut := completion.done_reason is not DoneReason.STOP,
         source.first_s > _LATE_S,
         not completion.text.isascii(),
-        len(completion.pieces),
+        -len(completion.pieces) if cut else len(completion.pieces),
         wanted.use != other.use,
         wanted.path != other.path,
         wanted.stream != other.stream,

@@ -24,22 +24,23 @@ from typing import Any
 
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
 from ollama_harness.answers.completions.dialect import EPOCH, Dialect
-from ollama_harness.answers.completions.native import call_ids
+from ollama_harness.answers.completions.native import arguments_of, call_ids
 from ollama_harness.answers.completions.sending import joined, sent
 from ollama_harness.answers.completions.sse import (
     AsSent,
-    arguments_of,
     as_map,
+    count,
     event,
     events,
     headers,
     is_good,
-    read_arguments,
+    listed,
+    read_object,
 )
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.go.go_json import decode
 from ollama_harness.answers.reply import go_json
-from ollama_harness.answers.requests._responses import responses_type
+from ollama_harness.answers.requests.responses import responses_type
 from ollama_harness.recordings.recording import Headers, Recording
 
 __all__ = ["RESPONSES"]
@@ -54,11 +55,11 @@ class _Responses:
             return None
         if recording.response.media_type == "text/event-stream":
             return _read_stream(recording)
-        response = read_arguments(recording.body.decode("utf-8", "replace"))
+        response = read_object(recording.body)
         at_s = recording.frames[-1].at_s
         if response.get("object") != "response":
             return None
-        pieces = [piece for item in response.get("output") or () for piece in _pieces(item, at_s)]
+        pieces = [piece for item in listed(response.get("output")) for piece in _pieces(item, at_s)]
         return _completion(pieces, response, at_s)
 
     def headers(self, wanted: Wanted) -> Headers:
@@ -242,11 +243,11 @@ def _response(
         "truncation": asked["truncation"] or "disabled",
         "parallel_tool_calls": True,
         "text": {"format": _text_format((asked["text"] or {}).get("format"))},
-        "top_p": as_map(1.0 if asked["top_p"] is None else asked["top_p"]),
+        "top_p": 1 if asked["top_p"] is None else asked["top_p"],
         "presence_penalty": 0,
         "frequency_penalty": 0,
         "top_logprobs": 0,
-        "temperature": as_map(1.0 if asked["temperature"] is None else asked["temperature"]),
+        "temperature": 1 if asked["temperature"] is None else asked["temperature"],
         "reasoning": _effort(asked["reasoning"]),
         "usage": _usage(end),
         "max_output_tokens": asked["max_output_tokens"],
@@ -315,24 +316,29 @@ def _read_stream(recording: Recording) -> Completion | None:
     return None
 
 
-def _pieces(item: Mapping[str, Any], at_s: float) -> Iterator[Piece]:
+def _joined(parts: list[Any]) -> str:
+    texts = [part.get("text") for part in parts if isinstance(part, Mapping)]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _pieces(item: Any, at_s: float) -> Iterator[Piece]:
     match item:
         case {"type": "reasoning", "summary": list(parts)}:
-            yield Piece(thinking="".join(part["text"] for part in parts), at_s=at_s)
+            yield Piece(thinking=_joined(parts), at_s=at_s)
         case {"type": "message", "content": list(parts)}:
-            yield Piece(text="".join(part["text"] for part in parts), at_s=at_s)
+            yield Piece(text=_joined(parts), at_s=at_s)
         case {"type": "function_call", "name": str(name), "arguments": str(text)}:
-            yield Piece(calls=(Call(name=name, arguments=read_arguments(text)),), at_s=at_s)
+            yield Piece(calls=(Call(name=name, arguments=read_object(text)),), at_s=at_s)
 
 
 def _completion(pieces: Sequence[Piece], response: Mapping[str, Any], end_s: float) -> Completion:
     """The response does not say why it ended: it has reached its limit if it has that many tokens."""
-    usage = response.get("usage") or {}
-    tokens, limit = usage.get("output_tokens", 0), response.get("max_output_tokens")
+    usage = response.get("usage")
+    tokens, limit = count(usage, "output_tokens"), count(response, "max_output_tokens")
     return Completion(
         pieces=tuple(pieces),
         done_reason=DoneReason.LENGTH if limit and tokens >= limit else DoneReason.STOP,
-        prompt_tokens=usage.get("input_tokens", 0),
+        prompt_tokens=count(usage, "input_tokens"),
         tokens=tokens,
         end_s=end_s,
     )

@@ -1,25 +1,30 @@
-"""What /v1/responses and /v1/messages have in common: server-sent events that have names, and JSON as Go writes it."""
+"""What /v1/responses and /v1/messages have in common: events that have names, and maps as Go writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
-from ollama_harness.answers.completions.completion import Call
-from ollama_harness.answers.completions.sending import since
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import go_json
-from ollama_harness.files.json_text import parse_json
+from ollama_harness.files.json_text import MAX_DEPTH, parse_json
 from ollama_harness.recordings.recording import Headers, Recording
 from ollama_harness.recordings.records import event_record, sse_events
 
-__all__ = ["AsSent", "arguments_of", "as_map", "event", "events", "headers", "is_good", "read_arguments"]
+__all__ = [
+    "AsSent",
+    "as_map",
+    "count",
+    "event",
+    "events",
+    "headers",
+    "is_good",
+    "listed",
+    "read_object",
+]
 
 #: The middleware sets these before it asks the handler, and only for a stream.
 _STREAM = (("Cache-Control", "no-cache"), ("Connection", "keep-alive"), ("Content-Type", "text/event-stream"))
-
-_ARGUMENTS_AS_SAID_SINCE = "0.14.0"
 
 
 class AsSent(dict[str, Any]):
@@ -44,43 +49,47 @@ def events(recording: Recording) -> Iterator[tuple[float, Mapping[str, Any]]]:
     """The record of each event of a stream, at the time at which the event was whole."""
     rest = b""
     for frame in recording.frames:
-        rest += frame.data
+        rest, whole = rest + frame.data, 0
         for text in sse_events(rest):
             if not text.endswith(b"\n\n"):
                 break
-            rest = rest[len(text) :]
+            whole += len(text)
             try:
                 record = event_record(text)
             except ValueError:
                 continue
             if isinstance(record, Mapping):
                 yield frame.at_s, record
+        rest = rest[whole:]
 
 
-def as_map(value: Any) -> Any:
-    """A value as Go writes its maps and its `any`: keys sorted at every depth, and each number a float64."""
+def as_map(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """A value as Go writes its maps: keys sorted, down to a depth."""
     match value:
         case AsSent():
             return value
-        case Mapping():
-            return {key: as_map(value[key]) for key in sorted(value)}
-        case list() | tuple():
-            return [as_map(one) for one in value]
-        case float() if value.is_integer() and abs(value) < 1e21:
-            return int(Decimal(repr(float(value))))
+        case Mapping() if depth:
+            return {key: as_map(value[key], depth - 1) for key in sorted(value)}
+        case list() | tuple() if depth:
+            return [as_map(one, depth - 1) for one in value]
     return value
 
 
-def arguments_of(call: Call, wanted: Wanted) -> dict[str, Any]:
-    """The arguments of a call: in the order in which they were said since 0.14.0, what is inside them sorted."""
-    names = call.arguments if since(wanted, _ARGUMENTS_AS_SAID_SINCE) else sorted(call.arguments)
-    return {name: as_map(call.arguments[name]) for name in names}
-
-
-def read_arguments(text: str) -> Mapping[str, Any]:
-    """The arguments that a text holds as JSON; none where it holds something else."""
+def read_object(text: str | bytes) -> Mapping[str, Any]:
+    """The JSON object that a text is, or an empty one where it is none."""
     try:
-        value = parse_json(text.encode())
+        value = parse_json(text.encode() if isinstance(text, str) else text)
     except ValueError:
         return {}
     return value if isinstance(value, Mapping) else {}
+
+
+def listed(value: Any) -> list[Any]:
+    """The members of a list; none of anything else."""
+    return value if isinstance(value, list) else []
+
+
+def count(usage: Any, name: str) -> int:
+    """A number of tokens, 0 where there is none."""
+    found = usage.get(name) if isinstance(usage, Mapping) else None
+    return found if type(found) is int and found > 0 else 0

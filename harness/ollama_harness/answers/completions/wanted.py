@@ -119,7 +119,7 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
         version=world.version,
         model=request.model,
         stream=_streams(request) and not (request.is_empty and translated is None),  # a load is one piece
-        thinks=_thinks(request, world),
+        thinks=_thinks(request, world, if_able=translated.think if translated else None),
         tools=offered,
         after_call=after_call,
         called=_called(messages),
@@ -150,15 +150,22 @@ def _streams(request: NativeRequest) -> bool:
     return request.speaks and request.fields.get("stream") is not False
 
 
-def _thinks(request: NativeRequest, world: World) -> bool:
-    """Whether the answer has thinking: it is asked for, or the model is known to think, and does so by default."""
+def _thinks(request: NativeRequest, world: World, *, if_able: bool | None) -> bool:
+    """Whether the answer has thinking: it is asked for, or the model is known to think, and does so by default.
+
+    `if_able` is what is asked of a model only if it can think.
+    """
     if not request.speaks or not world.since("0.9.0"):
         return False
     think = request.fields.get("think")
     if think is not None:
         return think is not False
     model = find_model(request.model, world)
-    return world.since(_THINKS_BY_DEFAULT_SINCE) and model is not None and "thinking" in model.capabilities
+    if model is not None and "thinking" not in model.capabilities:
+        return False
+    if if_able is not None:
+        return if_able
+    return model is not None and world.since(_THINKS_BY_DEFAULT_SINCE)
 
 
 def _tools(body: Mapping[str, Any], path: str) -> list[Tool]:

@@ -173,7 +173,7 @@ def _show(asked: Asked, world: World) -> Reply | None:
 
 @refusal("tags", Step.ANSWER, "the models that are there, the last changed first", source=f"{ROUTES}: ListHandler")
 def _tags(asked: Asked, world: World) -> Reply | None:
-    if asked.path != "/api/tags" or asked.method not in ("GET", "HEAD") or not world.changed:
+    if asked.path != "/api/tags" or asked.method not in ("GET", "HEAD"):
         return None
     return json_reply(200, {"models": [_listed(model) for model in world.listed]})
 
@@ -230,7 +230,7 @@ def _in_memory(one: LoadedModel, world: World) -> dict[str, Any]:
     source="openai/openai.go: ToListCompletion",
 )
 def _v1_models(asked: Asked, world: World) -> Reply | None:
-    if asked.method != "GET" or asked.path != "/v1/models" or not world.changed:
+    if asked.method != "GET" or asked.path != "/v1/models":
         return None
     data = [_v1_listed(model.name, model) for model in world.listed] or None
     return json_reply(200, {"object": "list", "data": data}, content_type="application/json", end=b"\n")

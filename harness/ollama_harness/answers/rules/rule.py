@@ -20,13 +20,17 @@ __all__ = ["RULES", "Refusal", "Step", "refusal", "rules_in"]
 
 
 class Step(StrEnum):
-    """The steps, in their order."""
+    """The steps of a request, in their order. Rules answer in five of them."""
 
     PROTOCOL = "protocol"  # what Go's HTTP server itself refuses
     GUARD = "guard"  # Host, Origin, method, path
+    PROGRAMME = "programme"  # what the user has arranged: plays, expectations, faults of every connection
     REQUEST = "request"  # the body decoded as Go does, its fields validated
     MODEL = "model"  # is it there, and able to do this
     ANSWER = "answer"  # a good answer that the world alone decides
+    RECORDING = "recording"  # the recording of the same request
+    MADE = "made"  # the nearest recording, made to fit
+    NOTHING = "nothing"  # nothing fits: an error of the harness's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,12 @@ class Refusal:
     before: str
     examples: tuple[str, ...]
     reply: Callable[[Asked, World], Reply | None]
+
+    @property
+    def versions(self) -> str:
+        """The versions that have it, in words."""
+        bounds = [f"{word} {bound}" for word, bound in (("since", self.since), ("before", self.before)) if bound]
+        return ", ".join(bounds) or "all"
 
     def holds_in(self, version: str) -> bool:
         """Whether this version of Ollama has the rule."""
