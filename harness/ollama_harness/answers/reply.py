@@ -21,6 +21,8 @@ __all__ = ["Reply", "empty_reply", "go_json", "json_reply", "stream_reply", "tex
 
 NDJSON = "application/x-ndjson"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 #: From this length on Go sends chunks, unless the handler has said how long the body is.
 _CHUNKED_FROM_BYTES = 2048
 
@@ -84,7 +86,7 @@ class Reply:
 
 def go_json(value: Any) -> bytes:
     """A value as Go's json.Marshal writes it: no blanks, `<`, `>`, `&`, U+2028 and U+2029 escaped; keys as they are."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text.encode("utf-8", "replace")
