@@ -114,8 +114,8 @@ def list_faults(*, as_json: bool) -> None:
 
 @list_.command(
     "rules",
-    help="List the rules: of the gate, with how much each matters; and of the server's answers, with the step that asks "
-    "each, and the versions of Ollama that have it.",
+    help="List the rules: of the gate, with how much each matters; and of the server's answers, with the step that "
+    "each answers in, and the versions of Ollama that have it.",
     epilog="Example: ollama-harness list rules --of answers",
 )
 @click.option("--of", type=click.Choice(["gate", "answers"]), help="Only the rules of one.")

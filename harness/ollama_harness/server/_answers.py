@@ -146,12 +146,10 @@ class Answerer:
         found = self._asked_of_rules(asked, steps)
         if found is None:
             return None
-        rule, why = found.rule, found.why
-        if rule.step is Step.MODEL and found.reply.status == 404:
-            why += f"; there are {', '.join(sorted(self._world.models))}"
-        handled = rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
-        script = fitted(found.reply.script(asked.method), asked, self._world, handled=handled, unread=unread)
-        return Chosen(answer=script, step=rule.step, by=f"rule {rule.id}", rule=rule.id, why=why)
+        script, rule = found.script, found.rule
+        if unread:
+            script = fitted(script, asked, found.world, handled=False, unread=True)
+        return Chosen(answer=script, step=rule.step, by=f"rule {rule.id}", rule=rule.id, why=found.why)
 
     def _asked_of_rules(self, asked: Asked, steps: tuple[Step, ...]) -> Answer | None:
         """What a rule answers in the world as it is now, which its reply may change."""

@@ -51,7 +51,8 @@ class Maker:
             same_format=source.wanted.format == wanted.format,
             thought=thought.completion if thought else None,
         )
-        if wanted.prompt != source.wanted.prompt and not wanted.only_loads:
+        told = completion.prompt_tokens and wanted.prompt == source.wanted.prompt
+        if not told and not wanted.only_loads:
             completion = replace(completion, prompt_tokens=tokens.prompt_tokens(dict(wanted.body)))
         return self.said(completion, wanted, request, of=source.recording)
 
