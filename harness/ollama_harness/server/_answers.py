@@ -1,9 +1,9 @@
 """What answers a request, and why: the steps of its way, in the world as it is now.
 
 The order is: what Go's HTTP server refuses; an expectation of pytest-httpserver; the newest play for the method and
-path; what Ollama refuses; the recording that matches, or what a rule makes of the models that are there; a 501 of ours.
-`answers` has the rules, which are pure. The state is here: the plays, where each use counts, and the world, which some
-answers change. All connections of a server share it.
+path; bytes of the user's own for them; what Ollama refuses; the recording that matches, or what a rule makes of the
+models that are there; a 501 of ours. `answers` has the rules, which are pure. The state is here: the plays, where each
+use counts, and the world, which some answers change. All connections of a server share it.
 
 The client may wait for 100 Continue before it sends its body. A refusal that depends on the head alone is then sent
 without asking for the body, as servers do.
@@ -81,6 +81,8 @@ class Answerer:
             return Chosen(answer=response, by="expectation")
         if (play := self._plays.take(asked.method, asked.raw_path)) is not None:
             return Chosen(answer=play.script, by=play.name, why="the last play for this method and path")
+        if (own := self._recorded.for_any_content(head, asked.body)) is not None:
+            return self._played(own, asked, "", "the own bytes for this method and path")
         if (refused := self._ruled(asked, Step.GUARD, unread=unread)) is not None:
             return refused
         return self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked, head)
@@ -92,13 +94,17 @@ class Answerer:
         is_recorded = isinstance(found, Match) and found.is_same and not self._world.changed
         if not is_recorded and (made := self._ruled(asked, Step.ANSWER)) is not None:
             return made
-        if not isinstance(found, Match):
-            script, by, why = no_answer(request, found.why), "nothing", found.why
-        else:
-            self._note_change(asked, found.recording)
-            script, left_out = self._recorded.struck(found.recording, model_of(request))
-            by, why = found.recording.id, found.why + left_out
-        return Chosen(answer=fitted(script, asked, self._world, handled=True), by=by, why=why)
+        if isinstance(found, Match):
+            return self._played(found.recording, asked, model_of(request), found.why)
+        script = fitted(no_answer(request, found.why), asked, self._world, handled=True)
+        return Chosen(answer=script, by="nothing", why=found.why)
+
+    def _played(self, recording: Recording, asked: Asked, model: str, why: str) -> Chosen:
+        """A recording as the answer, with the model called as it is here ("": as it was recorded)."""
+        self._note_change(asked, recording)
+        script, left_out = self._recorded.struck(recording, model)
+        answer = fitted(script, asked, self._world, handled=True)
+        return Chosen(answer=answer, by=recording.id, why=why + left_out)
 
     def needs_no_body(self, asked: Asked, head: RequestHead) -> bool:
         """Whether the request is refused whatever its body says, and its body is not worth reading away.
@@ -112,6 +118,8 @@ class Answerer:
             return False
         if (play := self._plays.find(asked.method, asked.raw_path)) is not None:
             return keeps_back and bool(play.script.unmet(head))
+        if self._recorded.for_any_content(head, b"") is not None:
+            return False
         return answer(asked, self._world, steps=(Step.GUARD,)) is not None
 
     # ------------------------------------------------------------------------------------- rules, and the world

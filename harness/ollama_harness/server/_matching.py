@@ -2,15 +2,15 @@
 
 Some fields of a request decide what kind of answer it gets (the model, whether it streams, tools, format, …). A
 recording answers only requests that agree with its own in all of them. Prompts, messages and options do not decide.
-Among the recordings that are left, the first in this order answers: made with the same Host or Origin; the fewest
-fields that differ; nothing was done to the server (no `intervention`); the longest (frames, then bytes); by name. An
-error is the answer to one particular request, so a recorded error answers only a request equal to its own.
+Among the recordings that are left, the first in this order answers: the user's own; made with the same Host or Origin;
+the fewest fields that differ; nothing was done to the server (no `intervention`); the longest (frames, then bytes); by
+name. An error is the answer to one particular request, so a recorded error answers only a request equal to its own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,14 +58,17 @@ def received(head: RequestHead, body: bytes) -> Request:
 
 
 class Matcher:
-    """Chooses among recordings. With `any_model` the model does not decide."""
+    """Chooses among recordings. With `any_model` the model does not decide. `first` are the ids of the user's own."""
 
-    def __init__(self, recordings: Iterable[Recording], *, any_model: bool = False) -> None:
+    def __init__(
+        self, recordings: Iterable[Recording], *, any_model: bool = False, first: Collection[str] = ()
+    ) -> None:
         self._undecisive = {"model", "name"} if any_model else set[str]()
         self._by_path: dict[str, list[_Candidate]] = {}
         self.recordings = tuple(recordings)
         for recording in self.recordings:
-            candidate = _Candidate(recording, _Facts.of(recording.request), recording.size_bytes)
+            facts, own = _Facts.of(recording.request), recording.id in first
+            candidate = _Candidate(recording, facts, recording.size_bytes, is_own=own)
             self._by_path.setdefault(recording.request.path, []).append(candidate)
 
     def match(self, request: Request) -> Match | Nearest:
@@ -155,23 +158,18 @@ class _Candidate:
     recording: Recording
     facts: _Facts
     size_bytes: int  # kept, because adding up many frames is slow
+    is_own: bool
 
     @property
     def is_error(self) -> bool:
         return self.recording.response.status >= 400
 
-    def rank(self, asked: _Facts) -> tuple[int, int, bool, int, int, str]:
+    def rank(self, asked: _Facts) -> tuple[bool, int, int, bool, int, int, str]:
         """A sort key: the smallest answers, in the order of the module's docstring."""
-        one = self.recording
+        one, headers = self.recording, len(self.facts.headers)
         differing = len(self.facts.free_differences(asked))
-        return (
-            -len(self.facts.headers),
-            differing,
-            one.intervention is not None,
-            -len(one.frames),
-            -self.size_bytes,
-            one.id,
-        )
+        disturbed = one.intervention is not None
+        return not self.is_own, -headers, differing, disturbed, -len(one.frames), -self.size_bytes, one.id
 
 
 def _short(value: Any) -> str:

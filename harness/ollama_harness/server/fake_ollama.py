@@ -17,6 +17,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
@@ -54,17 +55,17 @@ class FakeOllama(HTTPServer):
     """A server on 127.0.0.1 that answers from recordings; a context manager that starts and stops it.
 
     A request is answered by the first of these: an expectation of pytest-httpserver (`expect_request` and its like);
-    the last `play` for its method and path; a rule of that version's Ollama (see `answers`); the recording of `version`
-    that matches the request; a 501 of ours.
+    the last `play` for its method and path; bytes of your own for them; a rule of that version's Ollama (see
+    `answers`); the recording of `version` that matches the request; a 501 of ours.
     `journal` has what was received, what answered it and why, and what was really sent.
 
     `version` is a recorded version of Ollama, "newest", or None for no recordings. `store` has the recordings, by
-    default those of the package. `speed` is 1 for the recorded times, 10 for ten times as fast, 0 for as fast as
-    possible; or `gap_s` seconds pass between any two segments. `faults` are applied to every recording that they can
-    strike. `models` are there besides those of the recordings, each as NAME or NAME=CAPABILITY,CAPABILITY; with
-    `only_models` there are no others. With `any_model` every model is there and can do everything. `origins` are those
-    of OLLAMA_ORIGINS. Without `listens` the port is bound, but connections to
-    it are refused. `port` 0 is any free port.
+    default those of the package; those in the folder `recordings` come before them. `speed` is 1 for the recorded
+    times, 10 for ten times as fast, 0 for as fast as possible; or `gap_s` seconds pass between any two segments.
+    `faults` are applied to every recording that they can strike. `models` are there besides those of the recordings,
+    each as NAME or NAME=CAPABILITY,CAPABILITY; with `only_models` there are no others. With `any_model` every model is
+    there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is bound, but
+    connections to it are refused. `port` 0 is any free port.
 
     Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more.
     """
@@ -78,6 +79,7 @@ class FakeOllama(HTTPServer):
         *,
         version: str | None = NEWEST,
         store: RecordingStore | None = None,
+        recordings: Path | str | None = None,
         speed: float = 1.0,
         gap_s: float | None = None,
         faults: Sequence[Fault] = (),
@@ -100,7 +102,13 @@ class FakeOllama(HTTPServer):
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
         self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
         self._recorded = RecordedAnswers(
-            store=store, version=version, speed=speed, gap_s=gap_s, faults=faults, any_model=any_model
+            store=store,
+            own=None if recordings is None else Path(recordings),
+            version=version,
+            speed=speed,
+            gap_s=gap_s,
+            faults=faults,
+            any_model=any_model,
         )
         self._plays = Plays(Play(script=script, name="faults") for script in on_accept)
         self._answerer = Answerer(self._recorded, self._plays, Expectations(self), self._as_given)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ollama_harness.answers import Asked, World
 from ollama_harness.answers.fitting import as_named, model_of
@@ -12,9 +14,10 @@ from ollama_harness.answers.rules.routes import routing
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault
 from ollama_harness.recordings.recording import Recording, Request
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import OwnRecordings, RecordingStore, packaged_store
+from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
-from ollama_harness.server._matching import Match, Matcher, Nearest
+from ollama_harness.server._matching import Match, Matcher, Nearest, received
 
 __all__ = ["NEWEST", "RecordedAnswers", "packaged"]
 
@@ -27,7 +30,8 @@ _MOST_SCRIPTS = 1024
 class RecordedAnswers:
     """The recordings of `version` (None: it answers from none, as the newest would), loaded when they are needed.
 
-    `speed`, `gap_s` and `faults` are those of `FakeOllama`.
+    `own` is a folder of recordings that come before those of the store. `speed`, `gap_s` and `faults` are those of
+    `FakeOllama`.
 
     Raises: UnknownName, if `version` is not recorded.
     """
@@ -36,13 +40,17 @@ class RecordedAnswers:
         self,
         *,
         store: RecordingStore | None,
+        own: Path | None,
         version: str | None,
         speed: float,
         gap_s: float | None,
         faults: Sequence[Fault],
         any_model: bool,
     ) -> None:
-        self._store, self._version = store, version
+        self._version = version
+        self._store = store
+        if own is not None:
+            self._store = OwnRecordings(own, version=None if version == NEWEST else version, under=store)
         self._speed, self._gap_s, self._faults = speed, gap_s, tuple(faults)
         self._any_model = any_model
         self._scripts: dict[tuple[str, str], tuple[Script, str]] = {}
@@ -52,7 +60,7 @@ class RecordedAnswers:
     @functools.cached_property
     def store(self) -> RecordingStore:
         """All recordings."""
-        return self._store or _packaged()
+        return self._store or packaged_store()
 
     @property
     def version(self) -> str:
@@ -63,7 +71,27 @@ class RecordedAnswers:
     def matcher(self) -> Matcher:
         """What chooses among the recordings; making it loads them."""
         recordings = [] if self._version is None else self.store.of_version(self.version)
-        return Matcher(recordings, any_model=self._any_model)
+        return Matcher(recordings, any_model=self._any_model, first=self.store.own_ids)
+
+    @functools.cached_property
+    def _of_any_content(self) -> dict[tuple[str, str], list[Recording]]:
+        """By method and path, the recordings of requests that are not known, sorted by name."""
+        found = defaultdict(list)
+        for one in self.matcher.recordings:
+            if one.request.any_content:
+                found[one.request.method, one.request.path].append(one)
+        return found
+
+    def for_any_content(self, head: RequestHead, body: bytes) -> Recording | None:
+        """The recording that answers whatever a request for its method and path says; None if there is none.
+
+        Of several it is the first that streams or not as this request wants it, or else the first.
+        """
+        found = self._of_any_content.get((head.method, head.target.partition("?")[0]), [])
+        if len(found) < 2:
+            return found[0] if found else None
+        streams = received(head, body).streams
+        return min(found, key=lambda one: one.request.streams != streams)
 
     def get(self, name: str) -> Recording:
         """The recording of a name or an id.
@@ -110,10 +138,4 @@ class RecordedAnswers:
 
 def packaged(version: str) -> str:
     """This version if the package has recordings of it, else NEWEST."""
-    return version if version in _packaged().versions else NEWEST
-
-
-@functools.cache
-def _packaged() -> RecordingStore:
-    """One store for all servers of a process, because loading the recordings of a version takes a tenth of a second."""
-    return RecordingStore()
+    return version if version in packaged_store().versions else NEWEST
