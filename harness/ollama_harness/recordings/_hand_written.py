@@ -12,7 +12,6 @@ this file, the name or the objects in the body tell what it answers (see `endpoi
 
 from __future__ import annotations
 
-import http
 import itertools
 import re
 from array import array
@@ -24,10 +23,10 @@ from ollama_harness.files.fields import is_head_text
 from ollama_harness.files.reading import read_bytes, read_text
 from ollama_harness.recordings import _meta
 from ollama_harness.recordings.endpoints import Endpoint, endpoint_of, frames_in, request_for
-from ollama_harness.recordings.recording import SUFFIXES, Headers, RecordedEnd, Recording, Response
+from ollama_harness.recordings.recording import SUFFIXES, Headers, RecordedEnd, Recording, Response, reason_of
 from ollama_harness.recordings.versions import is_version
 
-__all__ = ["GAP_S", "HEAD_SUFFIX", "load_body", "reason_of"]
+__all__ = ["GAP_S", "HEAD_SUFFIX", "load_body"]
 
 HEAD_SUFFIX = ".head"
 
@@ -85,11 +84,6 @@ def load_body(path: Path, name: str, id_: str) -> Recording:
         ended=RecordedEnd.COMPLETE,
         ended_at_s=end_s,
     )
-
-
-def reason_of(status: int) -> str:
-    """The reason phrase that Go writes for a status; "" for a status that nobody knows."""
-    return http.HTTPStatus(status).phrase if status in {int(one) for one in http.HTTPStatus} else ""
 
 
 def _read_head(path: Path) -> _Head:

@@ -18,7 +18,7 @@ from ollama_harness.files.json_text import ndjson_lines, parse_json
 from ollama_harness.recordings.recording import STREAMS_BY_DEFAULT, Request
 from ollama_harness.recordings.records import event_record
 
-__all__ = ["Endpoint", "endpoint_of", "frames_in", "is_endpoint", "request_for"]
+__all__ = ["Endpoint", "endpoint_at", "endpoint_of", "frames_in", "is_endpoint", "request_for"]
 
 #: A method and a path.
 Endpoint = tuple[str, str]
@@ -74,6 +74,11 @@ def is_endpoint(path: str) -> bool:
 def endpoint_of(name: str, suffix: str, body: bytes) -> Endpoint | None:
     """The endpoint whose answer a body is: by its name, or else by the objects in it; None if neither tells."""
     return _named(name, suffix) or next(filter(None, map(_told_by, _records(suffix, body))), None)
+
+
+def endpoint_at(path: str) -> Endpoint:
+    """The endpoint of a path; POST for one that is not known."""
+    return next((known for known in _ENDPOINTS.values() if known[1] == path), ("POST", path))
 
 
 def request_for(endpoint: Endpoint, suffix: str, body: bytes) -> Request:

@@ -6,6 +6,7 @@ On disk it is two files. `<name>.<suffix>` is the body exactly as received, with
 
 from __future__ import annotations
 
+import http
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = [
     "Recording",
     "Request",
     "Response",
+    "reason_of",
 ]
 
 FORMAT = 1
@@ -48,6 +50,11 @@ BODY_SUFFIXES = (*SUFFIXES.values(), OTHER_SUFFIX)
 STREAMS_BY_DEFAULT = frozenset({"/api/generate", "/api/chat", "/api/pull", "/api/push", "/api/create"})
 
 Headers = tuple[tuple[str, str], ...]
+
+
+def reason_of(status: int) -> str:
+    """The reason phrase of a status; "" if it has none."""
+    return http.HTTPStatus(status).phrase if status in {int(one) for one in http.HTTPStatus} else ""
 
 
 class RecordedEnd(StrEnum):
