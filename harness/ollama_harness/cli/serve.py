@@ -6,18 +6,19 @@ import math
 import signal
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ollama_harness.answers import parse_model
 from ollama_harness.cli.output import echo
+from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
 from ollama_harness.faults.notation import parse_fault
 from ollama_harness.matrix.scenarios import scenario
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.fake_ollama import FakeOllama
 
@@ -57,6 +58,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
 @click.option(
     "--ollama-version", metavar="V", help="Answer as this version did. The default is the newest recorded one."
 )
+@recordings_option
 @click.option(
     "--scenario", "scenario_name", metavar="NAME", help="Break every answer with the faults of this scenario."
 )
@@ -92,6 +94,7 @@ def serve(
     host: str,
     port: int,
     ollama_version: str | None,
+    own: Path | None,
     scenario_name: str | None,
     fault_texts: tuple[str, ...],
     speed: float,
@@ -101,7 +104,7 @@ def serve(
     only_models: tuple[str, ...] | None,
     origins: str,
 ) -> None:
-    store = RecordingStore()
+    store = store_of(own, version=ollama_version)
     version = ollama_version or store.newest
     faults = (*(scenario(scenario_name).faults if scenario_name else ()), *map(parse_fault, fault_texts))
     if scenario_name and scenario(scenario_name).then:
