@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from ollama_harness.answers import Asked, World
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
 from ollama_harness.answers.completions.dialect import EPOCH, answered
+from ollama_harness.answers.completions.native import CHAT as CHAT_OWN
+from ollama_harness.answers.completions.native import GENERATE
 from ollama_harness.answers.completions.openai import CHAT_COMPLETIONS, TEXT_COMPLETIONS
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request, Response
@@ -172,6 +174,34 @@ def test_most_twins_are_there() -> None:
     assert len(twins()) > len(VERSIONS) * (len(TWINS) - 1)
 
 
+#: Recordings of the same question over Ollama's own routes, which each version answered with the same words.
+OVER_OWN_ROUTES = {
+    "chat-france": "v1-chat-france-stream",
+    "chat-france-nonstream": "v1-chat-france-nonstream",
+    "chat-format-json-stream": "v1-chat-json-stream",
+    "chat-format-schema-stream": "v1-chat-schema-stream",
+    "chat-logprobs": "v1-chat-logprobs-stream",
+    "chat-tools-stream": "v1-chat-tools-stream",
+    "chat-tools-two-stream": "v1-chat-tools-two-stream",
+    "chat-tools-two-nonstream": "v1-chat-tools-two-nonstream",
+    "generate-france": "v1-completions-france-stream",
+    "generate-france-nonstream": "v1-completions-france-nonstream",
+}
+THOUGHT = [(version, "chat-think-stream", "v1-chat-think-stream") for version in ("0.5.7", "0.24.0", "0.32.15")]
+
+
+@pytest.mark.parametrize(
+    ("version", "own", "name"),
+    [*THOUGHT, *((version, own, name) for version in VERSIONS for own, name in OVER_OWN_ROUTES.items())],
+)
+def test_an_answer_over_an_own_route_is_written_as_that_over_openais(version: str, own: str, name: str) -> None:
+    source, recording = STORE.get(f"{version}/{own}"), STORE.get(f"{version}/{name}")
+    completion = (GENERATE if own.startswith("generate") else CHAT_OWN).read(source)
+    assert completion is not None
+    made = written(completion, recording.request, version)
+    assert [masked(frame.data) for frame in made.frames] == [masked(frame.data) for frame in recording.frames]
+
+
 # --- what was not recorded, but follows -------------------------------------------------------------------------------
 
 
@@ -244,6 +274,8 @@ def test_with_usage_each_event_of_a_text_has_one(version: str) -> None:
     assert (last["choices"], last["usage"]["total_tokens"]) == ([], 12)
     assert [*last] == ["id", "object", "created", "choices", "model", "system_fingerprint", "usage"]
     assert [record for record in sent(HELLO, version, TEXT) if "usage" in record] == []
+    found = read(written(HELLO, asked(TEXT, {"prompt": "Hi"} | USAGE), version))
+    assert (found.prompt_tokens, found.tokens) == (9, 3)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -348,6 +380,26 @@ def test_what_is_no_whole_answer_is_not_read(id_: str) -> None:
     assert CHAT_COMPLETIONS.read(STORE.get(id_)) is None
 
 
+@pytest.mark.parametrize("frames", [[b'{"choices":'], [b"[]"], []])
+def test_a_body_that_is_no_json_object_is_not_read(frames: list[bytes]) -> None:
+    assert TEXT_COMPLETIONS.read(recording(*frames, media_type="application/json", path=TEXT)) is None
+
+
+def test_without_numbers_there_are_as_many_tokens_as_pieces_and_one_for_the_end() -> None:
+    request = asked(CHAT, HI)
+    assert (read(written(HELLO, request, "0.32.15")).prompt_tokens, HELLO.tokens) == (0, 3)
+    assert read(written(HELLO, request, "0.32.15")).tokens == 3
+    record = {"choices": [{"text": "Hi", "finish_reason": "stop"}], "usage": {"completion_tokens": "many"}}
+    assert read(recording(json.dumps(record).encode(), media_type="application/json", path=TEXT)).tokens == 2
+
+
+@pytest.mark.parametrize("path", DIALECTS)
+def test_an_event_that_says_nothing_is_kept(path: str) -> None:
+    pauses = replace(HELLO, pieces=(HELLO.pieces[0], Piece(at_s=1.0), HELLO.pieces[1]))
+    made = written(pauses, asked(path, HI | {"prompt": "Hi"}), "0.32.15")
+    assert read(made).pieces == pauses.pieces
+
+
 def test_the_last_bytes_of_an_event_say_when_it_came() -> None:
     made = written(HELLO, asked(CHAT, HI), "0.32.15")
     torn = [Frame(at_s=at, data=made.body[at : at + 1]) for at in range(made.size_bytes)]
@@ -384,6 +436,7 @@ def test_any_body_is_read_or_not(path: str, media_type: str, value: Any) -> None
         {"choices": value},
         {"choices": [value]},
         {"choices": [{"delta": value, "message": value, "text": value, "finish_reason": "stop", "logprobs": value}]},
+        {"choices": [{"text": "ab", "logprobs": {"content": [value, {"token": value}, {}]}, "finish_reason": "stop"}]},
         {"choices": [{"delta": {"tool_calls": [{"function": value}, value]}, "finish_reason": "stop"}], "usage": value},
     ):
         event = b"data: " + json.dumps(body).encode() + b"\n\n"

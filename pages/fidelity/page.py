@@ -34,8 +34,8 @@ _LEFT_OUT = """\
 
 Each recording is taken out, together with all recordings of an equal request. Its request is answered from the rest,
 by rule or from the nearest recording, and the rules of the gate compare the answer with the recording. It counts if
-they find nothing breaking and nothing notable. Recordings of faults and of a state (`ps`, a cold start) are not counted:
-no request causes what they hold.
+they find nothing breaking and nothing notable. Recordings of faults and of a state (`ps`, a cold start) are not
+counted: no request causes what they hold.
 """
 
 

@@ -15,6 +15,7 @@ import json as json_module
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 from ollama_harness.answers.answering import Answer, answer
@@ -182,8 +183,13 @@ def _able(asked: Asked, world: World) -> World:
     name = "" if request is None else ref_name(request.model, world)
     if isinstance(name, str) or not name.is_valid:  # it names no model: the rules say so
         return world
-    model = Model(name=name.short, capabilities=frozenset(CAPABILITIES))
-    return replace(world, models={model.name: model}, any_model=True, cloud=True)
+    return _with_able(name.short, world)
+
+
+@lru_cache(maxsize=64)  # what is answered in a world is kept by that world
+def _with_able(name: str, world: World) -> World:
+    model = Model(name=name, capabilities=frozenset(CAPABILITIES))
+    return replace(world, models={name: model}, any_model=True, cloud=True)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ __all__ = ["Reply", "empty_reply", "go_json", "go_time", "json_reply", "stream_r
 
 NDJSON = "application/x-ndjson"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 #: From this length on Go sends chunks, unless the handler has said how long the body is.
 _CHUNKED_FROM_BYTES = 2048
 
@@ -97,7 +99,7 @@ def go_json(value: Any) -> bytes:
 
     Half a surrogate pair is U+FFFD, as Go reads it. All else is as it is, U+0085 too.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     if _OTHER_FLOAT.search(text):

@@ -114,9 +114,10 @@ class LoadedModel:
     expires_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class World:
-    """All that decides a refusal besides the request. `models` are by name with tag.
+    """All that decides a refusal besides the request. `models` are by name with tag. Worlds are compared by identity,
+    so that what was answered in one can be kept.
 
     With `any_model` a model that is not there can do everything. Ollama looks at Host only while it listens on
     `loopback`; `origins` is OLLAMA_ORIGINS. Without `cloud` models of the cloud are refused.

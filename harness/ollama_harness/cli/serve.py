@@ -13,12 +13,12 @@ import click
 
 from ollama_harness.answers import parse_model
 from ollama_harness.cli.output import echo
+from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
 from ollama_harness.faults.notation import parse_fault
 from ollama_harness.matrix.scenarios import scenario
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.reply_file import read_replies
@@ -59,6 +59,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
 @click.option(
     "--ollama-version", metavar="V", help="Answer as this version did. The default is the newest recorded one."
 )
+@recordings_option
 @click.option(
     "--scenario", "scenario_name", metavar="NAME", help="Break every answer with the faults of this scenario."
 )
@@ -108,6 +109,7 @@ def serve(
     host: str,
     port: int,
     ollama_version: str | None,
+    own: Path | None,
     scenario_name: str | None,
     fault_texts: tuple[str, ...],
     speed: float,
@@ -122,7 +124,7 @@ def serve(
     if texts and reply_file is not None:
         raise click.UsageError("--reply and --reply-file are two sources of one thing; give one of them")
     replies = [{"text": text} for text in texts] if reply_file is None else read_replies(reply_file)
-    store = RecordingStore()
+    store = store_of(own, version=ollama_version)
     version = ollama_version or store.newest
     faults = (*(scenario(scenario_name).faults if scenario_name else ()), *map(parse_fault, fault_texts))
     if scenario_name and scenario(scenario_name).then:

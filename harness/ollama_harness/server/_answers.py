@@ -2,8 +2,8 @@
 
 The order is: what Go's HTTP server refuses; a play that stands before the guard; a Host or an Origin that Ollama does
 not let in; an expectation of pytest-httpserver; the newest play, or answer of the user's own, that suits the request;
-what else Ollama refuses; the recording of the same request, or what a rule makes of the models that are there; the
-nearest recording made to fit; a 501 of ours.
+bytes of the user's own for its method and path; what else Ollama refuses; the recording of the same request, or what a
+rule makes of the models that are there; the nearest recording made to fit; a 501 of ours.
 
 A play or an expectation is a handler, and so its method and path are a route. What the guard says of a route (that it
 is not there, has other methods, is spelled differently) is therefore true only after them, but whom it lets in does not
@@ -36,7 +36,7 @@ from ollama_harness.server._expectations import Expectations
 from ollama_harness.server._plays import Play, Plays
 from ollama_harness.server._unmatched import no_answer
 from ollama_harness.server.connection import awaits_continue
-from ollama_harness.server.recorded import RecordedAnswers, request_of
+from ollama_harness.server.recorded import RecordedAnswer, RecordedAnswers, request_of
 
 __all__ = ["Answerer", "Chosen"]
 
@@ -108,6 +108,8 @@ class Answerer:
             return Chosen(answer=response, step=Step.PROGRAMME, by="expectation")
         if (arranged := self._arranged(asked, before_guard=False)) is not None:
             return arranged
+        if (own := self._recorded.own_bytes(asked, self._world)) is not None:
+            return self._recording(own, asked, Step.PROGRAMME)
         return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
 
     def _arranged(self, asked: Asked, *, before_guard: bool) -> Chosen | None:
@@ -141,7 +143,7 @@ class Answerer:
             return Chosen(answer=own, step=Step.PROGRAMME, by=play.name, why="the last play whose `when` says yes")
         given = own.give(asked, world, request, self._recorded.at_pace(GAP_S))
         if isinstance(given, Answer):
-            return self._by_rule(given, asked, world)
+            return _by_rule(given, given.script)
         if given.is_use and not self._plays.use(play):
             return None
         if isinstance(given.answer, Reply):
@@ -166,7 +168,10 @@ class Answerer:
             found, step = self._recorded.made(asked, world), Step.MADE
         if found is None:
             return self._nothing(asked, world, self._why_nothing(asked))
-        script = fitted(found.script, asked, world, handled=True)
+        return self._recording(found, asked, step)
+
+    def _recording(self, found: RecordedAnswer, asked: Asked, step: Step) -> Chosen:
+        script = fitted(found.script, asked, self._world, handled=True)
         return Chosen(answer=script, step=step, by=found.recording.id, why=found.why)
 
     def _nothing(self, asked: Asked, world: World, why: str) -> Chosen:
@@ -193,6 +198,8 @@ class Answerer:
             if self._expectations:
                 return False
             play = next(self._plays.find(asked.method, asked.raw_path, before_guard=False), None)
+            if play is None and self._recorded.own_bytes(asked, self._world) is not None:
+                return False
         if play is None:
             return guarded is not None
         return play.script is not None and keeps_back and bool(play.script.unmet(head))
@@ -204,15 +211,10 @@ class Answerer:
         found = self._asked_of_rules(asked, steps)
         if found is None:
             return None
-        return self._by_rule(found, asked, self._world, unread=unread)
-
-    def _by_rule(self, found: Answer, asked: Asked, world: World, *, unread: bool = False) -> Chosen:
-        rule, why = found.rule, found.why
-        if rule.step is Step.MODEL and found.reply.status == 404:
-            why += f"; there are {', '.join(sorted(world.models))}"
-        handled = rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
-        script = fitted(found.reply.script(asked.method), asked, world, handled=handled, unread=unread)
-        return Chosen(answer=script, step=rule.step, by=f"rule {rule.id}", rule=rule.id, why=why)
+        script = found.script
+        if unread:
+            script = fitted(script, asked, found.world, handled=False, unread=True)
+        return _by_rule(found, script)
 
     def _asked_of_rules(self, asked: Asked, steps: tuple[Step, ...]) -> Answer | None:
         """What a rule answers in the world as it is now, which its reply may change."""
@@ -224,6 +226,11 @@ class Answerer:
             if ruled is not None and ruled.reply.world is not None:
                 self._world = ruled.reply.world
         return ruled
+
+
+def _by_rule(found: Answer, script: Script) -> Chosen:
+    rule = found.rule
+    return Chosen(answer=script, step=rule.step, by=f"rule {rule.id}", rule=rule.id, why=found.why)
 
 
 def _keeps_out(guarded: Chosen) -> bool:

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pytest_httpserver import HTTPServerError
 from werkzeug import Request as WerkzeugRequest
@@ -54,17 +55,17 @@ class FakeOllama(Arranging):
     A request is answered by the first of these that has an answer. What Go's HTTP server refuses, and a Host or an
     Origin that Ollama does not let in, come before all that is arranged. Then come an expectation of pytest-httpserver
     (`expect_request` and its like), whatever its path; the last `play`, `reply`, `embed` or `fail` that suits the
-    request; what else that version of Ollama refuses, in its words; the recording of `version` that matches the
-    request; a 501 of ours.
+    request; bytes of your own for its method and path; what else that version of Ollama refuses, in its words; the
+    recording of the same request, or else the nearest made to fit; a 501 of ours.
     `journal` has what was received, what answered it and why, and what was really sent.
 
     `version` is a recorded version of Ollama, "newest", or None for no recordings. `store` has the recordings, by
-    default those of the package. `speed` is 1 for the recorded times, 10 for ten times as fast, 0 for as fast as
-    possible; or `gap_s` seconds pass between any two segments. `faults` are applied to every recording that they can
-    strike. `models` are there besides those of the recordings, each as NAME or NAME=CAPABILITY,CAPABILITY; with
-    `only_models` there are no others. With `any_model` every model is there and can do everything. `origins` are those
-    of OLLAMA_ORIGINS. Without `listens` the port is bound, but connections to it are refused. `port` 0
-    is any free port.
+    default those of the package; those in the folder `recordings` come before them. `speed` is 1 for the recorded
+    times, 10 for ten times as fast, 0 for as fast as possible; or `gap_s` seconds pass between any two segments.
+    `faults` are applied to every recording that they can strike. `models` are there besides those of the recordings,
+    each as NAME or NAME=CAPABILITY,CAPABILITY; with `only_models` there are no others. With `any_model` every model is
+    there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is bound, but
+    connections to it are refused. `port` 0 is any free port.
 
     Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more.
     """
@@ -78,6 +79,7 @@ class FakeOllama(Arranging):
         *,
         version: str | None = NEWEST,
         store: RecordingStore | None = None,
+        recordings: Path | str | None = None,
         speed: float = 1.0,
         gap_s: float | None = None,
         faults: Sequence[Fault] = (),
@@ -99,7 +101,14 @@ class FakeOllama(Arranging):
         on_accept = [fault(_NOTHING) for fault in faults if fault.name in ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
         self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
-        self._recorded = RecordedAnswers(store=store, version=version, speed=speed, gap_s=gap_s, faults=faults)
+        self._recorded = RecordedAnswers(
+            store=store,
+            own=None if recordings is None else Path(recordings),
+            version=version,
+            speed=speed,
+            gap_s=gap_s,
+            faults=faults,
+        )
         self._plays = Plays(Play(answer=script, name="faults") for script in on_accept)
         self._answerer = Answerer(self._recorded, self._plays, Expectations(self), self._as_given, self._note_error)
 

@@ -40,13 +40,17 @@ from ollama_harness.recordings.recording import Frame, Recording, Request
 
 __all__ = ["Embedder", "Embedding", "embedded", "own_embedding", "own_vectors", "read_embedding", "whole_embedding"]
 
-_EMBED, _EMBEDDINGS, _OPENAI = "/api/embed", "/api/embeddings", "/v1/embeddings"
+_EMBEDDINGS, _OPENAI = "/api/embeddings", "/v1/embeddings"
+_PATHS = ("/api/embed", _EMBEDDINGS, _OPENAI)
 
 _BASE64_SINCE = "0.12.4"
 
 #: What a text takes, and how wide a vector is (that of nomic-embed-text), where nothing was recorded.
 _TEXT_NS = 20_112_904
 _WIDTH = 768
+
+#: No model has wider vectors.
+_WIDEST = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +72,7 @@ class Embedding:
 
 def read_embedding(recording: Recording) -> Embedding | None:
     """The vectors that a recorded answer holds; None if it has none, as an error or an answer of another route."""
-    if recording.response.status != 200 or not recording.frames:
+    if recording.request.path not in _PATHS or recording.response.status != 200 or not recording.frames:
         return None
     try:
         value = parse_json(recording.body)
@@ -77,10 +81,8 @@ def read_embedding(recording: Recording) -> Embedding | None:
                 found = value["embeddings"]
             case "/api/embeddings":
                 found = [value["embedding"]] if value["embedding"] else []
-            case "/v1/embeddings":
-                found = [each["embedding"] for each in value["data"]]
             case _:
-                return None
+                found = [each["embedding"] for each in value["data"]]
         usage = value.get("usage", {})
         return Embedding(
             vectors=tuple(b64decode(each) if isinstance(each, str) else pack_float32(each) for each in found),
@@ -263,13 +265,18 @@ class Embedder:
     def embedding(self, wanted: Wanted) -> Embedding:
         """The answer to a request: a vector for each of its texts."""
         model = parse_name(wanted.model).key
-        width = self._widths.get(model) or max(next(iter(self._widths.values()), _WIDTH), wanted.dimensions)
+        width = self._widths.get(model) or self._unknown_width(wanted.dimensions)
         if wanted.use is Use.EMBEDDINGS:
             vectors = (self._raw_vector(text, model, width) for text in wanted.texts)
         else:
             vectors = (cut(self._vector(text, model, width), wanted.dimensions) for text in wanted.texts)
         tokens = (self._tokens.get(text) or count(text) for text in wanted.texts)
         return _answer(vectors, tokens, wanted, load_ns=self._load_ns, text_ns=self._text_ns)
+
+    def _unknown_width(self, dimensions: int) -> int:
+        """How wide the vectors of a model are that was not recorded."""
+        width = next(iter(self._widths.values()), _WIDTH)
+        return max(width, dimensions) if dimensions <= _WIDEST else width
 
     def _vector(self, text: str, model: str, width: int) -> bytes:
         if (found := self._normal.find(text, model, width)) is not None:

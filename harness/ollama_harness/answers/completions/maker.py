@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -29,10 +29,13 @@ class Made:
 
 
 class Maker:
-    """Makes answers of the recordings of one version. `world` is the one in which they were recorded."""
+    """Makes answers of the recordings of one version, which were recorded in `world`.
 
-    def __init__(self, recordings: Sequence[Recording], world: World) -> None:
-        self._recordings, self._world = recordings, world
+    Those with the ids in `first` are taken before others of the same kind.
+    """
+
+    def __init__(self, recordings: Sequence[Recording], world: World, *, first: Collection[str] = ()) -> None:
+        self._recordings, self._world, self._first = recordings, world, frozenset(first)
 
     def answer(self, wanted: Wanted, request: Request) -> Made | None:
         """The answer to a request, or None if nothing was recorded that it could be made of."""
@@ -50,7 +53,8 @@ class Maker:
             same_format=source.wanted.format == wanted.format,
             thought=thought.completion if thought else None,
         )
-        if wanted.prompt != source.wanted.prompt and not wanted.only_loads:
+        told = completion.prompt_tokens and wanted.prompt == source.wanted.prompt
+        if not told and not wanted.only_loads:
             completion = replace(completion, prompt_tokens=tokens.prompt_tokens(dict(wanted.body)))
         of = source.recording
         recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=of.name)
@@ -67,7 +71,7 @@ class Maker:
     def of(self, recordings: Sequence[Recording]) -> Maker:
         """A maker that has only these of its recordings."""
         ids = {recording.id for recording in recordings}
-        fewer = Maker(recordings, self._world)
+        fewer = Maker(recordings, self._world, first=self._first)
         fewer.__dict__["sources"] = tuple(source for source in self.sources if source.recording.id in ids)
         return fewer
 
@@ -78,13 +82,15 @@ class Maker:
 
     def _source(self, recording: Recording) -> CompletionSource | None:
         """A recorded answer with what its request wanted; None where it is no good answer of a model."""
-        dialect = DIALECTS.get(recording.request.path)
-        if dialect is None or recording.intervention is not None or recording.response.status != 200:
+        request, dialect = recording.request, DIALECTS.get(recording.request.path)
+        if dialect is None or recording.response.status != 200:
             return None
-        request = recording.request
+        if recording.intervention is not None or request.any_content:
+            return None
         asked = Asked(method=request.method, target=request.path, body=request.content or b"")
         wanted = wanted_of(asked, self._world)
         completion = dialect.read(recording)
         if wanted is None or completion is None:
             return None
-        return CompletionSource(recording, completion if wanted.stream else in_pieces(completion), wanted)
+        completion = completion if wanted.stream else in_pieces(completion)
+        return CompletionSource(recording, completion, wanted, is_own=recording.id in self._first)

@@ -23,10 +23,8 @@ middleware/openai.go (`ChatWriter`, `CompleteWriter`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
 from random import Random
 from typing import Any
 
@@ -34,11 +32,10 @@ from ollama_harness.answers.completions.completion import Call, Completion, Done
 from ollama_harness.answers.completions.dialect import EPOCH, Dialect
 from ollama_harness.answers.completions.native import arguments_of, by_token, call_ids
 from ollama_harness.answers.completions.sending import joined, sent, since
+from ollama_harness.answers.completions.sse import events, listed, read_object
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import go_json
-from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.recording import Headers, Recording
-from ollama_harness.recordings.records import in_band_error, record_ends, stream_records
 
 __all__ = ["CHAT_COMPLETIONS", "TEXT_COMPLETIONS"]
 
@@ -225,12 +222,8 @@ class _OpenAi:
         self._answer = answer
 
     def read(self, recording: Recording) -> Completion | None:
-        if recording.response.status != 200:
-            return None
         pieces, reason, usage, end_s = list[Piece](), "", _object(None), 0.0
         for at_s, record in _records(recording):
-            if in_band_error(record) is not None:
-                return None
             usage = _object(record.get("usage")) or usage
             for choice in _objects(record.get("choices")):
                 said, ends = self._answer.pieces(choice, at_s), _text(choice.get("finish_reason"))
@@ -277,19 +270,11 @@ def _created(at_s: float) -> int:
 
 
 def _records(recording: Recording) -> Iterator[tuple[float, Mapping[str, Any]]]:
-    """The JSON objects of an answer, each with the time when its last byte came."""
-    body, media_type = recording.body, recording.response.media_type
-    if media_type == _EVENTS:
-        values = stream_records(media_type, body)
-    else:
-        try:
-            values = [parse_json(body)]
-        except ValueError:
-            values = [None]
-    ends = list(accumulate(len(frame.data) for frame in recording.frames))
-    for value, end in zip(values, record_ends(media_type, body), strict=False):
-        if isinstance(value, Mapping):
-            yield recording.frames[bisect_left(ends, end)].at_s, value
+    """The JSON objects of an answer, each with the time when it was whole."""
+    if recording.response.media_type == _EVENTS:
+        yield from events(recording)
+    elif recording.frames:
+        yield recording.frames[-1].at_s, read_object(recording.body)
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -297,7 +282,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return [one for one in listed(value) if isinstance(one, Mapping)]
 
 
 def _text(value: Any) -> str:
@@ -309,13 +294,10 @@ def _number(value: Any, otherwise: int) -> int:
 
 
 def _logprobs(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return _objects(_object(choice.get("logprobs")).get("content"))
+    entries = _objects(_object(choice.get("logprobs")).get("content"))
+    return [entry for entry in entries if isinstance(entry.get("token"), str)]
 
 
 def _call(value: Mapping[str, Any]) -> Call:
     function = _object(value.get("function"))
-    try:
-        arguments = parse_json(_text(function.get("arguments")).encode())
-    except ValueError:
-        arguments = None
-    return Call(name=_text(function.get("name")), arguments=_object(arguments))
+    return Call(name=_text(function.get("name")), arguments=read_object(_text(function.get("arguments"))))

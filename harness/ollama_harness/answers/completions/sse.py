@@ -1,4 +1,4 @@
-"""What /v1/responses and /v1/messages have in common: events that have names, and maps as Go writes them."""
+"""What the compatible routes have in common: events, JSON that is read with care, and maps as Go writes them."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import shake_128
 
@@ -26,7 +27,11 @@ __all__ = ["cut", "length", "made_vector", "normalized", "scaled"]
 #: A word. Scripts without blanks between their words count by letters.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
 
+#: How much of a text are its words, and how much is its own.
 _WORDS_WEIGHT = 10
+
+#: The middle of what a byte can be.
+_CENTER = 127.5
 
 _ONE = struct.Struct("<f")
 
@@ -34,10 +39,12 @@ _ONE = struct.Struct("<f")
 def normalized(vector: bytes) -> bytes:
     """The vector with a length of 1; one of zeros stays as it is."""
     values = unpack_float32(vector)
-    squares = unpack_float32(pack_float32([value * value for value in values]))
     total, pack, unpack = 0.0, _ONE.pack, _ONE.unpack
-    for square in squares:
-        [total] = unpack(pack(total + square))
+    try:
+        for square in unpack_float32(pack_float32([value * value for value in values])):
+            [total] = unpack(pack(total + square))
+    except OverflowError:  # no model gives such numbers
+        return _of_length_1(values)
     if total == 0:
         return vector
     return scaled(vector, 1 / math.sqrt(total))
@@ -62,15 +69,19 @@ def cut(vector: bytes, dimensions: int) -> bytes:
 @lru_cache(maxsize=512)
 def made_vector(text: str, width: int) -> bytes:
     """A vector of `width` numbers and length 1 that depends on the text alone."""
-    own = _direction(text, width)
-    words = [_direction(word, width) for word in _WORD.findall(text.lower())]
-    if words:
-        own = tuple(_WORDS_WEIGHT * sum(column) + one for *column, one in zip(*words, own, strict=True))
-    return normalized(pack_float32(own))
+    own, words = _direction(text, width), [_direction(word, width) for word in _WORD.findall(text.lower())]
+    totals = map(sum, zip(*words, strict=True)) if words else [0] * width
+    center = _CENTER * (_WORDS_WEIGHT * len(words) + 1)
+    numbers = [_WORDS_WEIGHT * total + one - center for total, one in zip(totals, own, strict=True)]
+    return _of_length_1(numbers)
 
 
-@lru_cache(maxsize=2048)
-def _direction(text: str, width: int) -> tuple[int, ...]:
-    """Numbers of any size and sign that only the text decides about."""
-    digest = shake_128(text.encode("utf-8", "surrogatepass")).digest(2 * width)
-    return struct.unpack(f"<{width}h", digest)
+def _of_length_1(numbers: Sequence[float]) -> bytes:
+    size = math.hypot(*numbers) or 1
+    return pack_float32([number / size for number in numbers])
+
+
+@lru_cache(maxsize=4096)
+def _direction(text: str, width: int) -> bytes:
+    """A byte for each number of a vector, as random as can be, and the same for the same text."""
+    return shake_128(text.encode("utf-8", "surrogatepass")).digest(width)

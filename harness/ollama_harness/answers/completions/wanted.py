@@ -112,7 +112,7 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
     fields, options = request.fields, request.fields.get("options") or {}
     messages = fields.get("messages") or []
     after_call = bool(messages) and messages[-1]["role"] == "tool"
-    offered = () if after_call else tuple(_tools(body, asked.path))
+    takes_tools = request.use is Use.CHAT and not after_call
     return Wanted(
         path=asked.path,
         use=request.use,
@@ -120,7 +120,7 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
         model=request.model,
         stream=_streams(request) and not (request.is_empty and translated is None),  # a load is one piece
         thinks=_thinks(request, world, if_able=translated.think if translated else None),
-        tools=offered,
+        tools=tuple(_tools(body, asked.path)) if takes_tools else (),
         after_call=after_call,
         called=_called(messages),
         format=_format(fields.get("format")),

@@ -112,6 +112,7 @@ def asked_name(request: Mapping[str, Any]) -> str:
     "create-json-text",
     "delete-json-bad-escape",
     source=f"{ROUTES}: c.ShouldBindJSON",
+    paths=tuple(path for _, path in _TYPES),
 )
 def _body(asked: Asked, world: World) -> Reply | None:
     type_ = _TYPES.get((asked.method, asked.path))
@@ -148,6 +149,7 @@ def _refused(failure: ModelFailure | None) -> Reply | None:
     "show-model-blank",
     "show-model-slash",
     source=f"{ROUTES}: ShowHandler, GetModelInfo",
+    paths=("/api/show",),
 )
 def _show_missing(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/show")) is None:
@@ -162,6 +164,7 @@ def _show_missing(asked: Asked, world: World) -> Reply | None:
     "show-model-registry",
     "show-json-two",
     source=f"{ROUTES}: ShowHandler",
+    paths=("/api/show",),
 )
 def _show(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/show")) is None:
@@ -171,7 +174,13 @@ def _show(asked: Asked, world: World) -> Reply | None:
     return json_reply(200, model.show)
 
 
-@refusal("tags", Step.ANSWER, "the models that are there, the last changed first", source=f"{ROUTES}: ListHandler")
+@refusal(
+    "tags",
+    Step.ANSWER,
+    "the models that are there, the last changed first",
+    source=f"{ROUTES}: ListHandler",
+    paths=("/api/tags",),
+)
 def _tags(asked: Asked, world: World) -> Reply | None:
     if asked.path != "/api/tags" or asked.method not in ("GET", "HEAD"):
         return None
@@ -228,6 +237,7 @@ def _in_memory(one: LoadedModel, world: World) -> dict[str, Any]:
     Step.ANSWER,
     "the models that are there, in OpenAI's shape",
     source="openai/openai.go: ToListCompletion",
+    paths=("/v1/models",),
 )
 def _v1_models(asked: Asked, world: World) -> Reply | None:
     if asked.method != "GET" or asked.path != "/v1/models":
@@ -242,6 +252,7 @@ def _v1_models(asked: Asked, world: World) -> Reply | None:
     "one model, in OpenAI's shape",
     "path-v1-models-smollm2-135m-3285-get",
     source="openai/openai.go: ToModel; middleware/openai.go: RetrieveMiddleware",
+    paths=("/v1/models/",),
 )
 def _v1_model(asked: Asked, world: World) -> Reply | None:
     prefix = "/v1/models/"
@@ -278,6 +289,7 @@ def _v1_listed(name: str, model: Model) -> dict[str, Any]:
     "copy-model-registry",
     "copy-model-spaces",
     source=f"{ROUTES}: CopyHandler",
+    paths=("/api/copy",),
 )
 def _copy(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/copy")) is None:
@@ -299,6 +311,7 @@ def _copy(asked: Asked, world: World) -> Reply | None:
     "delete-model-blank",
     "delete-model-spaces",
     source=f"{ROUTES}: DeleteHandler",
+    paths=("/api/delete",),
 )
 def _delete(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/delete")) is None:
@@ -317,7 +330,14 @@ def _delete(asked: Asked, world: World) -> Reply | None:
 # --- the account ------------------------------------------------------------------------------------------------------
 
 
-@refusal("me", Step.MODEL, "no cloud to ask for the account", source=f"{ROUTES}: WhoamiHandler", since="0.12.0")
+@refusal(
+    "me",
+    Step.MODEL,
+    "no cloud to ask for the account",
+    source=f"{ROUTES}: WhoamiHandler",
+    since="0.12.0",
+    paths=("/api/me",),
+)
 def _me(asked: Asked, world: World) -> Reply | None:
     if asked.method != "POST" or asked.path != "/api/me" or world.cloud:
         return None

@@ -35,6 +35,7 @@ __all__ = ["brought"]
     "pull-model-unknown",
     "pull-model-spaces",
     source=f"{ROUTES}: PullHandler; server/images.go: PullModel",
+    paths=("/api/pull",),
 )
 def _pull(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/pull")) is None:
@@ -91,6 +92,7 @@ _RESOLVER = "10.255.255.53:53"
     "push-model-absent",
     "push-model-blank",
     source=f"{ROUTES}: PushHandler; server/images.go: PushModel",
+    paths=("/api/push",),
 )
 def _push(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/push")) is None:
@@ -141,6 +143,7 @@ def _progress(records: list[dict[str, Any]], request: Mapping[str, Any], world: 
     "create-model-dots",
     "create-json-two",
     source="server/create.go: CreateHandler, parseFromModel, createModel",
+    paths=("/api/create",),
 )
 def _create(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/create")) is None:
@@ -196,6 +199,7 @@ _DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}")
     "blob-digest-mismatch",
     "blob-head-missing",
     source=f"{ROUTES}: HeadBlobHandler, CreateBlobHandler",
+    paths=(_BLOBS,),
 )
 def _blob(asked: Asked, world: World) -> Reply | None:
     digest = asked.path.removeprefix(_BLOBS)
