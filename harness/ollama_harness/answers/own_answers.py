@@ -42,7 +42,7 @@ EMBEDDING_ROUTES = ("/api/embed", "/api/embeddings", "/v1/embeddings")
 class Given:
     """An own answer to one request: as a recording, at the times at which it is played, or as a reply without times.
 
-    A request that only loads the model, or that embeds nothing, gets what Ollama says to that: it `is_use` of no words.
+    A request that only loads the model, or that embeds nothing, gets what Ollama says to that, and this is no use.
     """
 
     answer: Recording | Reply
