@@ -16,7 +16,7 @@ from typing import Any
 
 from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
-from ollama_harness.answers.completions.made_json import JsonMaker
+from ollama_harness.answers.completions.made_json import JsonMaker, schema_in
 from ollama_harness.answers.completions.tools import calls_for
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.files.json_text import parse_json
@@ -123,6 +123,8 @@ def _json_for(wanted: Wanted) -> Any:
     maker = JsonMaker(wanted.prompt)
     if isinstance(wanted.format, Mapping) and wanted.format:
         return maker.value(wanted.format)
+    if (told := schema_in(wanted.conversation)) is not None:
+        return maker.value(told)
     return {"answer": maker.value({"type": "string"})}
 
 
