@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import lateness, memory, report, startup, throughput
+from benchmarks import lateness, memory, refusals, report, startup, throughput
 from benchmarks.client_process import ClientProcess
 from benchmarks.machine import this_machine
 from ollama_harness import RecordingStore
@@ -19,12 +19,13 @@ DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 @click.option("--markdown", is_flag=True, help="Also put the tables into docs/performance.md.")
 @click.option("--quick", is_flag=True, help="A third of everything: to see that it works.")
 def main(as_json: bool, markdown: bool, quick: bool) -> None:  # noqa: FBT001 - click's options
-    """Measure the fake server: streams per second, lateness of records, starting and stopping, memory."""
+    """Measure the fake server: streams per second, refusals, lateness of records, starting and stopping, memory."""
     machine, store = this_machine(), RecordingStore()
     part = 3 if quick else 1
     with ClientProcess() as client:
         sections = [
             throughput.measure(client, store, rounds=24 // part),
+            refusals.measure(store, rounds=30 // part),
             lateness.measure(client, store, rounds=4 // part),
             startup.measure(store, rounds=30 // part),
             memory.measure(long_mb=100 // part),

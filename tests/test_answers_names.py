@@ -36,9 +36,11 @@ def test_any_model_answers_under_its_own_name() -> None:
 
 
 def test_what_nothing_answers_is_an_error_of_the_harness_and_no_false_word_of_ollamas() -> None:
-    body = {"model": "smollm2:135m", "prompt": "Hi", "raw": True, "logprobs": True, "format": "json", "stream": False}
-    with FakeOllama(speed=0) as server, pytest.raises(urllib.error.HTTPError) as raised:
-        ask(server, "/api/generate", body)
+    with FakeOllama(version=None) as server, pytest.raises(urllib.error.HTTPError) as raised:
+        ask(server, "/api/chat", {"model": "smollm2:135m", "messages": MESSAGES})
+    assert raised.value.code == 404, "without recordings there is no model"
+    with FakeOllama(version=None, any_model=True) as server, pytest.raises(urllib.error.HTTPError) as raised:
+        ask(server, "/api/chat", {"model": "smollm2:135m", "messages": MESSAGES})
     assert raised.value.code == 501
     assert raised.value.headers["X-Ollama-Harness"] == "no-answer"
-    assert "nearest is" in json.loads(raised.value.read())["error"]
+    assert "no recording has the path /api/chat" in json.loads(raised.value.read())["error"]

@@ -19,7 +19,9 @@ import pytest
 from builders import result
 from click.testing import CliRunner
 
+from ollama_harness.answers import RULES as ANSWER_RULES
 from ollama_harness.cli import commands, main
+from ollama_harness.gate.rules import RULES as GATE_RULES
 from ollama_harness.matrix.results import Results, Writer
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import fixtures
@@ -203,6 +205,23 @@ def test_every_list_is_a_table_and_json(what: str) -> None:
     assert len({tuple(row) for row in rows}) == 1, "all rows have the same keys"
 
 
+def test_the_rules_of_the_gate_and_of_the_answers_are_listed_apart_or_together() -> None:
+    every, of_gate, of_answers = (
+        json.loads(CliRunner().invoke(commands, ["list", "rules", "--json", *more]).output)
+        for more in ([], ["--of", "gate"], ["--of", "answers"])
+    )
+    assert every == of_gate + of_answers
+    assert [row["rule"] for row in of_gate] == list(GATE_RULES)
+    assert {row["rule"] for row in of_answers} == set(ANSWER_RULES)
+    assert len({row["rule"] for row in every}) == len(every), "an id means one rule"
+    assert list(dict.fromkeys(row["kind"] for row in of_answers)) == [
+        *("protocol", "guard", "request", "model", "answer")
+    ]
+    versions = {row["rule"]: row["versions"] for row in of_answers}
+    assert (versions["http-host"], versions["method-not-allowed"]) == ("all", "since 0.7.0")
+    assert versions["native-think-level"] == "since 0.11.0, before 0.13.0"
+
+
 def test_show_puts_what_was_sent_beside_what_was_handed_out(tmp_path: Path) -> None:
     done = harness("show", "ollama/cut-after-record/0.32.15/chat-stream", cwd=tmp_path)
     assert done.returncode == 0, "it is a known issue"
@@ -246,7 +265,7 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
     assert f"export OLLAMA_HOST={url}" in lines[0]
     with urllib.request.urlopen(f"{url}/api/version", timeout=20) as response:
         assert json.load(response) == {"version": "0.32.15"}
-    assert "GET /api/version HTTP/1.1  0.32.15/version (the same request" in process.stdout.readline()
+    assert process.stdout.readline()[8:] == "  200  GET /api/version  0.32.15/version: the same request\n"
     _interrupt(process)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "stopped\n", "")

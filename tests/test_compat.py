@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ollama_harness.gate._wire_comparison import compare
 from ollama_harness.gate.rules import RULES
 from ollama_harness.gate.rules.examples import _FIRST, _LAST, _PROGRESS, EXAMPLES, _cell, _lines, _stream, exchange
+from ollama_harness.gate.wire_comparison import compare
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.recording import RecordedEnd
 

@@ -20,13 +20,13 @@ from ollama_harness.cli import gate as cli_gate
 from ollama_harness.errors import GateError, HarnessError
 from ollama_harness.gate import accepted, gate_file
 from ollama_harness.gate._client_comparison import ClientComparison, compare
-from ollama_harness.gate._wire_comparison import WireComparison
 from ollama_harness.gate.decision import Decision, decide
 from ollama_harness.gate.findings import Evidence, Finding
 from ollama_harness.gate.gate_run import gate, planned
 from ollama_harness.gate.rules import Level
 from ollama_harness.gate.shapes import VersionShapes
 from ollama_harness.gate.shapes.toml_text import dump
+from ollama_harness.gate.wire_comparison import WireComparison
 from ollama_harness.matrix.results import SCHEMA, Result, Results, ResultsHeader
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings import on_disk

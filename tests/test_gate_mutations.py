@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ollama_harness.gate._wire_comparison import compare
 from ollama_harness.gate.rules import RULES, Level
 from ollama_harness.gate.shapes import VersionShapes, shape
+from ollama_harness.gate.wire_comparison import compare
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording
 from ollama_harness.recordings.store import RecordingStore
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import DONE, HELLO, JSON, line, recording
+from builders import DONE, JSON, line, recording
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -302,17 +302,34 @@ def test_the_faults_of_a_server_strike_what_is_ones_own(tmp_path: Path) -> None:
 
 
 def test_an_own_recording_with_its_request_comes_before_one_of_the_package(tmp_path: Path) -> None:
-    packaged = RecordingStore().get(f"{NEWEST}/chat-stream")
-    own = recording(
-        line(HELLO), line(DONE), id="1/mine", path="/api/chat", request_json={**packaged.request.json, "options": {}}
-    )
-    on_disk.save(own, tmp_path)
+    """It is shorter, and of two in the package the longer one would answer."""
+    request = RecordingStore().get(f"{NEWEST}/chat-stream").request.json
+    on_disk.save(recording(line(DONE), id="1/mine", path="/api/chat", request_json=request), tmp_path)
     with FakeOllama(recordings=tmp_path, speed=0) as server:
-        asked(server, "POST", "/api/chat", packaged.request.json)
-        asked(server, "POST", "/api/chat", {**packaged.request.json, "stream": False})
+        asked(server, "POST", "/api/chat", request)
+        asked(server, "POST", "/api/chat", {**request, "stream": False})
         names = [entry.answered_by for entry in server.journal.entries]
     assert names[0] == f"{NEWEST}/mine"
     assert names[1] != f"{NEWEST}/mine"
+
+
+def test_answers_to_other_requests_are_not_made_of_bytes_of_ones_own(tmp_path: Path) -> None:
+    choice = b'{"delta":{"content":"Mine"},"finish_reason":"stop"}'
+    body = b'data: {"object":"chat.completion.chunk","model":"m","choices":[%s]}\n\n' % choice
+    (tmp_path / "mine.sse").write_bytes(body)
+    model = {**CHAT, "model": "smollm2:135m"}
+    with FakeOllama(recordings=tmp_path, speed=0) as server:
+        status, _, made = asked(server, "POST", "/api/chat", {**model, "stream": False})
+    assert status == 200
+    assert b"Mine" not in made
+
+
+def test_a_line_that_is_no_json_keeps_nothing_from_being_answered(tmp_path: Path) -> None:
+    request = {**CHAT, "model": "smollm2:135m"}
+    on_disk.save(recording(b"{\n", b"{}\n[]\n", id="1/mine", path="/api/chat", request_json=request), tmp_path)
+    with FakeOllama(recordings=tmp_path, speed=0) as server:
+        assert asked(server, "POST", "/api/chat", request)[::2] == (200, b"{\n{}\n[]\n")
+        assert asked(server, "POST", "/api/chat", {**request, "stream": False})[0] == 200
 
 
 # ------------------------------------------------------------------------------------------- where it lies

@@ -128,7 +128,7 @@ def test_a_request_by_hand_gets_the_answer_or_the_refusal_byte_for_byte(line: by
         script = server.play(PLAIN, forbids)
         due = replace_with("nginx-403")(PLAIN) if unmet else PLAIN
         for _ in range(2):  # nginx keeps the connection
-            sock.sendall(b"GET /x HTTP/1.1\r\nHost: h\r\n" + line + b"\r\n")
+            sock.sendall(b"GET /x HTTP/1.1\r\nHost: localhost\r\n" + line + b"\r\n")
             assert undated(read_exactly(sock, len(wire(due))), server) == wire(due)
         assert wire(script) == wire(PLAIN)
         assert server.journal.wait_until_settled()
@@ -139,7 +139,7 @@ def test_a_request_by_hand_gets_the_answer_or_the_refusal_byte_for_byte(line: by
 def test_an_expectation_is_refused_before_the_body_is_read() -> None:
     with FakeOllama(version=None) as server, connect(server.port) as sock:
         server.play(PLAIN, NO_EXPECT)
-        sock.sendall(b"POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        sock.sendall(b"POST /x HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
         seen = read_to_end(sock)
         assert (undated(seen.data, server), seen.end) == (wire(replace_with("squid-417")(PLAIN)), "fin")
         assert server.journal.entries[-1].body == b""
@@ -148,7 +148,7 @@ def test_an_expectation_is_refused_before_the_body_is_read() -> None:
 def test_an_expectation_that_nobody_refuses_is_met() -> None:
     with FakeOllama(version=None) as server, connect(server.port) as sock:
         server.play(PLAIN, forbid_header("Expect", "something-else", "squid-417"))
-        sock.sendall(b"POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        sock.sendall(b"POST /x HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
         goes_on = b"HTTP/1.1 100 Continue\r\n\r\n"
         assert read_exactly(sock, len(goes_on)) == goes_on
         sock.sendall(b"hello")
@@ -160,7 +160,7 @@ def test_what_follows_a_request_that_was_refused_unread_is_not_taken_for_another
     refuses = forbid_header("Expect", "100-continue", "nginx-403")  # who refuses so keeps the connection otherwise
     with FakeOllama(version=None) as server, connect(server.port) as sock:
         server.play(PLAIN, refuses)
-        sock.sendall(b"POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nGET /")
+        sock.sendall(b"POST /x HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nGET /")
         assert read_to_end(sock).end == "fin"
         assert len(server.journal.entries) == 1
 

@@ -75,6 +75,50 @@ def test_the_proxy_finds_out_a_program_that_asks_it_and_no_other(
     outcome.stdout.fnmatch_lines(["FAILED test_my_app.py::test_unprotected - *"])
 
 
+def test_the_report_of_a_failing_test_shows_what_was_asked_and_what_answered(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import httpx, pytest
+        from ollama_harness import FakeOllama
+
+        @pytest.fixture
+        def old():
+            with FakeOllama(version="0.5.7") as server:
+                yield server
+
+        def test_fails(fake_ollama, old):
+            for server in (fake_ollama, old):
+                assert httpx.post(server.url + "/api/chat", json={"model": "llama3"}).status_code == 404
+            for _ in range(31):
+                httpx.get(old.url + "/no")
+            assert False
+
+        def test_is_broken_off(fake_ollama):
+            fake_ollama.expect_ordered_request("/first").respond_with_data("1")
+            httpx.get(fake_ollama.url + "/second")
+
+        def test_passes(fake_ollama):
+            httpx.get(fake_ollama.url + "/passes")
+        """
+    )
+    outcome = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    outcome.assert_outcomes(passed=2, failed=1, errors=1)
+    outcome.stdout.fnmatch_lines(
+        [
+            "*_ ERROR at teardown of test_is_broken_off _*",
+            "*- requests to fake_ollama -*",
+            "??:??:??  500  GET /second  expectation",
+            "*_ test_fails _*",
+            "*- requests to fake_ollama -*",
+            "??:??:??  404  POST /api/chat  rule model-missing: model 'llama3' not found; there are *",
+            "*- requests to old -*",
+            "(2 more before)",
+            "??:??:??  404  GET /no  rule route-not-found: there is no such route",
+        ]
+    )
+    outcome.stdout.no_fnmatch_line("*GET /passes*")
+
+
 ADDED, KEPT = "127.0.0.1,localhost", "localhost,127.0.0.1"
 
 

@@ -9,83 +9,72 @@ from typing import Any
 
 import pytest
 
+from ollama_harness.answers import Asked
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import ENVIRONMENTS
-from ollama_harness.recordings.recording import Request
-from ollama_harness.recordings.store import RecordingStore
-from ollama_harness.server._matching import Match, Matcher, Nearest
+from ollama_harness.server.recorded import NEWEST, RecordedAnswer, RecordedAnswers
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 [(CURL_PATH, CURL_BODY)] = re.findall(r"curl http://[\d.:]+(/\S+) -d '(.*?)'", README)
 
-MESSAGES = [{"role": "user", "content": "Hi"}]
+MESSAGES = [{"role": "user", "content": "What is 2 plus 3?"}]
 TOOLS = [{"type": "function", "function": {"name": "add"}}]
-ANSWERED: list[tuple[str, str, dict[str, Any]]] = [
-    *(("smollm2:135m", "/api/chat", {"messages": MESSAGES, "stream": stream}) for stream in (True, False)),
-    *(("smollm2:135m", "/api/generate", {"prompt": "Hi", "stream": stream}) for stream in (True, False)),
-    *(
-        ("smollm2:135m", path, {**asked, "stream": stream})
-        for path, asked in (
-            ("/v1/chat/completions", {"messages": MESSAGES}),
-            ("/v1/completions", {"prompt": "Hi"}),
-            ("/v1/responses", {"input": "Hi"}),
-            ("/v1/messages", {"messages": MESSAGES, "max_tokens": 9}),
-        )
-        for stream in (True, False)
-    ),
-    ("smollm2:135m", "/api/show", {}),
-    ("smollm2-tools:135m", "/api/chat", {"messages": MESSAGES, "tools": TOOLS}),
-    ("smollm2-tools:135m", "/v1/chat/completions", {"messages": MESSAGES, "tools": TOOLS, "stream": True}),
-    *(("smollm2-think:135m", "/api/chat", {"messages": MESSAGES, "think": True, "stream": s}) for s in (True, False)),
-    ("smollm2-embed:135m", "/api/embed", {"input": ["Hi", "Ho"]}),
-    ("smollm2-embed:135m", "/api/embeddings", {"prompt": "Hi"}),
-    ("smollm2-embed:135m", "/v1/embeddings", {"input": "Hi"}),
+SPEAKS: list[tuple[str, dict[str, Any]]] = [
+    ("/api/chat", {"messages": MESSAGES}),
+    ("/api/generate", {"prompt": "Hi"}),
+    ("/v1/chat/completions", {"messages": MESSAGES}),
+    ("/v1/completions", {"prompt": "Hi"}),
+    ("/v1/responses", {"input": "Hi"}),
+    ("/v1/messages", {"messages": MESSAGES, "max_tokens": 9}),
 ]
+#: What a model that can do it answers, and what is in the answer.
+ANSWERED: dict[str, list[tuple[str, dict[str, Any], bytes]]] = {
+    "text": [(path, {**body, "stream": stream}, b"") for path, body in SPEAKS for stream in (True, False)],
+    "tools": [(path, {"messages": MESSAGES, "tools": TOOLS}, b'"tool_calls"') for path, _ in (SPEAKS[0], SPEAKS[2])],
+    "thinking": [
+        ("/api/chat", {"messages": MESSAGES, "think": True}, b'"thinking"'),
+        ("/v1/chat/completions", {"messages": MESSAGES, "reasoning_effort": "low"}, b'"reasoning"'),
+    ],
+    "vectors": [
+        ("/api/embed", {"input": ["Hi", "Ho"]}, b'"embeddings"'),
+        ("/api/embeddings", {"prompt": "Hi"}, b'"embedding"'),
+        ("/v1/embeddings", {"input": "Hi"}, b'"embedding"'),
+    ],
+}
+ROWS = [(model, words.split(", ")) for model, words in re.findall(r"^\| `(smollm2\S+)` \| (.*?) \|$", README, re.M)]
 
 
 @pytest.fixture(scope="module")
-def matcher() -> Matcher:
-    store = RecordingStore()
-    return Matcher(store.of_version(store.newest))
+def recorded() -> RecordedAnswers:
+    return RecordedAnswers(store=None, version=NEWEST, speed=0, gap_s=None, faults=())
 
 
-def asked(matcher: Matcher, path: str, body: dict[str, Any]) -> Match | Nearest:
-    return matcher.match(Request(method="POST", path=path, json=body))
-
-
-@pytest.mark.parametrize(("model", "path", "body"), ANSWERED)
-def test_the_models_answer(matcher: Matcher, model: str, path: str, body: dict[str, Any]) -> None:
-    [row] = re.findall(rf"^\| `{re.escape(model)}` \|.*$", README, re.MULTILINE)
-    assert f"`{path}`" in row
-    found = asked(matcher, path, {"model": model, **body})
-    assert isinstance(found, Match), found.why
-    assert found.recording.response.status == 200
-
-
-def test_no_endpoint_of_the_table_is_left_out() -> None:
-    rows = re.findall(r"^\| `(smollm2\S+)` \|(.*)$", README, re.MULTILINE)
-    named = {(model, path) for model, row in rows for path in re.findall(r"`(/\S+)`", row)}
-    assert named == {(model, path) for model, path, _ in ANSWERED}
+def answer(recorded: RecordedAnswers, path: str, body: dict[str, Any]) -> RecordedAnswer:
+    asked = Asked(method="POST", target=path, body=json.dumps(body).encode())
+    found = recorded.same(asked, recorded.world) or recorded.made(asked, recorded.world)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "what"),
-    [
-        ("/v1/chat/completions", {"messages": MESSAGES, "tools": TOOLS, "stream": True}, b'"tool_calls"'),
-        ("/api/chat", {"messages": MESSAGES, "tools": TOOLS}, b'"content":"'),
-    ],
+    ("model", "path", "body", "holds"),
+    [(model, *asked) for model, words in ROWS for word in words for asked in ANSWERED[word]],
 )
-def test_a_tool_call_and_a_text(matcher: Matcher, path: str, body: dict[str, Any], what: bytes) -> None:
-    found = asked(matcher, path, {"model": "smollm2-tools:135m", **body})
-    assert isinstance(found, Match), found.why
-    assert what in found.recording.body
+def test_the_models_can_do_what_the_table_says(
+    recorded: RecordedAnswers, model: str, path: str, body: dict[str, Any], holds: bytes
+) -> None:
+    found = answer(recorded, path, {"model": model, **body})
+    assert found.recording.response.status == 200
+    assert holds in found.recording.body
 
 
-def test_the_curl_line_is_answered(matcher: Matcher) -> None:
-    found = asked(matcher, CURL_PATH, json.loads(CURL_BODY))
-    assert isinstance(found, Match), found.why
-    assert found.recording.name == "chat-stream"
+def test_the_table_has_a_model_for_everything() -> None:
+    assert {word for _, words in ROWS for word in words} == ANSWERED.keys()
+
+
+def test_the_curl_line_is_answered(recorded: RecordedAnswers) -> None:
+    assert answer(recorded, CURL_PATH, json.loads(CURL_BODY)).recording.response.status == 200
 
 
 MY_APP = """

@@ -1,5 +1,7 @@
 """The pytest plugin: two fixtures for the tests of any program that uses Ollama.
 
+The report of a failing test shows what the servers of its fixtures were asked, what answered, and why.
+
 def test_my_program_notices_a_cut(fake_ollama):
     fake_ollama.play("chat-stream", close_at(after_record(3)))
     ...
@@ -12,7 +14,8 @@ def test_my_program_does_not_ask_the_proxy_for_this_machine(fake_ollama, fake_pr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +30,9 @@ __all__ = ["fake_ollama", "fake_proxy", "pytest_addoption"]
 _PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
 _ALL_PROXIES = ("ALL_PROXY", "all_proxy")
 _EXCLUSIONS = ("NO_PROXY", "no_proxy")
+
+#: How many lines of a journal a failing test shows.
+_MOST_LINES = 30
 
 
 _RECORDINGS = "ollama_recordings"
@@ -82,6 +88,28 @@ def fake_proxy(
         for name in (*_ALL_PROXIES, *_EXCLUSIONS):
             monkeypatch.delenv(name, raising=False)
         yield proxy
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to the report of a failing test what the servers of its fixtures wrote in their journals."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if lines := _journal_lines(value):
+                report.sections.append((f"requests to {name}", "\n".join(lines)))
+    return report
+
+
+def _journal_lines(fixture: object) -> list[str]:
+    """The last lines of the journal, if this is a server of ours (then its module was imported)."""
+    module = sys.modules.get("ollama_harness.server.journal")
+    journal = getattr(fixture, "journal", None)
+    if module is None or not isinstance(journal, module.Journal):
+        return []
+    entries = journal.entries
+    left_out = [f"({len(entries) - _MOST_LINES} more before)"] if len(entries) > _MOST_LINES else []
+    return [*left_out, *(entry.line for entry in entries[-_MOST_LINES:])]
 
 
 def _excluding_this_machine(variables: Mapping[str, str]) -> dict[str, str]:

@@ -6,8 +6,8 @@ the next step.
 
 from ollama_harness.answers.answering import Answer, answer
 from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.effects import after
 from ollama_harness.answers.reply import Reply, go_json, json_reply, text_reply
-from ollama_harness.answers.rules.registry import after
 from ollama_harness.answers.rules.rule import RULES, Refusal, Step, refusal
 from ollama_harness.answers.world import Model, World, parse_model, world_of
 

@@ -1,33 +1,79 @@
-"""The way of a request through the steps: the first rule that has a reply refuses it."""
+"""The way of a request through the steps: the first rule that has a reply refuses it.
+
+A rule is a pure function, so what was answered to a request is kept for the next that is equal to it, in the same
+world. Programs ask much the same again and again, and then a refusal costs little more than finding it.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.fitting import fitted
 from ollama_harness.answers.reply import Reply
 from ollama_harness.answers.rules import compatible, guard, models, native, protocol, registry
-from ollama_harness.answers.rules.rule import Refusal, Step, rules_in
+from ollama_harness.answers.rules.rule import Refusal, Step, rules_for
 from ollama_harness.answers.world import World
+from ollama_harness.script.script import Script
 
 __all__ = ["Answer", "answer"]
 
 #: Importing them fills the list of rules.
 _MODULES = (protocol, guard, native, compatible, models, registry)
 
+_ALL_STEPS = tuple(Step)
 
-@dataclass(frozen=True, slots=True)
+#: Requests with a longer body are not kept.
+_MOST_KEPT_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, eq=False)
 class Answer:
-    """A reply, and the rule that gives it."""
+    """A reply, the rule that gives it, and what it was given to."""
 
     reply: Reply
     rule: Refusal
+    asked: Asked
+    world: World
+
+    @cached_property
+    def script(self) -> Script:
+        """What is played: the reply, with the head that Go sends to this request."""
+        handled = self.rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
+        return fitted(self.reply.script(self.asked.method), self.asked, self.world, handled=handled)
+
+    @cached_property
+    def why(self) -> str:
+        """Why, in a few words: the text of the error, or where there is none what the rule is about."""
+        why = _error_text(self.reply.body) or self.rule.why
+        if self.rule.step is Step.MODEL and self.reply.status == 404:
+            why += f"; there are {', '.join(sorted(self.world.models)) or 'none'}"
+        return why
 
 
-def answer(asked: Asked, world: World, *, steps: tuple[Step, ...] = tuple(Step)) -> Answer | None:
+def answer(asked: Asked, world: World, *, steps: tuple[Step, ...] = _ALL_STEPS) -> Answer | None:
     """What refuses a request in these steps; None if nothing does."""
-    for step in steps:
-        for rule in rules_in(world.version, step):
-            if (reply := rule.reply(asked, world)) is not None:
-                return Answer(reply, rule)
+    return (_kept if len(asked.body) <= _MOST_KEPT_BYTES else _answer)(asked, world, steps)
+
+
+def _answer(asked: Asked, world: World, steps: tuple[Step, ...]) -> Answer | None:
+    for rule in rules_for(asked.path, world.version, steps):
+        if (reply := rule.reply(asked, world)) is not None:
+            return Answer(reply, rule, asked, world)
     return None
+
+
+_kept = lru_cache(maxsize=512)(_answer)
+
+
+def _error_text(body: bytes) -> str:
+    """The text of an error in any of Ollama's shapes: a body that is one, or whose last line is; "" in any other."""
+    try:
+        value = json.loads(body.rstrip().rpartition(b"\n")[2])
+        error = value["error"]
+        text = error["message"] if isinstance(error, dict) else error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return text if isinstance(text, str) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from urllib.parse import unquote
 
@@ -13,13 +14,16 @@ from ollama_harness.script.http1 import RequestHead, members
 
 __all__ = ["Asked"]
 
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """One request. `target` is as it was sent; `body` without transfer coding.
 
     `flaw` is what Go's server finds wrong with the head; then the rest is empty, or says less than it seems to.
-    `body_error` is the error that a handler gets in place of the rest of the body.
+    `body_error` is the error that a handler gets in place of the rest of the body. `at` is when it came: models that
+    are loaded expire.
     """
 
     method: str
@@ -29,9 +33,12 @@ class Asked:
     body: bytes = b""
     flaw: Flaw | None = None
     body_error: str = ""
+    at: datetime = _NEVER
 
     @classmethod
-    def of(cls, head: RequestHead, body: bytes, *, flaw: Flaw | None = None, body_error: str = "") -> Asked:
+    def of(
+        cls, head: RequestHead, body: bytes, *, flaw: Flaw | None = None, body_error: str = "", at: datetime = _NEVER
+    ) -> Asked:
         return cls(
             method=head.method,
             target=head.target,
@@ -40,6 +47,7 @@ class Asked:
             body=body,
             flaw=flaw,
             body_error=body_error,
+            at=at,
         )
 
     def header(self, name: str) -> str | None:

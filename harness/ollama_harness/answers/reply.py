@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import http
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from ollama_harness.answers.world import World
@@ -17,9 +20,11 @@ from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 
-__all__ = ["Reply", "empty_reply", "go_json", "json_reply", "stream_reply", "text_reply"]
+__all__ = ["Reply", "empty_reply", "go_json", "go_time", "json_reply", "stream_reply", "text_reply"]
 
 NDJSON = "application/x-ndjson"
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 #: From this length on Go sends chunks, unless the handler has said how long the body is.
 _CHUNKED_FROM_BYTES = 2048
@@ -82,12 +87,44 @@ class Reply:
         return ("Content-Type", NDJSON) in self.headers
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+#: A number as Python writes it and Go does not, or a text that looks like one.
+_OTHER_FLOAT = re.compile(r"[0-9](?:\.0(?![0-9])|e[+-]?[0-9])")
+_STRING_OR_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?')
+
+
 def go_json(value: Any) -> bytes:
-    """A value as Go's json.Marshal writes it: no blanks, `<`, `>`, `&`, U+2028 and U+2029 escaped; keys as they are."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """A value as Go's json.Marshal writes it: no blanks; `<`, `>`, `&`, U+2028 and U+2029 escaped; keys as they are.
+
+    Half a surrogate pair is U+FFFD, as Go reads it. All else is as it is, U+0085 too.
+    """
+    text = _ENCODER.encode(value)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return text.encode("utf-8", "replace")
+    if _OTHER_FLOAT.search(text):
+        text = _STRING_OR_FLOAT.sub(lambda match: _go_float(match[0]), text)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text).encode()
+
+
+def _go_float(token: str) -> str:
+    """A number as Go writes it: 5, 0.00001, 1e-7. Source: encoding/json, encode.go (`floatEncoder`)."""
+    if token[0] == '"' or not ("." in token or "e" in token):
+        return token
+    size = abs(float(token))
+    if size and (size < 1e-6 or size >= 1e21):
+        return token.replace("e-0", "e-")
+    text = f"{Decimal(token):f}"
+    return text.removesuffix(".0")
+
+
+def go_time(moment: datetime) -> str:
+    """A time in UTC as Go's time.Time is marshalled: RFC 3339, its fraction without zeros at the end."""
+    fraction = f"{moment.microsecond:06d}".rstrip("0")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{'.' + fraction if fraction else ''}Z"
 
 
 def json_reply(

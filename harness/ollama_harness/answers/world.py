@@ -1,7 +1,7 @@
 """The world that a server stands for: a version of Ollama, its models, and how it listens.
 
-A world is a value. What a request changes (a model copied, made, pulled or deleted) gives the next world; the server
-keeps the last one.
+A world is a value. What a request changes (a model copied, made, pulled, deleted, loaded or unloaded) gives the next
+world; the server keeps the last one. It has no clock: what expires does so at a time, and who asks says when.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.versions import Order, order
 
-__all__ = ["CAPABILITIES", "MODELS_FOLDER", "Model", "World", "parse_model", "shown_as", "world_of"]
+__all__ = [
+    "CAPABILITIES",
+    "MODELS_FOLDER",
+    "LoadedModel",
+    "Model",
+    "World",
+    "parse_model",
+    "shown_as",
+    "world_of",
+]
 
 #: What a model can be said to be able to do.
 CAPABILITIES = ("completion", "tools", "thinking", "vision", "embedding", "insert")
@@ -38,13 +47,16 @@ class Model:
     """A model that is there. `name` is the full short name, with its tag.
 
     `capabilities` are Ollama's own words: completion, tools, thinking, vision, embedding, insert. `entry` is what
-    /api/tags says of it besides its name, `show` what /api/show says.
+    /api/tags says of it besides its name, `show` what /api/show says. `memory_bytes` is its size when it is loaded.
+    One that is not `listed` is there, but was made after the recorded list of models.
     """
 
     name: str
     capabilities: frozenset[str] = frozenset({"completion"})
     entry: Mapping[str, Any] = field(default_factory=dict)
     show: Mapping[str, Any] = field(default_factory=dict)
+    memory_bytes: int = 0
+    listed: bool = True
 
     @property
     def modified_at(self) -> str:
@@ -92,16 +104,28 @@ class Model:
         return replace(self, name=name, show=shown_as(self.show, name))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A model in memory until `expires_at`, which is `keep_alive_s` after its last use; `math.inf` is for ever."""
+
+    model: Model
+    context_length: int
+    keep_alive_s: float
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class World:
-    """All that decides a refusal besides the request. `models` are by name with tag.
+    """All that decides a refusal besides the request. `models` are by name with tag. Worlds are compared by identity,
+    so that what was answered in one can be kept.
 
     With `any_model` a model that is not there can do everything. Ollama looks at Host only while it listens on
     `loopback`; `origins` is OLLAMA_ORIGINS. Without `cloud` models of the cloud are refused.
 
     `registries` are the hosts that models can be pulled from, `pulled` the names that were. `blobs` are the digests of
     the files that were uploaded, `recorded` those that a recording speaks of. `changed` says that the models are no
-    longer those of the recordings, so that a recorded list of them is wrong.
+    longer those of the recordings, so that a recorded list of them is wrong. `loaded` are the models in memory, by the
+    key of their name; some may have expired.
     """
 
     version: str
@@ -115,6 +139,7 @@ class World:
     blobs: frozenset[str] = frozenset()
     recorded: frozenset[str] = frozenset()
     changed: bool = False
+    loaded: Mapping[str, LoadedModel] = field(default_factory=dict)
 
     @cached_property
     def order(self) -> Order:
@@ -141,19 +166,41 @@ class World:
     @property
     def listed(self) -> tuple[Model, ...]:
         """The models as Ollama lists them: the last changed first."""
-        return tuple(sorted(self.models.values(), key=lambda model: -model.modified_s))
+        return tuple(sorted((one for one in self.models.values() if one.listed), key=lambda model: -model.modified_s))
 
     def with_model(self, model: Model) -> World:
         """A world in which this model was just made, in the place of one of the same name."""
         key = parse_name(model.name).key
         kept = {name: one for name, one in self.models.items() if parse_name(name).key != key}
-        made = replace(model, entry={**model.entry, "modified_at": self._next_time()})
+        made = replace(model, entry={**model.entry, "modified_at": self._next_time()}, listed=True)
         return replace(self, models={**kept, made.name: made}, changed=True)
 
     def without(self, model: Model) -> World:
         """A world in which this model was deleted."""
         kept = {name: one for name, one in self.models.items() if one is not model}
         return replace(self, models=kept, changed=True)
+
+    def loaded_at(self, now: datetime) -> tuple[LoadedModel, ...]:
+        """The models that are in memory at this time, as Ollama lists them: the one that stays the longest first."""
+        there = (one for one in self.loaded.values() if now < one.expires_at)
+        return tuple(sorted(there, key=lambda one: one.expires_at, reverse=True))
+
+    def with_loaded(self, one: LoadedModel) -> World:
+        """A world in which this model is in memory."""
+        return self._with_memory({**self.loaded, parse_name(one.model.name).key: one})
+
+    def without_loaded(self, model: Model) -> World:
+        """A world in which this model is not in memory."""
+        key = parse_name(model.name).key
+        if key not in self.loaded:
+            return self
+        return self._with_memory({name: one for name, one in self.loaded.items() if name != key})
+
+    def _with_memory(self, loaded: Mapping[str, LoadedModel]) -> World:
+        """The same world but for what is loaded. Each answer makes one: what is computed of the models is kept."""
+        world = object.__new__(World)
+        world.__dict__.update(self.__dict__, loaded=loaded)
+        return world
 
     def with_blob(self, digest: str) -> World:
         """A world in which this file was uploaded."""
@@ -170,7 +217,7 @@ class World:
         """
         short = parse_name(name).short
         found = self.find(name)
-        like = found or next(iter(self.models.values()), Model(name=short))
+        like = found or next(iter(self.models.values()), Model(name=short, entry=_plain_entry(short)))
         able = frozenset(capabilities or (like.capabilities if found else ("completion",)))
         if able != {"embedding"}:
             able |= {"completion"}
@@ -190,6 +237,17 @@ class World:
         except (ValueError, OverflowError):
             return _SOME_TIME
         return later.isoformat() + last[19:]
+
+
+def _plain_entry(name: str) -> dict[str, Any]:
+    """What a list says of a model if no list was recorded."""
+    details = {"parent_model": "", "format": "gguf", "family": "", "families": None}
+    return {
+        "modified_at": _SOME_TIME,
+        "size": 0,
+        "digest": hashlib.sha256(name.encode()).hexdigest(),
+        "details": {**details, "parameter_size": "", "quantization_level": ""},
+    }
 
 
 def parse_model(text: str) -> tuple[str, tuple[str, ...]]:
@@ -215,6 +273,7 @@ def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool =
     entries: dict[str, Mapping[str, Any]] = {}
     able: dict[str, set[str]] = {}
     shows: dict[str, Mapping[str, Any]] = {}
+    memory: dict[str, int] = {}
     pulled, recorded = set[str](), set[str]()
     for one in recordings:
         asked = one.request.json if isinstance(one.request.json, dict) else {}
@@ -224,7 +283,9 @@ def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool =
         if path.startswith(_BLOBS):
             recorded.add(path.removeprefix(_BLOBS))
         elif one.name == "tags":
-            entries |= {entry["name"]: entry for entry in _object(one).get("models", []) if "name" in entry}
+            entries |= {entry["name"]: entry for entry in _listed(one)}
+        elif path == "/api/ps":
+            memory |= {entry["name"]: entry["size"] for entry in _listed(one) if isinstance(entry.get("size"), int)}
         elif isinstance(name, str) and path == "/api/show":
             shows[parse_name(name).short] = _object(one)
         elif isinstance(name, str) and path == "/api/pull" and b'"status":"success"' in one.body:
@@ -233,14 +294,23 @@ def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool =
             words = able.setdefault(parse_name(name).short, set())
             words.add(_ABLE[path])
             words |= {word for field, word in _NEEDED.items() if asked.get(field)}
-    likeness = next(iter(shows.values()), {})
+    first_show, first_entry = next(iter(shows.values()), {}), next(iter(entries.values()), {})
     models = {}
     for name in {**entries, **able}:
-        show = shows.get(name) or shown_as(likeness, name)
-        entry = {key: value for key, value in entries.get(name, {}).items() if key not in ("name", "model")}
+        show = shows.get(name) or shown_as(first_show, name)
+        said = entries.get(name) or first_entry or _plain_entry(name)
+        entry = {key: value for key, value in said.items() if key not in ("name", "model")}
         seen = frozenset({*able.get(name, ()), *shows.get(name, {}).get("capabilities", ())})
         able_to = seen or frozenset(entry.get("capabilities", ["completion"]))
-        models[name] = Model(name=name, capabilities=able_to, entry=entry, show=show)
+        needs = memory.get(name) or next(iter(memory.values()), entry.get("size", 0))
+        models[name] = Model(
+            name=name,
+            capabilities=able_to,
+            entry=entry,
+            show=show,
+            memory_bytes=needs,
+            listed=name in entries or not entries,
+        )
     names = [parse_name(name) for name in pulled]
     return World(
         version=version,
@@ -250,6 +320,13 @@ def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool =
         pulled=frozenset(name.key for name in names),
         recorded=frozenset(recorded),
     )
+
+
+def _listed(recording: Recording) -> list[Mapping[str, Any]]:
+    """The models of a recorded list."""
+    entries = _object(recording).get("models")
+    found = (one for one in entries if isinstance(one, Mapping)) if isinstance(entries, list) else ()
+    return [one for one in found if isinstance(one.get("name"), str)]
 
 
 def _object(recording: Recording) -> Mapping[str, Any]:

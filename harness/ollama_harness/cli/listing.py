@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ollama_harness import answers
 from ollama_harness.cli.output import json_option, table
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.clients import clients
@@ -116,22 +117,36 @@ def list_faults(*, as_json: bool) -> None:
 
 @list_.command(
     "rules",
-    help="List the rules of the gate, and how much each matters.",
-    epilog="Example: ollama-harness list rules",
+    help="List the rules: of the gate, with how much each matters; and of the server's answers, with the step that "
+    "each answers in, and the versions of Ollama that have it.",
+    epilog="Example: ollama-harness list rules --of answers",
 )
+@click.option("--of", type=click.Choice(["gate", "answers"]), help="Only the rules of one.")
 @json_option
-def list_rules(*, as_json: bool) -> None:
-    rows = [
+def list_rules(*, of: str | None, as_json: bool) -> None:
+    of_gate: list[dict[str, object]] = [
         {
             "rule": one.id,
-            "level": str(one.level),
-            "about": one.about,
+            "of": "gate",
+            "kind": f"{one.level}, {one.about}",
+            "versions": None,
             "why": one.why,
             "source": one.source,
         }
         for one in RULES.values()
     ]
-    table(rows, as_json=as_json)
+    of_answers: list[dict[str, object]] = [
+        {
+            "rule": one.id,
+            "of": "answers",
+            "kind": str(one.step),
+            "versions": one.versions,
+            "why": one.why,
+            "source": one.source,
+        }
+        for one in sorted(answers.RULES.values(), key=lambda one: list(answers.Step).index(one.step))
+    ]
+    table([row for row in (*of_gate, *of_answers) if of in (None, row["of"])], as_json=as_json)
 
 
 @list_.command(

@@ -21,7 +21,6 @@ from ollama_harness.matrix.scenarios import scenario
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.fake_ollama import FakeOllama
-from ollama_harness.server.journal import Entry
 
 __all__ = ["serve"]
 
@@ -141,9 +140,9 @@ def serve(
         echo("Ctrl-C stops it.")
         while not stop.is_set():
             for entry in server.journal.take_settled(timeout_s=0.2):  # a signal does not end the wait
-                echo(_line(entry))
+                echo(entry.line)
     for entry in server.journal.take_settled(timeout_s=0):
-        echo(_line(entry))
+        echo(entry.line)
     echo("stopped")
 
 
@@ -161,10 +160,3 @@ def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:
         else:
             return
     raise BadFault(f"{fault} applies to no recording: {why}")
-
-
-def _line(entry: Entry) -> str:
-    clock = entry.arrived_at.astimezone().strftime("%H:%M:%S")
-    last_s = entry.sent[-1][0] if entry.sent else 0.0
-    sent = f"{len(entry.sent)} sent in {last_s:.3f} s, {entry.ended} by {entry.ended_by}"
-    return f"{clock}  {entry.connection}.{entry.index}  {entry.request_line}  {entry.answered_by} ({entry.why})  {sent}"

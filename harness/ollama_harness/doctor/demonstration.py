@@ -40,7 +40,7 @@ def demonstrate(
         if environment.beside and len(servers) > 1:
             store = servers[0].store
             plain = Script.from_recording(store.get(f"{store.newest}/version"))
-            servers[1].play(apply(plain, [replace_with("nginx-404")]))
+            servers[1].play(apply(plain, [replace_with("nginx-404")]), before_guard=True)
 
         def resolve(url: str) -> tuple[str, ...]:
             name = urlsplit(url).hostname or ""

@@ -10,10 +10,10 @@ from datetime import date
 from ollama_harness.files.printable import one_line
 from ollama_harness.gate import accepted
 from ollama_harness.gate._client_comparison import ClientComparison
-from ollama_harness.gate._wire_comparison import WireComparison
 from ollama_harness.gate.accepted import Acceptance
 from ollama_harness.gate.findings import Finding
 from ollama_harness.gate.rules import Level
+from ollama_harness.gate.wire_comparison import WireComparison
 
 __all__ = ["Decision", "decide"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ollama_harness.gate import _client_comparison, _wire_comparison
+from ollama_harness.gate import _client_comparison, wire_comparison
 from ollama_harness.gate.accepted import Acceptance
 from ollama_harness.gate.decision import Decision, decide
 from ollama_harness.gate.rules import Level
@@ -59,7 +59,7 @@ def gate(
     return decide(
         baseline=baseline.name,
         candidate=candidate.name,
-        wire=_wire_comparison.compare(baselines, candidate),
+        wire=wire_comparison.compare(baselines, candidate),
         clients=compared,
         acceptances=acceptances,
         fail_on=fail_on,

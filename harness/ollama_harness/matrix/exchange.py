@@ -101,9 +101,9 @@ def exchange(
             inner.append(meanwhile())
 
     if script.awaits_request:
-        server.play(script, method=request.method, path=request.path)
+        server.play(script, method=request.method, path=request.path, before_guard=True)
     else:
-        server.play(script)
+        server.play(script, before_guard=True)
     begun_s = time.monotonic()
     reported = worker.exchange(
         job,

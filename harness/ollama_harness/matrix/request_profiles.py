@@ -100,7 +100,7 @@ def _profile(name: str, worker: WorkerProcess, recordings: list[Recording]) -> R
     sent: list[SentRequest] = []
     with FakeOllama(version=None) as server:
         for number, recording in enumerate(recordings):
-            server.play(recording, speed=0.0)
+            server.play(recording, speed=0.0, before_guard=True)
             job = Job(
                 client=name,
                 url=server.url,

@@ -110,9 +110,9 @@ class LiveEnvironment:
         )
         script = cell.scripts[0]
         for server in self._servers:
-            server.play(script, method=job.request.method)
+            server.play(script, method=job.request.method, before_guard=True)
         if self._environment.beside:
-            self._servers[-1].play(_other_program(script))
+            self._servers[-1].play(_other_program(script), before_guard=True)
         if not self._worker.alive:
             self._worker = self._stack.enter_context(closing(self._start_worker()))
         journals = [self._proxy.journal, *(server.journal for server in self._servers)]

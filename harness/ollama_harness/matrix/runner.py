@@ -148,7 +148,7 @@ class Runner:
             FakeOllama(version=version, speed=0, listens=listens) as server,
             self._worker(cell.client) as worker,
         ):
-            server.play(cell.plain, path=ELSEWHERE)
+            server.play(cell.plain, path=ELSEWHERE, before_guard=True)
 
             exchanges: list[Exchange] = []
 

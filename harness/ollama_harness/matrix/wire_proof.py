@@ -85,10 +85,10 @@ def prove(cell: Cell, *, played: Sequence[Script] | None = None, patience_s: flo
     played = planned if played is None else played
     proofs: list[WireProof] = []
     with FakeOllama(version=None, listens=played[0].ending.how is not ConnectionEnd.REFUSE) as server:
-        server.play(cell.plain, path=ELSEWHERE)
+        server.play(cell.plain, path=ELSEWHERE, before_guard=True)
         sock: socket.socket | None = None
         for number, (script, really) in enumerate(zip(planned, played, strict=True), 1):
-            server.play(really)
+            server.play(really, before_guard=True)
             problem, waits_s = "", PATIENCE_S if really == script else patience_s
             for request in _requests(script, cell.recording.request):
                 probe = _ProofExchange(server, script.answer_to(read_request_head(request)), request, waits_s)

@@ -1,9 +1,16 @@
 """What answers a request, and why: the steps of its way, in the world as it is now.
 
-The order is: what Go's HTTP server refuses; an expectation of pytest-httpserver; the newest play for the method and
-path; bytes of the user's own for them; what Ollama refuses; the recording that matches, or what a rule makes of the
-models that are there; a 501 of ours. `answers` has the rules, which are pure. The state is here: the plays, where each
-use counts, and the world, which some answers change. All connections of a server share it.
+The order is: what Go's HTTP server refuses; a play that stands before the guard; a Host or an Origin that Ollama does
+not let in; an expectation of pytest-httpserver; the newest play for the method and path; bytes of the user's own for
+them; what else Ollama refuses; the recording of the same request, or what a rule makes of the models that are there;
+the nearest recording made to fit; a 501 of ours.
+
+A play, an expectation or bytes of one's own are a handler, and so their method and path are a route. What the guard
+says of a route (that it is not there, has other methods, is spelled differently) is therefore true only after them, but
+whom it lets in does not depend on a route.
+
+`answers` has the rules, which are pure. The state is here: the plays, where each use counts, and the world, which some
+answers change. All connections of a server share it.
 
 The client may wait for 100 Continue before it sends its body. A refusal that depends on the head alone is then sent
 without asking for the body, as servers do.
@@ -18,14 +25,12 @@ from dataclasses import dataclass
 
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.answers import Answer, Asked, Step, World, after, answer, world_of
-from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted, model_of
-from ollama_harness.recordings.recording import Recording
+from ollama_harness.answers import Answer, Asked, Step, World, after, answer
+from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
 from ollama_harness.server._expectations import Expectations
-from ollama_harness.server._matching import Match, received
-from ollama_harness.server._plays import Plays
+from ollama_harness.server._plays import Play, Plays
 from ollama_harness.server._unmatched import no_answer
 from ollama_harness.server.connection import awaits_continue
 from ollama_harness.server.recorded import RecordedAnswers
@@ -35,10 +40,12 @@ __all__ = ["Answerer", "Chosen"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What answers a request: a script, or the response of an expectation. `by` and `why` are for the journal."""
+    """What answers a request: a script, or the response of an expectation. The rest is for the journal."""
 
     answer: Script | WerkzeugResponse
+    step: Step
     by: str
+    rule: str = ""
     why: str = ""
 
 
@@ -67,7 +74,7 @@ class Answerer:
 
     @functools.cached_property
     def _first_world(self) -> World:
-        return self._given(world_of(self._recorded.matcher.recordings, self._recorded.version))
+        return self._given(self._recorded.world)
 
     # ------------------------------------------------------------------------------------- the way of a request
 
@@ -77,34 +84,47 @@ class Answerer:
 
     def answer(self, asked: Asked, head: RequestHead, *, unread: bool = False) -> Chosen:
         """What answers a request. With `unread` its body has been left where it is."""
+        chosen = self._chosen(asked, head, unread=unread)
+        if isinstance(chosen.answer, Script):  # a pull brings a model, a chat loads one
+            with self._lock:
+                self._world = after(asked, self._world, chosen.answer.answer_to(head))
+        return chosen
+
+    def _chosen(self, asked: Asked, head: RequestHead, *, unread: bool) -> Chosen:
+        if (play := self._plays.take(asked.method, asked.raw_path, before_guard=True)) is not None:
+            return _played(play)
+        guarded = self._ruled(asked, Step.GUARD, unread=unread)
+        if guarded is not None and _keeps_out(guarded):
+            return guarded
         if (response := self._expectations.answer(head, asked.body)) is not None:
-            return Chosen(answer=response, by="expectation")
+            return Chosen(answer=response, step=Step.PROGRAMME, by="expectation")
         if (play := self._plays.take(asked.method, asked.raw_path)) is not None:
-            return Chosen(answer=play.script, by=play.name, why="the last play for this method and path")
-        if (own := self._recorded.for_any_content(head, asked.body)) is not None:
-            return self._played(own, asked, "", "the own bytes for this method and path")
-        if (refused := self._ruled(asked, Step.GUARD, unread=unread)) is not None:
-            return refused
-        return self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked, head)
+            return _played(play)
+        if (own := self._recorded.own_bytes(asked, self._world)) is not None:
+            script = fitted(own.script, asked, self._world, handled=True)
+            return Chosen(answer=script, step=Step.RECORDING, by=own.recording.id, why=own.why)
+        return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
 
-    def _handled(self, asked: Asked, head: RequestHead) -> Chosen:
-        """What answers a request that nothing refuses."""
-        request = received(head, asked.body)
-        found = self._recorded.match(request, asked, self._world)
-        is_recorded = isinstance(found, Match) and found.is_same and not self._world.changed
-        if not is_recorded and (made := self._ruled(asked, Step.ANSWER)) is not None:
+    def _handled(self, asked: Asked) -> Chosen:
+        """What answers a request that nothing refuses. A recorded list of models is wrong once they have changed."""
+        world, step = self._world, Step.RECORDING
+        found = None if world.changed else self._recorded.same(asked, world)
+        if found is None and (made := self._ruled(asked, Step.ANSWER)) is not None:
             return made
-        if isinstance(found, Match):
-            return self._played(found.recording, asked, model_of(request), found.why)
-        script = fitted(no_answer(request, found.why), asked, self._world, handled=True)
-        return Chosen(answer=script, by="nothing", why=found.why)
+        if found is None and (found := self._recorded.same(asked, world)) is None:
+            found, step = self._recorded.made(asked, world), Step.MADE
+        if found is None:
+            why = self._why_nothing(asked)
+            script = fitted(no_answer(asked.method, asked.path, why), asked, world, handled=True)
+            return Chosen(answer=script, step=Step.NOTHING, by="nothing", why=why)
+        script = fitted(found.script, asked, world, handled=True)
+        return Chosen(answer=script, step=step, by=found.recording.id, why=found.why)
 
-    def _played(self, recording: Recording, asked: Asked, model: str, why: str) -> Chosen:
-        """A recording as the answer, with the model called as it is here ("": as it was recorded)."""
-        self._note_change(asked, recording)
-        script, left_out = self._recorded.struck(recording, model)
-        answer = fitted(script, asked, self._world, handled=True)
-        return Chosen(answer=answer, by=recording.id, why=why + left_out)
+    def _why_nothing(self, asked: Asked) -> str:
+        names = self._recorded.nearest_names(asked)
+        if not names:
+            return f"no recording has the path {asked.path}"
+        return f"no recording has this request; there are {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
 
     def needs_no_body(self, asked: Asked, head: RequestHead) -> bool:
         """Whether the request is refused whatever its body says, and its body is not worth reading away.
@@ -114,13 +134,15 @@ class Answerer:
         keeps_back = awaits_continue(head)
         if not keeps_back and int(asked.header("Content-Length") or "0") < MOST_UNREAD_BYTES:
             return False
-        if self._expectations:
-            return False
-        if (play := self._plays.find(asked.method, asked.raw_path)) is not None:
-            return keeps_back and bool(play.script.unmet(head))
-        if self._recorded.for_any_content(head, b"") is not None:
-            return False
-        return answer(asked, self._world, steps=(Step.GUARD,)) is not None
+        guarded = self._ruled(asked, Step.GUARD)
+        play = self._plays.find(asked.method, asked.raw_path, before_guard=True)
+        if play is None and (guarded is None or not _keeps_out(guarded)):
+            if self._expectations:
+                return False
+            play = self._plays.find(asked.method, asked.raw_path)
+            if play is None and self._recorded.has_own_bytes(asked):
+                return False
+        return guarded is not None if play is None else keeps_back and bool(play.script.unmet(head))
 
     # ------------------------------------------------------------------------------------- rules, and the world
 
@@ -129,12 +151,10 @@ class Answerer:
         found = self._asked_of_rules(asked, steps)
         if found is None:
             return None
-        why = found.rule.why
-        if found.rule.step is Step.MODEL and found.reply.status == 404:
-            why += f"; there are {', '.join(sorted(self._world.models))}"
-        handled = found.rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
-        script = fitted(found.reply.script(asked.method), asked, self._world, handled=handled, unread=unread)
-        return Chosen(answer=script, by=f"rule {found.rule.id}", why=why)
+        script, rule = found.script, found.rule
+        if unread:
+            script = fitted(script, asked, found.world, handled=False, unread=True)
+        return Chosen(answer=script, step=rule.step, by=f"rule {rule.id}", rule=rule.id, why=found.why)
 
     def _asked_of_rules(self, asked: Asked, steps: tuple[Step, ...]) -> Answer | None:
         """What a rule answers in the world as it is now, which its reply may change."""
@@ -147,9 +167,12 @@ class Answerer:
                 self._world = ruled.reply.world
         return ruled
 
-    def _note_change(self, asked: Asked, recording: Recording) -> None:
-        """Note what a recorded answer to this request changes: a pull brings a model."""
-        with self._lock:
-            world = after(asked, self._world)
-            if world is not self._world and b'"status":"success"' in recording.body:
-                self._world = world
+
+def _played(play: Play) -> Chosen:
+    return Chosen(answer=play.script, step=Step.PROGRAMME, by=play.name, why="the last play for this method and path")
+
+
+def _keeps_out(guarded: Chosen) -> bool:
+    """Whether the guard does not let a Host or an Origin in, whatever the route: it answers only these with 403."""
+    head = guarded.answer.head if isinstance(guarded.answer, Script) else None
+    return head is not None and head.status == 403

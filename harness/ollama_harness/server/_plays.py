@@ -16,13 +16,17 @@ __all__ = ["Play", "Plays"]
 
 @dataclass(slots=True, kw_only=True)
 class Play:
-    """An arranged script: requests for this method and path (None: any) get it, `left` more times (None: always)."""
+    """An arranged script: requests for this method and path (None: any) get it, `left` more times (None: always).
+
+    One that stands `before_guard` also answers what Ollama would refuse for its Host or Origin.
+    """
 
     script: Script
     name: str
     method: str | None = None
     path: str | None = None
     left: int | None = None
+    before_guard: bool = False
 
     def answers(self, method: str, path: str) -> bool:
         """Whether a request for this method and path gets it."""
@@ -47,14 +51,15 @@ class Plays:
         with self._lock:
             self._plays = list(self._permanent)
 
-    def find(self, method: str, path: str) -> Play | None:
-        """The one that a request gets; this does not count as a use."""
-        return next((one for one in self._plays if one.answers(method, path)), None)
+    def find(self, method: str, path: str, *, before_guard: bool = False) -> Play | None:
+        """The one that a request gets, of those that stand before the guard or after it; this counts as no use."""
+        placed = (one for one in self._plays if one.before_guard is before_guard)
+        return next((one for one in placed if one.answers(method, path)), None)
 
-    def take(self, method: str, path: str) -> Play | None:
-        """The one that a request gets; this counts as a use."""
+    def take(self, method: str, path: str, *, before_guard: bool = False) -> Play | None:
+        """The same; this counts as a use."""
         with self._lock:
-            return _used(self.find(method, path))
+            return _used(self.find(method, path, before_guard=before_guard))
 
     def take_on_accept(self) -> Play | None:
         """The newest, if it does not await a request; this counts as a use."""

@@ -6,7 +6,7 @@ import http
 import json
 
 from ollama_harness.errors import ProtocolError
-from ollama_harness.recordings.recording import Headers, Request
+from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.message_parts import Head, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 from ollama_harness.server.connection import RequestTooLarge
@@ -14,9 +14,9 @@ from ollama_harness.server.connection import RequestTooLarge
 __all__ = ["no_answer", "not_http"]
 
 
-def no_answer(request: Request, why: str) -> Script:
+def no_answer(method: str, path: str, why: str) -> Script:
     """501 of the harness's own, with a header of ours: no sentence of Ollama's is true where nothing fits."""
-    text = f"ollama-harness cannot answer {request.method} {request.path} as Ollama would: {why}; arrange an answer"
+    text = f"ollama-harness cannot answer {method} {path} as Ollama would: {why}; arrange an answer"
     body = json.dumps({"error": text}, ensure_ascii=False).encode("utf-8", "replace")
     headers = (
         ("Content-Type", "application/json; charset=utf-8"),
@@ -24,7 +24,7 @@ def no_answer(request: Request, why: str) -> Script:
         ("Date", ""),
         ("Content-Length", str(len(body))),
     )
-    return _script(501, headers, b"" if request.method == "HEAD" else body, ConnectionEnd.KEEP_OPEN)
+    return _script(501, headers, b"" if method == "HEAD" else body, ConnectionEnd.KEEP_OPEN)
 
 
 def not_http(error: ProtocolError) -> Script:

@@ -17,13 +17,14 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.answers import Asked, World, parse_model
+from ollama_harness.answers import Asked, Step, World, parse_model
 from ollama_harness.answers.go.go_request import GoHead, read_go_body, read_go_head
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault, apply
@@ -54,9 +55,11 @@ _MOST_RENDERED = 64
 class FakeOllama(HTTPServer):
     """A server on 127.0.0.1 that answers from recordings; a context manager that starts and stops it.
 
-    A request is answered by the first of these: an expectation of pytest-httpserver (`expect_request` and its like);
-    the last `play` for its method and path; bytes of your own for them; a rule of that version's Ollama (see
-    `answers`); the recording of `version` that matches the request; a 501 of ours.
+    A request is answered by the first of these that has an answer. What Go's HTTP server refuses, and a Host or an
+    Origin that Ollama does not let in, come before all that is arranged. Then come an expectation of pytest-httpserver
+    (`expect_request` and its like), whatever its path; the last `play` for the method and path; bytes of your own for
+    them; what else that version of Ollama refuses, in its words; the recording of `version` that matches the request; a
+    501 of ours.
     `journal` has what was received, what answered it and why, and what was really sent.
 
     `version` is a recorded version of Ollama, "newest", or None for no recordings. `store` has the recordings, by
@@ -101,15 +104,8 @@ class FakeOllama(HTTPServer):
         on_accept = [fault(_NOTHING) for fault in faults if fault.name in _ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
         self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
-        self._recorded = RecordedAnswers(
-            store=store,
-            own=None if recordings is None else Path(recordings),
-            version=version,
-            speed=speed,
-            gap_s=gap_s,
-            faults=faults,
-            any_model=any_model,
-        )
+        own = None if recordings is None else Path(recordings)
+        self._recorded = RecordedAnswers(store=store, own=own, version=version, speed=speed, gap_s=gap_s, faults=faults)
         self._plays = Plays(Play(script=script, name="faults") for script in on_accept)
         self._answerer = Answerer(self._recorded, self._plays, Expectations(self), self._as_given)
 
@@ -131,13 +127,15 @@ class FakeOllama(HTTPServer):
         method: str | None = None,
         path: str | None = None,
         times: int | None = None,
+        before_guard: bool = False,
     ) -> Script:
         """Give this answer to requests for its method and path from now on, whatever their body; returns the script.
 
         `answer` is a recording, its name (`generate-stream`), its id (`0.5.7/generate-stream`), or a script. `method`
         and `path` are the recording's by default; a script without them answers every request. `faults` are applied in
         order. `speed` replaces the server's. With `times` it answers only this many requests, and then what was
-        arranged before answers again: to fail twice and then succeed, play the success first.
+        arranged before answers again: to fail twice and then succeed, play the success first. With `before_guard` it
+        also answers what Ollama refuses for its Host or Origin, and comes before expectations.
 
         Raises: UnknownName, if there is no such recording; FaultDoesNotApply; ValueError, if `times` is below 1.
         """
@@ -153,12 +151,12 @@ class FakeOllama(HTTPServer):
         script = apply(answer, faults)
         if script.ending.how is ConnectionEnd.REFUSE and self._listens:
             raise FaultDoesNotApply("this server listens, so it cannot refuse: make it with FakeOllama(listens=False)")
-        self._plays.add(Play(method=method, path=path, script=script, name=name, left=times))
+        self._plays.add(Play(method=method, path=path, script=script, name=name, left=times, before_guard=before_guard))
         return script
 
     def load(self) -> None:
         """Load the recordings now, so that the first answer does not wait for them."""
-        _ = self._recorded.matcher
+        self._recorded.load()
 
     def clear(self) -> None:
         """Forget all expectations, plays, journal entries and changes of models; recordings and `faults` stay."""
@@ -208,7 +206,7 @@ class FakeOllama(HTTPServer):
 
     def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
         """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
-        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw)
+        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw, at=_now())
         connection.take(head.size)
         if (refused := self._answerer.refusal(asked)) is not None:
             return self._answer(connection, entry, refused)
@@ -218,22 +216,24 @@ class FakeOllama(HTTPServer):
         try:
             body = connection.await_body(head, lambda data, ended: read_go_body(data, head, ended=ended))
         except RequestTooLarge as error:
-            return self._answer(connection, entry, Chosen(answer=not_http(error), by="nothing", why=str(error)))
+            too_large = Chosen(answer=not_http(error), step=Step.NOTHING, by="nothing", why=str(error))
+            return self._answer(connection, entry, too_large)
         entry.body = body.data
-        asked = Asked.of(head, body.data, body_error=body.error or "")
+        asked = Asked.of(head, body.data, body_error=body.error or "", at=asked.at)
         usable = self._answer(connection, entry, self._answerer.answer(asked, head))
         return usable and not head.wants_close and body.error is None
 
     def _play_on_accept(self, connection: Connection, first: Play, number: int) -> None:
         script = first.script
-        entry = Entry(connection=number, index=1, head=None, body=b"", answered_by=first.name, script=script)
+        entry = Entry(connection=number, index=1, head=None, body=b"", script=script)
+        entry.answered_by, entry.step = first.name, Step.PROGRAMME
         if script.ending.how is ConnectionEnd.RESET:
             connection.wait_for_request()  # an RST while the client connects or writes would be another fault
         self._play(connection, script, entry)
 
     def _answer(self, connection: Connection, entry: Entry, chosen: Chosen) -> bool:
         """Give this answer, and note it; returns whether the connection can be used again."""
-        entry.answered_by, entry.why = chosen.by, chosen.why
+        entry.answered_by, entry.step, entry.rule, entry.why = chosen.by, chosen.step, chosen.rule, chosen.why
         if isinstance(chosen.answer, Script):
             entry.script = script = chosen.answer
             if entry.head is not None:
@@ -278,6 +278,10 @@ class FakeOllama(HTTPServer):
 
 def _read_head(after_post: bool, data: bytes, ended: bool) -> GoHead | None:  # noqa: FBT001
     return read_go_head(data, ended=ended, after_post=after_post)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,6 +13,7 @@ written and copies none. A long stream is thus in memory once as the recording a
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from array import array
@@ -22,11 +23,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from ollama_harness.answers import Step
+from ollama_harness.files.printable import one_line
 from ollama_harness.recordings.lazy import Lazy
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, Script
 
 __all__ = ["EndedBy", "Entry", "Journal", "Protocol", "SentSegments"]
+
+
+#: How long a line for people is, and the target of a request in it.
+_LINE, _MOST_TARGET = 100, 30
 
 
 class EndedBy(StrEnum):
@@ -76,10 +83,12 @@ class Entry:
     its first bytes are the `body`.
 
     The answer: `answered_by` is the id of a recording, "script", "faults", "expectation" (pytest-httpserver's),
-    "upstream" (a proxy's server) or "nothing". `why` says why that one, or which recording is nearest. `script` is what
-    was to be played, with all its conditions; so the request that a scenario is about is found among others. `unmet`
-    says how the request broke a condition, so that the refusal was played, or is "". `date` is the Date in the head.
-    `sent` has every segment that the system accepted.
+    "upstream" (a proxy's server), "nothing", or "rule" with the id of a rule of `ollama-harness list rules`. `step` is
+    the step of the request's way that answered (None in the journal of a proxy), `rule` the id of its rule, or "".
+    `why` says why that one, or which recording is nearest. `script` is what was to be played, with all its conditions;
+    so the request that a scenario is about is found among others. `unmet` says how the request broke a condition, so
+    that the refusal was played, or is "". `date` is the Date in the head. `sent` has every segment that the system
+    accepted.
 
     The end: `ended` is how the connection ended, or was left open, and `ended_by` which side ended the exchange, both
     None until then. `client_left_s` is when the client closed its side.
@@ -96,6 +105,8 @@ class Entry:
     arrived_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     arrived_s: float = field(default_factory=time.monotonic)
     answered_by: str = "nothing"
+    step: Step | None = None
+    rule: str = ""
     script: Script | None = None
     why: str = ""
     unmet: str = ""
@@ -122,6 +133,37 @@ class Entry:
     def wire(self) -> bytes:
         """All bytes that were sent."""
         return b"".join(data for _, data in self.sent)
+
+    @property
+    def status(self) -> int | None:
+        """The status that was sent; None if nothing was that begins with one."""
+        found = re.match(rb"HTTP/\d\.\d (\d{3})", self.sent[0][1]) if self.sent else None
+        return None if found is None else int(found[1])
+
+    @property
+    def line(self) -> str:
+        """The exchange in one line of at most 100 characters, for people: what was asked, what answered, and why."""
+        clock = self.arrived_at.astimezone().strftime("%H:%M:%S")
+        asked = self.request_line if self.head is None else f"{self.head.method} {_cut(self.head.target, _MOST_TARGET)}"
+        start = one_line(f"{clock}  {self.status or '---'}  {asked}  {self.answered_by}")
+        end = f"; {self._odd_end}" if self._odd_end else ""
+        why = _cut(one_line(self.why), max(0, _LINE - len(start) - len(end) - 2))
+        return _cut(f"{start}: {why}" if why else start, _LINE - len(end)) + end
+
+    @property
+    def _odd_end(self) -> str:
+        """How the exchange ended, in words; "" if it ended as its head announced, or has not ended."""
+        if self.ended_by in (EndedBy.CLIENT, EndedBy.STOP):
+            return "the client left" if self.ended_by is EndedBy.CLIENT else "the server stopped"
+        if self.ended in (None, ConnectionEnd.KEEP_OPEN):
+            return ""
+        head = self.sent[0][1].partition(b"\r\n\r\n")[0].lower() if self.sent else b""
+        announced = head.startswith(b"http/1.0") or b"\r\nconnection: close" in head
+        return "" if announced and self.ended is ConnectionEnd.CLOSE else f"then {self.ended}"
+
+
+def _cut(text: str, size: int) -> str:
+    return text if len(text) <= size else text[: max(0, size - 1)] + "…"
 
 
 class Journal:

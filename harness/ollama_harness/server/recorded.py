@@ -1,30 +1,43 @@
-"""The recordings of one version as answers: which one a request gets, on time and struck by the server's faults."""
+"""The recordings of one version as answers: the one of the same request, or one made of the nearest.
+
+An answer is made once for a request: the last ones are kept, with the server's faults in them.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ollama_harness.answers import Asked, World
+from ollama_harness.answers import Asked, World, world_of
+from ollama_harness.answers.completions import Maker, wanted_of
 from ollama_harness.answers.fitting import as_named, model_of
+from ollama_harness.answers.go.go_json import value_of
+from ollama_harness.answers.recorded import Recorded
 from ollama_harness.answers.rules.routes import routing
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault
 from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.store import OwnRecordings, RecordingStore, packaged_store
-from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
-from ollama_harness.server._matching import Match, Matcher, Nearest, received
 
-__all__ = ["NEWEST", "RecordedAnswers", "packaged"]
+__all__ = ["NEWEST", "RecordedAnswer", "RecordedAnswers", "packaged", "request_of"]
 
 NEWEST = "newest"
 
-#: How many scripts of recordings a server keeps: a client may ask for any number of names.
+#: How many scripts a server keeps: a client may send any number of requests.
 _MOST_SCRIPTS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAnswer:
+    """A recording that answers a request, or one that was made for it; its script, and why it answers."""
+
+    recording: Recording
+    script: Script
+    why: str
 
 
 class RecordedAnswers:
@@ -45,15 +58,12 @@ class RecordedAnswers:
         speed: float,
         gap_s: float | None,
         faults: Sequence[Fault],
-        any_model: bool,
     ) -> None:
-        self._version = version
-        self._store = store
+        self._store, self._version = store, version
         if own is not None:
             self._store = OwnRecordings(own, version=None if version == NEWEST else version, under=store)
         self._speed, self._gap_s, self._faults = speed, gap_s, tuple(faults)
-        self._any_model = any_model
-        self._scripts: dict[tuple[str, str], tuple[Script, str]] = {}
+        self._kept: dict[tuple[object, ...], RecordedAnswer | None] = {}
         if version not in (None, NEWEST):
             self.store.version(str(version))
 
@@ -68,30 +78,35 @@ class RecordedAnswers:
         return self.store.newest if self._version in (None, NEWEST) else str(self._version)
 
     @functools.cached_property
-    def matcher(self) -> Matcher:
-        """What chooses among the recordings; making it loads them."""
-        recordings = [] if self._version is None else self.store.of_version(self.version)
-        return Matcher(recordings, any_model=self._any_model, first=self.store.own_ids)
+    def recordings(self) -> tuple[Recording, ...]:
+        """Those of this version."""
+        return () if self._version is None else tuple(self.store.of_version(self.version))
 
     @functools.cached_property
-    def _of_any_content(self) -> dict[tuple[str, str], list[Recording]]:
+    def world(self) -> World:
+        """The world in which they were recorded."""
+        return world_of(self.recordings, self.version)
+
+    @functools.cached_property
+    def _by_request(self) -> Recorded:
+        return Recorded(self.recordings, own=self.store.own_ids)
+
+    @functools.cached_property
+    def _own_bytes(self) -> dict[tuple[str, str], list[Recording]]:
         """By method and path, the recordings of requests that are not known, sorted by name."""
         found = defaultdict(list)
-        for one in self.matcher.recordings:
+        for one in self.recordings:
             if one.request.any_content:
                 found[one.request.method, one.request.path].append(one)
         return found
 
-    def for_any_content(self, head: RequestHead, body: bytes) -> Recording | None:
-        """The recording that answers whatever a request for its method and path says; None if there is none.
+    @functools.cached_property
+    def _maker(self) -> Maker:
+        return Maker(self.recordings, self.world)
 
-        Of several it is the first that streams or not as this request wants it, or else the first.
-        """
-        found = self._of_any_content.get((head.method, head.target.partition("?")[0]), [])
-        if len(found) < 2:
-            return found[0] if found else None
-        streams = received(head, body).streams
-        return min(found, key=lambda one: one.request.streams != streams)
+    def load(self) -> None:
+        """Read all of them, so that the first answer does not wait for it."""
+        _ = self._by_request, self._maker.sources
 
     def get(self, name: str) -> Recording:
         """The recording of a name or an id.
@@ -100,40 +115,86 @@ class RecordedAnswers:
         """
         return self.store.get(name if "/" in name else f"{self.version}/{name}")
 
-    def match(self, request: Request, asked: Asked, world: World) -> Match | Nearest:
-        """The recording that answers a request. HEAD of a route that has GET, too, is answered by the same handler."""
-        request = replace(request, path=asked.path)
-        if (model := world.find(model_of(request))) is not None and model.name != model_of(request):
-            key = "model" if request.json.get("model") else "name"
-            request = replace(request, json={**request.json, key: model.name})
-        found = self.matcher.match(request)
-        if isinstance(found, Match) or request.method != "HEAD":
-            return found
-        methods = routing(world.version).methods(asked.url.path)
-        return self.matcher.match(replace(request, method="GET")) if "GET" in methods else found
+    def has_own_bytes(self, asked: Asked) -> bool:
+        """Whether the user gave bytes for this method and path."""
+        return (asked.method, asked.raw_path) in self._own_bytes
 
-    def struck(self, recording: Recording, name: str) -> tuple[Script, str]:
-        """The script of a recording of the model as it is called here, with the server's faults in it, and a text about
-        faults that do not apply.
+    def own_bytes(self, asked: Asked, world: World) -> RecordedAnswer | None:
+        """The bytes that the user gave for this method and path, whatever else the request says.
+
+        Of several they are the first that stream or not as this request wants it, or else the first.
         """
-        key = (recording.id, name)
-        if key not in self._scripts:
-            script, left_out = self.paced(as_named(recording, name)), ""
-            for fault in self._faults:
-                try:
-                    script = fault(script)
-                except FaultDoesNotApply as error:
-                    left_out += f"; {fault} was left out: {error}"
-            if len(self._scripts) > _MOST_SCRIPTS:
-                self._scripts.clear()
-            self._scripts[key] = script, left_out
-        return self._scripts[key]
+        found = self._own_bytes.get((asked.method, asked.raw_path))
+        if not found:
+            return None
+        one = found[0]
+        if len(found) > 1:
+            streams = request_of(asked, world).streams
+            one = min(found, key=lambda each: each.request.streams != streams)
+        key = ("own", one.id)
+        if key not in self._kept:
+            self._keep(key, self._answer(one, "the own bytes for this method and path"))
+        return self._kept[key]
+
+    def same(self, asked: Asked, world: World) -> RecordedAnswer | None:
+        """The recording of this request."""
+        key = ("same", asked.method, asked.path, asked.host, asked.header("Origin"), asked.body)
+        if key not in self._kept:
+            self._keep(key, self._same(request_of(asked, world), asked, world))
+        return self._kept[key]
+
+    def made(self, asked: Asked, world: World) -> RecordedAnswer | None:
+        """The nearest recording, made to fit this request; None if it is not for a model to answer."""
+        key = ("made", asked.path, asked.body, id(world.models))
+        if key not in self._kept:
+            wanted, answer = wanted_of(asked, world), None
+            made = self._maker.answer(wanted, request_of(asked, world)) if wanted is not None else None
+            if made is not None:
+                answer = self._answer(made.recording, made.why)
+            self._keep(key, answer)
+        return self._kept[key]
+
+    def nearest_names(self, asked: Asked) -> list[str]:
+        """The names of recordings on the same path."""
+        return sorted({one.name for one in self.recordings if one.request.path == asked.path})
 
     def paced(self, recording: Recording, *, speed: float | None = None) -> Script:
         """The script of a recording at this speed, or at the server's."""
         if speed is not None:
             return Script.from_recording(recording, speed=speed)
         return Script.from_recording(recording, speed=self._speed, gap_s=self._gap_s)
+
+    def _same(self, request: Request, asked: Asked, world: World) -> RecordedAnswer | None:
+        """HEAD of a route that has GET, too, is answered by the same handler."""
+        found = self._by_request.same(request)
+        if found is None and request.method == "HEAD" and "GET" in routing(world.version).methods(asked.url.path):
+            found = self._by_request.same(replace(request, method="GET"))
+        if found is None:
+            return None
+        return self._answer(as_named(found, model_of(request)), "the same request")
+
+    def _answer(self, recording: Recording, why: str) -> RecordedAnswer:
+        """An answer struck by the server's faults; those that cannot strike it are left out, and it says so."""
+        script = self.paced(recording)
+        for fault in self._faults:
+            try:
+                script = fault(script)
+            except FaultDoesNotApply as error:
+                why += f"; {fault} was left out: {error}"
+        return RecordedAnswer(recording, script, why)
+
+    def _keep(self, key: tuple[object, ...], answer: RecordedAnswer | None) -> None:
+        if len(self._kept) > _MOST_SCRIPTS:
+            self._kept.clear()
+        self._kept[key] = answer
+
+
+def request_of(asked: Asked, world: World) -> Request:
+    """A request from the wire in the form of recordings, without the query; its JSON is its first value."""
+    read = value_of(asked.body, world.version) if asked.body else None
+    value = read[0] if isinstance(read, tuple) else None
+    text = asked.body.decode("utf-8", "replace") if asked.body and value is None else None
+    return Request(method=asked.method, path=asked.path, headers=asked.headers, json=value, body=text)
 
 
 def packaged(version: str) -> str:

@@ -12,9 +12,10 @@ from typing import Protocol
 
 from ollama_harness.answers.completions.completion import Completion
 from ollama_harness.answers.completions.wanted import Wanted
+from ollama_harness.answers.reply import go_time
 from ollama_harness.recordings.recording import Frame, Headers, RecordedEnd, Recording, Request, Response
 
-__all__ = ["Dialect", "answered", "stamp"]
+__all__ = ["Dialect", "answered", "made_recording", "stamp"]
 
 #: From this length on Go sends chunks, unless the handler has said how long the body is.
 _CHUNKED_FROM_BYTES = 2048
@@ -45,26 +46,48 @@ def answered(dialect: Dialect, completion: Completion, wanted: Wanted, *, reques
         frames = tuple(Frame(at_s=at_s, data=data) for at_s, data in dialect.stream(completion, wanted))
     else:
         frames = (Frame(at_s=completion.end_s, data=dialect.whole(completion, wanted)),)
+    flushed = wanted.stream and not completion.only_loads
+    return made_recording(
+        frames,
+        dialect.headers(wanted),
+        version=wanted.version,
+        end_s=completion.end_s,
+        request=request,
+        name=name,
+        flushed=flushed,
+    )
+
+
+def made_recording(
+    frames: tuple[Frame, ...],
+    headers: Headers,
+    *,
+    version: str,
+    end_s: float,
+    request: Request,
+    name: str,
+    flushed: bool = False,
+) -> Recording:
+    """A recording of an answer with these frames. `headers` are those that the handler sets; with `flushed` it sends
+    each frame at once.
+    """
     size = sum(len(frame.data) for frame in frames)
-    chunked = wanted.stream or size > _CHUNKED_FROM_BYTES
+    chunked = flushed or size > _CHUNKED_FROM_BYTES
     length = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(size))
-    headers = (*sorted(dialect.headers(wanted)), ("Date", ""), length)
-    first_s = frames[0].at_s if frames else completion.end_s
+    first_s = frames[0].at_s if frames else end_s
     return Recording(
-        id=f"{wanted.version}/{name}",
-        ollama_version=wanted.version,
+        id=f"{version}/{name}",
+        ollama_version=version,
         recorded_at=EPOCH.isoformat(),
         platform="made",
         request=request,
-        response=Response(status=200, reason="OK", headers=headers, head_at_s=first_s),
+        response=Response(status=200, reason="OK", headers=(*sorted(headers), ("Date", ""), length), head_at_s=first_s),
         frames=frames,
         ended=RecordedEnd.COMPLETE,
-        ended_at_s=max(completion.end_s, first_s),
+        ended_at_s=max(end_s, first_s),
     )
 
 
 def stamp(at_s: float) -> str:
     """A time as Ollama writes it into its records: RFC 3339 with nanoseconds, without zeros at the end."""
-    moment = EPOCH + timedelta(seconds=at_s)
-    fraction = f"{moment.microsecond:06d}".rstrip("0")
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{'.' + fraction if fraction else ''}Z"
+    return go_time(EPOCH + timedelta(seconds=at_s))

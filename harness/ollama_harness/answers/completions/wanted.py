@@ -7,12 +7,14 @@ reading of all requests, and the answers of all routes can be compared.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.go.go_json import value_of
 from ollama_harness.answers.requests.model_use import Use, find_model
 from ollama_harness.answers.requests.native_request import NativeRequest, request_of
 from ollama_harness.answers.requests.translation import translation
@@ -23,6 +25,12 @@ __all__ = ["Tool", "Wanted", "wanted_of"]
 
 #: From this version on a model that can think does so unless a request forbids it.
 _THINKS_BY_DEFAULT_SINCE = "0.12.5"
+
+#: To these words a model answers in words, whatever tools it has.
+_GREETING = frozenset(("good", "hello", "hey", "hi", "morning", "please", "say", "thank", "thanks", "to", "you"))
+
+#: The routes whose tools are functions by themselves.
+_BARE_TOOLS = ("/v1/responses", "/v1/messages")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +45,11 @@ class Tool:
 class Wanted:
     """A request that a model answers.
 
-    `path` is the route that was asked, `use` what the model is used for; `model` is the name as it was asked for.
-    `thinks` says whether the answer has thinking. `tools` are those that can be called: none after the result of a
-    call. `format` is "", "json" or a JSON Schema. `num_predict` is None for no limit. `texts` are those to embed.
-    `only_loads` and `unloads` are requests without a prompt. `body` is the request's own JSON, for what only one API
-    has.
+    `path` is the route that was asked, `use` what the model is used for, `model` the name as it was asked for.
+    `thinks` says whether the answer has thinking. `tools` are those that can be called: none right after the result of
+    a call; `called` are those that were called before. `format` is "", "json" or a JSON Schema. `num_predict` is None
+    for no limit. `prompt` is the last message. `only_loads` and `unloads` are requests without a prompt. `texts` are
+    those to embed. `body` is the request's own JSON, for what only one API has, and `sent` are its bytes.
     """
 
     path: str
@@ -52,6 +60,7 @@ class Wanted:
     thinks: bool = False
     tools: tuple[Tool, ...] = ()
     after_call: bool = False
+    called: frozenset[str] = frozenset()
     format: Any = ""
     num_predict: int | None = None
     stop: tuple[str, ...] = ()
@@ -65,6 +74,18 @@ class Wanted:
     dimensions: int = 0
     prompt: str = ""
     body: Mapping[str, Any] = field(default_factory=dict)
+    sent: bytes = b"{}"
+
+    @property
+    def calls(self) -> bool:
+        """Whether the model calls a tool: one is offered, and it is asked for more than a greeting."""
+        words = re.findall(r"[a-z]+", self.prompt.lower())
+        return bool(self.tools) and not (words and _GREETING.issuperset(words))
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the answer is to be JSON. An empty schema allows any."""
+        return bool(self.format != "")
 
     @property
     def embeds(self) -> bool:
@@ -87,20 +108,21 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
     request = request_of(native, world)
     if request is None:
         return None
-    body = _object(asked.body)
+    body = first_object(asked.body, world.version)
     fields, options = request.fields, request.fields.get("options") or {}
     messages = fields.get("messages") or []
     after_call = bool(messages) and messages[-1]["role"] == "tool"
-    offered = () if after_call else tuple(_tools(body))
+    takes_tools = request.use is Use.CHAT and not after_call
     return Wanted(
         path=asked.path,
         use=request.use,
         version=world.version,
         model=request.model,
-        stream=_streams(request),
-        thinks=_thinks(request, world),
-        tools=offered,
+        stream=_streams(request) and not (request.is_empty and translated is None),  # a load is one piece
+        thinks=_thinks(request, world, if_able=translated.think if translated else None),
+        tools=tuple(_tools(body, asked.path)) if takes_tools else (),
         after_call=after_call,
+        called=_called(messages),
         format=_format(fields.get("format")),
         num_predict=_limit(options.get("num_predict")),
         stop=_stops(options.get("stop")),
@@ -114,54 +136,61 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
         dimensions=fields.get("dimensions") or 0,
         prompt=str(messages[-1]["content"] if messages else fields.get("prompt") or ""),
         body=body,
+        sent=asked.body,
     )
 
 
-def _object(body: bytes) -> Mapping[str, Any]:
-    try:
-        value = parse_json(body)
-    except ValueError:  # more than one value, which Go reads the first of
-        return {}
-    return value if isinstance(value, Mapping) else {}
+def first_object(body: bytes, version: str) -> Mapping[str, Any]:
+    """The first value of a body, which is all that Go reads."""
+    read = value_of(body, version)
+    return read[0] if isinstance(read, tuple) and isinstance(read[0], Mapping) else {}
 
 
 def _streams(request: NativeRequest) -> bool:
     return request.speaks and request.fields.get("stream") is not False
 
 
-def _thinks(request: NativeRequest, world: World) -> bool:
-    """Whether the answer has thinking: asked for, or by default of a model that can. Any unknown model only if asked."""
+def _thinks(request: NativeRequest, world: World, *, if_able: bool | None) -> bool:
+    """Whether the answer has thinking: it is asked for, or the model is known to think, and does so by default.
+
+    `if_able` is what is asked of a model only if it can think.
+    """
     if not request.speaks or not world.since("0.9.0"):
         return False
     think = request.fields.get("think")
     if think is not None:
         return think is not False
     model = find_model(request.model, world)
-    return world.since(_THINKS_BY_DEFAULT_SINCE) and model is not None and "thinking" in model.capabilities
+    if model is not None and "thinking" not in model.capabilities:
+        return False
+    if if_able is not None:
+        return if_able
+    return model is not None and world.since(_THINKS_BY_DEFAULT_SINCE)
 
 
-def _tools(body: Mapping[str, Any]) -> list[Tool]:
-    """The tools in any of the APIs' forms."""
+def _tools(body: Mapping[str, Any], path: str) -> list[Tool]:
+    """The tools that have a name. Only the two newest APIs have it beside `type`, the others at `function`."""
     found = []
     for one in body.get("tools") or ():
-        if not isinstance(one, Mapping):
-            continue
-        function = one["function"] if isinstance(one.get("function"), Mapping) else one
-        name = function.get("name")
-        if isinstance(name, str) and name:
+        function = one if path in _BARE_TOOLS or not isinstance(one, Mapping) else one.get("function")
+        if isinstance(function, Mapping) and isinstance(name := function.get("name"), str) and name:
             found.append(Tool(name=name, schema=function.get("parameters") or function.get("input_schema")))
     return found
 
 
+def _called(messages: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The tools that were called in this conversation."""
+    calls = [call for message in messages for call in message.get("tool_calls") or ()]
+    return frozenset(call["function"]["name"] for call in calls)
+
+
 def _format(value: Any) -> Any:
     """The raw JSON of `format`: "json", a schema, or "" for none."""
-    if not isinstance(value, str):
-        return value or ""
     try:
-        read = parse_json(value.encode())
+        read = parse_json(value.encode()) if isinstance(value, str) else value
     except ValueError:
         return ""
-    return read or ""
+    return read if isinstance(read, Mapping) or read == "json" else ""
 
 
 def _limit(value: Any) -> int | None:

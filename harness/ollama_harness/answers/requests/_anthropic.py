@@ -29,7 +29,11 @@ from ollama_harness.answers.requests._tool_types import arguments_type, paramete
 from ollama_harness.answers.requests.refused import RefusalCause, RefusedError
 from ollama_harness.answers.world import World
 
-__all__ = ["messages_type", "to_chat"]
+__all__ = ["messages_type", "think_of", "to_chat"]
+
+#: Before it only `thinking: {"type": "enabled"}` counts (ollama/ollama#14755, #15287, of 0.20); by 0.33.3 all that is
+#: said about thinking does (#18326). No recording tells where between.
+_ALL_THINKING_SINCE = "0.30.0"
 
 _OPTIONAL_TEXT = Pointer(to=STRING)
 _CITATION = Struct(
@@ -112,7 +116,7 @@ def messages_type(version: str) -> Struct:  # noqa: ARG001
 
 
 def to_chat(request: dict[str, Any], world: World) -> dict[str, Any]:
-    """The body for /api/chat. Its `think` is left out: what a model is not able to do is dropped here, not refused.
+    """The body for /api/chat. It has no `think`, which `think_of` gives: what a model cannot do is dropped here.
 
     Raises: RefusedError.
     """
@@ -122,14 +126,44 @@ def to_chat(request: dict[str, Any], world: World) -> dict[str, Any]:
         raise RefusedError(RefusalCause.REQUIRED, "max_tokens is required and must be positive")
     if not request["messages"]:
         raise RefusedError(RefusalCause.REQUIRED, "messages is required")
-    messages = [each for message in request["messages"] for each in _messages(message)]
+    system = _text(request["system"])
+    messages = [{"role": "system", "content": system}] if system else []
+    messages += [each for message in request["messages"] for each in _messages(message)]
     tools = [_tool(tool, world) for tool in request["tools"] or ()]
     return {
         "model": request["model"],
         "messages": messages,
         "stream": request["stream"],
+        "options": _options(request),
         **({"tools": tools} if tools else {}),
     }
+
+
+def think_of(request: dict[str, Any], world: World) -> bool | None:
+    """Whether a model that can think is to do so; None where the request leaves it to the model."""
+    kind = request["thinking"]["type"] if request["thinking"] else None
+    if kind == "enabled":
+        return True
+    if not world.since(_ALL_THINKING_SINCE):
+        return None
+    if kind is None:
+        return True if request["output_config"] and request["output_config"]["effort"] else None
+    return {"adaptive": True, "disabled": False}.get(kind)
+
+
+def _options(request: dict[str, Any]) -> dict[str, Any]:
+    given = {name: request[name] for name in ("temperature", "top_p", "top_k") if request[name] is not None}
+    stops = request["stop_sequences"]
+    return {"num_predict": request["max_tokens"], **given, **({"stop": stops} if stops else {})}
+
+
+def _text(content: Any) -> str:
+    """The text of a system prompt: it is one, or blocks that are."""
+    if isinstance(content, str):
+        return content
+    blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    texts = [block.get("text") for block in blocks if block.get("type") == "text"]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _messages(message: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.go.go_json import GoError, Struct, decode
 from ollama_harness.answers.reply import go_json
-from ollama_harness.answers.requests import _anthropic, _images, _openai, _responses
+from ollama_harness.answers.requests import _anthropic, _images, _openai, responses
 from ollama_harness.answers.requests.refused import RefusalCause, RefusedError
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.recording import Headers
@@ -34,11 +34,13 @@ class _Route:
     """A route: the type of its requests by version, what they become, and the endpoint that answers them.
 
     The middleware of one that `heads_first` sets the head of a stream before the handler is asked; errors keep it.
+    One with `think` drops thinking where the model is not able to think, and says here what it asks for.
     """
 
     type: Callable[[str], Struct]
     become: Callable[[dict[str, Any], World], dict[str, Any]]
     handler: str
+    think: Callable[[dict[str, Any], World], bool | None] = lambda *_: None
     shape: ErrorShape = ErrorShape.OPENAI
     since: str = ""
     before: str = ""
@@ -54,8 +56,8 @@ ROUTES = {
     "/v1/completions": _Route(type=_openai.completion_type, become=_openai.to_generate, handler="/api/generate"),
     "/v1/embeddings": _Route(type=_openai.embed_type, become=_openai.to_embed, handler="/api/embed"),
     "/v1/responses": _Route(
-        type=_responses.responses_type,
-        become=_responses.to_chat,
+        type=responses.responses_type,
+        become=responses.to_chat,
         handler="/api/chat",
         since="0.13.3",
         heads_first=True,
@@ -64,6 +66,7 @@ ROUTES = {
         type=_anthropic.messages_type,
         become=_anthropic.to_chat,
         handler="/api/chat",
+        think=_anthropic.think_of,
         shape=ErrorShape.ANTHROPIC,
         since="0.14.0",
         heads_first=True,
@@ -87,11 +90,15 @@ ROUTES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translation:
-    """What the middleware makes of a request: what it refuses, or the request to one of Ollama's own endpoints."""
+    """What the middleware makes of a request: what it refuses, or the request to one of Ollama's own endpoints.
+
+    `think` is whether the model is to think if it can, where the request to Ollama's own endpoint leaves that out.
+    """
 
     shape: ErrorShape = ErrorShape.OPENAI
     refused: RefusedError | None = None
     native: Asked | None = None
+    think: bool | None = None
     head: Headers = ()
 
 
@@ -119,5 +126,6 @@ def _become(body: bytes, path: str, version: str) -> Translation:
     return Translation(
         shape=route.shape,
         native=Asked(method="POST", target=route.handler, body=go_json(native)),
+        think=route.think(request, world),
         head=_STREAM_HEAD if route.heads_first and native["stream"] else (),
     )

@@ -20,7 +20,7 @@ from ollama_harness.answers.model_name import ConflictingSourceError, ModelSourc
 from ollama_harness.answers.reply import Reply, go_json, json_reply
 from ollama_harness.answers.requests.refused import RefusalCause
 from ollama_harness.answers.requests.translation import ROUTES, ErrorShape, Translation, translation
-from ollama_harness.answers.rules.rule import Step, refusal, rules_in
+from ollama_harness.answers.rules.rule import Step, refusal, rules_for
 from ollama_harness.answers.world import World
 
 __all__: list[str] = []
@@ -65,7 +65,7 @@ def _handlers(asked: Asked, world: World, step: Step) -> Reply | None:
     read = translation(asked, world)
     if read is None or read.native is None:
         return None
-    for rule in rules_in(world.version, step):
+    for rule in rules_for(read.native.path, world.version, (step,)):
         if (reply := rule.reply(read.native, world)) is not None:
             return _reworded(reply, asked, read, world)
     return None
@@ -117,6 +117,7 @@ _MIDDLEWARE = "middleware/openai.go, middleware/anthropic.go"
     "v1resp-model-cloud",
     source="server/cloud_proxy.go (`cloudPassthroughMiddleware`): before the middleware, so in Ollama's own shape",
     since="0.18.0",
+    paths=(*ROUTES, _MODELS),
 )
 def _cloud_off(asked: Asked, world: World) -> Reply | None:
     if world.cloud:
@@ -156,6 +157,7 @@ def _is_of_cloud(name: str) -> bool:
     "v1msg-json-list",
     "v1resp-json-comma",
     source=f"{_MIDDLEWARE} (`ShouldBindJSON`: no body at all is `EOF`); encoding/json",
+    paths=tuple(ROUTES),
 )
 def _body(asked: Asked, world: World) -> Reply | None:
     return _own(asked, world, RefusalCause.BODY)
@@ -170,6 +172,7 @@ def _body(asked: Asked, world: World) -> Reply | None:
     "v1msg-no-max",
     "v1msg-model-empty",
     source=_MIDDLEWARE,
+    paths=tuple(ROUTES),
 )
 def _required(asked: Asked, world: World) -> Reply | None:
     return _own(asked, world, RefusalCause.REQUIRED)
@@ -182,6 +185,7 @@ def _required(asked: Asked, world: World) -> Reply | None:
     "v1chat-content-number",
     "v1chat-content-image-url",
     source="openai/openai.go (`FromChatRequest`), openai/responses.go, anthropic/anthropic.go (`convertMessage`)",
+    paths=tuple(ROUTES),
 )
 def _content(asked: Asked, world: World) -> Reply | None:
     return _own(asked, world, RefusalCause.CONTENT)
@@ -192,6 +196,7 @@ def _content(asked: Asked, world: World) -> Reply | None:
     Step.REQUEST,
     "/v1/completions takes only texts in the list of stops; /v1/chat/completions leaves others out",
     source="openai/openai.go (`FromCompleteRequest`)",
+    paths=tuple(ROUTES),
 )
 def _stop(asked: Asked, world: World) -> Reply | None:
     return _own(asked, world, RefusalCause.STOP)
@@ -203,6 +208,7 @@ def _stop(asked: Asked, world: World) -> Reply | None:
     "an effort of reasoning that this version does not know",
     source="openai/openai.go (`FromChatRequest`, later `thinkFromReasoningEffort`), openai/responses.go",
     since="0.11.0",
+    paths=tuple(ROUTES),
 )
 def _effort(asked: Asked, world: World) -> Reply | None:
     return _own(asked, world, RefusalCause.EFFORT)
@@ -216,6 +222,7 @@ def _effort(asked: Asked, world: World) -> Reply | None:
     "v1emb-input-list-empty",
     "v1emb-format-bogus",
     source="middleware/openai.go (`EmbeddingsMiddleware`)",
+    paths=tuple(ROUTES),
 )
 def _embedding_input(asked: Asked, world: World) -> Reply | None:
     return _own(asked, world, RefusalCause.INPUT)
@@ -227,6 +234,7 @@ def _embedding_input(asked: Asked, world: World) -> Reply | None:
     "the parameters of a tool are no schema",
     source="openai/responses.go, anthropic/anthropic.go (`convertTool`)",
     since="0.13.3",
+    paths=tuple(ROUTES),
 )
 def _tools(asked: Asked, world: World) -> Reply | None:
     return _own(asked, world, RefusalCause.TOOLS)
@@ -238,6 +246,7 @@ def _tools(asked: Asked, world: World) -> Reply | None:
     "a sound to write down has to come as multipart/form-data",
     source="middleware/openai.go (`TranscriptionMiddleware`); net/http, request.go (`ErrNotMultipart`)",
     since="0.20.0",
+    paths=("/v1/audio/transcriptions",),
 )
 def _transcription(asked: Asked, _: World) -> Reply | None:
     if asked.path != "/v1/audio/transcriptions" or asked.method != "POST":
@@ -254,6 +263,7 @@ def _transcription(asked: Asked, _: World) -> Reply | None:
     "the endpoint of Ollama's own that answers the request refuses what it became",
     "v1emb-input-number",
     source=f"{_MIDDLEWARE} (`writeError`)",
+    paths=tuple(ROUTES),
 )
 def _handler(asked: Asked, world: World) -> Reply | None:
     return _handlers(asked, world, Step.REQUEST)
@@ -271,6 +281,7 @@ def _handler(asked: Asked, world: World) -> Reply | None:
     "v1chat-tools-unable",
     "v1resp-reasoning",
     source=f"{_MIDDLEWARE} (`writeError`)",
+    paths=tuple(ROUTES),
 )
 def _model(asked: Asked, world: World) -> Reply | None:
     return _handlers(asked, world, Step.MODEL)

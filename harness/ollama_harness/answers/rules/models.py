@@ -24,7 +24,7 @@ from ollama_harness.answers.go.go_json import (
     fields,
 )
 from ollama_harness.answers.model_name import ModelName, parse_name
-from ollama_harness.answers.reply import Reply, empty_reply, json_reply
+from ollama_harness.answers.reply import Reply, empty_reply, go_time, json_reply
 from ollama_harness.answers.requests.model_use import (
     ModelFailure,
     Use,
@@ -34,7 +34,7 @@ from ollama_harness.answers.requests.model_use import (
     ref_name,
 )
 from ollama_harness.answers.rules.rule import Step, refusal
-from ollama_harness.answers.world import Model, World
+from ollama_harness.answers.world import LoadedModel, Model, World
 
 __all__ = ["ROUTES", "as_there", "asked_name", "read_request"]
 
@@ -112,6 +112,7 @@ def asked_name(request: Mapping[str, Any]) -> str:
     "create-json-text",
     "delete-json-bad-escape",
     source=f"{ROUTES}: c.ShouldBindJSON",
+    paths=tuple(path for _, path in _TYPES),
 )
 def _body(asked: Asked, world: World) -> Reply | None:
     type_ = _TYPES.get((asked.method, asked.path))
@@ -148,6 +149,7 @@ def _refused(failure: ModelFailure | None) -> Reply | None:
     "show-model-blank",
     "show-model-slash",
     source=f"{ROUTES}: ShowHandler, GetModelInfo",
+    paths=("/api/show",),
 )
 def _show_missing(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/show")) is None:
@@ -162,6 +164,7 @@ def _show_missing(asked: Asked, world: World) -> Reply | None:
     "show-model-registry",
     "show-json-two",
     source=f"{ROUTES}: ShowHandler",
+    paths=("/api/show",),
 )
 def _show(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/show")) is None:
@@ -171,9 +174,15 @@ def _show(asked: Asked, world: World) -> Reply | None:
     return json_reply(200, model.show)
 
 
-@refusal("tags", Step.ANSWER, "the models that are there, the last changed first", source=f"{ROUTES}: ListHandler")
+@refusal(
+    "tags",
+    Step.ANSWER,
+    "the models that are there, the last changed first",
+    source=f"{ROUTES}: ListHandler",
+    paths=("/api/tags",),
+)
 def _tags(asked: Asked, world: World) -> Reply | None:
-    if asked.path != "/api/tags" or asked.method not in ("GET", "HEAD") or not world.changed:
+    if asked.path != "/api/tags" or asked.method not in ("GET", "HEAD"):
         return None
     return json_reply(200, {"models": [_listed(model) for model in world.listed]})
 
@@ -183,13 +192,55 @@ def _listed(model: Model) -> dict[str, Any]:
 
 
 @refusal(
+    "ps",
+    Step.MODEL,
+    "the models that are loaded, the one that stays the longest first",
+    "ps-empty",
+    "path-api-ps-cc92-get",
+    source=f"{ROUTES}: PsHandler",
+)
+def _ps(asked: Asked, world: World) -> Reply | None:
+    if asked.method != "GET" or asked.path != "/api/ps":
+        return None
+    return json_reply(200, {"models": [_in_memory(one, world) for one in world.loaded_at(asked.at)]})
+
+
+#: The fields of api.ModelDetails that a model in memory has, with what they are if nothing is known.
+_DETAILS = {
+    "parent_model": "",
+    "format": "",
+    "family": "",
+    "families": None,
+    "parameter_size": "",
+    "quantization_level": "",
+}
+
+
+def _in_memory(one: LoadedModel, world: World) -> dict[str, Any]:
+    """api.ProcessModelResponse. The machine that was recorded has no GPU."""
+    name, entry = one.model.name, one.model.entry
+    said = entry.get("details") or {}
+    found = {
+        "name": name,
+        "model": name,
+        "size": one.model.memory_bytes,
+        "digest": entry.get("digest", ""),
+        "details": {key: said.get(key, default) for key, default in _DETAILS.items()},
+        "expires_at": go_time(one.expires_at),
+        "size_vram": 0,
+    }
+    return {**found, "context_length": one.context_length} if world.since("0.10.0") else found
+
+
+@refusal(
     "v1-models",
     Step.ANSWER,
     "the models that are there, in OpenAI's shape",
     source="openai/openai.go: ToListCompletion",
+    paths=("/v1/models",),
 )
 def _v1_models(asked: Asked, world: World) -> Reply | None:
-    if asked.method != "GET" or asked.path != "/v1/models" or not world.changed:
+    if asked.method != "GET" or asked.path != "/v1/models":
         return None
     data = [_v1_listed(model.name, model) for model in world.listed] or None
     return json_reply(200, {"object": "list", "data": data}, content_type="application/json", end=b"\n")
@@ -201,6 +252,7 @@ def _v1_models(asked: Asked, world: World) -> Reply | None:
     "one model, in OpenAI's shape",
     "path-v1-models-smollm2-135m-3285-get",
     source="openai/openai.go: ToModel; middleware/openai.go: RetrieveMiddleware",
+    paths=("/v1/models/",),
 )
 def _v1_model(asked: Asked, world: World) -> Reply | None:
     prefix = "/v1/models/"
@@ -237,6 +289,7 @@ def _v1_listed(name: str, model: Model) -> dict[str, Any]:
     "copy-model-registry",
     "copy-model-spaces",
     source=f"{ROUTES}: CopyHandler",
+    paths=("/api/copy",),
 )
 def _copy(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/copy")) is None:
@@ -258,6 +311,7 @@ def _copy(asked: Asked, world: World) -> Reply | None:
     "delete-model-blank",
     "delete-model-spaces",
     source=f"{ROUTES}: DeleteHandler",
+    paths=("/api/delete",),
 )
 def _delete(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/delete")) is None:
@@ -276,7 +330,14 @@ def _delete(asked: Asked, world: World) -> Reply | None:
 # --- the account ------------------------------------------------------------------------------------------------------
 
 
-@refusal("me", Step.MODEL, "no cloud to ask for the account", source=f"{ROUTES}: WhoamiHandler", since="0.12.0")
+@refusal(
+    "me",
+    Step.MODEL,
+    "no cloud to ask for the account",
+    source=f"{ROUTES}: WhoamiHandler",
+    since="0.12.0",
+    paths=("/api/me",),
+)
 def _me(asked: Asked, world: World) -> Reply | None:
     if asked.method != "POST" or asked.path != "/api/me" or world.cloud:
         return None

@@ -26,6 +26,10 @@ _ROUTES = "server/routes.go"
 #: Names say where a model is (`:cloud`), and what is no name is refused as such.
 _REFS_SINCE = "0.18.0"
 
+_SPEAKS = ("/api/chat", "/api/generate")
+_EMBEDS = ("/api/embed", "/api/embeddings")
+_PATHS = (*_SPEAKS, *_EMBEDS)
+
 
 # --- the body ---------------------------------------------------------------------------------------------------------
 
@@ -44,6 +48,7 @@ def _body_error(asked: Asked, world: World, kind: ErrorKind) -> GoError | None:
     "embeddings-json-empty",
     "error-chat-empty-body",
     source=_ROUTES,
+    paths=_PATHS,
 )
 def _missing_body(asked: Asked, world: World) -> Reply | None:
     return refuse(400, "missing request body") if _body_error(asked, world, ErrorKind.EMPTY) else None
@@ -60,6 +65,7 @@ def _missing_body(asked: Asked, world: World) -> Reply | None:
     "embeddings-json-comma",
     "error-chat-invalid-json",
     source="encoding/json, scanner.go",
+    paths=_PATHS,
 )
 def _syntax(asked: Asked, world: World) -> Reply | None:
     error = _body_error(asked, world, ErrorKind.SYNTAX)
@@ -78,6 +84,7 @@ def _syntax(asked: Asked, world: World) -> Reply | None:
     "embeddings-input-number",
     "error-chat-wrong-type",
     source="encoding/json, decode.go; api/types.go",
+    paths=_PATHS,
 )
 def _type(asked: Asked, world: World) -> Reply | None:
     error = _body_error(asked, world, ErrorKind.TYPE)
@@ -92,6 +99,7 @@ def _type(asked: Asked, world: World) -> Reply | None:
     "generate-keep_alive-number-text",
     "error-chat-bad-keep-alive",
     source="api/types.go (UnmarshalJSON)",
+    paths=_PATHS,
 )
 def _own_decoder(asked: Asked, world: World) -> Reply | None:
     error = _body_error(asked, world, ErrorKind.OWN)
@@ -106,6 +114,7 @@ def _own_decoder(asked: Asked, world: World) -> Reply | None:
     "generate-top_logprobs-minus",
     source=_ROUTES,
     since="0.12.11",
+    paths=_SPEAKS,
 )
 def _top_logprobs(asked: Asked, world: World) -> Reply | None:
     request = request_of(asked, world)
@@ -129,6 +138,7 @@ refusal(
     "embed-input-number",
     source=_ROUTES,
     before=_REFS_SINCE,
+    paths=("/api/embed",),
 )(_embed_input)
 
 
@@ -141,6 +151,7 @@ refusal(
     "unloading a model that is not there, which is looked for before anything else",
     source=_ROUTES,
     before="0.12.0",
+    paths=("/api/chat",),
 )
 def _chat_unload_unknown(asked: Asked, world: World) -> Reply | None:
     request = request_of(asked, world)
@@ -158,6 +169,7 @@ def _chat_unload_unknown(asked: Asked, world: World) -> Reply | None:
     "embed-input-numbers",
     source=_ROUTES,
     since=_REFS_SINCE,
+    paths=("/api/embed",),
 )
 def _embed_input_after_name(asked: Asked, world: World) -> Reply | None:
     reply = _embed_input(asked, world)
@@ -183,6 +195,7 @@ def _embed_input_after_name(asked: Asked, world: World) -> Reply | None:
     "error-chat-model-invalid",
     "error-chat-model-not-found",
     source="server/model_resolver.go; server/routes.go (writeModelRefParseError, handleScheduleError)",
+    paths=_PATHS,
 )
 def _model_missing(asked: Asked, world: World) -> Reply | None:
     request = request_of(asked, world)
@@ -197,6 +210,7 @@ def _model_missing(asked: Asked, world: World) -> Reply | None:
     "generate-raw-template",
     "error-raw-with-template",
     source=_ROUTES,
+    paths=("/api/generate",),
 )
 def _raw(asked: Asked, world: World) -> Reply | None:
     found = to_run(asked, world)
@@ -215,6 +229,7 @@ def _raw(asked: Asked, world: World) -> Reply | None:
     source=_ROUTES,
     since="0.11.0",
     before="0.13.0",
+    paths=_SPEAKS,
 )
 def _think_level(asked: Asked, world: World) -> Reply | None:
     found = to_run(asked, world)
@@ -239,6 +254,7 @@ def _think_level(asked: Asked, world: World) -> Reply | None:
     "chat-think-unsupported",
     "generate-suffix",
     source="server/images.go (CheckCapabilities)",
+    paths=_SPEAKS,
 )
 def _unable(asked: Asked, world: World) -> Reply | None:
     found = to_run(asked, world)
@@ -289,6 +305,7 @@ def option_error(options: dict[str, Any] | None, version: str) -> str | None:
     "embed-options",
     "error-chat-wrong-option",
     source="api/types.go (FromMap)",
+    paths=_PATHS,
 )
 def _option(asked: Asked, world: World) -> Reply | None:
     found = to_run(asked, world)
@@ -305,6 +322,7 @@ def _option(asked: Asked, world: World) -> Reply | None:
     "a template with an action that does not end",
     "generate-template-broken",
     source="text/template/parse, lex.go",
+    paths=_SPEAKS,
 )
 def _template(asked: Asked, world: World) -> Reply | None:
     found = speaks(asked, world)
@@ -333,6 +351,7 @@ def _template(asked: Asked, world: World) -> Reply | None:
     "error-chat-bad-format-nonstream",
     "error-generate-bad-format",
     source="llm/server.go, llm/llama_server.go",
+    paths=_SPEAKS,
 )
 def _format(asked: Asked, world: World) -> Reply | None:
     found = speaks(asked, world)
@@ -357,6 +376,7 @@ def _format(asked: Asked, world: World) -> Reply | None:
     "error-generate-image",
     source="llama-server; recordings",
     since="0.30.0",
+    paths=_SPEAKS,
 )
 def _images(asked: Asked, world: World) -> Reply | None:
     found = speaks(asked, world)
@@ -389,6 +409,7 @@ _TEMPLATE_TOKENS = 10
     "error-generate-context-refused",
     source="runner; llama-server; recordings",
     since="0.12.6",
+    paths=_SPEAKS,
 )
 def _too_long(asked: Asked, world: World) -> Reply | None:
     found = speaks(asked, world)
@@ -424,6 +445,7 @@ def _too_long(asked: Asked, world: World) -> Reply | None:
     "embed-model-upper",
     source="llama-server; recordings",
     since="0.30.0",
+    paths=_EMBEDS,
 )
 def _cannot_embed(asked: Asked, world: World) -> Reply | None:
     found = embeds(asked, world)
@@ -437,6 +459,7 @@ def _cannot_embed(asked: Asked, world: World) -> Reply | None:
     "an empty text among those to embed, which gives a model no token",
     "embed-input-with-empty",
     source=f"{_ROUTES} (EmbedHandler); recordings",
+    paths=_EMBEDS,
 )
 def _embed_no_tokens(asked: Asked, world: World) -> Reply | None:
     found = embeds(asked, world)

@@ -21,7 +21,7 @@ from ollama_harness.answers.rules.models import ROUTES, as_there, asked_name, re
 from ollama_harness.answers.rules.rule import Step, refusal
 from ollama_harness.answers.world import MODELS_FOLDER, World
 
-__all__ = ["after"]
+__all__ = ["brought"]
 
 
 # --- pull and push ----------------------------------------------------------------------------------------------------
@@ -35,6 +35,7 @@ __all__ = ["after"]
     "pull-model-unknown",
     "pull-model-spaces",
     source=f"{ROUTES}: PullHandler; server/images.go: PullModel",
+    paths=("/api/pull",),
 )
 def _pull(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/pull")) is None:
@@ -91,6 +92,7 @@ _RESOLVER = "10.255.255.53:53"
     "push-model-absent",
     "push-model-blank",
     source=f"{ROUTES}: PushHandler; server/images.go: PushModel",
+    paths=("/api/push",),
 )
 def _push(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/push")) is None:
@@ -141,6 +143,7 @@ def _progress(records: list[dict[str, Any]], request: Mapping[str, Any], world: 
     "create-model-dots",
     "create-json-two",
     source="server/create.go: CreateHandler, parseFromModel, createModel",
+    paths=("/api/create",),
 )
 def _create(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/create")) is None:
@@ -196,6 +199,7 @@ _DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}")
     "blob-digest-mismatch",
     "blob-head-missing",
     source=f"{ROUTES}: HeadBlobHandler, CreateBlobHandler",
+    paths=(_BLOBS,),
 )
 def _blob(asked: Asked, world: World) -> Reply | None:
     digest = asked.path.removeprefix(_BLOBS)
@@ -214,11 +218,12 @@ def _blob(asked: Asked, world: World) -> Reply | None:
     return replace(empty_reply(201), world=world.with_blob(digest))
 
 
-def after(asked: Asked, world: World) -> World:
-    """The world after a recording answered this request with success: a model that was pulled is there."""
-    if (request := read_request(asked, world, "/api/pull")) is None:
-        return world
-    name = _pulled(request, world)
-    if not name.is_valid or world.find(name) is not None:
-        return world
-    return world.with_model(world.model(name.full))
+def brought(asked: Asked, world: World) -> ModelName | None:
+    """The model that a good answer to this request brings: one that is pulled, or made of files."""
+    if (request := read_request(asked, world, "/api/pull")) is not None:
+        name = _pulled(request, world)
+    elif (request := read_request(asked, world, "/api/create")) is not None and request["files"]:
+        name = as_there(parse_name(asked_name(request)), world)
+    else:
+        return None
+    return name if name.is_valid else None

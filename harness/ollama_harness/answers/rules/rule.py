@@ -9,31 +9,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.reply import Reply
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.versions import order
 
-__all__ = ["RULES", "Refusal", "Step", "refusal", "rules_in"]
+__all__ = ["RULES", "Refusal", "Step", "refusal", "rules_for"]
 
 
 class Step(StrEnum):
-    """The steps, in their order."""
+    """The steps of a request, in their order. Rules answer in five of them."""
 
     PROTOCOL = "protocol"  # what Go's HTTP server itself refuses
     GUARD = "guard"  # Host, Origin, method, path
+    PROGRAMME = "programme"  # what the user has arranged: plays, expectations, faults of every connection
     REQUEST = "request"  # the body decoded as Go does, its fields validated
     MODEL = "model"  # is it there, and able to do this
     ANSWER = "answer"  # a good answer that the world alone decides
+    RECORDING = "recording"  # the recording of the same request
+    MADE = "made"  # the nearest recording, made to fit
+    NOTHING = "nothing"  # nothing fits: an error of the harness's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """One rule. `since` and `before` bound the versions of Ollama that have it ("": no bound).
 
-    `examples` are names of recordings, or ids of requests in fixtures/requests, that get it.
+    `examples` are names of recordings, or ids of requests in fixtures/requests, that get it. Only requests for `paths`
+    can get it, and for those below one that ends with a slash; with none of them all can.
     """
 
     id: str
@@ -43,12 +48,24 @@ class Refusal:
     since: str
     before: str
     examples: tuple[str, ...]
+    paths: tuple[str, ...]
     reply: Callable[[Asked, World], Reply | None]
+
+    @property
+    def versions(self) -> str:
+        """The versions that have it, in words."""
+        bounds = [f"{word} {bound}" for word, bound in (("since", self.since), ("before", self.before)) if bound]
+        return ", ".join(bounds) or "all"
 
     def holds_in(self, version: str) -> bool:
         """Whether this version of Ollama has the rule."""
         here = order(version)
         return (not self.since or order(self.since) <= here) and (not self.before or here < order(self.before))
+
+    def concerns(self, path: str) -> bool:
+        """Whether a request for this path can get it."""
+        below = path.startswith(tuple(one for one in self.paths if one.endswith("/")))
+        return not self.paths or path in self.paths or below
 
 
 RULES: dict[str, Refusal] = {}
@@ -62,6 +79,7 @@ def refusal(
     source: str,
     since: str = "",
     before: str = "",
+    paths: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Asked, World], Reply | None]], Callable[[Asked, World], Reply | None]]:
     """Put a function `(asked, world) -> reply or None` on the list of rules."""
 
@@ -69,14 +87,26 @@ def refusal(
         if id_ in RULES:
             raise ValueError(f"there are two rules called {id_}")
         RULES[id_] = Refusal(
-            id=id_, step=step, why=why, source=source, since=since, before=before, examples=examples, reply=function
+            id=id_,
+            step=step,
+            why=why,
+            source=source,
+            since=since,
+            before=before,
+            examples=examples,
+            paths=paths,
+            reply=function,
         )
         return function
 
     return register
 
 
-@cache
-def rules_in(version: str, step: Step) -> tuple[Refusal, ...]:
-    """The rules of a step that a version has, in their order. To be asked only when all modules are imported."""
-    return tuple(rule for rule in RULES.values() if rule.step is step and rule.holds_in(version))
+@lru_cache(maxsize=1024)  # a client may ask for any number of paths
+def rules_for(path: str, version: str, steps: tuple[Step, ...]) -> tuple[Refusal, ...]:
+    """The rules of these steps that a version has and that concern a path, in the order in which they are asked.
+
+    To be called only when all modules of rules are imported.
+    """
+    rules = [rule for rule in RULES.values() if rule.holds_in(version) and rule.concerns(path)]
+    return tuple(rule for step in steps for rule in rules if rule.step is step)

@@ -6,6 +6,7 @@ Source: openai/responses.go (`ResponsesRequest`, `FromResponsesRequest`), since 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -202,12 +203,30 @@ def to_chat(request: dict[str, Any], world: World) -> dict[str, Any]:
         messages += [_message(item, world) for item in items if item["type"] != "reasoning"]
     think = think_of(request["reasoning"]["effort"], world, quoted=True)
     _check_tools(request["tools"] or (), world)
-    body: dict[str, Any] = {"model": request["model"], "messages": messages, "stream": bool(request["stream"])}
+    names = {"max_output_tokens": "num_predict", "temperature": "temperature", "top_p": "top_p"}
+    body: dict[str, Any] = {
+        "model": request["model"],
+        "messages": messages,
+        "stream": bool(request["stream"]),
+        "options": {ours: request[theirs] for theirs, ours in names.items() if request[theirs] is not None},
+    }
+    if (format_ := _format((request["text"] or {}).get("format"))) is not None:
+        body["format"] = format_
     if think is not None:
         body["think"] = think
     if request["tools"]:
         body["tools"] = [{"type": tool["type"], "function": _function(tool)} for tool in request["tools"]]
     return body
+
+
+def _format(text_format: dict[str, Any] | None) -> Any:
+    """The schema, "json", or None for text. What becomes of "json_object" is not recorded."""
+    match text_format:
+        case {"type": "json_object"}:
+            return "json"
+        case {"type": "json_schema", "schema": str(schema)}:
+            return json.loads(schema)
+    return None
 
 
 def _message(item: dict[str, Any], world: World) -> dict[str, Any]:

@@ -1,0 +1,295 @@
+"""Embeddings: vectors of texts, read from recorded answers and written as those of /api/embed, /api/embeddings and
+/v1/embeddings.
+
+`Embedder` finds the vectors for a request: a text that was recorded gets its own, any other one that is made. All APIs
+have one vector of a text, in their own forms:
+
+* /api/embed and /v1/embeddings send it with a length of 1, as float32; /api/embeddings sends it as the model gives it,
+  as float64. Before 0.30.0 that has another length, so a recorded one tells which;
+* `dimensions` cuts it since 0.11.11, and never makes it longer. A model that was not recorded has as many as are asked;
+* `encoding_format` base64 since 0.12.4: the packed float32.
+
+Without a text there are no durations, because the model is not asked.
+
+Source: the recordings; server/routes.go (`EmbedHandler`, `EmbeddingsHandler`), openai/openai.go (`ToEmbeddingList`).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from base64 import b64decode, b64encode
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ollama_harness.answers.completions.dialect import made_recording
+from ollama_harness.answers.completions.sending import since
+from ollama_harness.answers.completions.tokens import count
+from ollama_harness.answers.completions.vectors import cut, length, made_vector, normalized, scaled
+from ollama_harness.answers.completions.wanted import Wanted
+from ollama_harness.answers.fitting import model_of
+from ollama_harness.answers.go.go_float import float32_texts, float64_text, pack_float32, unpack_float32
+from ollama_harness.answers.model_name import parse_name
+from ollama_harness.answers.reply import go_json
+from ollama_harness.answers.requests.model_use import Use
+from ollama_harness.files.json_text import parse_json
+from ollama_harness.recordings.recording import Frame, Recording, Request
+
+__all__ = ["Embedder", "Embedding", "embedded", "own_embedding", "read_embedding", "whole_embedding"]
+
+_EMBEDDINGS, _OPENAI = "/api/embeddings", "/v1/embeddings"
+_PATHS = ("/api/embed", _EMBEDDINGS, _OPENAI)
+
+_BASE64_SINCE = "0.12.4"
+
+#: What is said of time, and how wide a vector is (that of nomic-embed-text), where nothing was recorded.
+_LOAD_NS, _TEXT_NS = 1_042_647, 20_112_904
+_WIDTH = 768
+
+#: No model has wider vectors.
+_WIDEST = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """An answer: a vector for each text, as packed float32, little-endian.
+
+    `prompt_tokens` were read. `end_s` is when the answer comes, in seconds since the request was sent.
+    """
+
+    vectors: tuple[bytes, ...] = ()
+    prompt_tokens: int = 0
+    total_ns: int = 0
+    load_ns: int = 0
+    end_s: float = 0.0
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_embedding(recording: Recording) -> Embedding | None:
+    """The vectors that a recorded answer holds; None if it has none, as an error or an answer of another route."""
+    if recording.request.path not in _PATHS or recording.response.status != 200 or not recording.frames:
+        return None
+    try:
+        value = parse_json(recording.body)
+        match recording.request.path:
+            case "/api/embed":
+                found = value["embeddings"]
+            case "/api/embeddings":
+                found = [value["embedding"]] if value["embedding"] else []
+            case _:
+                found = [each["embedding"] for each in value["data"]]
+        usage = value.get("usage", {})
+        return Embedding(
+            vectors=tuple(b64decode(each) if isinstance(each, str) else pack_float32(each) for each in found),
+            prompt_tokens=int(value.get("prompt_eval_count", usage.get("prompt_tokens", 0))),
+            total_ns=int(value.get("total_duration", 0)),
+            load_ns=int(value.get("load_duration", 0)),
+            end_s=recording.frames[-1].at_s,
+        )
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError, struct.error):
+        return None  # a recording of the user's own may hold anything
+
+
+def _texts_of(request: Request) -> tuple[str, ...]:
+    """The texts of a recorded request."""
+    value = request.json if isinstance(request.json, Mapping) else {}
+    match value.get("prompt" if request.path == _EMBEDDINGS else "input"):
+        case str() as text if text:
+            return (text,)
+        case list() as texts if all(isinstance(text, str) for text in texts):
+            return tuple(texts)
+    return ()
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def embedded(embedding: Embedding, wanted: Wanted, *, request: Request, name: str) -> Recording:
+    """The answer to a request for vectors as a recording called `name`."""
+    frame = Frame(at_s=embedding.end_s, data=whole_embedding(embedding, wanted))
+    media_type = "application/json" if wanted.path == _OPENAI else "application/json; charset=utf-8"
+    return made_recording(
+        (frame,),
+        (("Content-Type", media_type),),
+        version=wanted.version,
+        end_s=embedding.end_s,
+        request=request,
+        name=name,
+    )
+
+
+def whole_embedding(embedding: Embedding, wanted: Wanted) -> bytes:
+    """The body of the answer."""
+    model, vectors = go_json(wanted.model).decode(), embedding.vectors
+    match wanted.path:
+        case "/api/embeddings":
+            body = f'{{"embedding":{_float64(vectors[0]) if vectors else "[]"}}}'
+        case "/v1/embeddings":
+            form = _base64 if _is_base64(wanted) else _float32
+            data = ",".join(
+                f'{{"object":"embedding","embedding":{form(vector)},"index":{index}}}'
+                for index, vector in enumerate(vectors)
+            )
+            tokens = embedding.prompt_tokens
+            usage = f'{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}'
+            body = f'{{"object":"list","data":[{data}],"model":{model},"usage":{usage}}}\n'
+        case _:
+            metrics = {
+                "total_duration": embedding.total_ns,
+                "load_duration": embedding.load_ns,
+                "prompt_eval_count": embedding.prompt_tokens,
+            }
+            said = "".join(f',"{key}":{number}' for key, number in metrics.items() if number)
+            body = f'{{"model":{model},"embeddings":[{",".join(map(_float32, vectors))}]{said}}}'
+    return body.encode()
+
+
+def _is_base64(wanted: Wanted) -> bool:
+    return str(wanted.body.get("encoding_format")).lower() == "base64" and since(wanted, _BASE64_SINCE)
+
+
+@lru_cache(maxsize=512)
+def _float32(vector: bytes) -> str:
+    return f"[{','.join(float32_texts(vector))}]"
+
+
+@lru_cache(maxsize=512)
+def _float64(vector: bytes) -> str:
+    return f"[{','.join(map(float64_text, unpack_float32(vector)))}]"
+
+
+def _base64(vector: bytes) -> str:
+    return f'"{b64encode(vector).decode()}"'
+
+
+# --- making -----------------------------------------------------------------------------------------------------------
+
+
+def own_embedding(vectors: Sequence[Sequence[float]], wanted: Wanted) -> Embedding:
+    """The user's own vectors, as they are: one for each text, from the first again where there are more texts.
+
+    Raises: ValueError (no vector, an empty one, or a number that no float32 can hold).
+    """
+    packed = [_packed(vector, number) for number, vector in enumerate(vectors, start=1)]
+    if not packed:
+        raise ValueError("there is no vector; give at least one: [[0.1, 0.2, 0.3]]")
+    texts = wanted.texts
+    return _answer((packed[index % len(packed)] for index in range(len(texts))), map(count, texts), wanted)
+
+
+def _packed(vector: Sequence[float], number: int) -> bytes:
+    """One of the user's own, checked. `number` says which, in errors."""
+    if isinstance(vector, str | bytes) or not isinstance(vector, Sequence) or not vector:
+        raise ValueError(f"vector {number} is no list of numbers; give a list of lists: [[0.1, 0.2, 0.3]]")
+    for value in vector:
+        try:
+            if isinstance(value, bool) or not math.isfinite(value):
+                raise TypeError
+            pack_float32([value])
+        except (TypeError, OverflowError, struct.error):
+            raise ValueError(f"vector {number} has {value!r}, which is no number that a float32 can hold") from None
+    return pack_float32(vector)
+
+
+def _answer(
+    vectors: Iterable[bytes],
+    tokens: Iterable[int],
+    wanted: Wanted,
+    *,
+    load_ns: int = _LOAD_NS,
+    text_ns: int = _TEXT_NS,
+) -> Embedding:
+    """An answer with the tokens of each text; none has more than the context."""
+    if not wanted.texts:
+        return Embedding(end_s=load_ns / 1e9)
+    options = wanted.body.get("options")
+    context = options.get("num_ctx") if isinstance(options, Mapping) else None
+    if isinstance(context, int) and context > 0:
+        tokens = (min(each, context) for each in tokens)
+    total_ns = load_ns + text_ns * len(wanted.texts)
+    return Embedding(
+        vectors=tuple(vectors), prompt_tokens=sum(tokens), total_ns=total_ns, load_ns=load_ns, end_s=total_ns / 1e9
+    )
+
+
+class Embedder:
+    """Finds vectors for texts. `recordings` are those of one version; a text has the same vector on all routes."""
+
+    def __init__(self, recordings: Iterable[Recording]) -> None:
+        self._normal = _Known()
+        self._raw = _Known()
+        self._tokens: dict[str, int] = {}
+        self._widths: dict[str, int] = {}
+        self._lengths: dict[str, float] = {}
+        timed: list[tuple[int, int]] = []
+        for recording in recordings:
+            embedding, texts = read_embedding(recording), _texts_of(recording.request)
+            if embedding is None or not texts or len(embedding.vectors) != len(texts):
+                continue
+            self._learn(recording.request, texts, embedding)
+            if embedding.total_ns:
+                timed.append((embedding.load_ns, (embedding.total_ns - embedding.load_ns) // len(texts)))
+        self._load_ns = min((load_ns for load_ns, _ in timed), default=_LOAD_NS)
+        self._text_ns = min((text_ns for _, text_ns in timed), default=_TEXT_NS)
+
+    def _learn(self, request: Request, texts: Sequence[str], embedding: Embedding) -> None:
+        model = parse_name(model_of(request)).key
+        is_raw = request.path == _EMBEDDINGS
+        if len(texts) == 1 and embedding.prompt_tokens:
+            self._tokens[texts[0]] = embedding.prompt_tokens
+        for text, vector in zip(texts, embedding.vectors, strict=True):
+            width = len(vector) // 4
+            if width == request.json.get("dimensions"):  # it was cut
+                continue
+            (self._raw if is_raw else self._normal).add(text, model, vector)
+            self._widths.setdefault(model, width)
+            if is_raw:
+                self._lengths.setdefault(model, length(vector))
+
+    def embedding(self, wanted: Wanted) -> Embedding:
+        """The answer to a request: a vector for each of its texts."""
+        model = parse_name(wanted.model).key
+        width = self._widths.get(model) or self._unknown_width(wanted.dimensions)
+        if wanted.use is Use.EMBEDDINGS:
+            vectors = (self._raw_vector(text, model, width) for text in wanted.texts)
+        else:
+            vectors = (cut(self._vector(text, model, width), wanted.dimensions) for text in wanted.texts)
+        tokens = (self._tokens.get(text) or count(text) for text in wanted.texts)
+        return _answer(vectors, tokens, wanted, load_ns=self._load_ns, text_ns=self._text_ns)
+
+    def _unknown_width(self, dimensions: int) -> int:
+        """How wide the vectors of a model are that was not recorded."""
+        width = next(iter(self._widths.values()), _WIDTH)
+        return max(width, dimensions) if dimensions <= _WIDEST else width
+
+    def _vector(self, text: str, model: str, width: int) -> bytes:
+        if (found := self._normal.find(text, model, width)) is not None:
+            return found
+        raw = self._raw.find(text, model, width)
+        return made_vector(text, width) if raw is None else normalized(raw)
+
+    def _raw_vector(self, text: str, model: str, width: int) -> bytes:
+        """The vector as the model gives it; one that is not known has the length of those that are."""
+        if (found := self._raw.find(text, model, width)) is not None:
+            return found
+        size = self._lengths.get(model) or next(iter(self._lengths.values()), 1.0)
+        return scaled(self._vector(text, model, width), size)
+
+
+class _Known:
+    """The vectors of recorded texts, by model."""
+
+    def __init__(self) -> None:
+        self._by_text: dict[str, dict[str, bytes]] = defaultdict(dict)
+
+    def add(self, text: str, model: str, vector: bytes) -> None:
+        self._by_text[text].setdefault(model, vector)
+
+    def find(self, text: str, model: str, width: int) -> bytes | None:
+        """The vector that this model gave, or any other of this width; None if there is none."""
+        found = {key: vector for key, vector in self._by_text.get(text, {}).items() if len(vector) == 4 * width}
+        return found.get(model) or next(iter(found.values()), None)

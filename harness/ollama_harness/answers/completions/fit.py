@@ -1,0 +1,247 @@
+"""A completion made to fit a request: what the request decides is changed, and everything else stays as recorded.
+
+The order is that of Ollama: the model says something (calls, JSON, text, thinking), a stop sequence or `num_predict`
+cuts it, and log probabilities are added to what is left.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from random import Random
+from typing import Any
+
+from ollama_harness.answers.completions import tokens
+from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
+from ollama_harness.answers.completions.made_json import JsonMaker
+from ollama_harness.answers.completions.tools import calls_for
+from ollama_harness.answers.completions.wanted import Wanted
+from ollama_harness.files.json_text import parse_json
+
+__all__ = ["fit", "in_pieces", "spoken"]
+
+#: What is thought where thinking was never recorded.
+_THOUGHT = "The user asks something. I answer in a few words."
+
+#: The time between two pieces where nothing was recorded.
+_GAP_S = 0.02
+
+#: How many tokens the template of a model adds to a call.
+_CALL_TOKENS = 12
+
+
+def fit(completion: Completion, wanted: Wanted, *, same_format: bool, thought: Completion | None = None) -> Completion:
+    """The completion as it answers this request.
+
+    `same_format` says that it answered a request with the same `format`. `thought` is one that has thinking.
+    """
+    if wanted.only_loads:
+        return replace(completion, done_reason=DoneReason.UNLOAD if wanted.unloads else DoneReason.LOAD, pieces=())
+    said = completion.pieces
+    if wanted.calls:
+        said = _with_calls(said, wanted)
+    else:
+        said = tuple(piece for piece in said if not piece.calls)
+        if wanted.is_json and not (same_format and _is_json(completion.text)):
+            said = _saying(json.dumps(_json_for(wanted), ensure_ascii=False), said)
+    said = _thinking(said, wanted, thought)
+    made = replace(completion, pieces=said) if said == completion.pieces else _stopped(completion, said)
+    made = _ended_by_itself(made, wanted.num_predict)
+    made = _cut_at_stop(made, wanted.stop)
+    made = _cut_at_limit(made, wanted.num_predict)
+    return replace(made, pieces=tuple(_with_logprobs(made.pieces, wanted)))
+
+
+def in_pieces(completion: Completion) -> Completion:
+    """A completion that came in one piece as it would have come in a stream: a piece a token, from the time of the
+    first token on.
+    """
+    parts = [part for piece in completion.pieces for part in _parts(piece)]
+    first_s = max(0.0, completion.end_s - completion.timing.eval_ns / 1e9)
+    gap_s = (completion.end_s - first_s) / (len(parts) + 1)
+    pieces = (replace(part, at_s=first_s + index * gap_s) for index, part in enumerate(parts))
+    return replace(completion, pieces=tuple(pieces))
+
+
+def _parts(piece: Piece) -> list[Piece]:
+    if piece.calls or piece.logprobs:
+        return [piece]
+    return [Piece(thinking=token) for token in tokens.split(piece.thinking)] + [
+        Piece(text=token) for token in tokens.split(piece.text)
+    ]
+
+
+def spoken(
+    text: str | Sequence[str] = "",
+    *,
+    thinking: str | Sequence[str] = "",
+    calls: Sequence[Call] = (),
+    first_s: float = _GAP_S,
+    gap_s: float = _GAP_S,
+    prompt_tokens: int = 0,
+) -> Completion:
+    """A completion of one's own words: a list is taken as the tokens, a text is split as a tokenizer would."""
+    parts = [Piece(thinking=token) for token in _tokens(thinking)] + [Piece(text=token) for token in _tokens(text)]
+    if calls:
+        parts.append(Piece(calls=tuple(calls)))
+    pieces = tuple(replace(piece, at_s=first_s + index * gap_s) for index, piece in enumerate(parts))
+    end_s = first_s + len(pieces) * gap_s
+    said = Completion(end_s=end_s, prompt_tokens=prompt_tokens, done_reason=DoneReason.STOP)
+    return said.with_pieces(*pieces)
+
+
+def _tokens(text: str | Sequence[str]) -> list[str]:
+    return tokens.split(text) if isinstance(text, str) else list(text)
+
+
+def _stopped(completion: Completion, said: Sequence[Piece]) -> Completion:
+    """Other pieces, which end by themselves one gap after the last."""
+    end_s = max(completion.end_s, said[-1].at_s + _gap(said)) if said else completion.end_s
+    return replace(completion, done_reason=DoneReason.STOP, end_s=end_s).with_pieces(*said)
+
+
+# --- calls, JSON, thinking --------------------------------------------------------------------------------------------
+
+
+def _with_calls(said: tuple[Piece, ...], wanted: Wanted) -> tuple[Piece, ...]:
+    """The pieces with calls of the request's own tools in the place of what was called or said."""
+    calls = calls_for(wanted, [call for piece in said for call in piece.calls])
+    times = [piece.at_s for piece in said if piece.calls] or [piece.at_s for piece in said[-1:]] or [_GAP_S]
+    gap_s = _gap(said)
+    made = [
+        Piece(calls=(call,), at_s=times[index] if index < len(times) else times[-1] + (index - len(times) + 1) * gap_s)
+        for index, call in enumerate(calls)
+    ]
+    before = [piece for piece in said if piece.thinking and piece.at_s <= made[0].at_s]
+    return (*before, *made)
+
+
+def _json_for(wanted: Wanted) -> Any:
+    maker = JsonMaker(wanted.prompt)
+    if isinstance(wanted.format, Mapping) and wanted.format:
+        return maker.value(wanted.format)
+    return {"answer": maker.value({"type": "string"})}
+
+
+def _is_json(text: str) -> bool:
+    try:
+        parse_json(text.encode())
+    except ValueError:
+        return False
+    return True
+
+
+def _saying(text: str, said: Sequence[Piece]) -> tuple[Piece, ...]:
+    """The thinking of some pieces, and then another text, at their pace."""
+    kept = tuple(piece for piece in said if piece.thinking)
+    first_s = next((piece.at_s for piece in said if piece.text), _GAP_S)
+    gap_s = _gap(said)
+    made = (Piece(text=token, at_s=first_s + index * gap_s) for index, token in enumerate(tokens.split(text)))
+    return (*kept, *made)
+
+
+def _thinking(said: tuple[Piece, ...], wanted: Wanted, thought: Completion | None) -> tuple[Piece, ...]:
+    """The pieces with thinking before them if it is wanted, and without it if not."""
+    if not wanted.thinks:
+        return tuple(piece for piece in said if not piece.thinking)
+    if any(piece.thinking for piece in said):
+        return said
+    thinking = thought.thinking if thought is not None else _THOUGHT
+    gap_s, first_s = _gap(said), said[0].at_s if said else _GAP_S
+    parts = tokens.split(thinking)
+    before = (Piece(thinking=token, at_s=first_s + index * gap_s) for index, token in enumerate(parts))
+    return (*before, *(replace(piece, at_s=piece.at_s + len(parts) * gap_s) for piece in said))
+
+
+def _gap(said: Sequence[Piece]) -> float:
+    """The mean time between two pieces."""
+    return (said[-1].at_s - said[0].at_s) / (len(said) - 1) if len(said) > 1 else _GAP_S
+
+
+# --- stop and num_predict ---------------------------------------------------------------------------------------------
+
+
+def _ended_by_itself(completion: Completion, limit: int | None) -> Completion:
+    """A completion that was cut at a lower limit than this one: up to its last whole sentence, as if it ended there."""
+    if completion.done_reason is not DoneReason.LENGTH or (limit is not None and limit <= completion.tokens):
+        return completion
+    pieces = completion.pieces
+    ends = [at for at, piece in enumerate(pieces, start=1) if piece.text.rstrip().endswith((".", "!", "?"))]
+    kept = pieces[: ends[-1]] if ends else pieces
+    return _ended(completion, kept, DoneReason.STOP, completion.end_s)
+
+
+def _cut_at_stop(completion: Completion, stop: Sequence[str]) -> Completion:
+    """The completion up to the first stop sequence in its text, which is not sent."""
+    found = [at for text in stop if (at := completion.text.find(text)) >= 0]
+    if not found:
+        return completion
+    left, kept = min(found), list[Piece]()
+    for piece in completion.pieces:
+        if piece.text and left <= len(piece.text):
+            if left:
+                kept.append(replace(piece, text=piece.text[:left]))
+            return _ended(completion, kept, DoneReason.STOP, piece.at_s)
+        left -= len(piece.text)
+        kept.append(piece)
+    return completion
+
+
+def _cut_at_limit(completion: Completion, limit: int | None) -> Completion:
+    """The completion up to its token `limit`."""
+    if limit is None or completion.tokens <= limit:
+        return completion
+    sizes = accumulate(_CALL_TOKENS * len(piece.calls) or 1 for piece in completion.pieces)
+    kept = [piece for piece, size in zip(completion.pieces, sizes, strict=True) if size <= limit]
+    if len(kept) == len(completion.pieces):
+        return completion
+    end_s = completion.pieces[len(kept)].at_s
+    return replace(_ended(completion, kept, DoneReason.LENGTH, end_s), tokens=limit)
+
+
+def _ended(completion: Completion, kept: Sequence[Piece], why: DoneReason, end_s: float) -> Completion:
+    return replace(completion, done_reason=why, end_s=end_s).with_pieces(*kept)
+
+
+# --- log probabilities ------------------------------------------------------------------------------------------------
+
+
+def _with_logprobs(pieces: Sequence[Piece], wanted: Wanted) -> Iterator[Piece]:
+    """The pieces with an entry for each token if they are wanted, else without."""
+    random = Random(wanted.seed)
+    for piece in pieces:
+        if not wanted.logprobs or piece.calls:
+            yield replace(piece, logprobs=())
+        elif piece.logprobs and all(_has(entry, wanted.top_logprobs) for entry in piece.logprobs):
+            yield replace(piece, logprobs=tuple(_with_top(entry, wanted.top_logprobs) for entry in piece.logprobs))
+        else:
+            yield replace(piece, logprobs=(_entry(piece.text or piece.thinking, wanted.top_logprobs, random),))
+
+
+def _has(entry: Mapping[str, Any], top: int) -> bool:
+    return len(entry.get("top_logprobs") or ()) >= top
+
+
+def _with_top(entry: Mapping[str, Any], top: int) -> Mapping[str, Any]:
+    cut = {key: value for key, value in entry.items() if key != "top_logprobs"}
+    return {**cut, "top_logprobs": list(entry["top_logprobs"])[:top]} if top else cut
+
+
+def _entry(token: str, top: int, random: Random) -> Mapping[str, Any]:
+    """A token with its log probability, and the likeliest tokens of its place: itself first."""
+    logprob = -random.random()
+    entry = _token(token, logprob)
+    others = [text for text in (" the", " a", " and", ".", ",", " of", " to", " in", " is", "\n") if text != token]
+    likely = [entry]
+    while len(likely) < top:
+        logprob = math.fsum((logprob, -random.random()))
+        text = others[len(likely) - 1] if len(likely) <= len(others) else f" {len(likely)}"
+        likely.append(_token(text, logprob))
+    return {**entry, "top_logprobs": likely} if top else entry
+
+
+def _token(text: str, logprob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": logprob, "bytes": list(text.encode("utf-8", "replace"))}

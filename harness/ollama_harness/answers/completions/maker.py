@@ -1,0 +1,101 @@
+"""Answers to requests that nobody recorded: the nearest recorded answer, made to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.completions import tokens
+from ollama_harness.answers.completions.completion import Completion
+from ollama_harness.answers.completions.dialect import answered
+from ollama_harness.answers.completions.dialects import DIALECTS
+from ollama_harness.answers.completions.embeddings import Embedder, embedded
+from ollama_harness.answers.completions.fit import fit, in_pieces
+from ollama_harness.answers.completions.nearest import CompletionSource, nearest, thinking_for
+from ollama_harness.answers.completions.wanted import Wanted, wanted_of
+from ollama_harness.answers.world import World
+from ollama_harness.recordings.recording import Recording, Request
+
+__all__ = ["Made", "Maker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An answer that was made, as a recording, and what it was made of."""
+
+    recording: Recording
+    why: str
+
+
+class Maker:
+    """Makes answers of the recordings of one version. `world` is the one in which they were recorded."""
+
+    def __init__(self, recordings: Sequence[Recording], world: World) -> None:
+        self._recordings, self._world = recordings, world
+
+    def answer(self, wanted: Wanted, request: Request) -> Made | None:
+        """The answer to a request, or None if nothing was recorded that it could be made of."""
+        if wanted.embeds:
+            return self._vectors(wanted, request)
+        source = nearest(wanted, self.sources)
+        if source is None:
+            return None
+        thought = None
+        if wanted.thinks and not source.completion.thinking:
+            thought = next(iter(thinking_for(wanted, self.sources)), None)
+        completion = fit(
+            source.completion,
+            wanted,
+            same_format=source.wanted.format == wanted.format,
+            thought=thought.completion if thought else None,
+        )
+        told = completion.prompt_tokens and wanted.prompt == source.wanted.prompt
+        if not told and not wanted.only_loads:
+            completion = replace(completion, prompt_tokens=tokens.prompt_tokens(dict(wanted.body)))
+        return self.said(completion, wanted, request, of=source.recording)
+
+    def said(self, completion: Completion, wanted: Wanted, request: Request, *, of: Recording | None = None) -> Made:
+        """A completion as the answer to a request."""
+        name = of.name if of is not None else "reply"
+        recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=name)
+        return Made(recording, f"made to fit from {of.id}" if of is not None else "your reply")
+
+    def _vectors(self, wanted: Wanted, request: Request) -> Made:
+        recording = embedded(self._embedder.embedding(wanted), wanted, request=request, name="vectors")
+        return Made(recording, "a vector for each text")
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(filter(_is_ordinary, self._recordings))
+
+    def of(self, recordings: Sequence[Recording]) -> Maker:
+        """A maker that has only these of its recordings."""
+        ids = {recording.id for recording in recordings}
+        fewer = Maker(recordings, self._world)
+        fewer.__dict__["sources"] = tuple(source for source in self.sources if source.recording.id in ids)
+        return fewer
+
+    @cached_property
+    def sources(self) -> tuple[CompletionSource, ...]:
+        """The recordings that an answer can be made of."""
+        return tuple(source for recording in self._recordings if (source := self._source(recording)) is not None)
+
+    def _source(self, recording: Recording) -> CompletionSource | None:
+        """A recorded answer with what its request wanted; None where it is no good answer of a model."""
+        dialect = DIALECTS.get(recording.request.path)
+        if dialect is None or not _is_ordinary(recording) or recording.response.status != 200:
+            return None
+        request = recording.request
+        asked = Asked(method=request.method, target=request.path, body=request.content or b"")
+        wanted = wanted_of(asked, self._world)
+        completion = dialect.read(recording)
+        if wanted is None or completion is None:
+            return None
+        return CompletionSource(recording, completion if wanted.stream else in_pieces(completion), wanted)
+
+
+def _is_ordinary(recording: Recording) -> bool:
+    """Whether the answer is what the request caused: nothing was done to the server, and the request is known."""
+    return recording.intervention is None and not recording.request.any_content

@@ -1,0 +1,79 @@
+"""Which recorded answer is nearest to a request, by what the request wants.
+
+The first difference in this order decides: what kind of answer it is (only loading, a call, JSON, text); whether it
+thinks, inserts or takes a raw prompt, has logprobs, and comes beside tools; whether the same was asked; whether the
+answer ends by itself, and soon; and last how it was asked: the route, a stream or not. A short answer that ends by
+itself is what an ordinary request gets, because one that was cut off looks like a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ollama_harness.answers.completions.completion import Completion, DoneReason
+from ollama_harness.answers.completions.wanted import Wanted
+from ollama_harness.recordings.recording import Recording
+
+__all__ = ["CompletionSource", "nearest", "thinking_for"]
+
+#: A first piece that comes later had to wait for the model, or for a long prompt.
+_LATE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionSource:
+    """A recording, the completion in its answer, and what its request wanted."""
+
+    recording: Recording
+    completion: Completion
+    wanted: Wanted
+
+    @property
+    def kind(self) -> tuple[bool, bool, bool]:
+        """Whether the answer only says that a model was loaded; has a call; is JSON."""
+        return self.completion.only_loads, bool(self.completion.calls), self.wanted.is_json
+
+    @property
+    def first_s(self) -> float:
+        """When the first piece comes."""
+        return self.completion.pieces[0].at_s if self.completion.pieces else self.completion.end_s
+
+
+def nearest(wanted: Wanted, sources: Iterable[CompletionSource]) -> CompletionSource | None:
+    """The source that is nearest to a request; None if there are none."""
+    return min(sources, key=lambda source: _distance(wanted, source), default=None)
+
+
+def thinking_for(wanted: Wanted, sources: Iterable[CompletionSource]) -> Sequence[CompletionSource]:
+    """The sources that have thinking, the nearest first."""
+    able = (source for source in sources if source.completion.thinking)
+    return sorted(able, key=lambda source: _distance(wanted, source))
+
+
+def _distance(wanted: Wanted, source: CompletionSource) -> tuple[object, ...]:
+    completion, other = source.completion, source.wanted
+    kind = (wanted.only_loads, wanted.calls, wanted.is_json and not wanted.calls)
+    loads, calls, is_json = source.kind
+    return (
+        kind[0] != loads,
+        kind[1] != calls,
+        kind[2] != (is_json and not calls),
+        wanted.thinks != bool(completion.thinking),
+        wanted.unloads != other.unloads,
+        wanted.inserts != other.inserts,
+        wanted.raw != other.raw,
+        wanted.logprobs != bool(completion.logprobs),
+        bool(wanted.tools) != bool(other.tools),
+        wanted.after_call != other.after_call,
+        wanted.format != other.format,
+        wanted.prompt != other.prompt,
+        cut := completion.done_reason is not DoneReason.STOP,
+        source.first_s > _LATE_S,
+        not completion.text.isascii(),
+        -len(completion.pieces) if cut else len(completion.pieces),
+        wanted.use != other.use,
+        wanted.path != other.path,
+        wanted.stream != other.stream,
+        source.recording.name,
+    )

@@ -1,0 +1,113 @@
+"""Leave-one-out: each recording is taken out, its request is answered from the rest, and the gate compares the two.
+
+Taken out are all recordings of an equal request, of every version and session. What a rule refuses, or answers from the
+state of the models, is answered by that rule. A recording during which something was done to the server, or that shows
+a state (which models are loaded), is listed and not counted: no request causes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ollama_harness.answers import Asked, World, answer, world_of
+from ollama_harness.answers.completions.dialects import DIALECTS
+from ollama_harness.answers.completions.maker import Maker
+from ollama_harness.answers.completions.wanted import wanted_of
+from ollama_harness.answers.fitting import fitted
+from ollama_harness.answers.recorded import canonical
+from ollama_harness.answers.rules.rule import Step
+from ollama_harness.gate import wire_comparison
+from ollama_harness.gate.rules import Level
+from ollama_harness.gate.shapes import VersionShapes
+from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Response
+from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.script import ConnectionEnd, Script
+
+#: Recordings that show what happened before, and not what their request causes.
+STATES = re.compile(r"ps-(empty|loaded)$|fault-.*|generate-cold$|status$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """One recording taken out: what answered in its place, and the differences ("" if the answer is as good)."""
+
+    name: str
+    route: str
+    answered_by: str
+    differences: tuple[str, ...]
+
+    @property
+    def is_same(self) -> bool:
+        return not self.differences
+
+
+def leave_one_out(store: RecordingStore, version: str) -> tuple[list[LeftOut], list[str]]:
+    """Every recording of a version that counts, and the names of those that do not."""
+    recordings = store.of_version(version)
+    world = world_of(recordings, version)
+    maker = Maker(recordings, world)
+    counted, states, answers = list[Recording](), list[str](), dict[str, tuple[Recording, str]]()
+    for one in recordings:
+        if (one.intervention is not None) or STATES.match(one.name):
+            states.append(one.name)
+            continue
+        counted.append(one)
+        key = canonical(one.request)
+        rest = [other for other in recordings if canonical(other.request) != key]
+        answers[one.name] = _answer(one, maker.of(rest), rest, world)
+    differences = _differences(counted, [recording for recording, _ in answers.values()])
+    return [
+        LeftOut(
+            name=one.name,
+            route=f"{one.request.method} {one.request.path}",
+            answered_by=answers[one.name][1],
+            differences=tuple(differences.get(one.name, ())),
+        )
+        for one in counted
+    ], states
+
+
+def _differences(recorded: Sequence[Recording], made: Sequence[Recording]) -> Mapping[str, list[str]]:
+    """What the gate finds breaking or notable, by recording."""
+    compared = wire_comparison.compare([VersionShapes.of(recorded)], VersionShapes.of(made))
+    assert not compared.incomparable, compared.incomparable
+    found = defaultdict[str, list[str]](list)
+    for finding in compared.findings:
+        if finding.level is not Level.NOISE:
+            for evidence in finding.evidence:
+                found[evidence.recording].append(f"{finding.rule}: {finding.where}, {finding.was} → {finding.now}")
+    return found
+
+
+def _answer(left_out: Recording, maker: Maker, rest: Sequence[Recording], world: World) -> tuple[Recording, str]:
+    """What is answered without the recording, and by what."""
+    request = left_out.request
+    headers = (("Host", "127.0.0.1:11434"), *(each for each in request.headers if each[0].lower() != "host"))
+    headers = request.headers if any(name.lower() == "host" for name, _ in request.headers) else headers
+    asked = Asked(method=request.method, target=request.path, headers=headers, body=request.content or b"")
+    is_model = wanted_of(asked, world) is not None
+    here = world if is_model else world_of(rest, world.version)
+    if (ruled := answer(asked, here)) is not None:
+        handled = ruled.rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
+        script = fitted(ruled.reply.script(request.method), asked, here, handled=handled)
+        return _recorded(script, left_out), f"rule {ruled.rule.id}"
+    wanted = wanted_of(asked, here)
+    made = maker.answer(wanted, request) if wanted is not None and (wanted.embeds or wanted.path in DIALECTS) else None
+    if made is None:
+        return replace(
+            left_out, response=Response(status=501, reason="Not Implemented", headers=(), head_at_s=0), frames=()
+        ), "nothing"
+    return replace(made.recording, id=left_out.id, request=request), made.why
+
+
+def _recorded(script: Script, like: Recording) -> Recording:
+    """A script as the recording of it would be."""
+    head = script.head
+    assert head is not None
+    frames = tuple(Frame(at_s=script.segments[i].at_s, data=part.data) for i, _, part in script.body_parts())
+    ended = RecordedEnd.COMPLETE if script.ending.how is ConnectionEnd.KEEP_OPEN else RecordedEnd.EOF
+    response = Response(status=head.status, reason=head.reason, headers=head.headers, head_at_s=0.0)
+    return replace(like, response=response, frames=frames, ended=ended, ended_at_s=script.ending.at_s)

@@ -1,0 +1,1 @@
+curl --fail --silent --show-error "$OLLAMA_HOST/api/version"

@@ -1,0 +1,7 @@
+import os
+
+from llama_index.llms.ollama import Ollama
+
+llm = Ollama(model="llama3.1:latest", base_url=os.environ["OLLAMA_HOST"], request_timeout=120.0)
+for r in llm.stream_complete("Who is Paul Graham?"):
+    print(r.delta, end="")

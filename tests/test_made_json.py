@@ -1,0 +1,115 @@
+"""JSON made for a schema: it is valid, it ends, it is the same each time, and it is made of the prompt."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ollama_harness.answers.completions.made_json import JsonMaker
+
+NAMES = st.sampled_from(["city", "unit", "count", "when", "items", "a"])
+NUMBERS = st.integers(-20, 20) | st.sampled_from([0.5, -1.5, 3.25])
+
+
+def _number(type_: str) -> st.SearchStrategy[dict[str, Any]]:
+    low = st.fixed_dictionaries({"type": st.just(type_)}, optional={"minimum": NUMBERS, "exclusiveMinimum": NUMBERS})
+    high = st.fixed_dictionaries({"type": st.just(type_)}, optional={"maximum": NUMBERS, "exclusiveMaximum": NUMBERS})
+    return low | high
+
+
+def _string(least: int, more: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": least, "maxLength": least + more}
+
+
+LEAVES = st.one_of(
+    st.sampled_from([{"type": "string"}, {"type": "boolean"}, {"type": "null"}, {}, {"type": ["string", "null"]}]),
+    st.builds(_string, st.integers(0, 60), st.integers(0, 60)),
+    st.sampled_from(["date", "date-time", "email", "ipv4", "uuid"]).map(lambda f: {"type": "string", "format": f}),
+    st.lists(st.integers() | st.text(max_size=5), min_size=1, max_size=3, unique=True).map(lambda v: {"enum": v}),
+    st.integers().map(lambda value: {"const": value}),
+    _number("integer"),
+    _number("number"),
+    st.sampled_from([2, 5, 0.5]).map(lambda step: {"type": "number", "minimum": 3, "multipleOf": step}),
+)
+
+
+def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _array(items: dict[str, Any], least: int) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": least}
+
+
+def _compound(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    names = st.lists(NAMES, max_size=2, unique=True)
+    objects = st.builds(_object, st.dictionaries(NAMES, inner, max_size=3), names)
+    arrays = st.builds(_array, inner, st.integers(0, 3))
+    return objects | arrays | st.lists(inner, min_size=1, max_size=3).map(_any_of)
+
+
+def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"anyOf": schemas}
+
+
+SCHEMAS = st.recursive(LEAVES, _compound, max_leaves=8)
+PROMPTS = st.sampled_from(["", "What is the weather in Paris?", 'Say "hello" 3 times', "how far is it, 12.5 km?"])
+
+
+@given(SCHEMAS, PROMPTS, st.booleans())
+def test_what_is_made_is_valid(schema: dict[str, Any], prompt: str, referred: bool) -> None:
+    if referred:
+        schema = {"$defs": {"One": schema}, "properties": {"x": {"$ref": "#/$defs/One"}}, "required": ["x"]}
+    made = JsonMaker(prompt).value(schema)
+    jsonschema.validate(made, schema, cls=jsonschema.Draft202012Validator)
+    assert made == JsonMaker(prompt).value(schema)
+
+
+TREE = {
+    "$defs": {
+        "Node": {
+            "type": "object",
+            "properties": {
+                "value": {"type": "integer"},
+                "children": {"type": "array", "items": {"$ref": "#/$defs/Node"}},
+                "parent": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]},
+            },
+            "required": ["value", "children", "parent"],
+        }
+    },
+    "$ref": "#/$defs/Node",
+}
+
+
+def test_a_schema_that_holds_itself_ends() -> None:
+    made = JsonMaker("").value(TREE)
+    jsonschema.validate(made, TREE)
+    assert len(json.dumps(made)) < 2000
+
+
+@pytest.mark.parametrize(
+    ("prompt", "schema", "made"),
+    [
+        ("What is the weather in Paris?", {"properties": {"city": {"type": "string"}}}, {"city": "Paris"}),
+        ("Add 7 and 8", {"properties": {"a": {"type": "integer"}}}, {"a": 7}),
+        ("Is it Cold there?", {"enum": ["warm", "cold"]}, "cold"),
+        ("Is it warm there?", {"enum": ["warm", "cold"]}, "warm"),
+        ("Say hello to 'Ada Lovelace'", {"type": "string"}, "Ada Lovelace"),
+        ("", {"type": "object", "properties": {"tags": {"type": "array", "items": {"const": 1}}}}, {"tags": [1]}),
+        ("", {"allOf": [{"properties": {"a": {"const": 1}}}, {"properties": {"b": {"const": 2}}}]}, {"a": 1, "b": 2}),
+        ("", {"properties": {}, "required": ["b"], "additionalProperties": {"type": "boolean"}}, {"b": True}),
+        ("", {"type": "array", "items": {"type": "string", "format": "date"}, "maxItems": 0}, []),
+    ],
+)
+def test_values_are_of_the_prompt_and_of_the_schema(prompt: str, schema: Any, made: Any) -> None:
+    assert JsonMaker(prompt).value(schema) == made
+
+
+def test_known_values_are_taken_where_they_are_valid() -> None:
+    schema = {"properties": {"city": {"type": "string"}, "days": {"type": "integer", "maximum": 3}}}
+    assert JsonMaker("", {"city": "Oslo", "days": 9}).value(schema) == {"city": "Oslo", "days": 1}
