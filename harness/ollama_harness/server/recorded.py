@@ -53,11 +53,11 @@ class RecordedAnswers:
         self,
         *,
         store: RecordingStore | None,
-        own: Path | None,
         version: str | None,
         speed: float,
         gap_s: float | None,
         faults: Sequence[Fault],
+        own: Path | None = None,
     ) -> None:
         self._store, self._version = store, version
         if own is not None:
