@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import DONE, JSON, line, recording
+from builders import DONE, HELLO, JSON, line, recording
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -252,7 +252,7 @@ def test_bytes_are_played_as_they_are_to_any_model(tmp_path: Path, body: bytes) 
         assert asked(server, "POST", "/api/chat", CHAT)[::2] == (200, body)
         assert asked(server, "POST", "/api/chat", {"model": "m"})[::2] == (200, body)
         entry = server.journal.entries[0]
-        assert (entry.answered_by, entry.why) == (f"{NEWEST}/chat-mine", "the own bytes for this method and path")
+        assert (entry.answered_by, entry.why) == (f"{NEWEST}/chat-mine", "your own bytes for this method and path")
 
 
 def test_events_are_played_as_they_are(tmp_path: Path) -> None:
@@ -302,26 +302,32 @@ def test_the_faults_of_a_server_strike_what_is_ones_own(tmp_path: Path) -> None:
 
 
 def test_an_own_recording_with_its_request_comes_before_one_of_the_package(tmp_path: Path) -> None:
-    """It is shorter, and of two in the package the longer one would answer."""
-    request = RecordingStore().get(f"{NEWEST}/chat-stream").request.json
-    on_disk.save(recording(line(DONE), id="1/mine", path="/api/chat", request_json=request), tmp_path)
+    packaged = RecordingStore().get(f"{NEWEST}/chat-stream")
+    on_disk.save(
+        recording(line(HELLO), line(DONE), id="1/mine", path="/api/chat", request_json=packaged.request.json), tmp_path
+    )
     with FakeOllama(recordings=tmp_path, speed=0) as server:
-        asked(server, "POST", "/api/chat", request)
-        asked(server, "POST", "/api/chat", {**request, "stream": False})
-        names = [entry.answered_by for entry in server.journal.entries]
-    assert names[0] == f"{NEWEST}/mine"
-    assert names[1] != f"{NEWEST}/mine"
+        asked(server, "POST", "/api/chat", packaged.request.json)
+        asked(server, "POST", "/api/chat", {**packaged.request.json, "stream": False, "options": {}})
+        asked(server, "POST", "/api/chat", {**packaged.request.json, "format": "json"})
+        found = [(entry.answered_by, entry.step) for entry in server.journal.entries]
+    assert found[:2] == [(f"{NEWEST}/mine", "recording"), (f"{NEWEST}/mine", "made")]
+    assert found[2][0].startswith(f"{NEWEST}/chat-format-json")
 
 
 def test_answers_to_other_requests_are_not_made_of_bytes_of_ones_own(tmp_path: Path) -> None:
     choice = b'{"delta":{"content":"Mine"},"finish_reason":"stop"}'
     body = b'data: {"object":"chat.completion.chunk","model":"m","choices":[%s]}\n\n' % choice
     (tmp_path / "mine.sse").write_bytes(body)
-    model = {**CHAT, "model": "smollm2:135m"}
+    vector = b'{"object":"embedding","index":0,"embedding":[1.0,0.0]}'
+    mine = b'{"object":"list","model":"smollm2-embed:135m","data":[%s]}' % vector
+    (tmp_path / "v1-embeddings-mine.json").write_bytes(mine)
     with FakeOllama(recordings=tmp_path, speed=0) as server:
-        status, _, made = asked(server, "POST", "/api/chat", {**model, "stream": False})
-    assert status == 200
-    assert b"Mine" not in made
+        made = asked(server, "POST", "/api/chat", {**CHAT, "model": "smollm2:135m", "stream": False})
+        vectors = asked(server, "POST", "/api/embed", {"model": "smollm2-embed:135m", "input": "Hello"})
+    assert (made[0], b"Mine" in made[2]) == (200, False)
+    assert vectors[0] == 200
+    assert len(json.loads(vectors[2])["embeddings"][0]) > 2
 
 
 def test_a_line_that_is_no_json_keeps_nothing_from_being_answered(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 To Ollama a field that is null, empty or has its default is absent, `name` stands for an empty `model`, and a model has
 many forms of its name. A recording during which something was done to the server answers no request: what is in it is
-not what the request caused. Nor does one whose request is made up.
+not what the request caused.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ _Key = tuple[str, str, str]
 
 
 class Recorded:
-    """The recordings of a version by their requests. `own` are the ids of those that the user gave."""
+    """The recordings of a version by their requests. Those with the ids in `first` come before the others."""
 
-    def __init__(self, recordings: Iterable[Recording], *, own: Collection[str] = ()) -> None:
-        self._own = own
+    def __init__(self, recordings: Iterable[Recording], *, first: Collection[str] = ()) -> None:
+        self._first = frozenset(first)
         self._by_request: dict[_Key, list[Recording]] = defaultdict(list)
         for recording in recordings:
             if recording.intervention is None and not recording.request.any_content:
                 self._by_request[canonical(recording.request)].append(recording)
 
     def same(self, request: Request) -> Recording | None:
-        """The recording of this request; of several one of the user's own, then the one made with the most of its
-        headers, then the one with the same JSON, then the longest."""
+        """The recording of this request; of several the one made with the most of its headers, then the one
+        with the same JSON, then the longest."""
         asked = _decisive(request)
         able = [one for one in self._by_request.get(canonical(request), ()) if _decisive(one.request) <= asked]
         return max(
             able,
             key=lambda one: (
-                one.id in self._own,
+                one.id in self._first,
                 len(_decisive(one.request)),
                 one.request.json == request.json,
                 len(one.frames),

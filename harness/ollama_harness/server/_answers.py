@@ -5,9 +5,9 @@ not let in; an expectation of pytest-httpserver; the newest play for the method 
 them; what else Ollama refuses; the recording of the same request, or what a rule makes of the models that are there;
 the nearest recording made to fit; a 501 of ours.
 
-A play, an expectation or bytes of one's own are a handler, and so their method and path are a route. What the guard
-says of a route (that it is not there, has other methods, is spelled differently) is therefore true only after them, but
-whom it lets in does not depend on a route.
+A play or an expectation is a handler, and so its method and path are a route. What the guard says of a route (that it
+is not there, has other methods, is spelled differently) is therefore true only after them, but whom it lets in does not
+depend on a route.
 
 `answers` has the rules, which are pure. The state is here: the plays, where each use counts, and the world, which some
 answers change. All connections of a server share it.
@@ -33,7 +33,7 @@ from ollama_harness.server._expectations import Expectations
 from ollama_harness.server._plays import Play, Plays
 from ollama_harness.server._unmatched import no_answer
 from ollama_harness.server.connection import awaits_continue
-from ollama_harness.server.recorded import RecordedAnswers
+from ollama_harness.server.recorded import RecordedAnswer, RecordedAnswers
 
 __all__ = ["Answerer", "Chosen"]
 
@@ -101,8 +101,7 @@ class Answerer:
         if (play := self._plays.take(asked.method, asked.raw_path)) is not None:
             return _played(play)
         if (own := self._recorded.own_bytes(asked, self._world)) is not None:
-            script = fitted(own.script, asked, self._world, handled=True)
-            return Chosen(answer=script, step=Step.RECORDING, by=own.recording.id, why=own.why)
+            return self._recording(own, asked, Step.PROGRAMME)
         return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
 
     def _handled(self, asked: Asked) -> Chosen:
@@ -117,7 +116,10 @@ class Answerer:
             why = self._why_nothing(asked)
             script = fitted(no_answer(asked.method, asked.path, why), asked, world, handled=True)
             return Chosen(answer=script, step=Step.NOTHING, by="nothing", why=why)
-        script = fitted(found.script, asked, world, handled=True)
+        return self._recording(found, asked, step)
+
+    def _recording(self, found: RecordedAnswer, asked: Asked, step: Step) -> Chosen:
+        script = fitted(found.script, asked, self._world, handled=True)
         return Chosen(answer=script, step=step, by=found.recording.id, why=found.why)
 
     def _why_nothing(self, asked: Asked) -> str:
@@ -140,7 +142,7 @@ class Answerer:
             if self._expectations:
                 return False
             play = self._plays.find(asked.method, asked.raw_path)
-            if play is None and self._recorded.has_own_bytes(asked):
+            if play is None and self._recorded.own_bytes(asked, self._world) is not None:
                 return False
         return guarded is not None if play is None else keeps_back and bool(play.script.unmet(head))
 

@@ -58,8 +58,8 @@ class FakeOllama(HTTPServer):
     A request is answered by the first of these that has an answer. What Go's HTTP server refuses, and a Host or an
     Origin that Ollama does not let in, come before all that is arranged. Then come an expectation of pytest-httpserver
     (`expect_request` and its like), whatever its path; the last `play` for the method and path; bytes of your own for
-    them; what else that version of Ollama refuses, in its words; the recording of `version` that matches the request; a
-    501 of ours.
+    them; what else that version of Ollama refuses, in its words; the recording of the same request, or else the nearest
+    made to fit; a 501 of ours.
     `journal` has what was received, what answered it and why, and what was really sent.
 
     `version` is a recorded version of Ollama, "newest", or None for no recordings. `store` has the recordings, by
@@ -104,8 +104,14 @@ class FakeOllama(HTTPServer):
         on_accept = [fault(_NOTHING) for fault in faults if fault.name in _ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
         self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
-        own = None if recordings is None else Path(recordings)
-        self._recorded = RecordedAnswers(store=store, own=own, version=version, speed=speed, gap_s=gap_s, faults=faults)
+        self._recorded = RecordedAnswers(
+            store=store,
+            own=None if recordings is None else Path(recordings),
+            version=version,
+            speed=speed,
+            gap_s=gap_s,
+            faults=faults,
+        )
         self._plays = Plays(Play(script=script, name="faults") for script in on_accept)
         self._answerer = Answerer(self._recorded, self._plays, Expectations(self), self._as_given)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,11 +53,11 @@ class RecordedAnswers:
         self,
         *,
         store: RecordingStore | None,
+        own: Path | None = None,
         version: str | None,
         speed: float,
         gap_s: float | None,
         faults: Sequence[Fault],
-        own: Path | None = None,
     ) -> None:
         self._store, self._version = store, version
         if own is not None:
@@ -89,20 +89,20 @@ class RecordedAnswers:
 
     @functools.cached_property
     def _by_request(self) -> Recorded:
-        return Recorded(self.recordings, own=self.store.own_ids)
+        return Recorded(self.recordings, first=self.store.own_ids)
 
     @functools.cached_property
-    def _own_bytes(self) -> dict[tuple[str, str], list[Recording]]:
+    def _maker(self) -> Maker:
+        return Maker(self.recordings, self.world, first=self.store.own_ids)
+
+    @functools.cached_property
+    def _of_any_content(self) -> Mapping[tuple[str, str], list[Recording]]:
         """By method and path, the recordings of requests that are not known, sorted by name."""
         found = defaultdict(list)
         for one in self.recordings:
             if one.request.any_content:
                 found[one.request.method, one.request.path].append(one)
         return found
-
-    @functools.cached_property
-    def _maker(self) -> Maker:
-        return Maker(self.recordings, self.world)
 
     def load(self) -> None:
         """Read all of them, so that the first answer does not wait for it."""
@@ -115,25 +115,19 @@ class RecordedAnswers:
         """
         return self.store.get(name if "/" in name else f"{self.version}/{name}")
 
-    def has_own_bytes(self, asked: Asked) -> bool:
-        """Whether the user gave bytes for this method and path."""
-        return (asked.method, asked.raw_path) in self._own_bytes
-
     def own_bytes(self, asked: Asked, world: World) -> RecordedAnswer | None:
-        """The bytes that the user gave for this method and path, whatever else the request says.
+        """The recording that answers whatever a request for its method and path says.
 
-        Of several they are the first that stream or not as this request wants it, or else the first.
+        Of several it is the first that streams or not as this request wants it, or else the first.
         """
-        found = self._own_bytes.get((asked.method, asked.raw_path))
+        found = self._of_any_content.get((asked.method, asked.raw_path))
         if not found:
             return None
-        one = found[0]
-        if len(found) > 1:
-            streams = request_of(asked, world).streams
-            one = min(found, key=lambda each: each.request.streams != streams)
-        key = ("own", one.id)
+        streams = request_of(asked, world).streams
+        chosen = min(found, key=lambda one: one.request.streams != streams)
+        key = ("own", chosen.id)
         if key not in self._kept:
-            self._keep(key, self._answer(one, "the own bytes for this method and path"))
+            self._keep(key, self._answer(chosen, "your own bytes for this method and path"))
         return self._kept[key]
 
     def same(self, asked: Asked, world: World) -> RecordedAnswer | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -30,10 +30,13 @@ class Made:
 
 
 class Maker:
-    """Makes answers of the recordings of one version. `world` is the one in which they were recorded."""
+    """Makes answers of the recordings of one version, which were recorded in `world`.
 
-    def __init__(self, recordings: Sequence[Recording], world: World) -> None:
-        self._recordings, self._world = recordings, world
+    Those with the ids in `first` are taken before others of the same kind.
+    """
+
+    def __init__(self, recordings: Sequence[Recording], world: World, *, first: Collection[str] = ()) -> None:
+        self._recordings, self._world, self._first = recordings, world, frozenset(first)
 
     def answer(self, wanted: Wanted, request: Request) -> Made | None:
         """The answer to a request, or None if nothing was recorded that it could be made of."""
@@ -68,12 +71,12 @@ class Maker:
 
     @cached_property
     def _embedder(self) -> Embedder:
-        return Embedder(filter(_is_ordinary, self._recordings))
+        return Embedder(filter(_is_known, self._recordings))
 
     def of(self, recordings: Sequence[Recording]) -> Maker:
         """A maker that has only these of its recordings."""
         ids = {recording.id for recording in recordings}
-        fewer = Maker(recordings, self._world)
+        fewer = Maker(recordings, self._world, first=self._first)
         fewer.__dict__["sources"] = tuple(source for source in self.sources if source.recording.id in ids)
         return fewer
 
@@ -84,18 +87,20 @@ class Maker:
 
     def _source(self, recording: Recording) -> CompletionSource | None:
         """A recorded answer with what its request wanted; None where it is no good answer of a model."""
-        dialect = DIALECTS.get(recording.request.path)
-        if dialect is None or not _is_ordinary(recording) or recording.response.status != 200:
+        request, dialect = recording.request, DIALECTS.get(recording.request.path)
+        if dialect is None or recording.response.status != 200:
             return None
-        request = recording.request
+        if not _is_known(recording):
+            return None
         asked = Asked(method=request.method, target=request.path, body=request.content or b"")
         wanted = wanted_of(asked, self._world)
         completion = dialect.read(recording)
         if wanted is None or completion is None:
             return None
-        return CompletionSource(recording, completion if wanted.stream else in_pieces(completion), wanted)
+        completion = completion if wanted.stream else in_pieces(completion)
+        return CompletionSource(recording, completion, wanted, is_own=recording.id in self._first)
 
 
-def _is_ordinary(recording: Recording) -> bool:
-    """Whether the answer is what the request caused: nothing was done to the server, and the request is known."""
+def _is_known(recording: Recording) -> bool:
+    """Whether it is known what caused the answer: that request alone. It is not of an intervention, or of own bytes."""
     return recording.intervention is None and not recording.request.any_content
