@@ -315,6 +315,23 @@ def test_an_own_recording_with_its_request_comes_before_one_of_the_package(tmp_p
     assert found[2][0].startswith(f"{NEWEST}/chat-format-json")
 
 
+def test_answers_to_other_requests_are_not_made_of_bytes_of_ones_own(tmp_path: Path) -> None:
+    choice = b'{"delta":{"content":"Mine"},"finish_reason":"stop"}'
+    body = b'data: {"object":"chat.completion.chunk","model":"m","choices":[%s]}\n\n' % choice
+    (tmp_path / "mine.sse").write_bytes(body)
+    with FakeOllama(recordings=tmp_path, speed=0) as server:
+        status, _, made = asked(server, "POST", "/api/chat", {**CHAT, "model": "smollm2:135m", "stream": False})
+    assert (status, b"Mine" in made) == (200, False)
+
+
+def test_a_line_that_is_no_json_keeps_nothing_from_being_answered(tmp_path: Path) -> None:
+    request = {**CHAT, "model": "smollm2:135m"}
+    on_disk.save(recording(b"{\n", b"{}\n[]\n", id="1/mine", path="/api/chat", request_json=request), tmp_path)
+    with FakeOllama(recordings=tmp_path, speed=0) as server:
+        assert asked(server, "POST", "/api/chat", request)[::2] == (200, b"{\n{}\n[]\n")
+        assert asked(server, "POST", "/api/chat", {**request, "stream": False})[0] == 200
+
+
 # ------------------------------------------------------------------------------------------- where it lies
 
 
