@@ -87,7 +87,7 @@ def store() -> RecordingStore:
 @functools.cache
 def answerer(version: str, number: int, *, any_model: bool) -> Answerer:
     """One of two that share nothing but the recordings: what one has kept, the other does not know."""
-    recorded = RecordedAnswers(store=store(), version=version, speed=0, gap_s=None, faults=(), any_model=any_model)
+    recorded = RecordedAnswers(store=store(), version=version, speed=0, gap_s=None, faults=())
     return Answerer(recorded, Plays(), Expectations(HTTPServer()), lambda world: replace(world, any_model=any_model))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import DONE, HELLO, JSON, line, recording
+from builders import DONE, JSON, line, recording
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -302,14 +302,13 @@ def test_the_faults_of_a_server_strike_what_is_ones_own(tmp_path: Path) -> None:
 
 
 def test_an_own_recording_with_its_request_comes_before_one_of_the_package(tmp_path: Path) -> None:
-    packaged = RecordingStore().get(f"{NEWEST}/chat-stream")
-    on_disk.save(
-        recording(line(HELLO), line(DONE), id="1/mine", path="/api/chat", request_json=packaged.request.json), tmp_path
-    )
+    asks = RecordingStore().get(f"{NEWEST}/chat-stream").request.json
+    said = [{"message": {"role": "assistant", "content": text}, "done": text == ""} for text in ("Mine.", "")]
+    on_disk.save(recording(*map(line, said), id="1/mine", path="/api/chat", request_json=asks), tmp_path)
     with FakeOllama(recordings=tmp_path, speed=0) as server:
-        asked(server, "POST", "/api/chat", packaged.request.json)
-        asked(server, "POST", "/api/chat", {**packaged.request.json, "stream": False, "options": {}})
-        asked(server, "POST", "/api/chat", {**packaged.request.json, "format": "json"})
+        asked(server, "POST", "/api/chat", asks)
+        asked(server, "POST", "/api/chat", {**asks, "stream": False, "options": {}})
+        asked(server, "POST", "/api/chat", {**asks, "format": "json"})
         found = [(entry.answered_by, entry.step) for entry in server.journal.entries]
     assert found[:2] == [(f"{NEWEST}/mine", "recording"), (f"{NEWEST}/mine", "made")]
     assert found[2][0].startswith(f"{NEWEST}/chat-format-json")

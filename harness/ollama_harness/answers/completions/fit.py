@@ -16,7 +16,7 @@ from typing import Any
 
 from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.completions.completion import LOAD_NS, Call, Completion, DoneReason, Piece, Timing
-from ollama_harness.answers.completions.made_json import JsonMaker
+from ollama_harness.answers.completions.made_json import JsonMaker, schema_in
 from ollama_harness.answers.completions.sending import since, thinking_as_text
 from ollama_harness.answers.completions.tools import calls_for
 from ollama_harness.answers.completions.wanted import Wanted
@@ -26,6 +26,9 @@ __all__ = ["GAP_S", "fit", "in_pieces", "own_words", "spoken"]
 
 #: What is thought where thinking was never recorded.
 _THOUGHT = "The user asks something. I answer in a few words."
+
+#: What JSON is where no schema is known.
+_ANY_OBJECT = {"type": "object", "properties": {"answer": {"type": "string"}}}
 
 #: The time between two pieces where nothing was recorded.
 GAP_S = 0.02
@@ -49,8 +52,10 @@ def fit(completion: Completion, wanted: Wanted, *, same_format: bool, thought: C
         said = _with_calls(said, wanted)
     else:
         said = tuple(piece for piece in said if not piece.calls)
-        if wanted.is_json and not (same_format and _is_json(completion.text)):
-            said = _saying(json.dumps(_json_for(wanted), ensure_ascii=False), said)
+        schema = _schema(wanted) if wanted.is_json else None
+        if wanted.is_json and not (same_format and schema in (None, wanted.format) and _is_json(completion.text)):
+            made_value = JsonMaker(wanted.prompt).value(schema or _ANY_OBJECT)
+            said = _saying(json.dumps(made_value, ensure_ascii=False), said)
     said = _thinking(said, wanted, thought)
     made = replace(completion, pieces=said) if said == completion.pieces else _stopped(completion, said)
     made = _ended_by_itself(made, wanted.num_predict)
@@ -157,11 +162,11 @@ def _with_calls(said: tuple[Piece, ...], wanted: Wanted) -> tuple[Piece, ...]:
     return (*before, *made)
 
 
-def _json_for(wanted: Wanted) -> Any:
-    maker = JsonMaker(wanted.prompt)
+def _schema(wanted: Wanted) -> Mapping[str, Any] | None:
+    """The schema of the JSON that is wanted: the request's own, or one that the prompt tells."""
     if isinstance(wanted.format, Mapping) and wanted.format:
-        return maker.value(wanted.format)
-    return {"answer": maker.value({"type": "string"})}
+        return wanted.format
+    return schema_in(wanted.conversation)
 
 
 def _is_json(text: str) -> bool:

@@ -66,7 +66,7 @@ class Maker:
 
     @cached_property
     def _embedder(self) -> Embedder:
-        return Embedder(one for one in self._recordings if one.intervention is None)
+        return Embedder(filter(_is_known, self._recordings))
 
     def of(self, recordings: Sequence[Recording]) -> Maker:
         """A maker that has only these of its recordings."""
@@ -85,7 +85,7 @@ class Maker:
         request, dialect = recording.request, DIALECTS.get(recording.request.path)
         if dialect is None or recording.response.status != 200:
             return None
-        if recording.intervention is not None or request.any_content:
+        if not _is_known(recording):
             return None
         asked = Asked(method=request.method, target=request.path, body=request.content or b"")
         wanted = wanted_of(asked, self._world)
@@ -94,3 +94,8 @@ class Maker:
             return None
         completion = completion if wanted.stream else in_pieces(completion)
         return CompletionSource(recording, completion, wanted, is_own=recording.id in self._first)
+
+
+def _is_known(recording: Recording) -> bool:
+    """Whether it is known what caused the answer: that request alone. It is not of an intervention, or of own bytes."""
+    return recording.intervention is None and not recording.request.any_content

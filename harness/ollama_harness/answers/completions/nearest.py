@@ -1,7 +1,7 @@
 """Which recorded answer is nearest to a request, by what the request wants.
 
 The first difference in this order decides: what kind of answer it is (only loading, a call, JSON, text); whether it
-thinks, inserts or takes a raw prompt, has logprobs, and comes beside tools; whether it is
+says anything, thinks, inserts or takes a raw prompt, has logprobs, and comes beside tools; whether it is
 the user's own; whether the same was asked; whether the
 answer ends by itself, and soon; and last how it was asked: the route, a stream or not. A short answer that ends by
 itself is what an ordinary request gets, because one that was cut off looks like a failure.
@@ -61,6 +61,7 @@ def _distance(wanted: Wanted, source: CompletionSource) -> tuple[object, ...]:
         kind[0] != loads,
         kind[1] != calls,
         kind[2] != (is_json and not calls),
+        not (loads or calls or completion.text.strip()),
         wanted.thinks != bool(completion.thinking),
         wanted.unloads != other.unloads,
         wanted.inserts != other.inserts,
