@@ -55,7 +55,7 @@ class Chosen:
 class Answerer:
     """Chooses what answers each request. `given` makes the first world of the world of the recordings.
 
-    `note_error` gets what a `when` of the user's raises, and a fault that strikes no own answer.
+    What a `when` of the user's raises, and a fault that strikes no own answer, is an error for `check` to raise.
     """
 
     def __init__(
@@ -64,10 +64,8 @@ class Answerer:
         plays: Plays,
         expectations: Expectations,
         given: Callable[[World], World],
-        note_error: Callable[[Exception], None],
     ) -> None:
         self._recorded, self._plays, self._expectations, self._given = recorded, plays, expectations, given
-        self._note_error = note_error
         self._lock = threading.Lock()
 
     def forget_changes(self) -> None:
@@ -135,7 +133,7 @@ class Answerer:
             if play.when is not None and not play.when(request):
                 return None
         except Exception as error:  # noqa: BLE001 - whatever a user's `when` raises; check() raises it again
-            self._note_error(error)
+            self._expectations.note_error(error)
             return self._nothing(asked, world, f"the `when` of a {play.name} raised {error!r}")
         if isinstance(own, Script):
             if not self._plays.use(play):
@@ -153,7 +151,7 @@ class Answerer:
         try:
             script = apply(script, play.faults)
         except FaultDoesNotApply as error:
-            self._note_error(error)
+            self._expectations.note_error(error)
             return self._nothing(asked, world, f"a fault of your {play.name} cannot strike this answer: {error}")
         script = fitted(script, asked, world, handled=True)
         return Chosen(answer=script, step=Step.PROGRAMME, by=play.name, why=why)

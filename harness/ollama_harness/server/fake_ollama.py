@@ -110,7 +110,7 @@ class FakeOllama(Arranging):
             faults=faults,
         )
         self._plays = Plays(Play(answer=script, name="faults") for script in on_accept)
-        self._answerer = Answerer(self._recorded, self._plays, Expectations(self), self._as_given, self._note_error)
+        self._answerer = Answerer(self._recorded, self._plays, Expectations(self), self._as_given)
 
     @property
     def store(self) -> RecordingStore:
@@ -132,10 +132,6 @@ class FakeOllama(Arranging):
         self._plays.clear()
         self._answerer.forget_changes()
         self.journal = Journal()
-
-    def _note_error(self, error: Exception) -> None:
-        """Have `check` raise this."""
-        self.handler_errors.append(error)
 
     # ------------------------------------------------------------------------------------- starting and stopping
 
