@@ -34,13 +34,18 @@ __all__ = [
 MODELS_FOLDER = "/usr/share/ollama/.ollama/models"
 
 
+_CONTEXT_LENGTH, _SHORTEST_CONTEXT = 4096, 4
+_NUM_CTX = re.compile(r"(?m)^num_ctx +(\d{1,18})$")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A model that is there. `name` is the full short name, with its tag.
 
     `capabilities` are Ollama's own words: completion, tools, thinking, vision, embedding, insert. `entry` is what
     /api/tags says of it besides its name, `show` what /api/show says. `memory_bytes` is its size when it is loaded.
-    One that is not `listed` is there, but was made after the recorded list of models.
+    One that is not `listed` is there, but was made after the recorded list of models. One that is able to think does so
+    unless a request forbids it, or with `thinks_unasked` false only when one asks for it.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Model:
     show: Mapping[str, Any] = field(default_factory=dict)
     memory_bytes: int = 0
     listed: bool = True
+    thinks_unasked: bool = True
 
     @property
     def modified_at(self) -> str:
@@ -69,14 +75,15 @@ class Model:
         return f"sha256:{found[1] if found else self.entry.get('digest', '0' * 64)}"
 
     @property
-    def layers(self) -> tuple[str, ...]:
-        """The digests of its layers, in the order of its manifest."""
+    def layers(self) -> dict[str, int]:
+        """The digests of its layers with their sizes in bytes, in the order of its manifest."""
         texts = [str(self.show.get(part) or "") for part in ("template", "system")]
         if options := self.options:
             text = json.dumps(options, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
             texts.append("".join(f"\\u{ord(one):04x}" if one in "<>&" else one for one in text) + "\n")
-        digests = (hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts if text)
-        return (self.weights, *(f"sha256:{digest}" for digest in digests))
+        files = [text.encode("utf-8", "replace") for text in texts if text]
+        size = self.entry.get("size", 0) - sum(map(len, files))
+        return {self.weights: size, **{f"sha256:{hashlib.sha256(file).hexdigest()}": len(file) for file in files}}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -90,6 +97,21 @@ class Model:
                 value = text.strip()
             found.setdefault(name, []).append(value)
         return {name: values if name == "stop" or len(values) > 1 else values[0] for name, values in found.items()}
+
+    def context_length(self, options: Mapping[str, Any] | None) -> int:
+        """`num_ctx` of a request's options, or else of the model, within what the model was trained with.
+
+        Source: server/sched.go (`load`), llm/server.go (`NewLlamaServer`).
+        """
+        asked = (options or {}).get("num_ctx")
+        if not isinstance(asked, int | float):
+            own = _NUM_CTX.search(str(self.show.get("parameters") or ""))
+            asked = int(own[1]) if own else _CONTEXT_LENGTH
+        length = int(asked)
+        facts = self.show.get("model_info") or {}
+        trained = facts.get(f"{facts.get('general.architecture')}.context_length")
+        most = trained if isinstance(trained, int) and trained > 0 else length
+        return max(_SHORTEST_CONTEXT, min(length, most))
 
     def called(self, name: str, able: frozenset[str] | None = None) -> Model:
         """The same model under another name, and able to do this."""
@@ -221,6 +243,15 @@ class World:
             return Model(name=short, capabilities=able, entry=entry_of({}, short, able, self.order))
         made = like.called(short, able)
         return replace(made, entry={**made.entry, "digest": digest_of(short)})
+
+    def there(self, name: ModelName) -> Model | None:
+        """The model of this name; with `any_model` every name of a valid form has one.
+
+        One that is not known is able to do everything, and thinks only when it is asked to.
+        """
+        if (found := self.find(name)) is not None or not (self.any_model and name.is_valid):
+            return found
+        return replace(self.model(name.full, *CAPABILITIES), thinks_unasked=False)
 
     def _next_time(self) -> str:
         """A second after the last change: a clock would give other bytes to the same requests."""
