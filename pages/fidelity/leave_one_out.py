@@ -1,9 +1,9 @@
 """Leave-one-out: each recording is taken out, its request is answered from the rest, and the gate compares the two.
 
 Taken out are all recordings of an equal request, of every version and session. What a rule refuses, or answers from the
-state of the models, is answered by that rule. What was asked before, so that there is a model to delete, is asked here,
-too. A recording during which something was done to the server, or that shows
-a state (which models are loaded), is listed and not counted: no request causes it.
+state of the models, is answered by that rule. What was asked before, so that there is a model to delete, is asked here
+too, and a list is asked of a server with the models that it names. A recording during which something was done to the
+server, or that shows a state (which models are loaded), is listed and not counted: no request causes it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ollama_harness.answers.completions.dialects import DIALECTS
 from ollama_harness.answers.completions.maker import Maker
 from ollama_harness.answers.completions.wanted import wanted_of
 from ollama_harness.answers.recorded import canonical
+from ollama_harness.files.json_text import parse_json
 from ollama_harness.gate import wire_comparison
 from ollama_harness.gate.rules import Level
 from ollama_harness.gate.shapes import VersionShapes
@@ -94,6 +95,8 @@ def _answer(
     here = world if is_model else world_of(rest, world.version)
     if before is not None:
         here = _world_after(asked_again(before), here)
+    if names := _listed(left_out):
+        here = here.only(*map(here.model, names))
     if (ruled := answer(asked, here)) is not None:
         return _recorded(ruled.script, left_out), f"rule {ruled.rule.id}"
     wanted = wanted_of(asked, here)
@@ -111,6 +114,14 @@ def asked_again(recording: Recording) -> Asked:
     has_host = any(name.lower() == "host" for name, _ in request.headers)
     headers = request.headers if has_host else (("Host", "127.0.0.1:11434"), *request.headers)
     return Asked(method=request.method, target=request.path, headers=headers, body=request.content or b"")
+
+
+def _listed(recording: Recording) -> list[str]:
+    """The names in a list of the models that are there: which they are is a state, and what is said of them is not."""
+    key = {"/api/tags": ("models", "name"), "/v1/models": ("data", "id")}.get(recording.request.path)
+    if key is None or not recording.body:
+        return []
+    return [one[key[1]] for one in parse_json(recording.body)[key[0]]]
 
 
 def _world_after(asked: Asked, world: World) -> World:

@@ -1,8 +1,8 @@
 """A model in the likeness of another: what Ollama says of one that nobody recorded.
 
-What a model can do shows in four places: the list of its capabilities, its template, a fact of its file (only one for
-embeddings has a way of pooling), and, since 0.30.0, its entry in the list of models. Source: server/images.go
-(`Capabilities`), server/routes.go (`GetModelInfo`, `ListHandler`).
+What a model can do shows in four places: its capabilities, its template, a fact of its file (only one for embeddings
+has a way of pooling), and, since 0.30.0, its entry in the list of models, which looks at the template only. Source:
+server/images.go (`Capabilities`), server/routes.go (`GetModelInfo`, `ListHandler`); recordings.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def entry_of(show: Mapping[str, Any], name: str, able: _Able, version: Order) ->
     """The entry of a model that no list has, made of what is said of the model itself."""
     known, facts = show.get("details") or {}, show.get("model_info") or {}
     details = {
-        "parent_model": "",
+        "parent_model": known.get("parent_model", "") if version >= _LISTS_MORE_SINCE else "",
         "format": known.get("format", "gguf"),
         "family": known.get("family", ""),
         "families": known.get("families"),
@@ -105,7 +105,7 @@ def entry_of(show: Mapping[str, Any], name: str, able: _Able, version: Order) ->
         return entry
     architecture = facts.get("general.architecture")
     lengths = {what: facts.get(f"{architecture}.{what}", 0) for what in ("context_length", "embedding_length")}
-    return {**entry, "details": {**details, **lengths}, "capabilities": said(able)}
+    return {**entry, "details": {**details, **lengths}, "capabilities": _listed(able)}
 
 
 def digest_of(name: str) -> str:
@@ -115,7 +115,12 @@ def digest_of(name: str) -> str:
 
 def able_entry(entry: Mapping[str, Any], able: _Able) -> Mapping[str, Any]:
     """The entry of a model that is now able to do this."""
-    return {**entry, "capabilities": said(able)} if "capabilities" in entry else entry
+    return {**entry, "capabilities": _listed(able)} if "capabilities" in entry else entry
+
+
+def _listed(able: _Able) -> list[str]:
+    """The capabilities as the list has them: one for embeddings is said to make text."""
+    return said((able | {"completion"}) - {"embedding"})
 
 
 def _size_bytes(facts: Mapping[str, Any], quantization: str) -> int:
