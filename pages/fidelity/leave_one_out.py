@@ -2,8 +2,9 @@
 
 Taken out are all recordings of an equal request, of every version and session. What a rule refuses, or answers from the
 state of the models, is answered by that rule. What was asked before, so that there is a model to delete, is asked here
-too, and a list is asked of a server with the models that it names. A recording during which something was done to the
-server, or that shows a state (which models are loaded), is listed and not counted: no request causes it.
+too; a list is asked of a server with the models that it names; and what a registry has is not taken out. A recording
+during which something was done to the server, or that shows a state (which models are loaded), is listed and not
+counted: no request causes it.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _answer(
     """What is answered without the recording, and by what."""
     request, asked = left_out.request, asked_again(left_out)
     is_model = wanted_of(asked, world) is not None
-    here = world if is_model else world_of(rest, world.version)
+    here = world if is_model else world_without(rest, world)
     if before is not None:
         here = _world_after(asked_again(before), here)
     if names := _listed(left_out):
@@ -106,6 +107,12 @@ def _answer(
             left_out, response=Response(status=501, reason="Not Implemented", headers=(), head_at_s=0), frames=()
         ), "nothing"
     return replace(made.recording, id=left_out.id, request=request), made.why
+
+
+def world_without(rest: Sequence[Recording], world: World) -> World:
+    """The world of the recordings that are left. What a registry has it still has."""
+    of_rest = world_of(rest, world.version)
+    return replace(of_rest, registries=world.registries, pulled=world.pulled, incomplete=world.incomplete)
 
 
 def asked_again(recording: Recording) -> Asked:

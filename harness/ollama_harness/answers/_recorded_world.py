@@ -26,7 +26,7 @@ def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool =
     able: dict[str, set[str]] = {}
     shows: dict[str, Mapping[str, Any]] = {}
     memory: dict[str, int] = {}
-    pulled, recorded = set[str](), set[str]()
+    pulled, incomplete, recorded = set[str](), set[str](), set[str]()
     for one in recordings:
         asked = one.request.json if isinstance(one.request.json, dict) else {}
         path, name = one.request.path, asked.get("model") or asked.get("name")
@@ -42,6 +42,8 @@ def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool =
             shows[parse_name(name).short] = _object(one)
         elif isinstance(name, str) and path == "/api/pull" and b'"status":"success"' in one.body:
             pulled.add(name)
+        elif isinstance(name, str) and path == "/api/pull" and one.body.endswith(_LAYER_MISSING):
+            incomplete.add(parse_name(name).key)
         elif isinstance(name, str) and path in _ABLE:
             words = able.setdefault(parse_name(name).short, set())
             words.add(_ABLE[path])
@@ -53,6 +55,7 @@ def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool =
         any_model=any_model,
         registries=frozenset(name.host for name in names),
         pulled=frozenset(name.key for name in names),
+        incomplete=frozenset(incomplete),
         recorded=frozenset(recorded),
     )
 
@@ -104,6 +107,9 @@ def _object(recording: Recording) -> Mapping[str, Any]:
 
 
 _BLOBS = "/api/blobs/"
+
+#: How a pull ends whose manifest is there and one of whose layers is not.
+_LAYER_MISSING = b'{"error":"file does not exist"}\n'
 
 #: What a request with this field needs.
 _NEEDED = {"tools": "tools", "think": "thinking", "suffix": "insert"}

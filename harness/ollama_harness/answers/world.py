@@ -138,7 +138,8 @@ class World:
     With `any_model` a model that is not there can do everything. Ollama looks at Host only while it listens on
     `loopback`; `origins` is OLLAMA_ORIGINS. Without `cloud` models of the cloud are refused.
 
-    `registries` are the hosts that models can be pulled from, `pulled` the names that were. `blobs` are the digests of
+    `registries` are the hosts that models can be pulled from, `pulled` the names that were, and `incomplete` those of
+    which a registry has the manifest and not all layers. `blobs` are the digests of
     the files that were uploaded, `recorded` those that a recording speaks of. `changed` says that the models are no
     longer those of the recordings, so that a recorded list of them is wrong. `loaded` are the models in memory, by the
     key of their name; some may have expired.
@@ -152,6 +153,7 @@ class World:
     cloud: bool = False
     registries: frozenset[str] = frozenset()
     pulled: frozenset[str] = frozenset()
+    incomplete: frozenset[str] = frozenset()
     blobs: frozenset[str] = frozenset()
     recorded: frozenset[str] = frozenset()
     changed: bool = False

@@ -22,9 +22,10 @@ from ollama_harness.answers.go.go_json import (
     Struct,
     decode,
     fields,
+    value_of,
 )
 from ollama_harness.answers.model_name import ModelName, parse_name
-from ollama_harness.answers.reply import Reply, empty_reply, go_time, json_reply
+from ollama_harness.answers.reply import Reply, empty_reply, go_time, json_reply, stream_reply
 from ollama_harness.answers.requests.model_use import (
     ModelFailure,
     Use,
@@ -280,6 +281,28 @@ def _v1_type(failure: ModelFailure, world: World) -> str:
 def _v1_listed(name: str, model: Model) -> dict[str, Any]:
     owner = parse_name(model.name).namespace
     return {"id": name, "object": "model", "created": model.modified_s, "owned_by": owner}
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+@refusal(
+    "images-of-text",
+    Step.ANSWER,
+    "a picture asked of a model that makes text: a stream that ends without a record",
+    "v1-images",
+    source="middleware/openai.go (ImageGenerationsMiddleware); recordings",
+    since="0.14.3",
+    before="0.32.6",
+    paths=("/v1/images/generations",),
+)
+def _images_of_text(asked: Asked, world: World) -> Reply | None:
+    read = value_of(asked.body, world.version) if asked.method == "POST" else None
+    fields = read[0] if isinstance(read, tuple) and isinstance(read[0], dict) else {}
+    name, prompt = fields.get("model"), fields.get("prompt")
+    if not (isinstance(name, str) and isinstance(prompt, str) and prompt):
+        return None
+    return None if _there(name, world) is None else stream_reply(())
 
 
 # --- copy and delete --------------------------------------------------------------------------------------------------

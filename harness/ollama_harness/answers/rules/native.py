@@ -446,7 +446,7 @@ def _too_long(asked: Asked, world: World) -> Reply | None:
 )
 def _embed_too_long(asked: Asked, world: World) -> Reply | None:
     found = embeds(asked, world)
-    if found is None or found[0].fields["truncate"] is not False:
+    if found is None or found[0].fields.get("truncate") is not False:
         return None
     request, model, texts = found
     context = model.context_length(request.fields["options"])

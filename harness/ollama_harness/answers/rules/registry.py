@@ -33,6 +33,7 @@ __all__ = ["brought"]
     Step.MODEL,
     "a model that no registry has, or whose registry cannot be reached",
     "pull-plain",
+    "pull-missing-layer",
     "pull-model-unknown",
     "pull-model-spaces",
     source=f"{ROUTES}: PullHandler; server/images.go: PullModel",
@@ -46,6 +47,8 @@ def _pull(asked: Asked, world: World) -> Reply | None:
         return json_reply(400, {"error": name})
     if isinstance(name, str) or not (name := _pulled(request, world)).is_valid:
         return json_reply(400, {"error": "invalid model name"})
+    if name.key in world.incomplete and request["insecure"]:
+        return _progress([{"status": "pulling manifest"}, {"error": "file does not exist"}], request, world)
     if world.any_model or (name.key in world.pulled and request["insecure"]):
         return None
     return _progress([{"status": "pulling manifest"}, _unreachable(name, world, request)], request, world)
