@@ -10,6 +10,7 @@ for each text. Sources: the READMEs and API documents of the libraries, and Olla
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,16 +19,33 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import jsonschema
 import pytest
+from _pytest.mark import ParameterSet
 
 HERE = Path(__file__).parent
-#: As long as the slowest import takes on a busy machine, many times over.
+#: Many times as long as the slowest takes on a busy machine.
 PROGRAM_TIMEOUT_S = 120
+
+#: What the programs of a library import, and so does their launcher, once.
+IMPORTS = {
+    "anthropic_python": ("anthropic",),
+    "instructor": ("instructor", "instructor.v2.providers.openai.client", "openai.resources.chat"),
+    "langchain_ollama": ("langchain_ollama",),
+    "litellm": ("litellm",),
+    "llama_index": (
+        "llama_index.core.agent.workflow",
+        "llama_index.embeddings.ollama",
+        "llama_index.llms.ollama",
+    ),
+    "ollama_python": ("ollama",),
+    "openai_python": ("openai", "openai.resources.chat", "openai.resources.embeddings", "openai.resources.responses"),
+    "pydantic_ai": ("pydantic_ai", "pydantic_ai.models.ollama", "openai.resources.chat"),
+}
 
 Check = Callable[[str], None]
 Schema = dict[str, Any]
@@ -432,37 +450,99 @@ def environment_for(url: str) -> dict[str, str]:
     }
 
 
-def run(name: str, command: list[str], served: Served) -> None:
-    """Run a program, and compare what it printed with its outcome."""
-    served.journal()
+class Launcher:
+    """Runs the programs of one library, which it imports once. What they print goes through files in `folder`."""
+
+    def __init__(self, library: str, url: str, folder: Path) -> None:
+        self._out, self._err, self._own = (folder / f"{library}.{kind}" for kind in ("out", "err", "launcher"))
+        # -P: a program's folder is not where its imports are looked for, so that no name of a program hides a module.
+        command = [sys.executable, "-P", str(HERE / "_launcher.py"), *IMPORTS[library]]
+        with self._own.open("wb") as own:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=own,
+                text=True,
+                encoding="utf-8",
+                env=environment_for(url),
+            )
+
+    def run(self, path: Path) -> Ran:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        out, err = self._out, self._err
+        for file in (out, err):
+            file.write_bytes(b"")
+        program = {"path": str(path), "out": str(out), "err": str(err), "timeout_s": PROGRAM_TIMEOUT_S}
+        with contextlib.suppress(BrokenPipeError):  # it ended; the answer is then missing, too
+            self._process.stdin.write(json.dumps(program) + "\n")
+            self._process.stdin.flush()
+        if not (code := self._process.stdout.readline()):
+            pytest.fail(f"the library cannot be imported:\n{self._own.read_text('utf-8', 'replace')[-3000:]}")
+        return Ran(int(code), out.read_text("utf-8"), err.read_text("utf-8", "replace"))
+
+    def stop(self) -> None:
+        self._process.kill()  # it waits for its next program, and has nothing to end in order
+        self._process.communicate()
+
+
+@pytest.fixture(scope="session")
+def launcher_of(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Launcher]]:
+    """The launcher of a library, started when it is first asked for."""
+    folder = tmp_path_factory.mktemp("launchers")
+    started: dict[str, Launcher] = {}
+
+    def launcher(library: str) -> Launcher:
+        if library not in started:
+            started[library] = Launcher(library, served.url, folder)
+        return started[library]
+
+    yield launcher
+    for one in started.values():
+        one.stop()
+
+
+class Ran(NamedTuple):
+    """A program that ended: its exit code (negative for a signal), and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(command: list[str], served: Served) -> Ran:
+    done = subprocess.run(
+        command,
+        env=environment_for(served.url),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=PROGRAM_TIMEOUT_S,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def judge(name: str, ran: Ran, served: Served) -> None:
+    """Fail with all that is known, if the program came out in another way than it does with Ollama."""
+    told = "\n".join((f"{name} printed:", ran.out[-2000:], ran.err[-3000:], "the server's journal:", *served.journal()))
+    if ran.code:
+        pytest.fail(f"exit code {ran.code}: {told}")
     try:
-        done = subprocess.run(
-            command,
-            env=environment_for(served.url),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=PROGRAM_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as late:
-        pytest.fail(f"{name} ran for {late.timeout:.0f} s\n{_told(served)}")
-    told = f"{name} printed:\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}\n{_told(served)}"
-    if done.returncode:
-        pytest.fail(f"exit code {done.returncode}: {told}")
-    try:
-        OUTCOMES[name](done.stdout)
+        OUTCOMES[name](ran.out)
     except (AssertionError, ValueError, LookupError, TypeError, jsonschema.ValidationError) as error:
         pytest.fail(f"{type(error).__name__}: {error}\n{told}")
 
 
-def _told(served: Served) -> str:
-    return "\n".join(("the server's journal:", *served.journal()))
-
-
-def of_kind(*suffixes: str) -> list[str]:
-    return [name for name, path in PROGRAMS.items() if path.suffix in suffixes]
+def of_kind(suffix: str) -> list[ParameterSet]:
+    """The programs, and that those of one library run in one process of pytest-xdist."""
+    return [
+        pytest.param(name, marks=pytest.mark.xdist_group(path.parent.name))
+        for name, path in PROGRAMS.items()
+        if path.suffix == suffix
+    ]
 
 
 def test_each_program_has_an_outcome() -> None:
@@ -470,19 +550,17 @@ def test_each_program_has_an_outcome() -> None:
 
 
 @pytest.mark.parametrize("name", of_kind(".py"))
-def test_program_in_python(name: str, served: Served) -> None:
-    # -P: a program's folder is not where its imports are looked for, so that copy.py would not be Python's copy.
-    run(name, [sys.executable, "-P", str(PROGRAMS[name])], served)
+def test_program_in_python(name: str, served: Served, launcher_of: Callable[[str], Launcher]) -> None:
+    judge(name, launcher_of(PROGRAMS[name].parent.name).run(PROGRAMS[name]), served)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
-@pytest.mark.xdist_group("node")
 @pytest.mark.parametrize("name", of_kind(".mjs"))
 def test_program_in_javascript(name: str, served: Served, node_programs: Path) -> None:
-    run(name, ["node", str(node_programs / name)], served)
+    judge(name, run(["node", str(node_programs / name)], served), served)
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl, or no sh")
 @pytest.mark.parametrize("name", of_kind(".sh"))
 def test_program_with_curl(name: str, served: Served) -> None:
-    run(name, ["sh", str(PROGRAMS[name])], served)
+    judge(name, run(["sh", str(PROGRAMS[name])], served), served)
