@@ -5,7 +5,8 @@ got. What is checked is not the words but the outcome: text where there must be 
 arguments that are valid for it, data that is valid for the user's model, thinking where it was asked for, one vector
 for each text. Sources: the READMEs and API documents of the libraries, and Ollama's own (docs.ollama.com).
 
-`tox -e first-programs` runs it. The ordinary suite leaves this folder out, because the libraries are large.
+`tox -e first-programs` runs it; with the variable FIRST_PROGRAMS_URL against any other server, such as a real Ollama.
+The ordinary suite leaves this folder out, because the libraries are large.
 """
 
 from __future__ import annotations
@@ -409,11 +410,24 @@ class Served:
             self._process.stdout.close()
 
 
+class Given:
+    """A server that runs already: a real Ollama, say, to see that the programs come out as they do with it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def journal(self) -> list[str]:
+        return ["(none; FIRST_PROGRAMS_URL named another server)"]
+
+
 @pytest.fixture(scope="session")
-def served() -> Iterator[Served]:
-    served = Served()
-    yield served
-    served.stop()
+def served() -> Iterator[Served | Given]:
+    if url := os.environ.get("FIRST_PROGRAMS_URL"):
+        yield Given(url)
+    else:
+        served = Served()
+        yield served
+        served.stop()
 
 
 @pytest.fixture(scope="session")
@@ -488,7 +502,9 @@ class Launcher:
 
 
 @pytest.fixture(scope="session")
-def launcher_of(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Launcher]]:
+def launcher_of(
+    served: Served | Given, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Launcher]]:
     """The launcher of a library, started when it is first asked for."""
     folder = tmp_path_factory.mktemp("launchers")
     started: dict[str, Launcher] = {}
@@ -511,7 +527,7 @@ class Ran(NamedTuple):
     err: str
 
 
-def run(command: list[str], served: Served) -> Ran:
+def run(command: list[str], served: Served | Given) -> Ran:
     done = subprocess.run(
         command,
         env=environment_for(served.url),
@@ -525,7 +541,7 @@ def run(command: list[str], served: Served) -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def judge(name: str, ran: Ran, served: Served) -> None:
+def judge(name: str, ran: Ran, served: Served | Given) -> None:
     """Fail with all that is known, if the program came out in another way than it does with Ollama."""
     told = "\n".join((f"{name} printed:", ran.out[-2000:], ran.err[-3000:], "the server's journal:", *served.journal()))
     if ran.code:
@@ -537,9 +553,9 @@ def judge(name: str, ran: Ran, served: Served) -> None:
 
 
 def of_kind(suffix: str) -> list[ParameterSet]:
-    """The programs, and that those of one library run in one process of pytest-xdist."""
+    """The programs, in groups: what is to be done once for a library is done in one process of pytest-xdist."""
     return [
-        pytest.param(name, marks=pytest.mark.xdist_group(path.parent.name))
+        pytest.param(name, marks=pytest.mark.xdist_group("node" if suffix == ".mjs" else path.parent.name))
         for name, path in PROGRAMS.items()
         if path.suffix == suffix
     ]
@@ -550,17 +566,17 @@ def test_each_program_has_an_outcome() -> None:
 
 
 @pytest.mark.parametrize("name", of_kind(".py"))
-def test_program_in_python(name: str, served: Served, launcher_of: Callable[[str], Launcher]) -> None:
+def test_program_in_python(name: str, served: Served | Given, launcher_of: Callable[[str], Launcher]) -> None:
     judge(name, launcher_of(PROGRAMS[name].parent.name).run(PROGRAMS[name]), served)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
 @pytest.mark.parametrize("name", of_kind(".mjs"))
-def test_program_in_javascript(name: str, served: Served, node_programs: Path) -> None:
+def test_program_in_javascript(name: str, served: Served | Given, node_programs: Path) -> None:
     judge(name, run(["node", str(node_programs / name)], served), served)
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl, or no sh")
 @pytest.mark.parametrize("name", of_kind(".sh"))
-def test_program_with_curl(name: str, served: Served) -> None:
+def test_program_with_curl(name: str, served: Served | Given) -> None:
     judge(name, run(["sh", str(PROGRAMS[name])], served), served)
