@@ -20,6 +20,7 @@ from pages import (
     proxies_page,
     wire_history_page,
 )
+from pages.fidelity import page as fidelity_page
 from pages.page import NotComparable, Page, Sources, difference
 
 MODULES = (
@@ -31,6 +32,7 @@ MODULES = (
     issue_9549_page,
     proxies_page,
     wire_history_page,
+    fidelity_page,
 )
 PAGES = {module.PAGE.name: module.PAGE for module in MODULES}
 

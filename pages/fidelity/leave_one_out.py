@@ -1,8 +1,10 @@
 """Leave-one-out: each recording is taken out, its request is answered from the rest, and the gate compares the two.
 
 Taken out are all recordings of an equal request, of every version and session. What a rule refuses, or answers from the
-state of the models, is answered by that rule. A recording during which something was done to the server, or that shows
-a state (which models are loaded), is listed and not counted: no request causes it.
+state of the models, is answered by that rule. What was asked before, so that there is a model to delete, is asked here
+too; a list is asked of a server with the models that it names; and what a registry has is not taken out. A recording
+during which something was done to the server, or that shows a state (which models are loaded), is listed and not
+counted: no request causes it.
 """
 
 from __future__ import annotations
@@ -12,13 +14,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ollama_harness.answers import Asked, World, answer, world_of
+from ollama_harness.answers import Asked, World, after, answer, world_of
 from ollama_harness.answers.completions.dialects import DIALECTS
 from ollama_harness.answers.completions.maker import Maker
 from ollama_harness.answers.completions.wanted import wanted_of
-from ollama_harness.answers.fitting import fitted
 from ollama_harness.answers.recorded import canonical
-from ollama_harness.answers.rules.rule import Step
+from ollama_harness.files.json_text import parse_json
 from ollama_harness.gate import wire_comparison
 from ollama_harness.gate.rules import Level
 from ollama_harness.gate.shapes import VersionShapes
@@ -27,7 +28,10 @@ from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import ConnectionEnd, Script
 
 #: Recordings that show what happened before, and not what their request causes.
-STATES = re.compile(r"ps-(empty|loaded)$|fault-.*|generate-cold$|status$")
+STATES = re.compile(r"ps-(empty|loaded)$|fault-.*|generate-cold$")
+
+#: What was asked right before a recording was made, because without it there would be nothing to do.
+BEFORE = {"delete": "copy", "delete-pulled": "pull-stream", "pull-again": "pull-stream"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,8 @@ def leave_one_out(store: RecordingStore, version: str) -> tuple[list[LeftOut], l
         counted.append(one)
         key = canonical(one.request)
         rest = [other for other in recordings if canonical(other.request) != key]
-        answers[one.name] = _answer(one, maker.of(rest), rest, world)
+        before = next((other for other in recordings if other.name == BEFORE.get(one.name)), None)
+        answers[one.name] = _answer(one, maker.of(rest), rest, world, before)
     differences = _differences(counted, [recording for recording, _ in answers.values()])
     return [
         LeftOut(
@@ -82,18 +87,19 @@ def _differences(recorded: Sequence[Recording], made: Sequence[Recording]) -> Ma
     return found
 
 
-def _answer(left_out: Recording, maker: Maker, rest: Sequence[Recording], world: World) -> tuple[Recording, str]:
+def _answer(
+    left_out: Recording, maker: Maker, rest: Sequence[Recording], world: World, before: Recording | None
+) -> tuple[Recording, str]:
     """What is answered without the recording, and by what."""
-    request = left_out.request
-    headers = (("Host", "127.0.0.1:11434"), *(each for each in request.headers if each[0].lower() != "host"))
-    headers = request.headers if any(name.lower() == "host" for name, _ in request.headers) else headers
-    asked = Asked(method=request.method, target=request.path, headers=headers, body=request.content or b"")
+    request, asked = left_out.request, asked_again(left_out)
     is_model = wanted_of(asked, world) is not None
-    here = world if is_model else world_of(rest, world.version)
+    here = world if is_model else world_without(rest, world)
+    if before is not None:
+        here = _world_after(asked_again(before), here)
+    if names := _listed(left_out):
+        here = here.only(*map(here.model, names))
     if (ruled := answer(asked, here)) is not None:
-        handled = ruled.rule.step in (Step.REQUEST, Step.MODEL, Step.ANSWER)
-        script = fitted(ruled.reply.script(request.method), asked, here, handled=handled)
-        return _recorded(script, left_out), f"rule {ruled.rule.id}"
+        return _recorded(ruled.script, left_out), f"rule {ruled.rule.id}"
     wanted = wanted_of(asked, here)
     made = maker.answer(wanted, request) if wanted is not None and (wanted.embeds or wanted.path in DIALECTS) else None
     if made is None:
@@ -101,6 +107,35 @@ def _answer(left_out: Recording, maker: Maker, rest: Sequence[Recording], world:
             left_out, response=Response(status=501, reason="Not Implemented", headers=(), head_at_s=0), frames=()
         ), "nothing"
     return replace(made.recording, id=left_out.id, request=request), made.why
+
+
+def world_without(rest: Sequence[Recording], world: World) -> World:
+    """The world of the recordings that are left. What a registry has it still has."""
+    of_rest = world_of(rest, world.version)
+    return replace(of_rest, registries=world.registries, pulled=world.pulled, incomplete=world.incomplete)
+
+
+def asked_again(recording: Recording) -> Asked:
+    """The request of a recording as it comes over the wire."""
+    request = recording.request
+    has_host = any(name.lower() == "host" for name, _ in request.headers)
+    headers = request.headers if has_host else (("Host", "127.0.0.1:11434"), *request.headers)
+    return Asked(method=request.method, target=request.path, headers=headers, body=request.content or b"")
+
+
+def _listed(recording: Recording) -> list[str]:
+    """The names in a list of the models that are there: which they are is a state, and what is said of them is not."""
+    key = {"/api/tags": ("models", "name"), "/v1/models": ("data", "id")}.get(recording.request.path)
+    if key is None or not recording.body:
+        return []
+    return [one[key[1]] for one in parse_json(recording.body)[key[0]]]
+
+
+def _world_after(asked: Asked, world: World) -> World:
+    """The world when a rule has answered this request."""
+    ruled = answer(asked, world)
+    assert ruled is not None, asked
+    return ruled.reply.world or after(asked, world, ruled.script)
 
 
 def _recorded(script: Script, like: Recording) -> Recording:

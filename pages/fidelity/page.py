@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from ollama_harness.recordings.store import RecordingStore
@@ -33,9 +34,10 @@ _LEFT_OUT = """\
 ## Recordings left out one by one
 
 Each recording is taken out, together with all recordings of an equal request. Its request is answered from the rest,
-by rule or from the nearest recording, and the rules of the gate compare the answer with the recording. It counts if
-they find nothing breaking and nothing notable. Recordings of faults and of a state (`ps`, a cold start) are not
-counted: no request causes what they hold.
+by rule or from the nearest recording, and the rules of the gate compare the answer with the recording. The two are the
+same if these find nothing breaking and nothing notable. What a model needs to have been there for (a second pull, a
+delete) is asked first, and a list is asked of a server with the models that it names. Recordings of faults and of a
+state (`ps`, a cold start) are not counted: no request causes what they hold.
 """
 
 
@@ -49,7 +51,7 @@ def _real_answers() -> Iterator[str]:
     rows = [(one.version, str(one.counted), str(one.same), _percent(one.same, one.counted)) for one in compared]
     yield from table(("version", "requests", "same", "share"), rows)
     differing = [(each.id, one.version) for one in compared for each in one.differences]
-    yield from _differing("request", differing, "request")
+    yield from _differing("request", differing)
 
 
 def _left_out() -> Iterator[str]:
@@ -61,8 +63,8 @@ def _left_out() -> Iterator[str]:
     share = ("share", *(_percent(sum(one.is_same for one in outs), len(outs)) for outs, _ in found.values()))
     yield from table(("route", *found), [*rows, total, share])
     differing = [(one.name, version) for version, (outs, _) in found.items() for one in outs if not one.is_same]
-    yield from _differing("recording", differing, "recording")
-    states = Counter(name for _, names in found.values() for name in names)
+    yield from _differing("recording", differing)
+    states = {name for _, names in found.values() for name in names}
     yield f"Not counted: {', '.join(f'`{name}`' for name in sorted(states))}."
 
 
@@ -76,22 +78,26 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %"
 
 
-def _differing(what: str, pairs: Iterable[tuple[str, str]], kind: str) -> Iterator[str]:
-    by_name = defaultdict[str, list[str]](list)
+def _differing(what: str, pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    by_name = defaultdict[tuple[str, str], list[str]](list)
     for name, version in pairs:
-        by_name[name].append(version)
+        by_name[name, reason(what, name, version)].append(version)
     if not by_name:
         yield "Nothing differs.\n"
         return
-    rows = [(f"`{name}`", ", ".join(versions), reason(kind, name)) for name, versions in sorted(by_name.items())]
+    rows = [(f"`{name}`", ", ".join(versions), why) for (name, why), versions in sorted(by_name.items())]
     yield "What differs, and why:\n"
     yield from table((what, "versions", "why"), rows)
 
 
-def reason(kind: str, name: str) -> str:
-    """Why an answer differs; "" if reasons.toml does not say."""
-    reasons = tomllib.loads(REASONS.read_text("utf-8"))[kind]
-    return next((why for pattern, why in reasons.items() if re.fullmatch(pattern, name)), "")
+def reason(what: str, name: str, version: str) -> str:
+    """Why the answer to a request or a recording differs; "" if reasons.toml does not say."""
+    return next((why for pattern, why in _reasons()[what].items() if re.fullmatch(pattern, f"{version}/{name}")), "")
+
+
+@cache
+def _reasons() -> dict[str, dict[str, str]]:
+    return tomllib.loads(REASONS.read_text("utf-8"))
 
 
 PAGE = Page(name="fidelity", make=_make)

@@ -2,13 +2,12 @@
 
 A model stays in memory for as long as `keep_alive` says, counted from the end of the answer. A request without one
 keeps what the model was loaded with. Another context length loads the model again. A deleted model stays in memory:
-Ollama's command line unloads it first. Source: server/sched.go (`GetRunner`, `load`, `useLoadedRunner`, `needsReload`,
-`expireRunner`), llm/server.go (`NewLlamaServer`).
+Ollama's command line unloads it first. Source: server/sched.go (`GetRunner`, `useLoadedRunner`, `needsReload`,
+`expireRunner`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,18 +29,15 @@ _KEEP_ALIVE_S = 300.0
 #: The longest duration that Go has, about 292 years: for ever.
 _FOREVER_S = float((1 << 63) // 10**9)
 
-_CONTEXT_LENGTH, _SHORTEST_CONTEXT = 4096, 4
-_NUM_CTX = re.compile(r"(?m)^num_ctx +(\d{1,18})$")
-
 
 def after(asked: Asked, world: World, script: Script) -> World:
     """The world when this script, the answer to this request, has been played; the same one if nothing changes."""
     head = script.head
     if head is None or head.status >= 300:
         return world
-    if (name := brought(asked, world)) is not None:
-        is_new = world.find(name) is None and script.body.rstrip().endswith(b'"status":"success"}')
-        return world.with_model(world.model(name.full)) if is_new else world
+    if (model := brought(asked, world)) is not None:
+        is_new = world.find(model.name) is None and script.body.rstrip().endswith(b'"status":"success"}')
+        return world.with_model(model) if is_new else world
     if (native := _native(asked, world)) is None or (request := request_of(native, world)) is None:
         return world
     if (model := _model(request.model, world)) is None:
@@ -70,7 +66,7 @@ def _model(name: str, world: World) -> Model | None:
 
 def _run(model: Model, fields: Mapping[str, Any], world: World, *, now: datetime, end: datetime) -> World:
     """The world in which this model has run until `end`."""
-    context_length = _context_length(model, fields.get("options") or {})
+    context_length = model.context_length(fields.get("options"))
     keep_alive_s = fields["keep_alive"]
     if keep_alive_s is None:
         before = world.loaded.get(parse_name(model.name).key)
@@ -85,19 +81,6 @@ def _run(model: Model, fields: Mapping[str, Any], world: World, *, now: datetime
         expires_at=_later(end, keep_alive_s),
     )
     return world.with_loaded(loaded)
-
-
-def _context_length(model: Model, options: Mapping[str, Any]) -> int:
-    """`num_ctx` of the request, or else of the model, within what the model was trained with."""
-    asked = options.get("num_ctx")
-    if not isinstance(asked, int | float):
-        own = _NUM_CTX.search(str(model.show.get("parameters") or ""))
-        asked = int(own[1]) if own else _CONTEXT_LENGTH
-    length = int(asked)
-    facts = model.show.get("model_info") or {}
-    trained = facts.get(f"{facts.get('general.architecture')}.context_length")
-    most = trained if isinstance(trained, int) and trained > 0 else length
-    return max(_SHORTEST_CONTEXT, min(length, most))
 
 
 def _later(moment: datetime, after_s: float) -> datetime:

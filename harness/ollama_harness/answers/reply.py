@@ -60,8 +60,10 @@ class Reply:
         pieces: list[tuple[Part, ...]] = [
             (Head(self.status, self.reason or http.HTTPStatus(self.status).phrase, headers),)
         ]
-        if method != "HEAD" and self.body:
-            if not chunked:
+        if method != "HEAD" and (self.body or chunked):
+            if not self.body:
+                pieces[0] += (LastChunk(),)
+            elif not chunked:
                 pieces[0] += (Raw(self.body),)
             elif not self._is_stream:
                 pieces[0] += (Chunk(self.body), LastChunk())

@@ -15,10 +15,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from ollama_harness.answers._likeness import CAPABILITIES, SOME_TIME, able_entry, digest_of, entry_of, said, shown_as
 from ollama_harness.answers.model_name import ModelName, parse_name
-from ollama_harness.errors import RecordingError
 from ollama_harness.files.json_text import parse_json
-from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.versions import Order, order
 
 __all__ = [
@@ -27,19 +26,16 @@ __all__ = [
     "LoadedModel",
     "Model",
     "World",
+    "nearest",
     "parse_model",
-    "shown_as",
-    "world_of",
 ]
-
-#: What a model can be said to be able to do.
-CAPABILITIES = ("completion", "tools", "thinking", "vision", "embedding", "insert")
 
 #: Where the recorded servers keep their models.
 MODELS_FOLDER = "/usr/share/ollama/.ollama/models"
 
-#: When a model was changed, if nothing says when.
-_SOME_TIME = "2026-11-22T19:18:33.645331424Z"
+
+_CONTEXT_LENGTH, _SHORTEST_CONTEXT = 4096, 4
+_NUM_CTX = re.compile(r"(?m)^num_ctx +(\d{1,18})$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +44,8 @@ class Model:
 
     `capabilities` are Ollama's own words: completion, tools, thinking, vision, embedding, insert. `entry` is what
     /api/tags says of it besides its name, `show` what /api/show says. `memory_bytes` is its size when it is loaded.
-    One that is not `listed` is there, but was made after the recorded list of models.
+    One that is not `listed` is there, but was made after the recorded list of models. One that is able to think does so
+    unless a request forbids it, or with `thinks_unasked` false only when one asks for it.
     """
 
     name: str
@@ -57,10 +54,11 @@ class Model:
     show: Mapping[str, Any] = field(default_factory=dict)
     memory_bytes: int = 0
     listed: bool = True
+    thinks_unasked: bool = True
 
     @property
     def modified_at(self) -> str:
-        return str(self.entry.get("modified_at", _SOME_TIME))
+        return str(self.entry.get("modified_at", SOME_TIME))
 
     @property
     def modified_s(self) -> int:
@@ -77,14 +75,15 @@ class Model:
         return f"sha256:{found[1] if found else self.entry.get('digest', '0' * 64)}"
 
     @property
-    def layers(self) -> tuple[str, ...]:
-        """The digests of its layers, in the order of its manifest."""
+    def layers(self) -> dict[str, int]:
+        """The digests of its layers with their sizes in bytes, in the order of its manifest."""
         texts = [str(self.show.get(part) or "") for part in ("template", "system")]
         if options := self.options:
             text = json.dumps(options, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
             texts.append("".join(f"\\u{ord(one):04x}" if one in "<>&" else one for one in text) + "\n")
-        digests = (hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts if text)
-        return (self.weights, *(f"sha256:{digest}" for digest in digests))
+        files = [text.encode("utf-8", "replace") for text in texts if text]
+        size = self.entry.get("size", 0) - sum(map(len, files))
+        return {self.weights: size, **{f"sha256:{hashlib.sha256(file).hexdigest()}": len(file) for file in files}}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -99,9 +98,26 @@ class Model:
             found.setdefault(name, []).append(value)
         return {name: values if name == "stop" or len(values) > 1 else values[0] for name, values in found.items()}
 
-    def called(self, name: str) -> Model:
-        """The same model under another name."""
-        return replace(self, name=name, show=shown_as(self.show, name))
+    def context_length(self, options: Mapping[str, Any] | None) -> int:
+        """`num_ctx` of a request's options, or else of the model, within what the model was trained with.
+
+        Source: server/sched.go (`load`), llm/server.go (`NewLlamaServer`).
+        """
+        asked = (options or {}).get("num_ctx")
+        if not isinstance(asked, int | float):
+            own = _NUM_CTX.search(str(self.show.get("parameters") or ""))
+            asked = int(own[1]) if own else _CONTEXT_LENGTH
+        length = int(asked)
+        facts = self.show.get("model_info") or {}
+        trained = facts.get(f"{facts.get('general.architecture')}.context_length")
+        most = trained if isinstance(trained, int) and trained > 0 else length
+        return max(_SHORTEST_CONTEXT, min(length, most))
+
+    def called(self, name: str, able: frozenset[str] | None = None) -> Model:
+        """The same model under another name, and able to do this."""
+        able = self.capabilities if able is None else able
+        show = shown_as(self.show, name, was=self.capabilities, able=able)
+        return replace(self, name=name, capabilities=able, show=show, entry=able_entry(self.entry, able))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +138,8 @@ class World:
     With `any_model` a model that is not there can do everything. Ollama looks at Host only while it listens on
     `loopback`; `origins` is OLLAMA_ORIGINS. Without `cloud` models of the cloud are refused.
 
-    `registries` are the hosts that models can be pulled from, `pulled` the names that were. `blobs` are the digests of
+    `registries` are the hosts that models can be pulled from, `pulled` the names that were, and `incomplete` those of
+    which a registry has the manifest and not all layers. `blobs` are the digests of
     the files that were uploaded, `recorded` those that a recording speaks of. `changed` says that the models are no
     longer those of the recordings, so that a recorded list of them is wrong. `loaded` are the models in memory, by the
     key of their name; some may have expired.
@@ -136,6 +153,7 @@ class World:
     cloud: bool = False
     registries: frozenset[str] = frozenset()
     pulled: frozenset[str] = frozenset()
+    incomplete: frozenset[str] = frozenset()
     blobs: frozenset[str] = frozenset()
     recorded: frozenset[str] = frozenset()
     changed: bool = False
@@ -211,43 +229,46 @@ class World:
         return replace(self, models={model.name: model for model in models}, changed=True)
 
     def model(self, name: str, *capabilities: str) -> Model:
-        """A model for this world: the one that is there, or one made in the likeness of the first.
+        """A model for this world: the one that is there, or one made in the likeness of the nearest.
 
-        It is able to do what it is said to be, or if nothing is said, what its likeness is.
+        It is able to do what it is said to be, or if nothing is said, what it was, or to make text.
         """
         short = parse_name(name).short
         found = self.find(name)
-        like = found or next(iter(self.models.values()), Model(name=short, entry=_plain_entry(short)))
-        able = frozenset(capabilities or (like.capabilities if found else ("completion",)))
+        able = frozenset(capabilities or (found.capabilities if found else ("completion",)))
         if able != {"embedding"}:
             able |= {"completion"}
-        made = replace(like.called(short), capabilities=able)
-        listed = {"capabilities": [word for word in CAPABILITIES if word in able]}
-        return replace(
-            made,
-            entry={**made.entry, **listed} if "capabilities" in made.entry else made.entry,
-            show={**made.show, **listed} if "capabilities" in made.show else made.show,
-        )
+        if found is not None:
+            return found.called(short, able)
+        like = nearest(self.models.values(), able)
+        if like is None:
+            return Model(name=short, capabilities=able, entry=entry_of({}, short, able, self.order))
+        made = like.called(short, able)
+        return replace(made, entry={**made.entry, "digest": digest_of(short)})
+
+    def there(self, name: ModelName) -> Model | None:
+        """The model of this name; with `any_model` every name of a valid form has one.
+
+        One that is not known is able to do everything, and thinks only when it is asked to.
+        """
+        if (found := self.find(name)) is not None or not (self.any_model and name.is_valid):
+            return found
+        return replace(self.model(name.full, *CAPABILITIES), thinks_unasked=False)
 
     def _next_time(self) -> str:
         """A second after the last change: a clock would give other bytes to the same requests."""
-        last = max((model.modified_at for model in self.models.values()), default=_SOME_TIME)
+        last = max((model.modified_at for model in self.models.values()), default=SOME_TIME)
         try:
             later = datetime.fromisoformat(last[:19]) + timedelta(seconds=1)
         except (ValueError, OverflowError):
-            return _SOME_TIME
+            return SOME_TIME
         return later.isoformat() + last[19:]
 
 
-def _plain_entry(name: str) -> dict[str, Any]:
-    """What a list says of a model if no list was recorded."""
-    details = {"parent_model": "", "format": "gguf", "family": "", "families": None}
-    return {
-        "modified_at": _SOME_TIME,
-        "size": 0,
-        "digest": hashlib.sha256(name.encode()).hexdigest(),
-        "details": {**details, "parameter_size": "", "quantization_level": ""},
-    }
+def nearest(models: Iterable[Model], able: frozenset[str]) -> Model | None:
+    """The model that is able to do the same, or the most of the same; of several the first."""
+    wanted = set(said(able))
+    return min(models, key=lambda model: len(wanted.symmetric_difference(said(model.capabilities))), default=None)
 
 
 def parse_model(text: str) -> tuple[str, tuple[str, ...]]:
@@ -262,100 +283,3 @@ def parse_model(text: str) -> tuple[str, tuple[str, ...]]:
     if unknown := [word for word in able if word not in CAPABILITIES]:
         raise ValueError(f"{unknown[0]!r} is no capability; there are {', '.join(CAPABILITIES)}")
     return name, able
-
-
-def world_of(recordings: Iterable[Recording], version: str, *, any_model: bool = False) -> World:
-    """The world of these recordings.
-
-    Its models are those that /api/tags lists first, or that a recorded request used with success, and each is able to
-    do what /api/show says of it and what it was seen to do.
-    """
-    entries: dict[str, Mapping[str, Any]] = {}
-    able: dict[str, set[str]] = {}
-    shows: dict[str, Mapping[str, Any]] = {}
-    memory: dict[str, int] = {}
-    pulled, recorded = set[str](), set[str]()
-    for one in recordings:
-        asked = one.request.json if isinstance(one.request.json, dict) else {}
-        path, name = one.request.path, asked.get("model") or asked.get("name")
-        if one.response.status >= 400:
-            continue
-        if path.startswith(_BLOBS):
-            recorded.add(path.removeprefix(_BLOBS))
-        elif one.name == "tags":
-            entries |= {entry["name"]: entry for entry in _listed(one)}
-        elif path == "/api/ps":
-            memory |= {entry["name"]: entry["size"] for entry in _listed(one) if isinstance(entry.get("size"), int)}
-        elif isinstance(name, str) and path == "/api/show":
-            shows[parse_name(name).short] = _object(one)
-        elif isinstance(name, str) and path == "/api/pull" and b'"status":"success"' in one.body:
-            pulled.add(name)
-        elif isinstance(name, str) and path in _ABLE:
-            words = able.setdefault(parse_name(name).short, set())
-            words.add(_ABLE[path])
-            words |= {word for field, word in _NEEDED.items() if asked.get(field)}
-    first_show, first_entry = next(iter(shows.values()), {}), next(iter(entries.values()), {})
-    models = {}
-    for name in {**entries, **able}:
-        show = shows.get(name) or shown_as(first_show, name)
-        said = entries.get(name) or first_entry or _plain_entry(name)
-        entry = {key: value for key, value in said.items() if key not in ("name", "model")}
-        seen = frozenset({*able.get(name, ()), *shows.get(name, {}).get("capabilities", ())})
-        able_to = seen or frozenset(entry.get("capabilities", ["completion"]))
-        needs = memory.get(name) or next(iter(memory.values()), entry.get("size", 0))
-        models[name] = Model(
-            name=name,
-            capabilities=able_to,
-            entry=entry,
-            show=show,
-            memory_bytes=needs,
-            listed=name in entries or not entries,
-        )
-    names = [parse_name(name) for name in pulled]
-    return World(
-        version=version,
-        models=models,
-        any_model=any_model,
-        registries=frozenset(name.host for name in names),
-        pulled=frozenset(name.key for name in names),
-        recorded=frozenset(recorded),
-    )
-
-
-def _listed(recording: Recording) -> list[Mapping[str, Any]]:
-    """The models of a recorded list."""
-    entries = _object(recording).get("models")
-    found = (one for one in entries if isinstance(one, Mapping)) if isinstance(entries, list) else ()
-    return [one for one in found if isinstance(one.get("name"), str)]
-
-
-def _object(recording: Recording) -> Mapping[str, Any]:
-    try:
-        value = parse_json(recording.body)
-    except (ValueError, RecordingError):
-        return {}
-    return value if isinstance(value, Mapping) else {}
-
-
-def shown_as(show: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """What is said of one model, said of another: its Modelfile names it."""
-    if not isinstance(text := show.get("modelfile"), str):
-        return show
-    return {**show, "modelfile": re.sub(r"(?m)^# FROM .*$", lambda _: f"# FROM {name}", text, count=1)}
-
-
-_BLOBS = "/api/blobs/"
-
-#: What a request with this field needs.
-_NEEDED = {"tools": "tools", "think": "thinking", "suffix": "insert"}
-
-#: What a model that answers at an endpoint is able to do.
-_ABLE = {
-    "/api/chat": "completion",
-    "/api/generate": "completion",
-    "/api/embed": "embedding",
-    "/api/embeddings": "embedding",
-    "/v1/chat/completions": "completion",
-    "/v1/completions": "completion",
-    "/v1/embeddings": "embedding",
-}

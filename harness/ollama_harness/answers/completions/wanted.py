@@ -168,7 +168,7 @@ def _thinks(request: NativeRequest, world: World, *, if_able: bool | None) -> bo
         return False
     if if_able is not None:
         return if_able
-    return model is not None and world.since(_THINKS_BY_DEFAULT_SINCE)
+    return model is not None and model.thinks_unasked and world.since(_THINKS_BY_DEFAULT_SINCE)
 
 
 def _tools(body: Mapping[str, Any], path: str) -> list[Tool]:

@@ -11,13 +11,27 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ollama_harness.answers.model_name import parse_name
-from ollama_harness.answers.world import MODELS_FOLDER, Model
+from ollama_harness.answers.model_name import ModelName, parse_name
+from ollama_harness.answers.world import MODELS_FOLDER, Model, World
 
-__all__ = ["made_from"]
+__all__ = ["made_from", "pulled_model"]
 
 #: What a template that has this in it makes a model able to do.
 _BY_TEMPLATE = {".Tools": "tools", ".Suffix": "insert", ".Thinking": "thinking"}
+
+
+def pulled_model(name: ModelName, world: World) -> Model:
+    """The model of this name that a registry has, with weights of its own: the one that is there, if there is one."""
+    if (found := world.find(name)) is not None:
+        return found
+    made = world.there(name) or world.model(name.full)
+    weights = hashlib.sha256(f"the weights of {name.key}".encode()).hexdigest()
+    show = dict(made.show)
+    if "modelfile" in show:
+        show["modelfile"] = show["modelfile"].replace(made.weights.replace(":", "-"), f"sha256-{weights}", 1)
+    if "details" in show:
+        show["details"] = {**show["details"], "parent_model": ""}
+    return replace(made, show=show)
 
 
 def made_from(base: Model, name: str, request: Mapping[str, Any]) -> Model:
@@ -36,7 +50,7 @@ def made_from(base: Model, name: str, request: Mapping[str, Any]) -> Model:
         if "capabilities" in ordered:
             ordered["capabilities"] = sorted(able)
     made = replace(base, name=name, capabilities=frozenset(able), show=ordered)
-    manifest = json.dumps(made.layers).encode()
+    manifest = json.dumps([*made.layers]).encode()
     entry = {**base.entry, "digest": hashlib.sha256(manifest).hexdigest(), "details": details}
     return replace(made, entry=entry)
 

@@ -22,13 +22,13 @@ from ollama_harness.answers.go.go_json import (
     Struct,
     decode,
     fields,
+    value_of,
 )
 from ollama_harness.answers.model_name import ModelName, parse_name
-from ollama_harness.answers.reply import Reply, empty_reply, go_time, json_reply
+from ollama_harness.answers.reply import Reply, empty_reply, go_time, json_reply, stream_reply
 from ollama_harness.answers.requests.model_use import (
     ModelFailure,
     Use,
-    find_model,
     go_quote,
     missing_model,
     ref_name,
@@ -169,9 +169,14 @@ def _show_missing(asked: Asked, world: World) -> Reply | None:
 def _show(asked: Asked, world: World) -> Reply | None:
     if (request := read_request(asked, world, "/api/show")) is None:
         return None
-    if (model := find_model(asked_name(request), world)) is None or not model.show:
+    if (model := _there(asked_name(request), world)) is None or not model.show:
         return None
     return json_reply(200, model.show)
+
+
+def _there(name: str, world: World) -> Model | None:
+    parsed = ref_name(name, world)
+    return None if isinstance(parsed, str) else world.there(parsed)
 
 
 @refusal(
@@ -262,7 +267,7 @@ def _v1_model(asked: Asked, world: World) -> Reply | None:
     if (failure := missing_model(Use.SHOW, name, world)) is not None:
         error = {"message": failure.message, "type": _v1_type(failure, world), "param": None, "code": None}
         return json_reply(failure.status, {"error": error}, content_type="application/json", end=b"\n")
-    if (model := find_model(name, world)) is None:
+    if (model := _there(name, world)) is None:
         return None
     return json_reply(200, _v1_listed(name, model), content_type="application/json", end=b"\n")
 
@@ -276,6 +281,28 @@ def _v1_type(failure: ModelFailure, world: World) -> str:
 def _v1_listed(name: str, model: Model) -> dict[str, Any]:
     owner = parse_name(model.name).namespace
     return {"id": name, "object": "model", "created": model.modified_s, "owned_by": owner}
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+@refusal(
+    "images-of-text",
+    Step.ANSWER,
+    "a picture asked of a model that makes text: a stream that ends without a record",
+    "v1-images",
+    source="middleware/openai.go (ImageGenerationsMiddleware); recordings",
+    since="0.14.3",
+    before="0.32.6",
+    paths=("/v1/images/generations",),
+)
+def _images_of_text(asked: Asked, world: World) -> Reply | None:
+    read = value_of(asked.body, world.version) if asked.method == "POST" else None
+    fields = read[0] if isinstance(read, tuple) and isinstance(read[0], dict) else {}
+    name, prompt = fields.get("model"), fields.get("prompt")
+    if not (isinstance(name, str) and isinstance(prompt, str) and prompt):
+        return None
+    return None if _there(name, world) is None else stream_reply(())
 
 
 # --- copy and delete --------------------------------------------------------------------------------------------------
@@ -298,7 +325,7 @@ def _copy(asked: Asked, world: World) -> Reply | None:
     for word, name in (("source", source), ("destination", target)):
         if not name.is_valid:
             return json_reply(400, {"error": f"{word} {go_quote(request[word])} is invalid"})
-    if (model := world.find(source)) is None:
+    if (model := world.there(source)) is None:
         return json_reply(404, {"error": f"model {go_quote(request['source'])} not found"})
     return replace(empty_reply(200), world=world.with_model(model.called(target.short)))
 
@@ -322,23 +349,6 @@ def _delete(asked: Asked, world: World) -> Reply | None:
         return json_reply(400, {"error": parsed})
     if not parsed.is_valid:
         return json_reply(400, {"error": f"name {go_quote(name)} is invalid"})
-    if (model := world.find(parsed)) is None:
+    if (model := world.there(parsed)) is None:
         return json_reply(404, {"error": f"model '{name}' not found"})
     return replace(empty_reply(200), world=world.without(model))
-
-
-# --- the account ------------------------------------------------------------------------------------------------------
-
-
-@refusal(
-    "me",
-    Step.MODEL,
-    "no cloud to ask for the account",
-    source=f"{ROUTES}: WhoamiHandler",
-    since="0.12.0",
-    paths=("/api/me",),
-)
-def _me(asked: Asked, world: World) -> Reply | None:
-    if asked.method != "POST" or asked.path != "/api/me" or world.cloud:
-        return None
-    return json_reply(503, {"error": "account unavailable"})

@@ -7,10 +7,10 @@ comes after it in the step MODEL. Source: server/routes.go (`ChatHandler`, `Gene
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.go.go_json import ErrorKind, GoError
 from ollama_harness.answers.go.go_scanner import quote
 from ollama_harness.answers.reply import Reply, go_json, json_reply
@@ -396,15 +396,14 @@ def _images(asked: Asked, world: World) -> Reply | None:
     return first_value(request, world, 400, go_json(inner).decode())
 
 
-#: What a word or a sign is, which is about a token each; the template adds some.
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-_TEMPLATE_TOKENS = 10
+#: What the template of a chat adds.
+_TEMPLATE_TOKENS = 9
 
 
 @refusal(
     "native-too-long",
     Step.MODEL,
-    "a prompt longer than the context, not to be truncated; tokens are counted as words and signs",
+    "a prompt longer than the context, not to be truncated",
     "error-chat-context-refused",
     "error-generate-context-refused",
     source="runner; llama-server; recordings",
@@ -413,28 +412,49 @@ _TEMPLATE_TOKENS = 10
 )
 def _too_long(asked: Asked, world: World) -> Reply | None:
     found = speaks(asked, world)
-    context = (found[0].fields["options"] or {}).get("num_ctx") if found else None
-    if found is None or found[0].fields["truncate"] is not False or not isinstance(context, int) or context <= 0:
+    if found is None or found[0].fields["truncate"] is not False:
         return None
-    request = found[0]
+    request, model = found
+    context = model.context_length(request.fields["options"])
     texts = [request.fields.get("prompt") or ""]
     texts += [message["content"] for message in request.fields.get("messages") or ()]
-    tokens = sum(len(_TOKEN.findall(text)) for text in texts) + _TEMPLATE_TOKENS
-    if tokens <= context:
+    length = sum(map(tokens.count, texts)) + _TEMPLATE_TOKENS
+    if length <= context:
         return None
     if not world.since("0.30.0"):
         return first_value(request, world, 400, "the input length exceeds the context length")
     inner = {
         "error": {
             "code": 400,
-            "message": f"request ({tokens} tokens) exceeds the available context size ({context} tokens), "
+            "message": f"request ({length} tokens) exceeds the available context size ({context} tokens), "
             "try increasing it",
             "type": "exceed_context_size_error",
-            "n_prompt_tokens": tokens,
+            "n_prompt_tokens": length,
             "n_ctx": context,
         }
     }
     return first_value(request, world, 400, go_json(inner).decode())
+
+
+@refusal(
+    "native-embed-too-long",
+    Step.MODEL,
+    "a text to embed that is longer than the context, not to be truncated",
+    "embed-too-long",
+    source=f"{_ROUTES} (EmbedHandler); recordings",
+    paths=("/api/embed",),
+)
+def _embed_too_long(asked: Asked, world: World) -> Reply | None:
+    found = embeds(asked, world)
+    if found is None or found[0].fields.get("truncate") is not False:
+        return None
+    request, model, texts = found
+    context = model.context_length(request.fields["options"])
+    if max(map(tokens.count, texts)) <= context:
+        return None
+    if world.since("0.13.0"):
+        return refuse(400, "the input length exceeds the context length")
+    return refuse(400, f"input {'' if world.since('0.12.0') else 'length '}exceeds maximum context length")
 
 
 @refusal(

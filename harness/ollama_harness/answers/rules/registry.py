@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ollama_harness.answers._likeness import digest_of
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.model_name import ModelName, parse_name, stub_name
 from ollama_harness.answers.reply import Reply, empty_reply, go_json, json_reply, stream_reply
 from ollama_harness.answers.requests.model_use import go_quote, ref_name
-from ollama_harness.answers.rules._made_model import made_from
+from ollama_harness.answers.rules._made_model import made_from, pulled_model
 from ollama_harness.answers.rules.models import ROUTES, as_there, asked_name, read_request
 from ollama_harness.answers.rules.rule import Step, refusal
-from ollama_harness.answers.world import MODELS_FOLDER, World
+from ollama_harness.answers.world import MODELS_FOLDER, Model, World
 
 __all__ = ["brought"]
 
@@ -32,6 +33,7 @@ __all__ = ["brought"]
     Step.MODEL,
     "a model that no registry has, or whose registry cannot be reached",
     "pull-plain",
+    "pull-missing-layer",
     "pull-model-unknown",
     "pull-model-spaces",
     source=f"{ROUTES}: PullHandler; server/images.go: PullModel",
@@ -45,9 +47,48 @@ def _pull(asked: Asked, world: World) -> Reply | None:
         return json_reply(400, {"error": name})
     if isinstance(name, str) or not (name := _pulled(request, world)).is_valid:
         return json_reply(400, {"error": "invalid model name"})
+    if name.key in world.incomplete and request["insecure"]:
+        return _progress([{"status": "pulling manifest"}, {"error": "file does not exist"}], request, world)
     if world.any_model or (name.key in world.pulled and request["insecure"]):
-        return None  # the recording of a pull
+        return None
     return _progress([{"status": "pulling manifest"}, _unreachable(name, world, request)], request, world)
+
+
+@refusal(
+    "pulled",
+    Step.ANSWER,
+    "a model that a registry has: the layers that are not there yet, bit by bit, and the others as a whole",
+    "pull-stream",
+    "pull-nonstream",
+    "pull-again",
+    source="server/images.go: PullModel; server/download.go: downloadBlob",
+    paths=("/api/pull",),
+)
+def _pulls(asked: Asked, world: World) -> Reply | None:
+    if (request := read_request(asked, world, "/api/pull")) is None:
+        return None
+    name = _pulled(request, world)
+    model, is_there = pulled_model(name, world), world.find(name) is not None
+    config = f"sha256:{digest_of(' '.join(model.layers))}"
+    records: list[dict[str, Any]] = [{"status": "pulling manifest"}]
+    for at, (digest, total) in enumerate({**model.layers, config: _CONFIG_BYTES}.items()):
+        record = {"status": f"pulling {digest[7:19]}", "digest": digest, "total": total}
+        steps = _STEPS if at == 0 else 1
+        if is_there or digest in world.layers:
+            records.append({**record, "completed": total})
+        elif not world.since(_QUICK_SINCE):
+            records += [{**record, "completed": total * step // steps} for step in range(1, steps + 1)]
+        elif at < 2:  # what is whole before the next look at it is not reported
+            records += [{**record, "completed": total * step // steps} for step in range(1, steps)] or [record]
+    records += [{"status": text} for text in ("verifying sha256 digest", "writing manifest", "success")]
+    return _progress(records, request, world)
+
+
+#: How often the weights are reported while they come, and how long the manifest's own file is.
+_STEPS, _CONFIG_BYTES = 10, 277
+
+#: Since here a download ends as soon as all of it is there. Before, each layer was reported as a whole, too.
+_QUICK_SINCE = "0.30.0"
 
 
 def _pulled(request: Mapping[str, Any], world: World) -> ModelName:
@@ -159,7 +200,7 @@ def _create(asked: Asked, world: World) -> Reply | None:
     base_name = parse_name(request["from"])
     if not base_name.is_valid:
         return _progress([{"error": "invalid model name", "status": 400}], request, world)
-    if (base := world.find(base_name)) is None:
+    if (base := world.there(base_name)) is None:
         records = [{"status": "pulling manifest"}, _unreachable(base_name, world, {})]
         if not world.since("0.12.0"):  # it went on after the error
             records += [{"status": "writing manifest"}, {"status": "success"}]
@@ -210,15 +251,17 @@ def _blob(asked: Asked, world: World) -> Reply | None:
     plain = digest.replace("-", ":", 1)
     if plain in world.blobs or plain in world.layers:
         return empty_reply(200)
+    if asked.method == "HEAD" and plain in world.recorded:
+        return empty_reply(200)
     if asked.method == "HEAD":
-        return None if plain in world.recorded else json_reply(404, {"error": f"blob {go_quote(digest)} not found"})
+        return json_reply(404, {"error": f"blob {go_quote(digest)} not found"})
     got = f"sha256:{hashlib.sha256(asked.body).hexdigest()}"
     if got != digest:
         return json_reply(400, {"error": f"digest mismatch, expected {go_quote(digest)}, got {go_quote(got)}"})
     return replace(empty_reply(201), world=world.with_blob(digest))
 
 
-def brought(asked: Asked, world: World) -> ModelName | None:
+def brought(asked: Asked, world: World) -> Model | None:
     """The model that a good answer to this request brings: one that is pulled, or made of files."""
     if (request := read_request(asked, world, "/api/pull")) is not None:
         name = _pulled(request, world)
@@ -226,4 +269,4 @@ def brought(asked: Asked, world: World) -> ModelName | None:
         name = as_there(parse_name(asked_name(request)), world)
     else:
         return None
-    return name if name.is_valid else None
+    return pulled_model(name, world) if name.is_valid else None
