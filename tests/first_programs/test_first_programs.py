@@ -421,13 +421,23 @@ class Given:
 
 
 @pytest.fixture(scope="session")
-def served() -> Iterator[Served | Given]:
+def servers() -> Iterator[dict[str, Served]]:
+    """A server for each group of programs, so that what one pulls or deletes does not change how another comes out."""
+    servers: dict[str, Served] = {}
+    yield servers
+    for one in servers.values():
+        one.stop()
+
+
+@pytest.fixture
+def served(name: str, servers: dict[str, Served]) -> Served | Given:
+    """The server of a program."""
     if url := os.environ.get("FIRST_PROGRAMS_URL"):
-        yield Given(url)
-    else:
-        served = Served()
-        yield served
-        served.stop()
+        return Given(url)
+    group = PROGRAMS[name].parent.name
+    if group not in servers:
+        servers[group] = Served()
+    return servers[group]
 
 
 @pytest.fixture(scope="session")
@@ -468,7 +478,7 @@ class Launcher:
     """Runs the programs of one library, which it imports once. What they print goes through files in `folder`."""
 
     def __init__(self, library: str, url: str, folder: Path) -> None:
-        self._out, self._err, self._own = (folder / f"{library}.{kind}" for kind in ("out", "err", "launcher"))
+        self._out, self._err, self._own = (folder / kind for kind in ("out", "err", "launcher"))
         # -P: a program's folder is not where its imports are looked for, so that no name of a program hides a module.
         command = [sys.executable, "-P", str(HERE / "_launcher.py"), *IMPORTS[library]]
         with self._own.open("wb") as own:
@@ -502,21 +512,22 @@ class Launcher:
 
 
 @pytest.fixture(scope="session")
-def launcher_of(
-    served: Served | Given, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Launcher]]:
-    """The launcher of a library, started when it is first asked for."""
-    folder = tmp_path_factory.mktemp("launchers")
-    started: dict[str, Launcher] = {}
-
-    def launcher(library: str) -> Launcher:
-        if library not in started:
-            started[library] = Launcher(library, served.url, folder)
-        return started[library]
-
-    yield launcher
-    for one in started.values():
+def launchers() -> Iterator[dict[str, Launcher]]:
+    launchers: dict[str, Launcher] = {}
+    yield launchers
+    for one in launchers.values():
         one.stop()
+
+
+@pytest.fixture
+def launcher(
+    name: str, served: Served | Given, launchers: dict[str, Launcher], tmp_path_factory: pytest.TempPathFactory
+) -> Launcher:
+    """The launcher of a program's library, started when it is first needed."""
+    library = PROGRAMS[name].parent.name
+    if library not in launchers:
+        launchers[library] = Launcher(library, served.url, tmp_path_factory.mktemp(library))
+    return launchers[library]
 
 
 class Ran(NamedTuple):
@@ -566,8 +577,8 @@ def test_each_program_has_an_outcome() -> None:
 
 
 @pytest.mark.parametrize("name", of_kind(".py"))
-def test_program_in_python(name: str, served: Served | Given, launcher_of: Callable[[str], Launcher]) -> None:
-    judge(name, launcher_of(PROGRAMS[name].parent.name).run(PROGRAMS[name]), served)
+def test_program_in_python(name: str, served: Served | Given, launcher: Launcher) -> None:
+    judge(name, launcher.run(PROGRAMS[name]), served)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
