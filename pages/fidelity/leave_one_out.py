@@ -30,18 +30,29 @@ from ollama_harness.script.script import ConnectionEnd, Script
 #: Recordings that show what happened before, and not what their request causes.
 STATES = re.compile(r"ps-(empty|loaded)$|fault-.*|generate-cold$")
 
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
+
 #: What was asked right before a recording was made, because without it there would be nothing to do.
 BEFORE = {"delete": "copy", "delete-pulled": "pull-stream", "pull-again": "pull-stream"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """One recording taken out: what answered in its place, and the differences ("" if the answer is as good)."""
+    """One recording taken out, what was answered in its place, by what, and the differences (none if it is as good)."""
 
-    name: str
-    route: str
+    recording: Recording
+    answer: Recording
     answered_by: str
     differences: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.recording.name
+
+    @property
+    def route(self) -> str:
+        request = self.recording.request
+        return f"{request.method} {_DIGEST.sub(':digest', request.path)}"
 
     @property
     def is_same(self) -> bool:
@@ -53,21 +64,21 @@ def leave_one_out(store: RecordingStore, version: str) -> tuple[list[LeftOut], l
     recordings = store.of_version(version)
     world = world_of(recordings, version)
     maker = Maker(recordings, world)
+    keys = {one.name: canonical(one.request) for one in recordings}
     counted, states, answers = list[Recording](), list[str](), dict[str, tuple[Recording, str]]()
     for one in recordings:
         if (one.intervention is not None) or STATES.match(one.name):
             states.append(one.name)
             continue
         counted.append(one)
-        key = canonical(one.request)
-        rest = [other for other in recordings if canonical(other.request) != key]
+        rest = [other for other in recordings if keys[other.name] != keys[one.name]]
         before = next((other for other in recordings if other.name == BEFORE.get(one.name)), None)
         answers[one.name] = _answer(one, maker.of(rest), rest, world, before)
     differences = _differences(counted, [recording for recording, _ in answers.values()])
     return [
         LeftOut(
-            name=one.name,
-            route=f"{one.request.method} {one.request.path}",
+            recording=one,
+            answer=answers[one.name][0],
             answered_by=answers[one.name][1],
             differences=tuple(differences.get(one.name, ())),
         )
@@ -91,11 +102,11 @@ def _answer(
     left_out: Recording, maker: Maker, rest: Sequence[Recording], world: World, before: Recording | None
 ) -> tuple[Recording, str]:
     """What is answered without the recording, and by what."""
-    request, asked = left_out.request, asked_again(left_out)
+    request, asked = left_out.request, _asked_again(left_out)
     is_model = wanted_of(asked, world) is not None
-    here = world if is_model else world_without(rest, world)
+    here = world if is_model else _world_without(rest, world)
     if before is not None:
-        here = _world_after(asked_again(before), here)
+        here = _world_after(_asked_again(before), here)
     if names := _listed(left_out):
         here = here.only(*map(here.model, names))
     if (ruled := answer(asked, here)) is not None:
@@ -109,13 +120,13 @@ def _answer(
     return replace(made.recording, id=left_out.id, request=request), made.why
 
 
-def world_without(rest: Sequence[Recording], world: World) -> World:
+def _world_without(rest: Sequence[Recording], world: World) -> World:
     """The world of the recordings that are left. What a registry has it still has."""
     of_rest = world_of(rest, world.version)
     return replace(of_rest, registries=world.registries, pulled=world.pulled, incomplete=world.incomplete)
 
 
-def asked_again(recording: Recording) -> Asked:
+def _asked_again(recording: Recording) -> Asked:
     """The request of a recording as it comes over the wire."""
     request = recording.request
     has_host = any(name.lower() == "host" for name, _ in request.headers)

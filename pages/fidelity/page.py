@@ -41,22 +41,38 @@ state (`ps`, a cold start) are not counted: no request causes what they hold.
 """
 
 
+@cache
+def compared(version: str) -> real_answers.Compared:
+    """The requests that real servers of a version answered, compared."""
+    return real_answers.compare(version)
+
+
+@cache
+def left_out(version: str) -> tuple[list[LeftOut], list[str]]:
+    """The recordings of a version, left out one by one, and the names of those that are not counted."""
+    return leave_one_out(_store(), version)
+
+
+@cache
+def _store() -> RecordingStore:
+    return RecordingStore()
+
+
 def _make(_: Sources) -> str:
     lines = [_HEAD, *_real_answers(), _LEFT_OUT, *_left_out()]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _real_answers() -> Iterator[str]:
-    compared = [real_answers.compare(version) for version in real_answers.versions()]
-    rows = [(one.version, str(one.counted), str(one.same), _percent(one.same, one.counted)) for one in compared]
+    every = [compared(version) for version in real_answers.versions()]
+    rows = [(one.version, str(one.counted), str(one.same), _percent(one.same, one.counted)) for one in every]
     yield from table(("version", "requests", "same", "share"), rows)
-    differing = [(each.id, one.version) for one in compared for each in one.differences]
+    differing = [(each.id, one.version) for one in every for each in one.differences]
     yield from _differing("request", differing)
 
 
 def _left_out() -> Iterator[str]:
-    store = RecordingStore()
-    found = {version: leave_one_out(store, version) for version in store.versions}
+    found = {version: left_out(version) for version in _store().versions}
     routes = sorted({one.route for outs, _ in found.values() for one in outs}, key=lambda route: route.split()[::-1])
     rows = [(f"`{route}`", *(_cell(outs, route) for outs, _ in found.values())) for route in routes]
     total = ("all", *(_cell(outs, "") for outs, _ in found.values()))
@@ -92,11 +108,12 @@ def _differing(what: str, pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 def reason(what: str, name: str, version: str) -> str:
     """Why the answer to a request or a recording differs; "" if reasons.toml does not say."""
-    return next((why for pattern, why in _reasons()[what].items() if re.fullmatch(pattern, f"{version}/{name}")), "")
+    return next((why for pattern, why in reasons()[what].items() if re.fullmatch(pattern, f"{version}/{name}")), "")
 
 
 @cache
-def _reasons() -> dict[str, dict[str, str]]:
+def reasons() -> dict[str, dict[str, str]]:
+    """The reasons by what they are given for, a request or a recording, and by pattern."""
     return tomllib.loads(REASONS.read_text("utf-8"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ollama_harness.answers._likeness import entry_of
@@ -99,8 +100,13 @@ def _listed(recording: Recording) -> list[Mapping[str, Any]]:
 
 
 def _object(recording: Recording) -> Mapping[str, Any]:
+    return _parsed(recording.body)
+
+
+@lru_cache(maxsize=128)  # each server asks for a world, and what is shown of a model is long
+def _parsed(body: bytes) -> Mapping[str, Any]:
     try:
-        value = parse_json(recording.body)
+        value = parse_json(body)
     except (ValueError, RecordingError):
         return {}
     return value if isinstance(value, Mapping) else {}

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -78,7 +79,7 @@ class Wanted:
     body: Mapping[str, Any] = field(default_factory=dict)
     sent: bytes = b"{}"
 
-    @property
+    @cached_property
     def calls(self) -> bool:
         """Whether the model calls a tool: one is offered, and it is asked for more than a greeting."""
         words = re.findall(r"[a-z]+", self.prompt.lower())
