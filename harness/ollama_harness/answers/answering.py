@@ -55,7 +55,11 @@ class Answer:
 
 def answer(asked: Asked, world: World, *, steps: tuple[Step, ...] = _ALL_STEPS) -> Answer | None:
     """What refuses a request in these steps; None if nothing does."""
-    return (_kept if len(asked.body) <= _MOST_KEPT_BYTES else _answer)(asked, world, steps)
+    if len(asked.body) > _MOST_KEPT_BYTES or _is_timed(asked.path, world.version, steps):
+        return _answer(asked, world, steps)
+    found = _kept(asked, world, steps)
+    # The next world that a reply makes has the models that are loaded now.
+    return found if found is None or found.reply.world is None else _answer(asked, world, steps)
 
 
 def _answer(asked: Asked, world: World, steps: tuple[Step, ...]) -> Answer | None:
@@ -63,6 +67,11 @@ def _answer(asked: Asked, world: World, steps: tuple[Step, ...]) -> Answer | Non
         if (reply := rule.reply(asked, world)) is not None:
             return Answer(reply, rule, asked, world)
     return None
+
+
+@lru_cache(maxsize=1024)
+def _is_timed(path: str, version: str, steps: tuple[Step, ...]) -> bool:
+    return any(rule.timed for rule in rules_for(path, version, steps))
 
 
 _kept = lru_cache(maxsize=512)(_answer)

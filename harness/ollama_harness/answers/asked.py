@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from urllib.parse import unquote
@@ -23,7 +23,7 @@ class Asked:
 
     `flaw` is what Go's server finds wrong with the head; then the rest is empty, or says less than it seems to.
     `body_error` is the error that a handler gets in place of the rest of the body. `at` is when it came: models that
-    are loaded expire.
+    are loaded expire. Requests are equal whenever they came.
     """
 
     method: str
@@ -33,7 +33,7 @@ class Asked:
     body: bytes = b""
     flaw: Flaw | None = None
     body_error: str = ""
-    at: datetime = _NEVER
+    at: datetime = field(default=_NEVER, compare=False)
 
     @classmethod
     def of(

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -132,8 +132,10 @@ class LoadedModel:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class World:
-    """All that decides a refusal besides the request. `models` are by name with tag. Worlds are compared by identity,
-    so that what was answered in one can be kept.
+    """All that decides a refusal besides the request. `models` are by name with tag.
+
+    Worlds are equal if no rule can tell them apart but one that asks what is loaded: so what was answered in one can be
+    kept, though every chat loads its model anew.
 
     With `any_model` a model that is not there can do everything. Ollama looks at Host only while it listens on
     `loopback`; `origins` is OLLAMA_ORIGINS. Without `cloud` models of the cloud are refused.
@@ -158,6 +160,22 @@ class World:
     recorded: frozenset[str] = frozenset()
     changed: bool = False
     loaded: Mapping[str, LoadedModel] = field(default_factory=dict)
+
+    @cached_property
+    def _rules_see(self) -> tuple[object, ...]:
+        """What rules see of it. The models are compared by identity: a change makes another mapping."""
+        return tuple(
+            id(value) if each.name == "models" else value
+            for each in fields(self)
+            if each.name != "loaded"
+            for value in (getattr(self, each.name),)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, World) and self._rules_see == other._rules_see
+
+    def __hash__(self) -> int:
+        return hash(self._rules_see)
 
     @cached_property
     def order(self) -> Order:

@@ -139,7 +139,7 @@ class RecordedAnswers:
 
     def made(self, asked: Asked, world: World) -> RecordedAnswer | None:
         """The nearest recording, made to fit this request; None if it is not for a model to answer."""
-        key = ("made", asked.path, asked.body, id(world.models))
+        key = ("made", asked.path, asked.body, world)
         if key not in self._kept:
             wanted, answer = wanted_of(asked, world), None
             made = self._maker.answer(wanted, request_of(asked, world)) if wanted is not None else None

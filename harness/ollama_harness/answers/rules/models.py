@@ -203,6 +203,8 @@ def _listed(model: Model) -> dict[str, Any]:
     "ps-empty",
     "path-api-ps-cc92-get",
     source=f"{ROUTES}: PsHandler",
+    paths=("/api/ps",),
+    timed=True,
 )
 def _ps(asked: Asked, world: World) -> Reply | None:
     if asked.method != "GET" or asked.path != "/api/ps":

@@ -38,7 +38,8 @@ class Refusal:
     """One rule. `since` and `before` bound the versions of Ollama that have it ("": no bound).
 
     `examples` are names of recordings, or ids of requests in fixtures/requests, that get it. Only requests for `paths`
-    can get it, and for those below one that ends with a slash; with none of them all can.
+    can get it, and for those below one that ends with a slash; with none of them all can. The reply of a `timed` one
+    also depends on when it is asked, and on what is loaded.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Refusal:
     before: str
     examples: tuple[str, ...]
     paths: tuple[str, ...]
+    timed: bool
     reply: Callable[[Asked, World], Reply | None]
 
     @property
@@ -80,6 +82,7 @@ def refusal(
     since: str = "",
     before: str = "",
     paths: tuple[str, ...] = (),
+    timed: bool = False,
 ) -> Callable[[Callable[[Asked, World], Reply | None]], Callable[[Asked, World], Reply | None]]:
     """Put a function `(asked, world) -> reply or None` on the list of rules."""
 
@@ -95,6 +98,7 @@ def refusal(
             before=before,
             examples=examples,
             paths=paths,
+            timed=timed,
             reply=function,
         )
         return function
