@@ -46,6 +46,7 @@ def recording(
     intervention: str | None = None,
     note: str | None = None,
     request_json: Any = None,
+    any_content: bool = False,
 ) -> Recording:
     """A chunked answer (or what `headers` make of it): head at 0.1 s, then a frame each 0.1 s, then the end."""
     if headers is None:
@@ -55,7 +56,7 @@ def recording(
         ollama_version="1.0.0",
         recorded_at="2026-11-22T19:20:02+00:00",
         platform="Linux",
-        request=Request(method=method, path=path, json=request_json),
+        request=Request(method=method, path=path, json=request_json, any_content=any_content),
         response=Response(status=status, reason=reason, headers=headers, head_at_s=0.1),
         frames=tuple(Frame(at_s=0.1 * (index + 2), data=data) for index, data in enumerate(frames)),
         ended=ended,
@@ -181,6 +182,7 @@ def recordings(draw: st.DrawFn) -> Recording:
             headers=draw(header_lists),
             json=draw(json_values.filter(lambda v: v is not None)) if carried == "json" else None,
             body=draw(texts) if carried == "body" else None,
+            any_content=draw(st.booleans()),
         ),
         response=Response(
             status=draw(st.integers(100, 999)),

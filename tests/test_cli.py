@@ -271,6 +271,24 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (0, "stopped\n", "")
 
 
+def test_serve_says_its_replies_one_after_the_other(tmp_path: Path) -> None:
+    process = _start("serve", "--port", "0", "--speed", "0", "--reply", "one", "--reply", "two", cwd=tmp_path)
+    assert process.stdout is not None
+    url = process.stdout.readline().split()[-1]
+    lines = [process.stdout.readline() for _ in range(5)]
+    assert lines[3] == "requests for text get your replies, one after the other\n"
+    said = []
+    for _ in range(3):
+        body = b'{"model": "llama3", "prompt": "Hi", "stream": false}'
+        with urllib.request.urlopen(f"{url}/api/generate", body, timeout=20) as response:
+            said.append(json.load(response)["response"])
+    assert said == ["one", "two", "two"]
+    _interrupt(process)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    assert out.count("  200  POST /api/generate  reply: your words\n") == 3
+
+
 @pytest.mark.parametrize(
     "end",
     [

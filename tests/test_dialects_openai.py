@@ -20,7 +20,7 @@ from ollama_harness.answers.completions.completion import Call, Completion, Done
 from ollama_harness.answers.completions.dialect import EPOCH, answered
 from ollama_harness.answers.completions.native import CHAT as CHAT_OWN
 from ollama_harness.answers.completions.native import GENERATE
-from ollama_harness.answers.completions.openai import CHAT_COMPLETIONS, TEXT_COMPLETIONS, error_event
+from ollama_harness.answers.completions.openai import CHAT_COMPLETIONS, TEXT_COMPLETIONS
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request, Response
 from ollama_harness.recordings.records import stream_records
@@ -373,19 +373,6 @@ def test_logprobs_are_sent_if_they_are_wanted() -> None:
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", ["fault-runner-killed-v1-chat", "fault-runner-killed-v1-completions"])
-def test_an_error_in_a_stream_is_an_event_that_says_nothing(version: str, name: str) -> None:
-    *_, before, error = STORE.get(f"{version}/{name}").frames
-    assert masked(error_event(before.data, version)) == masked(error.data)
-
-
-@pytest.mark.parametrize("before", [b"data: [DONE]\n\n", b": a comment\n\n", b"data: {\n\n"])
-def test_an_error_comes_after_an_event(before: bytes) -> None:
-    with pytest.raises(ValueError):
-        error_event(before, "0.32.15")
 
 
 @pytest.mark.parametrize("id_", [id_ for id_ in STORE.ids if re.search("/fault-.*-v1-ch|/v1-error-", id_)])

@@ -78,7 +78,7 @@ from ollama_harness.faults import (
 )
 from ollama_harness.faults.editing import record_span
 from ollama_harness.oracle.reference import Cause, ExpectedEnd, ExpectedEndKind, Layer, reference
-from ollama_harness.recordings.recording import RecordedEnd
+from ollama_harness.recordings.recording import Frame, RecordedEnd
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.message_parts import Chunk, LastChunk
 from ollama_harness.script.script import ConnectionEnd, Script
@@ -241,7 +241,9 @@ NOTHING = replace(CHAT, segments=())
         (drop_terminal_record(), drop_terminal_record()(CHAT), "no stream with a terminal record"),
         (drop_terminal_record(), NOTHING, "no stream with a terminal record"),
         (error_line_after_record(1), SINGLE, "an NDJSON stream"),
-        (error_line_after_record(1), EVENTS, "an NDJSON stream"),
+        (error_line_after_record(1), EVENTS, "changes nothing"),
+        (error_line_after_record(1, goes_on=True), EVENTS, "ends in the place of an error"),
+        (error_line_after_record(1, line_feed=False), EVENTS, "ends in the place of an error"),
         (error_line_after_record(1), NOTHING, "an NDJSON stream"),
         (error_line_after_record(1), CUT_SHORT, "does not end cleanly"),
         (error_line_after_record(99), CHAT, "there is no record 99"),
@@ -453,6 +455,51 @@ def test_an_error_line_is_a_chunk_of_its_own_like_ollamas() -> None:
     struck = error_line_after_record(3)(CHAT)
     assert struck.segments[-2].parts == (Chunk(real.frames[-1].data),)
     assert struck.segments[-1].parts == (LastChunk(),)
+
+
+KILLED = [id_ for id_ in LIBRARY.ids if "/fault-runner-killed-v1-" in id_ and LIBRARY.get(id_).suffix == ".sse"]
+REFUSED = [id_ for id_ in LIBRARY.ids if re.search(r"/(error|v1(-\w+)?-error)-.*model-not-found$", id_)]
+REFUSED = [id_ for id_ in REFUSED if LIBRARY.get(id_).suffix == ".json"]
+
+
+def unknown(body: bytes) -> bytes:
+    """A body without its times and ids."""
+    return re.sub(rb'(?<="created":)\d+|(?<="request_id":"req_)\w+', b"", body)
+
+
+@pytest.mark.parametrize("id_", KILLED)
+def test_in_a_stream_of_events_an_error_is_what_ollama_sends_there(id_: str) -> None:
+    real = LIBRARY.get(id_)
+    says_nothing = '"model":""' in real.frames[-1].data.decode()
+    kept = replace(real, frames=real.frames[:-1] if says_nothing else real.frames)
+    after = Frame(at_s=real.ended_at_s, data=b"data: {}\n\n")
+    script = Script.from_recording(replace(kept, frames=(*kept.frames, after)))
+    struck = error_line_after_record(-2, "its text is nowhere")(script)
+    assert unknown(struck.body) == unknown(real.body)
+    assert struck.segments[-1].parts == (LastChunk(),)
+    assert says_nothing == bool(re.search("v1-(chat|completions)", id_))
+
+
+@pytest.mark.parametrize("id_", REFUSED)
+def test_a_refusal_has_the_shape_of_its_route(id_: str) -> None:
+    """Whatever a recording of the route holds, an error in its place is what Ollama sends there."""
+    real = LIBRARY.get(id_)
+    value = json.loads(real.body)["error"]
+    message = value if isinstance(value, str) else value["message"]
+    answer = Script.from_recording(replace(real, response=replace(real.response, status=200, reason="OK")))
+    struck = replace_with_error(404, message)(answer)
+    assert struck.head is not None
+    assert unknown(struck.body) == unknown(real.body)
+    assert [pair for pair in struck.head.headers if pair[0] != "Date"] == [
+        pair for pair in real.response.headers if pair[0] != "Date"
+    ]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_an_error_that_is_no_text_is_sent_as_it_is(path: str) -> None:
+    script = Script.from_recording(recording(b"{}", media_type="application/json", path=path))
+    assert json.loads(replace_with_error(500, {"code": 1})(script).body) == {"error": {"code": 1}}
+    assert replace_with_error(500, None)(script).body == b""
 
 
 @pytest.mark.parametrize("script", STREAMS)

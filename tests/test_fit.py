@@ -157,6 +157,12 @@ def test_json_is_json() -> None:
     assert fitted(format="").text == FRANCE.text
 
 
+def test_json_keeps_to_the_schema_that_the_prompt_tells() -> None:
+    told = f"Answer as JSON {{so}}. The schema: {json.dumps(WEATHER)}"
+    turn = [{"role": "system", "content": told}, {"role": "user", "content": "I live in Oslo"}]
+    assert json.loads(fitted(format="json", messages=turn).text) == {"city": "Oslo"}
+
+
 def test_a_schema_is_kept() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     made = fitted(format=schema)

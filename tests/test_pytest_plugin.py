@@ -145,3 +145,19 @@ def test_what_the_user_excludes_stays_excluded(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("NO_PROXY", "corp.example")
     request.getfixturevalue("fake_ollama")
     assert (os.environ["NO_PROXY"], os.environ["no_proxy"]) == (f"corp.example,{ADDED}", f"corp.example,{ADDED}")
+
+
+def test_the_fixture_answers_with_recordings_of_the_project(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nollama_recordings = bytes")
+    folder = pytester.mkdir("bytes")
+    (folder / "generate-mine.ndjson").write_bytes(b'{"model":"m","response":"Mine.","done":true}\n')
+    pytester.makepyfile(
+        """
+        import ollama
+
+        def test_mine(fake_ollama):
+            assert ollama.Client().generate("any", "Why?", stream=True).__next__().response == "Mine."
+        """
+    )
+    outcome = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    outcome.assert_outcomes(passed=1)

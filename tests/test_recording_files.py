@@ -17,7 +17,7 @@ from hypothesis import given
 from ollama_harness.errors import RecordingError
 from ollama_harness.recordings import _meta, draft
 from ollama_harness.recordings import on_disk as recording_files
-from ollama_harness.recordings.recording import META_SUFFIX, RecordedEnd, Recording, Request
+from ollama_harness.recordings.recording import META_SUFFIX, RecordedEnd, Recording
 from ollama_harness.recordings.store import RecordingStore
 
 ID = "1.0.0/generate-small"
@@ -355,20 +355,27 @@ def test_a_body_of_another_kind_than_the_head_says_is_named(tmp_path: Path) -> N
     ("body", "number"),
     [(b'{"a":1}\n{"a":\n', 2), (b"{}\n\n\nx\n", 2), (b"NaN\n", 1), (b'"\xff"\n', 1), (b"{}\x85{}\n", 1)],
 )
-def test_a_line_of_the_body_that_is_no_json_is_named(tmp_path: Path, body: bytes, number: int) -> None:
-    error = defect(recording_files.save(recording(body), tmp_path))
-    assert (error.path.name, error.field) == ("generate-small.ndjson", f"line {number}")
+def test_a_line_of_the_body_that_is_no_json_is_found(tmp_path: Path, body: bytes, number: int) -> None:
+    """It can be played nevertheless: a server may have sent it."""
+    one = recording_files.load(recording_files.save(recording(body), tmp_path), id=ID)
+    assert (one.body, recording_files.not_json(one)) == (body, [number])
 
 
-def test_a_json_body_that_is_no_json_is_named(tmp_path: Path) -> None:
-    error = defect(recording_files.save(recording(b"{", media_type=JSON), tmp_path))
-    assert (error.path.name, error.field) == ("generate-small.json", "line 1")
+def test_a_json_body_that_is_no_json_is_found() -> None:
+    assert recording_files.not_json(recording(b"{", media_type=JSON)) == [1]
+    assert recording_files.not_json(recording(b"{}", media_type=JSON)) == []
+
+
+def test_a_body_of_ones_own_may_hold_anything() -> None:
+    own = recording(b"{", any_content=True)
+    assert recording_files.not_json(own) == []
 
 
 @pytest.mark.parametrize("ended", [RecordedEnd.EOF, RecordedEnd.RESET, RecordedEnd.TIMEOUT])
 def test_half_a_record_is_fine_where_the_stream_was_cut(tmp_path: Path, ended: RecordedEnd) -> None:
     one = recording(line(HELLO), b'{"resp', ended=ended)
-    assert recording_files.load(recording_files.save(one, tmp_path), id=ID) == one
+    loaded = recording_files.load(recording_files.save(one, tmp_path), id=ID)
+    assert (loaded, recording_files.not_json(loaded)) == (one, [])
 
 
 @pytest.mark.parametrize(
@@ -413,7 +420,8 @@ def test_a_body_alone_is_one_frame_a_line_20_ms_apart(tmp_path: Path, route: str
     path = tmp_path / f"{route}-mine.ndjson"
     path.write_bytes(b'{"a":"\xc2\x85"}\n{"done":true}')
     one = recording_files.load(tmp_path / f"{route}-mine", id=f"hand-written/{route}-mine")
-    assert one.request == Request(method="POST", path=f"/api/{route}")
+    assert (one.request.method, one.request.path, one.request.streams) == ("POST", f"/api/{route}", True)
+    assert one.request.any_content
     assert [(frame.at_s, frame.data) for frame in one.frames] == [
         (0.02, b'{"a":"\xc2\x85"}\n'),
         (0.04, b'{"done":true}'),
@@ -421,21 +429,6 @@ def test_a_body_alone_is_one_frame_a_line_20_ms_apart(tmp_path: Path, route: str
     assert (one.ollama_version, one.response.status, one.ended) == ("hand-written", 200, RecordedEnd.COMPLETE)
     assert one.response.header("transfer-encoding") == "chunked"
     assert one.body == path.read_bytes()
-
-
-@pytest.mark.parametrize(
-    "name", ["generate-x.json", "generate-x.txt", "embed-x.ndjson", "generated.ndjson", "x.ndjson"]
-)
-def test_only_streams_called_after_their_route_stand_alone(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"{}\n")
-    error = defect(tmp_path / name.partition(".")[0])
-    assert (error.path.name, error.problem) == (name, "the meta file beside it is missing")
-
-
-def test_a_body_alone_with_a_bad_line_is_named(tmp_path: Path) -> None:
-    (tmp_path / "chat-mine.ndjson").write_bytes(b"{}\n{\n")
-    error = defect(tmp_path / "chat-mine")
-    assert (error.path.name, error.field) == ("chat-mine.ndjson", "line 2")
 
 
 def test_an_empty_body_alone_has_no_frames(tmp_path: Path) -> None:

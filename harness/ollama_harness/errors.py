@@ -8,6 +8,7 @@ HarnessError                  a request of the user cannot be done; the message 
 │   └── ServerUnreachable     nothing accepts connections at the address
 ├── FaultDoesNotApply         a fault has no place to strike in this script
 ├── BadFault                  a text is no fault
+├── ReplyError                a file of replies is not usable: names file and field
 ├── UnknownName               no client, scenario, recording or version has that name: offers the nearest
 ├── DirectoryError            a directory cannot be written to, or another process is writing there
 ├── PortInUse                 the server's address is taken or not allowed
@@ -73,6 +74,10 @@ class FaultDoesNotApply(HarnessError):
 
 class BadFault(HarnessError):
     """A text is no fault, or gives a fault wrong arguments."""
+
+
+class ReplyError(HarnessError):
+    """A file of replies cannot be used."""
 
 
 class UnknownName(HarnessError):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ollama_harness.server.fake_ollama import FakeOllama
     from ollama_harness.server.proxy import FakeProxy
 
-__all__ = ["fake_ollama", "fake_proxy"]
+__all__ = ["fake_ollama", "fake_proxy", "pytest_addoption"]
 
 # Both spellings, because programs differ in which one they read first. On Windows the two are one variable.
 _PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
@@ -35,9 +35,23 @@ _EXCLUSIONS = ("NO_PROXY", "no_proxy")
 _MOST_LINES = 30
 
 
+_RECORDINGS = "ollama_recordings"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini(
+        _RECORDINGS,
+        "a folder with recordings or bytes of your own, which fake_ollama answers with before all others",
+        default="",
+    )
+
+
 @pytest.fixture
-def fake_ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOllama]:
+def fake_ollama(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOllama]:
     """A running FakeOllama of the newest recorded version, at full speed. `OLLAMA_HOST` points to it.
+
+    The setting `ollama_recordings` of pytest names a folder of recordings that come before those of the package. It is
+    relative to the file that has the setting.
 
     This machine is added to `NO_PROXY`, so that no system proxy comes between the test and the server.
     """
@@ -45,7 +59,9 @@ def fake_ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOllama]:
         FakeOllama,  # imported late, so that a user's coverage does not start after this import
     )
 
-    with FakeOllama(speed=0) as server:
+    setting: str = request.config.getini(_RECORDINGS)
+    base = request.config.rootpath if request.config.inipath is None else request.config.inipath.parent
+    with FakeOllama(speed=0, recordings=base / setting if setting else None) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         for name, value in _excluding_this_machine(os.environ).items():
             monkeypatch.setenv(name, value)

@@ -5,11 +5,13 @@ got. What is checked is not the words but the outcome: text where there must be 
 arguments that are valid for it, data that is valid for the user's model, thinking where it was asked for, one vector
 for each text. Sources: the READMEs and API documents of the libraries, and Ollama's own (docs.ollama.com).
 
-`tox -e first-programs` runs it. The ordinary suite leaves this folder out, because the libraries are large.
+`tox -e first-programs` runs it; with the variable FIRST_PROGRAMS_URL against any other server, such as a real Ollama.
+The ordinary suite leaves this folder out, because the libraries are large.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,16 +20,33 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import jsonschema
 import pytest
+from _pytest.mark import ParameterSet
 
 HERE = Path(__file__).parent
-#: As long as the slowest import takes on a busy machine, many times over.
+#: Many times as long as the slowest takes on a busy machine.
 PROGRAM_TIMEOUT_S = 120
+
+#: What the programs of a library import, and so does their launcher, once.
+IMPORTS = {
+    "anthropic_python": ("anthropic",),
+    "instructor": ("instructor", "instructor.v2.providers.openai.client", "openai.resources.chat"),
+    "langchain_ollama": ("langchain_ollama",),
+    "litellm": ("litellm",),
+    "llama_index": (
+        "llama_index.core.agent.workflow",
+        "llama_index.embeddings.ollama",
+        "llama_index.llms.ollama",
+    ),
+    "ollama_python": ("ollama",),
+    "openai_python": ("openai", "openai.resources.chat", "openai.resources.embeddings", "openai.resources.responses"),
+    "pydantic_ai": ("pydantic_ai", "pydantic_ai.models.ollama", "openai.resources.chat"),
+}
 
 Check = Callable[[str], None]
 Schema = dict[str, Any]
@@ -391,11 +410,34 @@ class Served:
             self._process.stdout.close()
 
 
+class Given:
+    """A server that runs already: a real Ollama, say, to see that the programs come out as they do with it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def journal(self) -> list[str]:
+        return ["(none; FIRST_PROGRAMS_URL named another server)"]
+
+
 @pytest.fixture(scope="session")
-def served() -> Iterator[Served]:
-    served = Served()
-    yield served
-    served.stop()
+def servers() -> Iterator[dict[str, Served]]:
+    """A server for each group of programs, so that what one pulls or deletes does not change how another comes out."""
+    servers: dict[str, Served] = {}
+    yield servers
+    for one in servers.values():
+        one.stop()
+
+
+@pytest.fixture
+def served(name: str, servers: dict[str, Served]) -> Served | Given:
+    """The server of a program."""
+    if url := os.environ.get("FIRST_PROGRAMS_URL"):
+        return Given(url)
+    group = PROGRAMS[name].parent.name
+    if group not in servers:
+        servers[group] = Served()
+    return servers[group]
 
 
 @pytest.fixture(scope="session")
@@ -432,37 +474,102 @@ def environment_for(url: str) -> dict[str, str]:
     }
 
 
-def run(name: str, command: list[str], served: Served) -> None:
-    """Run a program, and compare what it printed with its outcome."""
-    served.journal()
+class Launcher:
+    """Runs the programs of one library, which it imports once. What they print goes through files in `folder`."""
+
+    def __init__(self, library: str, url: str, folder: Path) -> None:
+        self._out, self._err, self._own = (folder / kind for kind in ("out", "err", "launcher"))
+        # -P: a program's folder is not where its imports are looked for, so that no name of a program hides a module.
+        command = [sys.executable, "-P", str(HERE / "_launcher.py"), *IMPORTS[library]]
+        with self._own.open("wb") as own:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=own,
+                text=True,
+                encoding="utf-8",
+                env=environment_for(url),
+            )
+
+    def run(self, path: Path) -> Ran:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        out, err = self._out, self._err
+        for file in (out, err):
+            file.write_bytes(b"")
+        program = {"path": str(path), "out": str(out), "err": str(err), "timeout_s": PROGRAM_TIMEOUT_S}
+        with contextlib.suppress(BrokenPipeError):  # it ended; the answer is then missing, too
+            self._process.stdin.write(json.dumps(program) + "\n")
+            self._process.stdin.flush()
+        if not (code := self._process.stdout.readline()):
+            pytest.fail(f"the library cannot be imported:\n{self._own.read_text('utf-8', 'replace')[-3000:]}")
+        return Ran(int(code), out.read_text("utf-8"), err.read_text("utf-8", "replace"))
+
+    def stop(self) -> None:
+        self._process.kill()  # it waits for its next program, and has nothing to end in order
+        self._process.communicate()
+
+
+@pytest.fixture(scope="session")
+def launchers() -> Iterator[dict[str, Launcher]]:
+    launchers: dict[str, Launcher] = {}
+    yield launchers
+    for one in launchers.values():
+        one.stop()
+
+
+@pytest.fixture
+def launcher(
+    name: str, served: Served | Given, launchers: dict[str, Launcher], tmp_path_factory: pytest.TempPathFactory
+) -> Launcher:
+    """The launcher of a program's library, started when it is first needed."""
+    library = PROGRAMS[name].parent.name
+    if library not in launchers:
+        launchers[library] = Launcher(library, served.url, tmp_path_factory.mktemp(library))
+    return launchers[library]
+
+
+class Ran(NamedTuple):
+    """A program that ended: its exit code (negative for a signal), and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(command: list[str], served: Served | Given) -> Ran:
+    done = subprocess.run(
+        command,
+        env=environment_for(served.url),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=PROGRAM_TIMEOUT_S,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def judge(name: str, ran: Ran, served: Served | Given) -> None:
+    """Fail with all that is known, if the program came out in another way than it does with Ollama."""
+    told = "\n".join((f"{name} printed:", ran.out[-2000:], ran.err[-3000:], "the server's journal:", *served.journal()))
+    if ran.code:
+        pytest.fail(f"exit code {ran.code}: {told}")
     try:
-        done = subprocess.run(
-            command,
-            env=environment_for(served.url),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=PROGRAM_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as late:
-        pytest.fail(f"{name} ran for {late.timeout:.0f} s\n{_told(served)}")
-    told = f"{name} printed:\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}\n{_told(served)}"
-    if done.returncode:
-        pytest.fail(f"exit code {done.returncode}: {told}")
-    try:
-        OUTCOMES[name](done.stdout)
+        OUTCOMES[name](ran.out)
     except (AssertionError, ValueError, LookupError, TypeError, jsonschema.ValidationError) as error:
         pytest.fail(f"{type(error).__name__}: {error}\n{told}")
 
 
-def _told(served: Served) -> str:
-    return "\n".join(("the server's journal:", *served.journal()))
-
-
-def of_kind(*suffixes: str) -> list[str]:
-    return [name for name, path in PROGRAMS.items() if path.suffix in suffixes]
+def of_kind(suffix: str) -> list[ParameterSet]:
+    """The programs, in groups: what is to be done once for a library is done in one process of pytest-xdist."""
+    return [
+        pytest.param(name, marks=pytest.mark.xdist_group("node" if suffix == ".mjs" else path.parent.name))
+        for name, path in PROGRAMS.items()
+        if path.suffix == suffix
+    ]
 
 
 def test_each_program_has_an_outcome() -> None:
@@ -470,19 +577,17 @@ def test_each_program_has_an_outcome() -> None:
 
 
 @pytest.mark.parametrize("name", of_kind(".py"))
-def test_program_in_python(name: str, served: Served) -> None:
-    # -P: a program's folder is not where its imports are looked for, so that copy.py would not be Python's copy.
-    run(name, [sys.executable, "-P", str(PROGRAMS[name])], served)
+def test_program_in_python(name: str, served: Served | Given, launcher: Launcher) -> None:
+    judge(name, launcher.run(PROGRAMS[name]), served)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
-@pytest.mark.xdist_group("node")
 @pytest.mark.parametrize("name", of_kind(".mjs"))
-def test_program_in_javascript(name: str, served: Served, node_programs: Path) -> None:
-    run(name, ["node", str(node_programs / name)], served)
+def test_program_in_javascript(name: str, served: Served | Given, node_programs: Path) -> None:
+    judge(name, run(["node", str(node_programs / name)], served), served)
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("sh")), reason="there is no curl, or no sh")
 @pytest.mark.parametrize("name", of_kind(".sh"))
-def test_program_with_curl(name: str, served: Served) -> None:
-    run(name, ["sh", str(PROGRAMS[name])], served)
+def test_program_with_curl(name: str, served: Served | Given) -> None:
+    judge(name, run(["sh", str(PROGRAMS[name])], served), served)

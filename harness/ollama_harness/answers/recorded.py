@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ollama_harness.answers.model_name import parse_name
@@ -34,12 +34,13 @@ _Key = tuple[str, str, str]
 
 
 class Recorded:
-    """The recordings of a version by their requests."""
+    """The recordings of a version by their requests. Those with the ids in `first` come before the others."""
 
-    def __init__(self, recordings: Iterable[Recording]) -> None:
+    def __init__(self, recordings: Iterable[Recording], *, first: Collection[str] = ()) -> None:
+        self._first = frozenset(first)
         self._by_request: dict[_Key, list[Recording]] = defaultdict(list)
         for recording in recordings:
-            if recording.intervention is None:
+            if recording.intervention is None and not recording.request.any_content:
                 self._by_request[canonical(recording.request)].append(recording)
 
     def same(self, request: Request) -> Recording | None:
@@ -50,6 +51,7 @@ class Recorded:
         return max(
             able,
             key=lambda one: (
+                one.id in self._first,
                 len(_decisive(one.request)),
                 one.request.json == request.json,
                 len(one.frames),

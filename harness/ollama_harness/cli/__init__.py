@@ -38,6 +38,7 @@ _COMMANDS = {
     "check": ("check", "check"),
     "doctor": ("doctor", "doctor"),
     "gate": ("gate", "gate_"),
+    "import": ("importing", "import_"),
     "list": ("listing", "list_"),
     "prove": ("prove", "prove_"),
     "record": ("record", "record"),

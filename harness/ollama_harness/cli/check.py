@@ -40,13 +40,19 @@ def check(paths: tuple[Path, ...]) -> None:
             except RecordingError as error:
                 defects.append(str(error))
                 continue
-            secrets = [str(_secret(stem, field, kind)) for field, kind in secrets_in(recording)]
-            defects += secrets
-            good += not secrets
+            found_here = [_secret(stem, field, kind) for field, kind in secrets_in(recording)]
+            found_here += [_broken(stem, recording.suffix, line) for line in on_disk.not_json(recording)]
+            defects += map(str, found_here)
+            good += not found_here
     for defect in defects:
         echo(f"error: {defect}", err=True)
     echo(f"{good} recordings are valid, {len(defects)} defects found")
     sys.exit(2 if defects else 0)
+
+
+def _broken(stem: Path, suffix: str, line: int) -> RecordingError:
+    path = stem.with_name(stem.name + suffix)
+    return RecordingError(path, f"line {line}", "is no JSON", "restore the file, or record it again")
 
 
 def _secret(stem: Path, field: str, kind: str) -> RecordingError:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from importlib import metadata
+from pathlib import Path
 
 import click
 
 from ollama_harness import answers
 from ollama_harness.cli.output import json_option, table
+from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.clients import clients
 from ollama_harness.faults import FAULTS, PLACES
 from ollama_harness.gate.rules import RULES
+from ollama_harness.matrix.cells import names_in
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import ENVIRONMENTS
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import RecordingStore
 
 __all__ = ["list_"]
 
@@ -59,16 +61,17 @@ def list_clients(*, wire: bool, as_json: bool) -> None:
     help="List the scenarios, and what each requires of a client.",
     epilog="Example: ollama-harness list scenarios",
 )
+@recordings_option
 @json_option
-def list_scenarios(*, as_json: bool) -> None:
-    store = RecordingStore()
+def list_scenarios(*, own: Path | None, as_json: bool) -> None:
+    store = store_of(own)
     rows = [
         {
             "scenario": one.name,
             "asks": str(one.requirement),
             "layer": str(one.layer),
             "faults": [str(fault) for faults in (one.faults, *one.then) for fault in faults],
-            "recordings": store.names(store.newest, one.recordings),
+            "recordings": names_in(store, store.newest, one),
             "summary": one.summary,
             "source": one.source.url if one.source else None,
         }
@@ -152,11 +155,13 @@ def list_rules(*, of: str | None, as_json: bool) -> None:
     epilog="Example: ollama-harness list recordings --ollama-version 0.5.7",
 )
 @click.option("--ollama-version", multiple=True, metavar="V", help="Only this version (repeatable).")
+@recordings_option
 @json_option
-def list_recordings(*, ollama_version: tuple[str, ...], as_json: bool) -> None:
-    store = RecordingStore()
+def list_recordings(*, ollama_version: tuple[str, ...], own: Path | None, as_json: bool) -> None:
+    store = store_of(own, version=ollama_version[0] if len(ollama_version) == 1 else None)
     versions = [store.version(name) for name in ollama_version] or store.versions
-    table([_row(one) for version in versions for one in store.of_version(version)], as_json=as_json)
+    found = [one for version in versions for one in store.of_version(version)]
+    table([_row(one) for one in found if own is None or one.id in store.own_ids], as_json=as_json)
 
 
 def _row(one: Recording) -> dict[str, object]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 from rich.text import Text
 
 from ollama_harness.cli.output import console, json_option, table
+from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.reports.layout import Blocks
 from ollama_harness.clients import client
+from ollama_harness.errors import HarnessError
 from ollama_harness.files.printable import one_line
-from ollama_harness.matrix.cells import Cell, PlannedScenario
+from ollama_harness.matrix.cells import Cell, planned_scenarios
 from ollama_harness.matrix.scenarios import SCENARIOS, scenario
 from ollama_harness.matrix.wire_proof import WireProof, prove
-from ollama_harness.recordings.store import RecordingStore
 
 __all__ = ["prove_"]
 
@@ -34,15 +36,15 @@ __all__ = ["prove_"]
     epilog="Example: ollama-harness prove --scenario reset-after-record",
 )
 @click.option("--scenario", "names", multiple=True, metavar="NAME", help="Play only this scenario (repeatable).")
+@recordings_option
 @json_option
-def prove_(*, names: tuple[str, ...], as_json: bool) -> None:
-    store = RecordingStore()
+def prove_(*, names: tuple[str, ...], own: Path | None, as_json: bool) -> None:
+    store = store_of(own)
     chosen = [scenario(name) for name in names] or [one for one in SCENARIOS.values() if one.environment is None]
-    cells = [
-        Cell(client("canary-perfect"), PlannedScenario.of(one, store.get(f"{store.newest}/{name}")))
-        for one in chosen
-        for name in store.names(store.newest, one.recordings)[:1]
-    ]
+    planned = (next(planned_scenarios(store, store.newest, one), None) for one in chosen)
+    cells = [Cell(client("canary-perfect"), one) for one in planned if one is not None]
+    if not cells:
+        raise HarnessError("nothing to prove: none of these scenarios plays one of these recordings")
     with ThreadPoolExecutor(8) as pool:
         proofs = [proof for each in pool.map(prove, cells) for proof in each]
     if as_json:

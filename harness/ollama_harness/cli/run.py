@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ollama_harness.cli.output import echo, progress_bar
+from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.report import known_issues_option, print_report, today
 from ollama_harness.matrix import known_issues as expectations
 from ollama_harness.matrix.cells import Cell, plan
@@ -18,7 +19,7 @@ from ollama_harness.matrix.runner import CellRun
 from ollama_harness.matrix.scenarios import scenario
 from ollama_harness.network import windows_registry
 from ollama_harness.network.settings import System
-from ollama_harness.recordings.store import RecordingStore, fixtures
+from ollama_harness.recordings.store import fixtures
 
 __all__ = ["run", "run_with_progress"]
 
@@ -27,6 +28,9 @@ __all__ = ["run", "run_with_progress"]
     help="""
     Run every client through every scenario, and print the grid. Each cell of the grid is the verdict on how the client
     handled what was played.
+
+    With --recordings only your own are played: each in the scenarios that name it, and a stream in every scenario that
+    is made for any stream, if its faults apply.
 
     The canaries run as well. They are clients that are wrong on purpose, and the run must find each of them out.
 
@@ -41,6 +45,7 @@ __all__ = ["run", "run_with_progress"]
 @click.option(
     "--ollama-version", "versions", multiple=True, metavar="V", help="Play the recordings of this version (repeatable)."
 )
+@recordings_option
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=JOBS, show_default=True, help="How many cells run at the same time."
 )
@@ -64,6 +69,7 @@ def run(
     scenarios: tuple[str, ...],
     recordings: tuple[str, ...],
     versions: tuple[str, ...],
+    own: Path | None,
     jobs: int,
     out: Path,
     environments: bool,
@@ -71,7 +77,7 @@ def run(
     known_issues: Path | None,
 ) -> None:
     issues = expectations.load(known_issues or fixtures() / expectations.FILE)
-    store = RecordingStore()
+    store = store_of(own, version=versions[0] if len(versions) == 1 else None)
     cells = plan(
         store,
         client_names=clients,
@@ -88,7 +94,7 @@ def run(
         raise click.UsageError("--environments runs all environments; give either it or --scenario")
     touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
     results = run_with_progress(cells, out, jobs=jobs, touch_registry=touch)
-    full = not (clients or recordings or versions)
+    full = not (clients or recordings or versions or own)
     exit_code = print_report(results, issues, full=full, today=today(known_issues))
     for name in scenarios if len(scenarios) == 1 else ():
         if (environment := scenario(name).environment) is not None and environment.explains:

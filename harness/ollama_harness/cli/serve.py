@@ -6,20 +6,22 @@ import math
 import signal
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ollama_harness.answers import parse_model
 from ollama_harness.cli.output import echo
+from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
 from ollama_harness.faults.notation import parse_fault
 from ollama_harness.matrix.scenarios import scenario
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.reply_file import read_replies
 
 __all__ = ["serve"]
 
@@ -57,6 +59,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
 @click.option(
     "--ollama-version", metavar="V", help="Answer as this version did. The default is the newest recorded one."
 )
+@recordings_option
 @click.option(
     "--scenario", "scenario_name", metavar="NAME", help="Break every answer with the faults of this scenario."
 )
@@ -86,12 +89,27 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     "--models", "only_models", callback=_only_models, metavar="NAME,…", help="Exactly these models are there."
 )
 @click.option("--any-model", is_flag=True, help="Answer requests for any model, and not only for the recorded ones.")
+@click.option(
+    "--reply",
+    "texts",
+    multiple=True,
+    metavar="TEXT",
+    help="Say this in every answer. Given more than once: one after the other, and then always the last.",
+)
+@click.option(
+    "--reply-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Say what is in this file: a text; or in a .json file an object with text, thinking, tool_calls, json, "
+    "done_reason, tokens_per_s or first_token_s, or a list of such.",
+)
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
 def serve(
     *,
     host: str,
     port: int,
     ollama_version: str | None,
+    own: Path | None,
     scenario_name: str | None,
     fault_texts: tuple[str, ...],
     speed: float,
@@ -99,9 +117,14 @@ def serve(
     any_model: bool,
     models: tuple[str, ...],
     only_models: tuple[str, ...] | None,
+    texts: tuple[str, ...],
+    reply_file: Path | None,
     origins: str,
 ) -> None:
-    store = RecordingStore()
+    if texts and reply_file is not None:
+        raise click.UsageError("--reply and --reply-file are two sources of one thing; give one of them")
+    replies = [{"text": text} for text in texts] if reply_file is None else read_replies(reply_file)
+    store = store_of(own, version=ollama_version)
     version = ollama_version or store.newest
     faults = (*(scenario(scenario_name).faults if scenario_name else ()), *map(parse_fault, fault_texts))
     if scenario_name and scenario(scenario_name).then:
@@ -121,6 +144,8 @@ def serve(
         only_models=only_models,
         origins=tuple(origins.split(",")) if origins else (),
     )
+    for index, fields in reversed(list(enumerate(replies, start=1))):
+        server.reply(**fields, times=1 if index < len(replies) else None)
     server.load()
     for fault in faults:
         _refuse_useless(fault, store.of_version(store.version(version)))
@@ -132,6 +157,8 @@ def serve(
         echo(f"  sh          export OLLAMA_HOST={server.url}")
         echo(f"  cmd         set OLLAMA_HOST={server.url}")
         echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        if replies:
+            echo(f"requests for text get your {'reply' if len(replies) == 1 else 'replies, one after the other'}")
         if faults:
             echo(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
         echo("Ctrl-C stops it.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from itertools import zip_longest
+from pathlib import Path
 
 import click
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ollama_harness.cli.output import console
+from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.reports.layout import Hanging
 from ollama_harness.files.printable import json_text, one_line
 from ollama_harness.matrix import known_issues
@@ -19,7 +21,7 @@ from ollama_harness.matrix.exchange import Exchange
 from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner
 from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Finished, Hung, Raised, Stopped, Unsupported
-from ollama_harness.recordings.store import RecordingStore, fixtures
+from ollama_harness.recordings.store import fixtures
 from ollama_harness.script.script import ConnectionEnd
 from ollama_harness.server.journal import EndedBy, Entry, Protocol
 
@@ -40,6 +42,7 @@ _LEAST_WIDTH = 72
     epilog="Example: ollama-harness show ollama/cut-after-record/0.32.15/chat-stream",
 )
 @click.argument("cell_id", metavar="CELL")
+@recordings_option
 @click.option(
     "--width",
     type=click.IntRange(20),
@@ -47,8 +50,8 @@ _LEAST_WIDTH = 72
     show_default=True,
     help="How many characters of each line are shown.",
 )
-def show(*, cell_id: str, width: int) -> None:
-    one = cell(RecordingStore(), cell_id)
+def show(*, cell_id: str, own: Path | None, width: int) -> None:
+    one = cell(store_of(own), cell_id)
     with Runner(jobs=1) as runner:
         cell_run = runner.run_cell(one)
     parts: list[RenderableType] = [_head(cell_run)]

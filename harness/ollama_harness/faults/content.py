@@ -11,7 +11,8 @@ from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults.definition import fault
 from ollama_harness.faults.editing import Piece, record_span, records, with_pieces
 from ollama_harness.faults.places import TEXT
-from ollama_harness.recordings.records import STREAMS, is_terminal, stream_records
+from ollama_harness.recordings.records import STREAMS, event_record, is_terminal, stream_records
+from ollama_harness.recordings.versions import order
 from ollama_harness.script.message_parts import LastChunk
 from ollama_harness.script.script import Script
 
@@ -37,18 +38,54 @@ __all__ = [
 #: Ollama's error in a stream when its runner dies (fixtures/recordings/*/fault-runner-killed-*).
 RUNNER_DIED = "an error was encountered while running the model: unexpected EOF"
 
+#: From this version on only the first event of a chat names the role.
+_ROLE_ONCE_SINCE = "0.32.6"
+
 
 # ------------------------------------------------------------------------------------------ whole records
 
 
-@fault('Send {"error": …} at status 200 after record n, then end cleanly, as when Ollama\'s runner dies; or go on.', 3)
+@fault(
+    'Send {"error": …} at status 200 after record n, then end cleanly, as when Ollama\'s runner dies; or go on. The '
+    "streams of /v1 have no errors: Ollama ends them there, OpenAI's after an event that says nothing.",
+    3,
+)
 def error_line_after_record(
     script: Script, n: int, error: Any = RUNNER_DIED, *, goes_on: bool = False, line_feed: bool = True
 ) -> Script:
+    if script.head is not None and script.head.media_type == "text/event-stream":
+        if goes_on or not line_feed:
+            raise FaultDoesNotApply("a stream of events ends in the place of an error, and has no line of it")
+        events, at = _records(script), _index(script, n) + 1
+        return with_pieces(script, [*events[:at], *_in_place_of_an_error(events[at - 1], script.version)])
     line = json.dumps({"error": error}, separators=(",", ":"), ensure_ascii=False).encode()
     lines, at = _lines(script), _index(script, n) + 1
     rest = lines[at:] if goes_on else []
     return with_pieces(script, [*lines[:at], (lines[at - 1][0], line + b"\n" * line_feed), *rest])
+
+
+def _in_place_of_an_error(before: Piece, version: str) -> list[Piece]:
+    """What Ollama sends in a stream of events in the place of an error, after this event.
+
+    It reads the error as a record without fields, so OpenAI's kinds get an event without text and model.
+    Source: the recordings `fault-runner-killed-v1-*`; openai/openai.go (`ToChunk`, `ToCompleteChunk`).
+    """
+    at_s, event = before
+    try:
+        record = event_record(event)
+    except ValueError:
+        record = None
+    choice: dict[str, Any] = {"index": 0}
+    match record:
+        case {"object": "text_completion"}:
+            choice = {"text": "", **choice}
+        case {"object": "chat.completion.chunk"}:
+            role = {} if version and order(version) >= order(_ROLE_ONCE_SINCE) else {"role": "assistant"}
+            choice["delta"] = {**role, "content": ""}
+        case _:
+            return []
+    said = {**record, "choices": [{**choice, "finish_reason": None}], "model": ""}
+    return [(at_s, b"data: " + json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n")]
 
 
 @fault("Send any line after record n (0: before the first).", 3, "null")

@@ -10,6 +10,8 @@ from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults.definition import fault
 from ollama_harness.faults.editing import head_of, with_head
 from ollama_harness.faults.intermediaries import INTERMEDIARIES, phrase
+from ollama_harness.recordings.error_shapes import ErrorShape, error_shape, error_value
+from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.message_parts import Head, Raw, Slice
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 
@@ -39,20 +41,30 @@ def replace_with(script: Script, answer: str) -> Script:
 
 
 @fault(
-    'Refuse as Ollama does: with a status and {"error": …}. `error` may be any JSON value; None: the body is empty.',
+    'Refuse as Ollama does, in the shape of the route: with a status and {"error": …}. `error` may be any JSON value; '
+    "None: the body is empty.",
     500,
 )
 def replace_with_error(
     script: Script, status: int, error: Any = "something went wrong", retry_after: str | None = None
 ) -> Script:
+    shape = error_shape(script.path)
+    value = {"error": error}
+    if isinstance(error, str):
+        value = error_value(shape, status, error, seed=script.body, version=script.version)
     try:
-        text = json.dumps({"error": error}, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     except TypeError as problem:
         raise FaultDoesNotApply(f"{error!r} is no JSON: {problem}") from None
+    fields: Headers = (("Content-Type", "application/json; charset=utf-8"),)
+    if shape is not ErrorShape.OLLAMA:
+        text += "\n"
+        fields = (*_set_before(head_of(script)), ("Content-Type", "application/json"))
     body = b"" if error is None else text.encode()
     retry = () if retry_after is None else (("Retry-After", retry_after),)
-    fields = (("Content-Type", "application/json; charset=utf-8"), ("Date", ""), *retry)
-    return _replaced(script, Head(status, phrase(status), fields), body, ConnectionEnd.KEEP_OPEN)
+    return _replaced(
+        script, Head(status, phrase(status), (*fields, ("Date", ""), *retry)), body, ConnectionEnd.KEEP_OPEN
+    )
 
 
 @fault("Refuse with any body.", "[]")
@@ -116,6 +128,11 @@ def replace_status_line(script: Script, line: str) -> Script:
         for segment in script.segments
     )
     return replace(script, segments=tuple(segments))
+
+
+def _set_before(head: Head) -> Headers:
+    """The headers of a stream that Ollama sets before it has an answer or an error."""
+    return tuple((name, value) for name, value in head.headers if name in ("Cache-Control", "Connection"))
 
 
 def _replaced(script: Script, head: Head, body: bytes, how: ConnectionEnd) -> Script:

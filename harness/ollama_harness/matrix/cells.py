@@ -19,7 +19,7 @@ from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import Script
 
-__all__ = ["ELSEWHERE", "Cell", "PlannedScenario", "cell", "plan"]
+__all__ = ["ELSEWHERE", "Cell", "PlannedScenario", "cell", "names_in", "plan", "planned_scenarios"]
 
 #: The path to which redirects lead. The recording is played there without faults.
 ELSEWHERE = "/elsewhere"
@@ -183,20 +183,56 @@ def _planned(
     Raises: UnknownName, FaultDoesNotApply.
     """
     chosen = [store.version(name) for name in versions] or [store.newest]
-    there = {name for version in chosen for name in store.names(version, ["*"])}
+    there = {name for version in chosen for name in store.own_names(version) or store.names(version, ["*"])}
     for name in recording_names:
         if name not in there:
             raise UnknownName("recording", name, there)
     for version in chosen:
         for each in scenarios:
-            for name in store.names(version, each.recordings):
-                if recording_names and name not in recording_names:
-                    continue
-                try:
-                    yield PlannedScenario.of(each, store.get(f"{version}/{name}"))
-                except FaultDoesNotApply:
-                    if not applicable:
-                        raise
+            yield from planned_scenarios(store, version, each, recording_names, applicable=applicable)
+
+
+def planned_scenarios(
+    store: RecordingStore,
+    version: str,
+    scenario: Scenario,
+    recording_names: Sequence[str] = (),
+    *,
+    applicable: bool = False,
+) -> Iterator[PlannedScenario]:
+    """A scenario on each of its recordings of one version, or on those of them that are named.
+
+    Recordings to which its faults do not apply are skipped if they are the user's own, or if only the `applicable` ones
+    are wanted.
+
+    Raises: FaultDoesNotApply.
+    """
+    for name in names_in(store, version, scenario):
+        if recording_names and name not in recording_names:
+            continue
+        try:
+            yield PlannedScenario.of(scenario, store.get(f"{version}/{name}"))
+        except FaultDoesNotApply:
+            if not applicable and not store.own_ids:
+                raise
+
+
+def names_in(store: RecordingStore, version: str, scenario: Scenario) -> list[str]:
+    """The names of the recordings that a scenario plays.
+
+    In a store with recordings of the user these are theirs only: those that the scenario names, and every stream of
+    NDJSON, which is what the clients read, if it is made for any stream.
+    """
+    names = store.names(version, scenario.recordings)
+    if not store.own_ids:
+        return names
+    streams = scenario.is_for_any_stream
+    own = store.own_names(version)
+    return [name for name in own if name in names or (streams and _is_stream(store.get(f"{version}/{name}")))]
+
+
+def _is_stream(recording: Recording) -> bool:
+    return recording.response.status == 200 and recording.response.media_type == "application/x-ndjson"
 
 
 def _hosts(one: Client, each: Scenario) -> tuple[str, ...]:
@@ -221,7 +257,7 @@ def _is_useful(one: Cell) -> bool:
     if spoils is None or earns is None or earns.get(one.scenario.name) is Verdict.PASS:
         return True
     records = one.reference(one.scripts[0]).records
-    return any(agrees(spoils(record), record, subject=None) is not None for record in records)
+    return any(agrees(spoils(one), one, subject=None) is not None for one in records if isinstance(one, dict))
 
 
 def cell(store: RecordingStore, id_: str) -> Cell:
@@ -232,8 +268,10 @@ def cell(store: RecordingStore, id_: str) -> Cell:
     id_, _, host = id_.partition("@")
     match id_.split("/", 2):
         case [client_name, scenario_name]:
-            first = store.names(store.newest, scenario(scenario_name).recordings)[0]
-            return cell(store, f"{client_name}/{scenario_name}/{store.newest}/{first}@{host}")
+            first = next(planned_scenarios(store, store.newest, scenario(scenario_name)), None)
+            if first is None:
+                raise HarnessError(f"{scenario_name} plays none of these recordings; name it as its recordings are")
+            return cell(store, f"{client_name}/{scenario_name}/{first.recording.id}@{host}")
         case [client_name, scenario_name, recording_id]:
             one = Cell(client(client_name), PlannedScenario.of(scenario(scenario_name), store.get(recording_id)))
             if one.scenario.environment is not None:
@@ -245,7 +283,7 @@ def cell(store: RecordingStore, id_: str) -> Cell:
             raise HarnessError(
                 f"{id_!r} is not a cell; write CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING[@HOST]"
             )
-    names = store.names(recording_id.rpartition("/")[0], one.scenario.recordings)
+    names = names_in(store, recording_id.rpartition("/")[0], one.scenario)
     if one.recording.name not in names:
         raise UnknownName(f"recording in scenario {scenario_name}", one.recording.name, names)
     return one

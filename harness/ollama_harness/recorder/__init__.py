@@ -8,14 +8,19 @@
 It reads plain sockets through h11, with one connection for each exchange, and ignores all proxy settings. The body is
 written to disk as it arrives. If an answer is longer than a recording may be, the exchange is aborted and its files are
 deleted.
+
+What another tool captured becomes recordings, too: `read_captures` reads it, and `keep` writes it.
 """
 
+from ollama_harness.recorder.captures import Captures, read_captures
 from ollama_harness.recorder.planning import Failure, Plan, models_of, plan
 from ollama_harness.recorder.probes import Probe, ProbeSet, default_probes, load_probes
+from ollama_harness.recorder.recording_writer import keep
 from ollama_harness.recorder.session import TIMEOUT_S, Progress, RecordedSession, record
 
 __all__ = [
     "TIMEOUT_S",
+    "Captures",
     "Failure",
     "Plan",
     "Probe",
@@ -23,8 +28,10 @@ __all__ = [
     "Progress",
     "RecordedSession",
     "default_probes",
+    "keep",
     "load_probes",
     "models_of",
     "plan",
+    "read_captures",
     "record",
 ]

@@ -36,7 +36,7 @@ from ollama_harness.files.fields import Fields
 from ollama_harness.files.reading import read_toml
 from ollama_harness.recordings.recording import Headers, Request
 
-__all__ = ["MODEL", "Probe", "ProbeSet", "default_probes", "load_probes"]
+__all__ = ["MODEL", "Probe", "ProbeSet", "default_probes", "is_name", "load_probes"]
 
 MODEL = "{model}"
 
@@ -138,7 +138,7 @@ def _repeated(fields: Fields) -> dict[str, str]:
 
 
 def _probe(path: Path, fields: Fields, prefix: str, texts: Mapping[str, str]) -> Probe:
-    name = fields.take("name", _is_name, "a name of a-z, 0-9 and - that Windows allows for a file")
+    name = fields.take("name", is_name, "a name of a-z, 0-9 and - that Windows allows for a file")
     before, after = (_requests(path, fields, prefix, key, texts) for key in ("before", "after"))
     intervention, note = (fields.text(key, optional=True) for key in ("intervention", "note"))
     return Probe(
@@ -209,7 +209,8 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
-def _is_name(value: Any) -> bool:
+def is_name(value: Any) -> bool:
+    """Whether a value can be the name of a recording on any system: a-z, 0-9 and -."""
     return _matches(_NAME)(value) and len(value) <= 100 and _DEVICES.fullmatch(value) is None
 
 

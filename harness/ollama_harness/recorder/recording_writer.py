@@ -13,9 +13,9 @@ from ollama_harness.recorder.live_request import exchange
 from ollama_harness.recorder.probes import Probe
 from ollama_harness.recordings.draft import RecordingDraft
 from ollama_harness.recordings.recording import Recording, Response
-from ollama_harness.recordings.secrets import Redactor, SecretPattern, redact_meta
+from ollama_harness.recordings.secrets import PATTERNS, Redactor, SecretPattern, redact_meta
 
-__all__ = ["record_one"]
+__all__ = ["keep", "record_one"]
 
 
 def record_one(
@@ -52,6 +52,20 @@ def record_one(
             intervention=probe.intervention,
             note=probe.note,
         )
+        return sink.finish(recording)
+
+
+def keep(recording: Recording, directory: Path, *, patterns: Sequence[SecretPattern] = PATTERNS) -> Path:
+    """Write a recording into `directory`, both files or none, without its secrets; returns its stem.
+
+    Raises: RecordingError, if it cannot be written; RecordingTooLong.
+    """
+    with contextlib.ExitStack() as stack:
+        sink = _FileSink(stack, directory, recording.name, patterns, lambda *_: None)
+        sink.head(recording.response)
+        for frame in recording.frames:
+            sink.body(frame.data)
+            sink.frame(frame.at_s, len(frame.data))
         return sink.finish(recording)
 
 

@@ -68,6 +68,7 @@ def _request(fields: Fields) -> Request:
         headers=fields.headers("headers", optional=True),
         json=json_body,
         body=fields.text("body", optional=True),
+        any_content=fields.take("any_content", lambda v: v is True, "true (or leave it out)", optional=True) or False,
     )
     if request.json is not None and request.body is not None:
         fields.fail("body", "stands beside json", "keep one of the two")
@@ -136,6 +137,8 @@ def pieces(recording: Recording, frames: Iterable[tuple[float, int]]) -> Iterato
         request["json"] = recording.request.json
     if recording.request.body is not None:
         request["body"] = recording.request.body
+    if recording.request.any_content:
+        request["any_content"] = True
     meta: dict[str, Any] = {
         "format": FORMAT,
         "ollama_version": recording.ollama_version,

@@ -1,11 +1,12 @@
 """A recording: one exchange with a real Ollama, as it went over the wire.
 
 On disk it is two files. `<name>.<suffix>` is the body exactly as received, without the transfer coding.
-`<name>.meta.json` is the rest. A `.ndjson` body without a meta file is hand-written: one frame a line.
+`<name>.meta.json` is the rest. A body without a meta file is hand-written: one frame a record.
 """
 
 from __future__ import annotations
 
+import http
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = [
     "Recording",
     "Request",
     "Response",
+    "reason_of",
 ]
 
 FORMAT = 1
@@ -50,6 +52,11 @@ STREAMS_BY_DEFAULT = frozenset({"/api/generate", "/api/chat", "/api/pull", "/api
 Headers = tuple[tuple[str, str], ...]
 
 
+def reason_of(status: int) -> str:
+    """The reason phrase of a status; "" if it has none."""
+    return http.HTTPStatus(status).phrase if status in {int(one) for one in http.HTTPStatus} else ""
+
+
 class RecordedEnd(StrEnum):
     """How the recorded connection ended, as the recorder saw it."""
 
@@ -61,13 +68,18 @@ class RecordedEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The request as sent. At most one of `json` (a parsed body) and `body` (text that may be no JSON) is set."""
+    """The request as sent. At most one of `json` (a parsed body) and `body` (text that may be no JSON) is set.
+
+    With `any_content` it is not known what was sent, and the request here is made up: the answer is the answer to every
+    request for this method and path.
+    """
 
     method: str
     path: str
     headers: Headers = ()
     json: Any = None
     body: str | None = None
+    any_content: bool = False
 
     @property
     def streams(self) -> bool:

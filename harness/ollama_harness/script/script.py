@@ -72,6 +72,8 @@ class HeadCondition:
 class Script:
     """What will be played. `method` is the request's (an answer to HEAD has no body).
 
+    `path` and `version` are those of the recording, or "": an error in its place has the shape of that route.
+
     A script that `awaits_request` is played when a request has been read; any other when a connection is accepted.
     With `conditions` it is played only to a request that meets them all; see `answer_to`.
     """
@@ -81,6 +83,8 @@ class Script:
     ending: ScriptEnd
     awaits_request: bool = True
     conditions: tuple[HeadCondition, ...] = ()
+    path: str = ""
+    version: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.segments, Lazy):
@@ -96,7 +100,14 @@ class Script:
         `speed` is 1 for the recorded times, 10 for ten times as fast, 0 for as fast as possible. With `gap_s` all gaps
         (before the head, between frames, before the end) last that many seconds instead.
         """
-        script = cls(method=recording.request.method, segments=segments_of(recording), ending=script_end_of(recording))
+        request = recording.request
+        script = cls(
+            method=request.method,
+            segments=segments_of(recording),
+            ending=script_end_of(recording),
+            path=request.path,
+            version=recording.ollama_version,
+        )
         if gap_s is not None:
             return script.with_gap(gap_s)
         return script.at_speed(speed)

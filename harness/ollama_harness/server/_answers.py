@@ -1,9 +1,9 @@
 """What answers a request, and why: the steps of its way, in the world as it is now.
 
 The order is: what Go's HTTP server refuses; a play that stands before the guard; a Host or an Origin that Ollama does
-not let in; an expectation of pytest-httpserver; the newest play for the method and path; what else Ollama refuses; the
-recording of the same request, or what a rule makes of the models that are there; the nearest recording made to fit; a
-501 of ours.
+not let in; an expectation of pytest-httpserver; the newest play, or answer of the user's own, that suits the request;
+bytes of the user's own for its method and path; what else Ollama refuses; the recording of the same request, or what a
+rule makes of the models that are there; the nearest recording made to fit; a 501 of ours.
 
 A play or an expectation is a handler, and so its method and path are a route. What the guard says of a route (that it
 is not there, has other methods, is spelled differently) is therefore true only after them, but whom it lets in does not
@@ -25,15 +25,18 @@ from dataclasses import dataclass
 
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.answers import Answer, Asked, Step, World, after, answer
-from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted
+from ollama_harness.answers import Answer, Asked, Reply, Step, World, after, answer
+from ollama_harness.answers.completions import GAP_S
+from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted, model_of
+from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.faults import apply
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
 from ollama_harness.server._expectations import Expectations
 from ollama_harness.server._plays import Play, Plays
 from ollama_harness.server._unmatched import no_answer
 from ollama_harness.server.connection import awaits_continue
-from ollama_harness.server.recorded import RecordedAnswers
+from ollama_harness.server.recorded import RecordedAnswer, RecordedAnswers, request_of
 
 __all__ = ["Answerer", "Chosen"]
 
@@ -50,7 +53,10 @@ class Chosen:
 
 
 class Answerer:
-    """Chooses what answers each request. `given` makes the first world of the world of the recordings."""
+    """Chooses what answers each request. `given` makes the first world of the world of the recordings.
+
+    What a `when` of the user's raises, and a fault that strikes no own answer, is an error for `check` to raise.
+    """
 
     def __init__(
         self,
@@ -91,16 +97,64 @@ class Answerer:
         return chosen
 
     def _chosen(self, asked: Asked, head: RequestHead, *, unread: bool) -> Chosen:
-        if (play := self._plays.take(asked.method, asked.raw_path, before_guard=True)) is not None:
-            return _played(play)
+        if (arranged := self._arranged(asked, before_guard=True)) is not None:
+            return arranged
         guarded = self._ruled(asked, Step.GUARD, unread=unread)
         if guarded is not None and _keeps_out(guarded):
             return guarded
         if (response := self._expectations.answer(head, asked.body)) is not None:
             return Chosen(answer=response, step=Step.PROGRAMME, by="expectation")
-        if (play := self._plays.take(asked.method, asked.raw_path)) is not None:
-            return _played(play)
+        if (arranged := self._arranged(asked, before_guard=False)) is not None:
+            return arranged
+        if (own := self._recorded.own_bytes(asked, self._world)) is not None:
+            return self._recording(own, asked, Step.PROGRAMME)
         return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
+
+    def _arranged(self, asked: Asked, *, before_guard: bool) -> Chosen | None:
+        """What the newest play that suits the request answers."""
+        world = self._world
+        for play in self._plays.find(asked.method, asked.raw_path, before_guard=before_guard):
+            if play.script is not None:
+                if self._plays.use(play):
+                    why = "the last play for this method and path"
+                    return Chosen(answer=play.script, step=Step.PROGRAMME, by=play.name, why=why)
+            elif (own := self._own(play, asked, world)) is not None:
+                return own
+        return None
+
+    def _own(self, play: Play, asked: Asked, world: World) -> Chosen | None:
+        """What an answer says for which more than the head decides."""
+        own, request = play.answer, request_of(asked, world)
+        if not isinstance(own, Script) and not own.suits(asked, world):
+            return None
+        if not play.is_for_model(model_of(request)):
+            return None
+        try:
+            if play.when is not None and not play.when(request):
+                return None
+        except Exception as error:  # noqa: BLE001 - whatever a user's `when` raises; check() raises it again
+            self._expectations.note_error(error)
+            return self._nothing(asked, world, f"the `when` of a {play.name} raised {error!r}")
+        if isinstance(own, Script):
+            if not self._plays.use(play):
+                return None
+            return Chosen(answer=own, step=Step.PROGRAMME, by=play.name, why="the last play whose `when` says yes")
+        given = own.give(asked, world, request, self._recorded.at_pace(GAP_S))
+        if isinstance(given, Answer):
+            return _by_rule(given, given.script)
+        if given.is_use and not self._plays.use(play):
+            return None
+        if isinstance(given.answer, Reply):
+            script, why = given.answer.script(asked.method), given.why
+        else:
+            script, why = self._recorded.struck(Script.from_recording(given.answer), given.why)
+        try:
+            script = apply(script, play.faults)
+        except FaultDoesNotApply as error:
+            self._expectations.note_error(error)
+            return self._nothing(asked, world, f"a fault of your {play.name} cannot strike this answer: {error}")
+        script = fitted(script, asked, world, handled=True)
+        return Chosen(answer=script, step=Step.PROGRAMME, by=play.name, why=why)
 
     def _handled(self, asked: Asked) -> Chosen:
         """What answers a request that nothing refuses. A recorded list of models is wrong once they have changed."""
@@ -111,11 +165,16 @@ class Answerer:
         if found is None and (found := self._recorded.same(asked, world)) is None:
             found, step = self._recorded.made(asked, world), Step.MADE
         if found is None:
-            why = self._why_nothing(asked)
-            script = fitted(no_answer(asked.method, asked.path, why), asked, world, handled=True)
-            return Chosen(answer=script, step=Step.NOTHING, by="nothing", why=why)
-        script = fitted(found.script, asked, world, handled=True)
+            return self._nothing(asked, world, self._why_nothing(asked))
+        return self._recording(found, asked, step)
+
+    def _recording(self, found: RecordedAnswer, asked: Asked, step: Step) -> Chosen:
+        script = fitted(found.script, asked, self._world, handled=True)
         return Chosen(answer=script, step=step, by=found.recording.id, why=found.why)
+
+    def _nothing(self, asked: Asked, world: World, why: str) -> Chosen:
+        script = fitted(no_answer(asked.method, asked.path, why), asked, world, handled=True)
+        return Chosen(answer=script, step=Step.NOTHING, by="nothing", why=why)
 
     def _why_nothing(self, asked: Asked) -> str:
         names = self._recorded.nearest_names(asked)
@@ -132,12 +191,16 @@ class Answerer:
         if not keeps_back and int(asked.header("Content-Length") or "0") < MOST_UNREAD_BYTES:
             return False
         guarded = self._ruled(asked, Step.GUARD)
-        play = self._plays.find(asked.method, asked.raw_path, before_guard=True)
+        play = next(self._plays.find(asked.method, asked.raw_path, before_guard=True), None)
         if play is None and (guarded is None or not _keeps_out(guarded)):
             if self._expectations:
                 return False
-            play = self._plays.find(asked.method, asked.raw_path)
-        return guarded is not None if play is None else keeps_back and bool(play.script.unmet(head))
+            play = next(self._plays.find(asked.method, asked.raw_path, before_guard=False), None)
+            if play is None and self._recorded.own_bytes(asked, self._world) is not None:
+                return False
+        if play is None:
+            return guarded is not None
+        return play.script is not None and keeps_back and bool(play.script.unmet(head))
 
     # ------------------------------------------------------------------------------------- rules, and the world
 
@@ -146,10 +209,10 @@ class Answerer:
         found = self._asked_of_rules(asked, steps)
         if found is None:
             return None
-        script, rule = found.script, found.rule
+        script = found.script
         if unread:
             script = fitted(script, asked, found.world, handled=False, unread=True)
-        return Chosen(answer=script, step=rule.step, by=f"rule {rule.id}", rule=rule.id, why=found.why)
+        return _by_rule(found, script)
 
     def _asked_of_rules(self, asked: Asked, steps: tuple[Step, ...]) -> Answer | None:
         """What a rule answers in the world as it is now, which its reply may change."""
@@ -163,8 +226,9 @@ class Answerer:
         return ruled
 
 
-def _played(play: Play) -> Chosen:
-    return Chosen(answer=play.script, step=Step.PROGRAMME, by=play.name, why="the last play for this method and path")
+def _by_rule(found: Answer, script: Script) -> Chosen:
+    rule = found.rule
+    return Chosen(answer=script, step=rule.step, by=f"rule {rule.id}", rule=rule.id, why=found.why)
 
 
 def _keeps_out(guarded: Chosen) -> bool:

@@ -33,6 +33,10 @@ class Expectations:
         """Whether there are any."""
         return bool(self._server.ordered_handlers or self._server.oneshot_handlers or self._server.handlers)
 
+    def note_error(self, error: Exception) -> None:
+        """Have the server's `check` raise this."""
+        self._server.handler_errors.append(error)
+
     def answer(self, head: RequestHead, body: bytes) -> Response | None:
         """What they answer to a request; None if none of them matches."""
         if not self:

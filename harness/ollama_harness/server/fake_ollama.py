@@ -18,19 +18,19 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
-from pytest_httpserver import HTTPServer, HTTPServerError
+from pytest_httpserver import HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Asked, Step, World, parse_model
 from ollama_harness.answers.go.go_request import GoHead, read_go_body, read_go_head
-from ollama_harness.errors import FaultDoesNotApply
-from ollama_harness.faults import Fault, apply
-from ollama_harness.recordings.recording import Recording
+from ollama_harness.faults import Fault
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
 from ollama_harness.server._answers import Answerer, Chosen
+from ollama_harness.server._arranging import ON_ACCEPT, Arranging
 from ollama_harness.server._expectations import Expectations, NoExpectation, segments
 from ollama_harness.server._playback import play
 from ollama_harness.server._plays import Play, Plays
@@ -42,8 +42,6 @@ from ollama_harness.server.recorded import NEWEST, RecordedAnswers
 
 __all__ = ["FakeOllama"]
 
-#: Faults that strike before a request is read, so that they strike every connection.
-_ON_ACCEPT = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
 _STAYS = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
 _NOTHING = Script(method="GET", segments=(), ending=_STAYS)
 
@@ -51,22 +49,23 @@ _NOTHING = Script(method="GET", segments=(), ending=_STAYS)
 _MOST_RENDERED = 64
 
 
-class FakeOllama(HTTPServer):
+class FakeOllama(Arranging):
     """A server on 127.0.0.1 that answers from recordings; a context manager that starts and stops it.
 
     A request is answered by the first of these that has an answer. What Go's HTTP server refuses, and a Host or an
     Origin that Ollama does not let in, come before all that is arranged. Then come an expectation of pytest-httpserver
-    (`expect_request` and its like), whatever its path; the last `play` for the method and path; what else that version
-    of Ollama refuses, in its words; the recording of `version` that matches the request; a 501 of ours.
+    (`expect_request` and its like), whatever its path; the last `play`, `reply`, `embed` or `fail` that suits the
+    request; bytes of your own for its method and path; what else that version of Ollama refuses, in its words; the
+    recording of the same request, or else the nearest made to fit; a 501 of ours.
     `journal` has what was received, what answered it and why, and what was really sent.
 
     `version` is a recorded version of Ollama, "newest", or None for no recordings. `store` has the recordings, by
-    default those of the package. `speed` is 1 for the recorded times, 10 for ten times as fast, 0 for as fast as
-    possible; or `gap_s` seconds pass between any two segments. `faults` are applied to every recording that they can
-    strike. `models` are there besides those of the recordings, each as NAME or NAME=CAPABILITY,CAPABILITY; with
-    `only_models` there are no others. With `any_model` every model is there and can do everything. `origins` are those
-    of OLLAMA_ORIGINS. Without `listens` the port is bound, but connections to it are refused. `port` 0
-    is any free port.
+    default those of the package; those in the folder `recordings` come before them. `speed` is 1 for the recorded
+    times, 10 for ten times as fast, 0 for as fast as possible; or `gap_s` seconds pass between any two segments.
+    `faults` are applied to every recording that they can strike. `models` are there besides those of the recordings,
+    each as NAME or NAME=CAPABILITY,CAPABILITY; with `only_models` there are no others. With `any_model` every model is
+    there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is bound, but
+    connections to it are refused. `port` 0 is any free port.
 
     Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more.
     """
@@ -80,6 +79,7 @@ class FakeOllama(HTTPServer):
         *,
         version: str | None = NEWEST,
         store: RecordingStore | None = None,
+        recordings: Path | str | None = None,
         speed: float = 1.0,
         gap_s: float | None = None,
         faults: Sequence[Fault] = (),
@@ -98,11 +98,18 @@ class FakeOllama(HTTPServer):
         self._models = tuple(map(parse_model, models))
         self._only_models = None if only_models is None else tuple(map(parse_model, only_models))
         self._origins = tuple(origins)
-        on_accept = [fault(_NOTHING) for fault in faults if fault.name in _ON_ACCEPT]
+        on_accept = [fault(_NOTHING) for fault in faults if fault.name in ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
         self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
-        self._recorded = RecordedAnswers(store=store, version=version, speed=speed, gap_s=gap_s, faults=faults)
-        self._plays = Plays(Play(script=script, name="faults") for script in on_accept)
+        self._recorded = RecordedAnswers(
+            store=store,
+            own=None if recordings is None else Path(recordings),
+            version=version,
+            speed=speed,
+            gap_s=gap_s,
+            faults=faults,
+        )
+        self._plays = Plays(Play(answer=script, name="faults") for script in on_accept)
         self._answerer = Answerer(self._recorded, self._plays, Expectations(self), self._as_given)
 
     @property
@@ -114,41 +121,6 @@ class FakeOllama(HTTPServer):
     def url(self) -> str:
         """The server's base URL without a slash at the end, for `OLLAMA_HOST` and `ollama.Client`."""
         return f"http://{self.format_host(self.host)}:{self.port}"
-
-    def play(
-        self,
-        answer: Recording | Script | str,
-        *faults: Fault,
-        speed: float | None = None,
-        method: str | None = None,
-        path: str | None = None,
-        times: int | None = None,
-        before_guard: bool = False,
-    ) -> Script:
-        """Give this answer to requests for its method and path from now on, whatever their body; returns the script.
-
-        `answer` is a recording, its name (`generate-stream`), its id (`0.5.7/generate-stream`), or a script. `method`
-        and `path` are the recording's by default; a script without them answers every request. `faults` are applied in
-        order. `speed` replaces the server's. With `times` it answers only this many requests, and then what was
-        arranged before answers again: to fail twice and then succeed, play the success first. With `before_guard` it
-        also answers what Ollama refuses for its Host or Origin, and comes before expectations.
-
-        Raises: UnknownName, if there is no such recording; FaultDoesNotApply; ValueError, if `times` is below 1.
-        """
-        if times is not None and times < 1:
-            raise ValueError(f"times is {times}; give 1 or more, or leave it out for always")
-        name = "script"
-        if isinstance(answer, str):
-            answer = self._recorded.get(answer)
-        if isinstance(answer, Recording):
-            name, request = answer.id, answer.request
-            method, path = method or request.method, path or request.path
-            answer = self._recorded.paced(answer, speed=speed)
-        script = apply(answer, faults)
-        if script.ending.how is ConnectionEnd.REFUSE and self._listens:
-            raise FaultDoesNotApply("this server listens, so it cannot refuse: make it with FakeOllama(listens=False)")
-        self._plays.add(Play(method=method, path=path, script=script, name=name, left=times, before_guard=before_guard))
-        return script
 
     def load(self) -> None:
         """Load the recordings now, so that the first answer does not wait for them."""
@@ -221,6 +193,7 @@ class FakeOllama(HTTPServer):
 
     def _play_on_accept(self, connection: Connection, first: Play, number: int) -> None:
         script = first.script
+        assert script is not None
         entry = Entry(connection=number, index=1, head=None, body=b"", script=script)
         entry.answered_by, entry.step = first.name, Step.PROGRAMME
         if script.ending.how is ConnectionEnd.RESET:

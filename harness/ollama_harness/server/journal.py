@@ -82,9 +82,10 @@ class Entry:
     `protocol` is its form. `target` is the host:port that a proxy was asked for. What is no HTTP has no `head`, and
     its first bytes are the `body`.
 
-    The answer: `answered_by` is the id of a recording, "script", "faults", "expectation" (pytest-httpserver's),
-    "upstream" (a proxy's server), "nothing", or "rule" with the id of a rule of `ollama-harness list rules`. `step` is
-    the step of the request's way that answered (None in the journal of a proxy), `rule` the id of its rule, or "".
+    The answer: `answered_by` is the id of a recording, "script", "reply", "embed", "fail", "faults", "expectation"
+    (pytest-httpserver's), "upstream" (a proxy's server), "nothing", or "rule" with the id of a rule of `ollama-harness
+    list rules`. `step` is the step of the request's way that answered (None in the journal of a proxy), `rule` the id
+    of its rule, or "".
     `why` says why that one, or which recording is nearest. `script` is what was to be played, with all its conditions;
     so the request that a scenario is about is found among others. `unmet` says how the request broke a condition, so
     that the refusal was played, or is "". `date` is the Date in the head. `sent` has every segment that the system

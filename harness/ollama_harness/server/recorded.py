@@ -6,8 +6,10 @@ An answer is made once for a request: the last ones are kept, with the server's 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ollama_harness.answers import Asked, World, world_of
 from ollama_harness.answers.completions import Maker, wanted_of
@@ -18,7 +20,7 @@ from ollama_harness.answers.rules.routes import routing
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault
 from ollama_harness.recordings.recording import Recording, Request
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import OwnRecordings, RecordingStore, packaged_store
 from ollama_harness.script.script import Script
 
 __all__ = ["NEWEST", "RecordedAnswer", "RecordedAnswers", "packaged", "request_of"]
@@ -41,7 +43,8 @@ class RecordedAnswer:
 class RecordedAnswers:
     """The recordings of `version` (None: it answers from none, as the newest would), loaded when they are needed.
 
-    `speed`, `gap_s` and `faults` are those of `FakeOllama`.
+    `own` is a folder of recordings that come before those of the store. `speed`, `gap_s` and `faults` are those of
+    `FakeOllama`.
 
     Raises: UnknownName, if `version` is not recorded.
     """
@@ -50,12 +53,15 @@ class RecordedAnswers:
         self,
         *,
         store: RecordingStore | None,
+        own: Path | None = None,
         version: str | None,
         speed: float,
         gap_s: float | None,
         faults: Sequence[Fault],
     ) -> None:
         self._store, self._version = store, version
+        if own is not None:
+            self._store = OwnRecordings(own, version=None if version == NEWEST else version, under=store)
         self._speed, self._gap_s, self._faults = speed, gap_s, tuple(faults)
         self._kept: dict[tuple[object, ...], RecordedAnswer | None] = {}
         if version not in (None, NEWEST):
@@ -64,7 +70,7 @@ class RecordedAnswers:
     @functools.cached_property
     def store(self) -> RecordingStore:
         """All recordings."""
-        return self._store or _packaged()
+        return self._store or packaged_store()
 
     @property
     def version(self) -> str:
@@ -83,11 +89,20 @@ class RecordedAnswers:
 
     @functools.cached_property
     def _by_request(self) -> Recorded:
-        return Recorded(self.recordings)
+        return Recorded(self.recordings, first=self.store.own_ids)
 
     @functools.cached_property
     def _maker(self) -> Maker:
-        return Maker(self.recordings, self.world)
+        return Maker(self.recordings, self.world, first=self.store.own_ids)
+
+    @functools.cached_property
+    def _of_any_content(self) -> Mapping[tuple[str, str], list[Recording]]:
+        """By method and path, the recordings of requests that are not known, sorted by name."""
+        found = defaultdict(list)
+        for one in self.recordings:
+            if one.request.any_content:
+                found[one.request.method, one.request.path].append(one)
+        return found
 
     def load(self) -> None:
         """Read all of them, so that the first answer does not wait for it."""
@@ -99,6 +114,21 @@ class RecordedAnswers:
         Raises: UnknownName.
         """
         return self.store.get(name if "/" in name else f"{self.version}/{name}")
+
+    def own_bytes(self, asked: Asked, world: World) -> RecordedAnswer | None:
+        """The recording that answers whatever a request for its method and path says.
+
+        Of several it is the first that streams or not as this request wants it, or else the first.
+        """
+        found = self._of_any_content.get((asked.method, asked.raw_path))
+        if not found:
+            return None
+        streams = request_of(asked, world).streams
+        chosen = min(found, key=lambda one: one.request.streams != streams)
+        key = ("own", chosen.id)
+        if key not in self._kept:
+            self._keep(key, self._answer(chosen, "your own bytes for this method and path"))
+        return self._kept[key]
 
     def same(self, asked: Asked, world: World) -> RecordedAnswer | None:
         """The recording of this request."""
@@ -128,6 +158,12 @@ class RecordedAnswers:
             return Script.from_recording(recording, speed=speed)
         return Script.from_recording(recording, speed=self._speed, gap_s=self._gap_s)
 
+    def at_pace(self, seconds: float) -> float:
+        """The time between two segments at the server's speed, where it was recorded as this."""
+        if self._gap_s is not None:
+            return self._gap_s
+        return seconds / self._speed if self._speed else 0.0
+
     def _same(self, request: Request, asked: Asked, world: World) -> RecordedAnswer | None:
         """HEAD of a route that has GET, too, is answered by the same handler."""
         found = self._by_request.same(request)
@@ -138,14 +174,16 @@ class RecordedAnswers:
         return self._answer(as_named(found, model_of(request)), "the same request")
 
     def _answer(self, recording: Recording, why: str) -> RecordedAnswer:
-        """An answer struck by the server's faults; those that cannot strike it are left out, and it says so."""
-        script = self.paced(recording)
+        return RecordedAnswer(recording, *self.struck(self.paced(recording), why))
+
+    def struck(self, script: Script, why: str) -> tuple[Script, str]:
+        """An answer struck by the server's faults; those that cannot strike it are left out, and `why` says so."""
         for fault in self._faults:
             try:
                 script = fault(script)
             except FaultDoesNotApply as error:
                 why += f"; {fault} was left out: {error}"
-        return RecordedAnswer(recording, script, why)
+        return script, why
 
     def _keep(self, key: tuple[object, ...], answer: RecordedAnswer | None) -> None:
         if len(self._kept) > _MOST_SCRIPTS:
@@ -163,10 +201,4 @@ def request_of(asked: Asked, world: World) -> Request:
 
 def packaged(version: str) -> str:
     """This version if the package has recordings of it, else NEWEST."""
-    return version if version in _packaged().versions else NEWEST
-
-
-@functools.cache
-def _packaged() -> RecordingStore:
-    """One store for all servers of a process, because loading the recordings of a version takes a tenth of a second."""
-    return RecordingStore()
+    return version if version in packaged_store().versions else NEWEST

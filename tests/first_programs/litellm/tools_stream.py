@@ -1,6 +1,6 @@
 import json
 
-import litellm
+from litellm import completion
 
 tools = [
     {
@@ -19,8 +19,12 @@ tools = [
         },
     }
 ]
-messages = [{"role": "user", "content": "What's the weather like in Boston today?"}]
-chunks = list(litellm.completion(model="ollama_chat/llama3.1", messages=messages, tools=tools, stream=True))
-response = litellm.stream_chunk_builder(chunks, messages=messages)
-for call in response.choices[0].message.tool_calls or []:
-    print(json.dumps({"name": call.function.name, "arguments": json.loads(call.function.arguments)}))
+response = completion(
+    model="ollama_chat/llama3.1",
+    messages=[{"role": "user", "content": "What's the weather like in Boston today?"}],
+    tools=tools,
+    stream=True,
+)
+for chunk in response:
+    for call in chunk.choices[0].delta.tool_calls or []:
+        print(json.dumps({"name": call.function.name, "arguments": json.loads(call.function.arguments)}))

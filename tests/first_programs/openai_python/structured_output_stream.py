@@ -18,7 +18,6 @@ with client.chat.completions.stream(
     ],
     response_format=CalendarEvent,
 ) as stream:
-    for event in stream:
-        if event.type == "content.delta":
-            assert event.delta
+    pieces = [event.delta for event in stream if event.type == "content.delta"]
+    assert "".join(pieces) == stream.get_final_completion().choices[0].message.content
     print(stream.get_final_completion().choices[0].message.parsed.model_dump_json())

@@ -6,8 +6,21 @@
 
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
 from ollama_harness.answers.completions.dialects import DIALECTS
-from ollama_harness.answers.completions.fit import spoken
+from ollama_harness.answers.completions.fit import GAP_S, own_words, spoken
 from ollama_harness.answers.completions.maker import Made, Maker
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 
-__all__ = ["DIALECTS", "Call", "Completion", "DoneReason", "Made", "Maker", "Piece", "Wanted", "spoken", "wanted_of"]
+__all__ = [
+    "DIALECTS",
+    "GAP_S",
+    "Call",
+    "Completion",
+    "DoneReason",
+    "Made",
+    "Maker",
+    "Piece",
+    "Wanted",
+    "own_words",
+    "spoken",
+    "wanted_of",
+]

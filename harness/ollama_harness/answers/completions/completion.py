@@ -11,7 +11,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Call", "Completion", "DoneReason", "Piece", "Timing"]
+__all__ = ["LOAD_NS", "Call", "Completion", "DoneReason", "Piece", "Timing"]
+
+#: What loading a model takes that is in memory, where nothing was recorded.
+LOAD_NS = 1_042_647
 
 
 class DoneReason(StrEnum):

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ollama_harness.answers.completions.completion import LOAD_NS
 from ollama_harness.answers.completions.dialect import made_recording
 from ollama_harness.answers.completions.sending import since
 from ollama_harness.answers.completions.tokens import count
@@ -37,15 +38,15 @@ from ollama_harness.answers.requests.model_use import Use
 from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.recording import Frame, Recording, Request
 
-__all__ = ["Embedder", "Embedding", "embedded", "own_embedding", "read_embedding", "whole_embedding"]
+__all__ = ["Embedder", "Embedding", "embedded", "own_embedding", "own_vectors", "read_embedding", "whole_embedding"]
 
 _EMBEDDINGS, _OPENAI = "/api/embeddings", "/v1/embeddings"
 _PATHS = ("/api/embed", _EMBEDDINGS, _OPENAI)
 
 _BASE64_SINCE = "0.12.4"
 
-#: What is said of time, and how wide a vector is (that of nomic-embed-text), where nothing was recorded.
-_LOAD_NS, _TEXT_NS = 1_042_647, 20_112_904
+#: What a text takes, and how wide a vector is (that of nomic-embed-text), where nothing was recorded.
+_TEXT_NS = 20_112_904
 _WIDTH = 768
 
 #: No model has wider vectors.
@@ -169,16 +170,27 @@ def _base64(vector: bytes) -> str:
 # --- making -----------------------------------------------------------------------------------------------------------
 
 
-def own_embedding(vectors: Sequence[Sequence[float]], wanted: Wanted) -> Embedding:
-    """The user's own vectors, as they are: one for each text, from the first again where there are more texts.
+def own_vectors(vectors: Sequence[Sequence[float]]) -> tuple[bytes, ...]:
+    """The user's own vectors, packed.
 
-    Raises: ValueError (no vector, an empty one, or a number that no float32 can hold).
+    Raises: ValueError (no vector, an empty one, two widths, or a number that no float32 can hold).
     """
-    packed = [_packed(vector, number) for number, vector in enumerate(vectors, start=1)]
-    if not packed:
+    if isinstance(vectors, str | bytes) or not isinstance(vectors, Sequence) or not vectors:
         raise ValueError("there is no vector; give at least one: [[0.1, 0.2, 0.3]]")
+    packed = tuple(_packed(vector, number) for number, vector in enumerate(vectors, start=1))
+    for number, vector in enumerate(packed, start=1):
+        if len(vector) != len(packed[0]):
+            raise ValueError(
+                f"vector {number} has {len(vector) // 4} numbers, and the first has {len(packed[0]) // 4}; "
+                "give all the same width, as a model does"
+            )
+    return packed
+
+
+def own_embedding(vectors: Sequence[bytes], wanted: Wanted) -> Embedding:
+    """The user's own vectors, as they are: one for each text, from the first again where there are more texts."""
     texts = wanted.texts
-    return _answer((packed[index % len(packed)] for index in range(len(texts))), map(count, texts), wanted)
+    return _answer((vectors[index % len(vectors)] for index in range(len(texts))), map(count, texts), wanted)
 
 
 def _packed(vector: Sequence[float], number: int) -> bytes:
@@ -200,7 +212,7 @@ def _answer(
     tokens: Iterable[int],
     wanted: Wanted,
     *,
-    load_ns: int = _LOAD_NS,
+    load_ns: int = LOAD_NS,
     text_ns: int = _TEXT_NS,
 ) -> Embedding:
     """An answer with the tokens of each text; none has more than the context."""
@@ -233,7 +245,7 @@ class Embedder:
             self._learn(recording.request, texts, embedding)
             if embedding.total_ns:
                 timed.append((embedding.load_ns, (embedding.total_ns - embedding.load_ns) // len(texts)))
-        self._load_ns = min((load_ns for load_ns, _ in timed), default=_LOAD_NS)
+        self._load_ns = min((load_ns for load_ns, _ in timed), default=LOAD_NS)
         self._text_ns = min((text_ns for _, text_ns in timed), default=_TEXT_NS)
 
     def _learn(self, request: Request, texts: Sequence[str], embedding: Embedding) -> None:

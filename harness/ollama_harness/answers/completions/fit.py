@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from random import Random
 from typing import Any
 
 from ollama_harness.answers.completions import tokens
-from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
-from ollama_harness.answers.completions.made_json import JsonMaker
+from ollama_harness.answers.completions.completion import LOAD_NS, Call, Completion, DoneReason, Piece, Timing
+from ollama_harness.answers.completions.made_json import JsonMaker, schema_in
+from ollama_harness.answers.completions.sending import since, thinking_as_text
 from ollama_harness.answers.completions.tools import calls_for
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.files.json_text import parse_json
 
-__all__ = ["fit", "in_pieces", "spoken"]
+__all__ = ["GAP_S", "fit", "in_pieces", "own_words", "spoken"]
 
 #: What is thought where thinking was never recorded.
 _THOUGHT = "The user asks something. I answer in a few words."
 
+#: What JSON is where no schema is known.
+_ANY_OBJECT = {"type": "object", "properties": {"answer": {"type": "string"}}}
+
 #: The time between two pieces where nothing was recorded.
-_GAP_S = 0.02
+GAP_S = 0.02
+
+#: From these versions on thinking comes apart from the text, and a model that can think does so by default.
+_THINKING_SINCE, _THINKS_BY_DEFAULT_SINCE = "0.9.0", "0.12.5"
 
 #: How many tokens the template of a model adds to a call.
 _CALL_TOKENS = 12
@@ -45,8 +52,10 @@ def fit(completion: Completion, wanted: Wanted, *, same_format: bool, thought: C
         said = _with_calls(said, wanted)
     else:
         said = tuple(piece for piece in said if not piece.calls)
-        if wanted.is_json and not (same_format and _is_json(completion.text)):
-            said = _saying(json.dumps(_json_for(wanted), ensure_ascii=False), said)
+        schema = _schema(wanted) if wanted.is_json else None
+        if wanted.is_json and not (same_format and schema in (None, wanted.format) and _is_json(completion.text)):
+            made_value = JsonMaker(wanted.prompt).value(schema or _ANY_OBJECT)
+            said = _saying(json.dumps(made_value, ensure_ascii=False), said)
     said = _thinking(said, wanted, thought)
     made = replace(completion, pieces=said) if said == completion.pieces else _stopped(completion, said)
     made = _ended_by_itself(made, wanted.num_predict)
@@ -79,18 +88,52 @@ def spoken(
     *,
     thinking: str | Sequence[str] = "",
     calls: Sequence[Call] = (),
-    first_s: float = _GAP_S,
-    gap_s: float = _GAP_S,
-    prompt_tokens: int = 0,
+    done_reason: DoneReason = DoneReason.STOP,
+    first_s: float = GAP_S,
+    gap_s: float = GAP_S,
 ) -> Completion:
-    """A completion of one's own words: a list is taken as the tokens, a text is split as a tokenizer would."""
+    """A completion of one's own words: a list is taken as the tokens, a text is split as a tokenizer would.
+
+    The first token comes after `first_s` seconds, and each other one `gap_s` after the one before. The durations in its
+    last record are these, but never 0.
+    """
     parts = [Piece(thinking=token) for token in _tokens(thinking)] + [Piece(text=token) for token in _tokens(text)]
     if calls:
         parts.append(Piece(calls=tuple(calls)))
     pieces = tuple(replace(piece, at_s=first_s + index * gap_s) for index, piece in enumerate(parts))
-    end_s = first_s + len(pieces) * gap_s
-    said = Completion(end_s=end_s, prompt_tokens=prompt_tokens, done_reason=DoneReason.STOP)
-    return said.with_pieces(*pieces)
+    said = Completion(end_s=first_s + len(pieces) * gap_s, done_reason=done_reason).with_pieces(*pieces)
+    timing = Timing(
+        load_ns=LOAD_NS,
+        prompt_ns=max(int((first_s or GAP_S) * 1e9) - LOAD_NS, 1),
+        eval_ns=int(len(pieces) * (gap_s or GAP_S) * 1e9),
+    )
+    return replace(said, timing=timing, tokens=said.tokens + _more_tokens(calls))
+
+
+def _more_tokens(calls: Iterable[Call]) -> int:
+    """How many tokens some calls have in a piece, which counts as one: those of the JSON that a model says."""
+    texts = [json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False) for call in calls]
+    return max(sum(map(tokens.count, texts)) - 1, 0)
+
+
+def own_words(completion: Completion, wanted: Wanted) -> Completion:
+    """The user's own completion as the answer to this request: nothing cuts it, neither `stop` nor `num_predict`.
+
+    Thinking is sent as a model's that can think: apart, in the text (before 0.12.5, if the request leaves it open), or
+    not at all, if the request turns it off.
+    """
+    if wanted.only_loads:
+        return fit(Completion(end_s=GAP_S), wanted, same_format=True)
+    completion = replace(completion, prompt_tokens=tokens.prompt_tokens(dict(wanted.body)))
+    said = completion.pieces
+    if not wanted.thinks and since(wanted, _THINKING_SINCE):
+        if since(wanted, _THINKS_BY_DEFAULT_SINCE) or wanted.body.get("think") is False:
+            said = tuple(piece for piece in said if not piece.thinking)
+        else:
+            said = tuple(thinking_as_text(said))
+    more = len(said) - len(completion.pieces)
+    said = tuple(_with_logprobs(said, wanted))
+    return replace(completion, pieces=said, tokens=completion.tokens + more)
 
 
 def _tokens(text: str | Sequence[str]) -> list[str]:
@@ -109,7 +152,7 @@ def _stopped(completion: Completion, said: Sequence[Piece]) -> Completion:
 def _with_calls(said: tuple[Piece, ...], wanted: Wanted) -> tuple[Piece, ...]:
     """The pieces with calls of the request's own tools in the place of what was called or said."""
     calls = calls_for(wanted, [call for piece in said for call in piece.calls])
-    times = [piece.at_s for piece in said if piece.calls] or [piece.at_s for piece in said[-1:]] or [_GAP_S]
+    times = [piece.at_s for piece in said if piece.calls] or [piece.at_s for piece in said[-1:]] or [GAP_S]
     gap_s = _gap(said)
     made = [
         Piece(calls=(call,), at_s=times[index] if index < len(times) else times[-1] + (index - len(times) + 1) * gap_s)
@@ -119,11 +162,11 @@ def _with_calls(said: tuple[Piece, ...], wanted: Wanted) -> tuple[Piece, ...]:
     return (*before, *made)
 
 
-def _json_for(wanted: Wanted) -> Any:
-    maker = JsonMaker(wanted.prompt)
+def _schema(wanted: Wanted) -> Mapping[str, Any] | None:
+    """The schema of the JSON that is wanted: the request's own, or one that the prompt tells."""
     if isinstance(wanted.format, Mapping) and wanted.format:
-        return maker.value(wanted.format)
-    return {"answer": maker.value({"type": "string"})}
+        return wanted.format
+    return schema_in(wanted.conversation)
 
 
 def _is_json(text: str) -> bool:
@@ -137,7 +180,7 @@ def _is_json(text: str) -> bool:
 def _saying(text: str, said: Sequence[Piece]) -> tuple[Piece, ...]:
     """The thinking of some pieces, and then another text, at their pace."""
     kept = tuple(piece for piece in said if piece.thinking)
-    first_s = next((piece.at_s for piece in said if piece.text), _GAP_S)
+    first_s = next((piece.at_s for piece in said if piece.text), GAP_S)
     gap_s = _gap(said)
     made = (Piece(text=token, at_s=first_s + index * gap_s) for index, token in enumerate(tokens.split(text)))
     return (*kept, *made)
@@ -150,7 +193,7 @@ def _thinking(said: tuple[Piece, ...], wanted: Wanted, thought: Completion | Non
     if any(piece.thinking for piece in said):
         return said
     thinking = thought.thinking if thought is not None else _THOUGHT
-    gap_s, first_s = _gap(said), said[0].at_s if said else _GAP_S
+    gap_s, first_s = _gap(said), said[0].at_s if said else GAP_S
     parts = tokens.split(thinking)
     before = (Piece(thinking=token, at_s=first_s + index * gap_s) for index, token in enumerate(parts))
     return (*before, *(replace(piece, at_s=piece.at_s + len(parts) * gap_s) for piece in said))
@@ -158,7 +201,7 @@ def _thinking(said: tuple[Piece, ...], wanted: Wanted, thought: Completion | Non
 
 def _gap(said: Sequence[Piece]) -> float:
     """The mean time between two pieces."""
-    return (said[-1].at_s - said[0].at_s) / (len(said) - 1) if len(said) > 1 else _GAP_S
+    return (said[-1].at_s - said[0].at_s) / (len(said) - 1) if len(said) > 1 else GAP_S
 
 
 # --- stop and num_predict ---------------------------------------------------------------------------------------------

@@ -12,12 +12,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from json import JSONDecoder
 from typing import Any
 
-__all__ = ["JsonMaker"]
+__all__ = ["JsonMaker", "schema_in"]
 
 #: From this depth on a value has only what its schema requires.
 _DEEPEST = 4
+#: How many braces of a text are looked at for a schema.
+_MOST_OBJECTS = 64
+
 _SENTENCE = "Hello! How can I help you today?"
 
 #: Strings of a `format`.
@@ -116,6 +120,22 @@ class JsonMaker:
         """The first that the prompt names, else the first."""
         texts = {name.lower() for name in self._names}
         return next((value for value in values if isinstance(value, str) and value.lower() in texts), values[0])
+
+
+def schema_in(text: str) -> Mapping[str, Any] | None:
+    """The first JSON Schema of an object in a text: a model that is told one in its prompt keeps to it."""
+    decoder, at = JSONDecoder(), text.find("{")
+    for _ in range(_MOST_OBJECTS):
+        if at < 0:
+            return None
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            value, end = None, at + 1
+        if isinstance(value, Mapping) and isinstance(value.get("properties"), Mapping):
+            return value
+        at = text.find("{", end)
+    return None
 
 
 def _resolved(schema: Mapping[str, Any], root: Any, depth: int) -> Mapping[str, Any]:

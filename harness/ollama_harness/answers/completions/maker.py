@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.completions import tokens
-from ollama_harness.answers.completions.completion import Completion
 from ollama_harness.answers.completions.dialect import answered
 from ollama_harness.answers.completions.dialects import DIALECTS
 from ollama_harness.answers.completions.embeddings import Embedder, embedded
@@ -30,10 +29,13 @@ class Made:
 
 
 class Maker:
-    """Makes answers of the recordings of one version. `world` is the one in which they were recorded."""
+    """Makes answers of the recordings of one version, which were recorded in `world`.
 
-    def __init__(self, recordings: Sequence[Recording], world: World) -> None:
-        self._recordings, self._world = recordings, world
+    Those with the ids in `first` are taken before others of the same kind.
+    """
+
+    def __init__(self, recordings: Sequence[Recording], world: World, *, first: Collection[str] = ()) -> None:
+        self._recordings, self._world, self._first = recordings, world, frozenset(first)
 
     def answer(self, wanted: Wanted, request: Request) -> Made | None:
         """The answer to a request, or None if nothing was recorded that it could be made of."""
@@ -54,13 +56,9 @@ class Maker:
         told = completion.prompt_tokens and wanted.prompt == source.wanted.prompt
         if not told and not wanted.only_loads:
             completion = replace(completion, prompt_tokens=tokens.prompt_tokens(dict(wanted.body)))
-        return self.said(completion, wanted, request, of=source.recording)
-
-    def said(self, completion: Completion, wanted: Wanted, request: Request, *, of: Recording | None = None) -> Made:
-        """A completion as the answer to a request."""
-        name = of.name if of is not None else "reply"
-        recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=name)
-        return Made(recording, f"made to fit from {of.id}" if of is not None else "your reply")
+        of = source.recording
+        recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=of.name)
+        return Made(recording, f"made to fit from {of.id}")
 
     def _vectors(self, wanted: Wanted, request: Request) -> Made:
         recording = embedded(self._embedder.embedding(wanted), wanted, request=request, name="vectors")
@@ -68,12 +66,12 @@ class Maker:
 
     @cached_property
     def _embedder(self) -> Embedder:
-        return Embedder(one for one in self._recordings if one.intervention is None)
+        return Embedder(filter(_is_known, self._recordings))
 
     def of(self, recordings: Sequence[Recording]) -> Maker:
         """A maker that has only these of its recordings."""
         ids = {recording.id for recording in recordings}
-        fewer = Maker(recordings, self._world)
+        fewer = Maker(recordings, self._world, first=self._first)
         fewer.__dict__["sources"] = tuple(source for source in self.sources if source.recording.id in ids)
         return fewer
 
@@ -84,13 +82,20 @@ class Maker:
 
     def _source(self, recording: Recording) -> CompletionSource | None:
         """A recorded answer with what its request wanted; None where it is no good answer of a model."""
-        dialect = DIALECTS.get(recording.request.path)
-        if dialect is None or recording.intervention is not None or recording.response.status != 200:
+        request, dialect = recording.request, DIALECTS.get(recording.request.path)
+        if dialect is None or recording.response.status != 200:
             return None
-        request = recording.request
+        if not _is_known(recording):
+            return None
         asked = Asked(method=request.method, target=request.path, body=request.content or b"")
         wanted = wanted_of(asked, self._world)
         completion = dialect.read(recording)
         if wanted is None or completion is None:
             return None
-        return CompletionSource(recording, completion if wanted.stream else in_pieces(completion), wanted)
+        completion = completion if wanted.stream else in_pieces(completion)
+        return CompletionSource(recording, completion, wanted, is_own=recording.id in self._first)
+
+
+def _is_known(recording: Recording) -> bool:
+    """Whether it is known what caused the answer: that request alone. It is not of an intervention, or of own bytes."""
+    return recording.intervention is None and not recording.request.any_content

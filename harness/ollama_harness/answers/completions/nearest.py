@@ -1,7 +1,8 @@
 """Which recorded answer is nearest to a request, by what the request wants.
 
 The first difference in this order decides: what kind of answer it is (only loading, a call, JSON, text); whether it
-thinks, inserts or takes a raw prompt, has logprobs, and comes beside tools; whether the same was asked; whether the
+says anything, thinks, inserts or takes a raw prompt, has logprobs, and comes beside tools; whether it is
+the user's own; whether the same was asked; whether the
 answer ends by itself, and soon; and last how it was asked: the route, a stream or not. A short answer that ends by
 itself is what an ordinary request gets, because one that was cut off looks like a failure.
 """
@@ -23,11 +24,12 @@ _LATE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class CompletionSource:
-    """A recording, the completion in its answer, and what its request wanted."""
+    """A recording, the completion in its answer, and what its request wanted. `is_own` is one of the user's."""
 
     recording: Recording
     completion: Completion
     wanted: Wanted
+    is_own: bool = False
 
     @property
     def kind(self) -> tuple[bool, bool, bool]:
@@ -59,6 +61,7 @@ def _distance(wanted: Wanted, source: CompletionSource) -> tuple[object, ...]:
         kind[0] != loads,
         kind[1] != calls,
         kind[2] != (is_json and not calls),
+        not (loads or calls or completion.text.strip()),
         wanted.thinks != bool(completion.thinking),
         wanted.unloads != other.unloads,
         wanted.inserts != other.inserts,
@@ -67,6 +70,7 @@ def _distance(wanted: Wanted, source: CompletionSource) -> tuple[object, ...]:
         bool(wanted.tools) != bool(other.tools),
         wanted.after_call != other.after_call,
         wanted.format != other.format,
+        not source.is_own,
         wanted.prompt != other.prompt,
         cut := completion.done_reason is not DoneReason.STOP,
         source.first_s > _LATE_S,

@@ -36,10 +36,8 @@ from ollama_harness.answers.completions.sse import events, listed, read_object
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import go_json
 from ollama_harness.recordings.recording import Headers, Recording
-from ollama_harness.recordings.records import event_record
-from ollama_harness.recordings.versions import order
 
-__all__ = ["CHAT_COMPLETIONS", "TEXT_COMPLETIONS", "error_event"]
+__all__ = ["CHAT_COMPLETIONS", "TEXT_COMPLETIONS"]
 
 _EVENTS, _JSON = "text/event-stream", "application/json"
 _DONE = b"data: [DONE]\n\n"
@@ -258,24 +256,6 @@ class _OpenAi:
 
 CHAT_COMPLETIONS: Dialect = _OpenAi(_ChatAnswer)
 TEXT_COMPLETIONS: Dialect = _OpenAi(_TextAnswer)
-
-
-def error_event(before: bytes, version: str) -> bytes:
-    """What a stream sends in the place of an error, after the event `before`: a record that says nothing, and no end.
-
-    Ollama reads the error as a record that has no fields, so neither text nor model is in it. Nothing comes after it.
-    Raises: ValueError, if `before` is no event of such a stream.
-    """
-    record = event_record(before)
-    if not isinstance(record, dict):
-        raise ValueError(f"no event that an error can come after: {before[:80]!r}")
-    choice: dict[str, Any]
-    if record.get("object") == "text_completion":
-        choice = {"text": "", "index": 0, "finish_reason": None}
-    else:
-        role = {} if order(version) >= order(_REASON_ALONE_SINCE) else {"role": "assistant"}
-        choice = {"index": 0, "delta": {**role, "content": ""}, "finish_reason": None}
-    return _event({**record, "choices": [choice], "model": ""})
 
 
 def _event(record: Mapping[str, Any]) -> bytes:

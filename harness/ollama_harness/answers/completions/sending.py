@@ -21,7 +21,7 @@ from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.requests.model_use import Use
 from ollama_harness.recordings.versions import order
 
-__all__ = ["Sent", "joined", "sent", "since"]
+__all__ = ["Sent", "joined", "sent", "since", "thinking_as_text"]
 
 _CALLS_ONE_BY_ONE_SINCE = "0.8.0"
 _THINKING_SINCE = "0.9.0"
@@ -47,7 +47,7 @@ def sent(completion: Completion, wanted: Wanted) -> Sent:
     """The pieces by record, as the version that is wanted sends them."""
     pieces = completion.pieces
     if not since(wanted, _THINKING_SINCE):
-        pieces = tuple(_thinking_as_text(pieces))
+        pieces = tuple(thinking_as_text(pieces))
     calling = [piece for piece in pieces if piece.calls]
     has_tools = wanted.use is Use.CHAT and bool(wanted.body.get("tools"))
     nothing = Piece(at_s=completion.end_s)
@@ -77,7 +77,7 @@ def joined(pieces: Iterable[Piece], *, at_s: float) -> Piece:
     )
 
 
-def _thinking_as_text(pieces: Iterable[Piece]) -> Iterator[Piece]:
+def thinking_as_text(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """The thinking between the tags that a model says itself. One that was cut off has no end."""
     thinks = False
     for piece in pieces:

@@ -49,8 +49,9 @@ class Wanted:
     `path` is the route that was asked, `use` what the model is used for, `model` the name as it was asked for.
     `thinks` says whether the answer has thinking. `tools` are those that can be called: none right after the result of
     a call; `called` are those that were called before. `format` is "", "json" or a JSON Schema. `num_predict` is None
-    for no limit. `prompt` is the last message. `only_loads` and `unloads` are requests without a prompt. `texts` are
-    those to embed. `body` is the request's own JSON, for what only one API has, and `sent` are its bytes.
+    for no limit. `prompt` is the last message, `conversation` all messages in one text. `only_loads` and `unloads` are
+    requests without a prompt. `texts` are those to embed. `body` is the request's own JSON, for what only one API has,
+    and `sent` are its bytes.
     """
 
     path: str
@@ -74,6 +75,7 @@ class Wanted:
     texts: tuple[str, ...] = ()
     dimensions: int = 0
     prompt: str = ""
+    conversation: str = ""
     body: Mapping[str, Any] = field(default_factory=dict)
     sent: bytes = b"{}"
 
@@ -136,6 +138,7 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
         texts=() if request.speaks else tuple(request.texts() or ()),
         dimensions=fields.get("dimensions") or 0,
         prompt=str(messages[-1]["content"] if messages else fields.get("prompt") or ""),
+        conversation="\n".join(_texts(fields)),
         body=body,
         sent=asked.body,
     )
@@ -177,6 +180,12 @@ def _tools(body: Mapping[str, Any], path: str) -> list[Tool]:
         if isinstance(function, Mapping) and isinstance(name := function.get("name"), str) and name:
             found.append(Tool(name=name, schema=function.get("parameters") or function.get("input_schema")))
     return found
+
+
+def _texts(fields: Mapping[str, Any]) -> list[str]:
+    """What a request tells the model, the instructions first."""
+    said = [fields.get("system"), fields.get("prompt"), *(each["content"] for each in fields.get("messages") or ())]
+    return [text for text in said if isinstance(text, str)]
 
 
 def _called(messages: Sequence[Mapping[str, Any]]) -> frozenset[str]:

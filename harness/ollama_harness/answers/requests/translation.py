@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -17,16 +16,10 @@ from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.requests import _anthropic, _images, _openai, responses
 from ollama_harness.answers.requests.refused import RefusalCause, RefusedError
 from ollama_harness.answers.world import World
+from ollama_harness.recordings.error_shapes import ErrorShape
 from ollama_harness.recordings.recording import Headers
 
-__all__ = ["ROUTES", "ErrorShape", "Translation", "translation"]
-
-
-class ErrorShape(Enum):
-    """Whose errors a route has."""
-
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
+__all__ = ["ROUTES", "Translation", "translation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

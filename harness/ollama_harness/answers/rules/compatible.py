@@ -11,7 +11,6 @@ Source: middleware/openai.go, middleware/anthropic.go (up to 0.12 openai/openai.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
@@ -19,37 +18,15 @@ from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.model_name import ConflictingSourceError, ModelSource, parse_ref
 from ollama_harness.answers.reply import Reply, go_json, json_reply
 from ollama_harness.answers.requests.refused import RefusalCause
-from ollama_harness.answers.requests.translation import ROUTES, ErrorShape, Translation, translation
+from ollama_harness.answers.requests.translation import ROUTES, translation
+from ollama_harness.answers.route_error import route_error
 from ollama_harness.answers.rules.rule import Step, refusal, rules_for
 from ollama_harness.answers.world import World
+from ollama_harness.recordings.error_shapes import ErrorShape, error_value
 
 __all__: list[str] = []
 
 _MODELS = "/v1/models/"
-
-#: Before it a handler's error was of type "api_error" whatever its status. The first recorded version that tells them.
-_TYPED_ERRORS_SINCE = "0.24.0"
-
-
-_OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
-_ANTHROPIC_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    529: "overloaded_error",
-}
-
-
-def _error(shape: ErrorShape, status: int, message: str, asked: Asked) -> dict[str, Any]:
-    if shape is ErrorShape.ANTHROPIC:
-        kind = _ANTHROPIC_TYPES.get(status, "api_error")
-        request_id = f"req_{hashlib.sha256(asked.body).hexdigest()[:24]}"
-        return {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
-    kind = _OPENAI_TYPES.get(status, "api_error")
-    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
 def _own(asked: Asked, world: World, cause: RefusalCause) -> Reply | None:
@@ -57,7 +34,7 @@ def _own(asked: Asked, world: World, cause: RefusalCause) -> Reply | None:
     read = translation(asked, world)
     if read is None or read.refused is None or read.refused.cause is not cause:
         return None
-    return json_reply(400, _error(read.shape, 400, str(read.refused), asked))
+    return json_reply(400, error_value(read.shape, 400, str(read.refused), seed=asked.body))
 
 
 def _handlers(asked: Asked, world: World, step: Step) -> Reply | None:
@@ -67,11 +44,11 @@ def _handlers(asked: Asked, world: World, step: Step) -> Reply | None:
         return None
     for rule in rules_for(read.native.path, world.version, (step,)):
         if (reply := rule.reply(read.native, world)) is not None:
-            return _reworded(reply, asked, read, world)
+            return _reworded(reply, asked, world)
     return None
 
 
-def _reworded(reply: Reply, asked: Asked, read: Translation, world: World) -> Reply:
+def _reworded(reply: Reply, asked: Asked, world: World) -> Reply:
     try:
         message = json.loads(reply.body)["error"]
     except (ValueError, KeyError, TypeError):
@@ -81,11 +58,7 @@ def _reworded(reply: Reply, asked: Asked, read: Translation, world: World) -> Re
         return Reply(status=reply.status, headers=reply.headers)
     if reply.status == 200:
         return _swallowed()
-    error = _error(read.shape, reply.status, message, asked)
-    if not world.since(_TYPED_ERRORS_SINCE):
-        error["error"]["type"] = "api_error"
-    headers = (*read.head, ("Content-Type", "application/json"))
-    return Reply(status=reply.status, body=go_json(error) + b"\n", headers=headers, chunked=reply.chunked)
+    return route_error(asked, world, reply.status, message, chunked=reply.chunked)
 
 
 def _swallowed() -> Reply:
@@ -254,7 +227,7 @@ def _transcription(asked: Asked, _: World) -> Reply | None:
     if (asked.header("Content-Type") or "").partition(";")[0].strip().lower() == "multipart/form-data":
         return None
     message = "failed to parse multipart form: request Content-Type isn't multipart/form-data"
-    return json_reply(400, _error(ErrorShape.OPENAI, 400, message, asked))
+    return json_reply(400, error_value(ErrorShape.OPENAI, 400, message, seed=asked.body))
 
 
 @refusal(

@@ -78,6 +78,11 @@ class Scenario:
     environment: Environment | None = None
     by_default: bool = True
 
+    @property
+    def is_for_any_stream(self) -> bool:
+        """Whether its recordings are only examples, so that any stream can be played in it."""
+        return self.recordings in (STREAMS, SHORT)
+
 
 #: The two streams that every program uses, and a short one for faults that do not depend on the path.
 STREAMS = ("generate-stream", "chat-stream")

@@ -280,8 +280,8 @@ def _is_secret_header(name: str) -> bool:
 
 def redact_request(request: Request, patterns: Sequence[SecretPattern] = PATTERNS) -> Request:
     """The same request with its secrets blanked."""
-    return Request(
-        method=request.method,
+    return replace(
+        request,
         path=_redact_text(request.path, patterns),
         headers=redact_headers(request.headers, patterns),
         json=None if request.json is None else json.loads(_redact_text(json.dumps(request.json), patterns)),

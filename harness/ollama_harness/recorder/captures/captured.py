@@ -1,0 +1,113 @@
+"""One file with captured answers, read as recordings: the file's first bytes tell what it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from ollama_harness.errors import RecordingError
+from ollama_harness.files.reading import read_bytes
+from ollama_harness.recorder.captures._har import read_har
+from ollama_harness.recorder.captures._http import CapturedExchange, is_http, read_http
+from ollama_harness.recordings.draft import refuse_too_long
+from ollama_harness.recordings.endpoints import endpoint_at, endpoint_of, frames_in, request_for
+from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request
+
+__all__ = ["Captures", "read_captures"]
+
+#: Where nothing tells when the parts of an answer arrived, they get this gap.
+_GAP_S = 0.02
+
+#: What UTF-16 begins with. PowerShell writes it where `>` sends the output of a program to a file.
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True)
+class Captures:
+    """The recordings of one file. `left_out` says of each exchange that cannot be one why it cannot."""
+
+    recordings: tuple[Recording, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def read_captures(
+    path: Path, *, name: str = "", method: str = "", target: str = "", version: str = "unknown"
+) -> Captures:
+    """The recordings of a file: the output of `curl -i`, a HAR file, or the raw bytes of a response.
+
+    `name` is that of the recording, by default after the file's; several recordings of one file are numbered. `method`
+    and `target` (a path) are those of the request, which `curl -i` does not print. Without them the name of the file or
+    the objects in the body tell what was asked. `version` is that of the Ollama that answered.
+
+    Raises: RecordingError, which names the place in the file; RecordingTooLong, before anything is read.
+    """
+    if path.is_file():
+        refuse_too_long(path, path.stat().st_size)
+    data = read_bytes(path, RecordingError)
+    name = name or re.sub("[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "imported"
+    if data.startswith(_UTF_16):
+        fix = "let curl write the file (curl -i -o FILE), because PowerShell's > changes its bytes"
+        raise RecordingError(path, "", "is UTF-16, so these are not the bytes that were sent", fix)
+    left_out: tuple[str, ...] = ()
+    if is_http(data):
+        found = [_recording(read_http(data, path, method), path, name, method, target)]
+    elif data.lstrip()[:1] == b"{" or path.suffix.lower() == ".har":
+        found, left_out = read_har(path)
+        if method or target:
+            raise RecordingError(path, "", "is a HAR file, which has the requests", "leave out --method and --path")
+    else:
+        fix = (
+            "give the output of curl -i, a HAR file, or a response from its status line on; "
+            "a body alone needs no import: ollama-harness serve --recordings DIR"
+        )
+        raise RecordingError(path, "", f"has no head: it begins with {data[:30]!r}", fix)
+    names = [name] if len(found) == 1 else [f"{name}-{number}" for number in range(1, len(found) + 1)]
+    note = f"imported from {path.name}" if path.name.isprintable() else "imported"
+    recordings = (
+        replace(one, id=f"{version}/{name}", ollama_version=version, note=note)
+        for name, one in zip(names, found, strict=True)
+    )
+    return Captures(tuple(recordings), left_out)
+
+
+def _recording(exchange: CapturedExchange, path: Path, name: str, method: str, target: str) -> Recording:
+    """The recording of an exchange without times: a chunk a frame, or else a record a frame."""
+    suffix, body = exchange.suffix, exchange.body
+    request = exchange.request or _guessed(suffix, body, path, name, method, target)
+    pieces = tuple(frames_in(suffix, body)) if exchange.chunks is None else exchange.chunks
+    times = [_GAP_S * number for number in range(1, len(pieces) + 1)]
+    return Recording(
+        id=name,
+        ollama_version="",
+        recorded_at=_date(exchange, path),
+        platform="unknown",
+        request=request,
+        response=replace(exchange.response, head_at_s=_GAP_S),
+        frames=tuple(Frame(at_s=at_s, data=piece) for at_s, piece in zip(times, pieces, strict=True)),
+        ended=RecordedEnd.COMPLETE,
+        ended_at_s=times[-1] if times else _GAP_S,
+    )
+
+
+def _guessed(suffix: str, body: bytes, path: Path, name: str, method: str, target: str) -> Request:
+    """The request of an answer that was captured without it."""
+    if target:
+        endpoint = endpoint_at(target)
+    elif (told := endpoint_of(name, suffix, b"") or endpoint_of(path.stem, suffix, body)) is not None:
+        endpoint = told
+    else:
+        problem = "neither its name nor the objects in it say which request got this answer"
+        raise RecordingError(path, "", problem, "give --path /api/chat, or name the file after it (chat-mine.txt)")
+    return request_for((method or endpoint[0], endpoint[1]), suffix, body)
+
+
+def _date(exchange: CapturedExchange, path: Path) -> str:
+    """When the answer was sent, as its head says; or else when the file was written."""
+    try:
+        when = parsedate_to_datetime(exchange.response.header("date") or "")
+    except ValueError:
+        when = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return when.isoformat(timespec="seconds")
