@@ -146,6 +146,7 @@ def test_after_the_result_of_a_call_the_model_answers_in_words() -> None:
     assert fitted(tools=tools, messages=turn) == FRANCE
     [next_call] = fitted(tools=tools, messages=[*turn, {"role": "user", "content": "go on"}]).calls
     assert next_call.name == "get_time", "the one that was not called yet"
+    assert fitted(tools=tools[:1], messages=[*turn, {"role": "user", "content": "go on"}]) == FRANCE, "all were called"
 
 
 # --- JSON, thinking, logprobs -----------------------------------------------------------------------------------------
@@ -161,6 +162,12 @@ def test_json_keeps_to_the_schema_that_the_prompt_tells() -> None:
     told = f"Answer as JSON {{so}}. The schema: {json.dumps(WEATHER)}"
     turn = [{"role": "system", "content": told}, {"role": "user", "content": "I live in Oslo"}]
     assert json.loads(fitted(format="json", messages=turn).text) == {"city": "Oslo"}
+
+
+def test_json_has_the_keys_that_the_prompt_names() -> None:
+    ask = "Tell a joke as JSON with 'setup' and `punchline` keys."
+    made = json.loads(fitted(format="json", messages=[{"role": "user", "content": ask}]).text)
+    assert list(made) == ["setup", "punchline"]
 
 
 def test_a_schema_is_kept() -> None:

@@ -18,7 +18,7 @@ from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.completions.completion import LOAD_NS, Call, Completion, DoneReason, Piece, Timing
 from ollama_harness.answers.completions.made_json import JsonMaker, schema_in
 from ollama_harness.answers.completions.sending import since, thinking_as_text
-from ollama_harness.answers.completions.tools import calls_for
+from ollama_harness.answers.completions.tools import calls_for, tools_called
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.files.json_text import parse_json
 
@@ -48,7 +48,7 @@ def fit(completion: Completion, wanted: Wanted, *, same_format: bool, thought: C
     if wanted.only_loads:
         return replace(completion, done_reason=DoneReason.UNLOAD if wanted.unloads else DoneReason.LOAD, pieces=())
     said = completion.pieces
-    if wanted.calls:
+    if tools_called(wanted):
         said = _with_calls(said, wanted)
     else:
         said = tuple(piece for piece in said if not piece.calls)

@@ -123,11 +123,14 @@ class JsonMaker:
 
 
 def schema_in(text: str) -> Mapping[str, Any] | None:
-    """The first JSON Schema of an object in a text: a model that is told one in its prompt keeps to it."""
+    """The schema that a text tells: the first JSON Schema of an object in it, or the keys that it names in quotes.
+
+    A model that is told a schema in its prompt keeps to it.
+    """
     decoder, at = JSONDecoder(), text.find("{")
     for _ in range(_MOST_OBJECTS):
         if at < 0:
-            return None
+            break
         try:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
@@ -135,7 +138,8 @@ def schema_in(text: str) -> Mapping[str, Any] | None:
         if isinstance(value, Mapping) and isinstance(value.get("properties"), Mapping):
             return value
         at = text.find("{", end)
-    return None
+    names = re.findall(r"[\"'`]([A-Za-z_]\w{0,40})[\"'`]", text) if re.search(r"\b(?:keys?|fields?)\b", text) else []
+    return {"type": "object", "properties": {name: {"type": "string"} for name in names}} if names else None
 
 
 def _resolved(schema: Mapping[str, Any], root: Any, depth: int) -> Mapping[str, Any]:

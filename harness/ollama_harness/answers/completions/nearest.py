@@ -9,10 +9,11 @@ itself is what an ordinary request gets, because one that was cut off looks like
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ollama_harness.answers.completions.completion import Completion, DoneReason
+from ollama_harness.answers.completions.tools import tools_called
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.recordings.recording import Recording
 
@@ -20,6 +21,9 @@ __all__ = ["CompletionSource", "nearest", "thinking_for"]
 
 #: A first piece that comes later had to wait for the model, or for a long prompt.
 _LATE_S = 1.0
+
+#: A text that begins so was to be a call, or JSON.
+_CALL_BEGINS = ("{", "[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,6 @@ class CompletionSource:
     is_own: bool = False
 
     @property
-    def kind(self) -> tuple[bool, bool, bool]:
-        """Whether the answer only says that a model was loaded; has a call; is JSON."""
-        return self.completion.only_loads, bool(self.completion.calls), self.wanted.is_json
-
-    @property
     def first_s(self) -> float:
         """When the first piece comes."""
         return self.completion.pieces[0].at_s if self.completion.pieces else self.completion.end_s
@@ -44,40 +43,46 @@ class CompletionSource:
 
 def nearest(wanted: Wanted, sources: Iterable[CompletionSource]) -> CompletionSource | None:
     """The source that is nearest to a request; None if there are none."""
-    return min(sources, key=lambda source: _distance(wanted, source), default=None)
+    return min(sources, key=_distance_to(wanted), default=None)
 
 
 def thinking_for(wanted: Wanted, sources: Iterable[CompletionSource]) -> Sequence[CompletionSource]:
     """The sources that have thinking, the nearest first."""
-    able = (source for source in sources if source.completion.thinking)
-    return sorted(able, key=lambda source: _distance(wanted, source))
+    return sorted((source for source in sources if source.completion.thinking), key=_distance_to(wanted))
 
 
-def _distance(wanted: Wanted, source: CompletionSource) -> tuple[object, ...]:
-    completion, other = source.completion, source.wanted
-    kind = (wanted.only_loads, wanted.calls, wanted.is_json and not wanted.calls)
-    loads, calls, is_json = source.kind
-    return (
-        kind[0] != loads,
-        kind[1] != calls,
-        kind[2] != (is_json and not calls),
-        not (loads or calls or completion.text.strip()),
-        wanted.thinks != bool(completion.thinking),
-        wanted.unloads != other.unloads,
-        wanted.inserts != other.inserts,
-        wanted.raw != other.raw,
-        wanted.logprobs != bool(completion.logprobs),
-        bool(wanted.tools) != bool(other.tools),
-        wanted.after_call != other.after_call,
-        wanted.format != other.format,
-        not source.is_own,
-        wanted.prompt != other.prompt,
-        cut := completion.done_reason is not DoneReason.STOP,
-        source.first_s > _LATE_S,
-        not completion.text.isascii(),
-        -len(completion.pieces) if cut else len(completion.pieces),
-        wanted.use != other.use,
-        wanted.path != other.path,
-        wanted.stream != other.stream,
-        source.recording.name,
-    )
+def _distance_to(wanted: Wanted) -> Callable[[CompletionSource], tuple[object, ...]]:
+    """A sort key: the smallest is the nearest."""
+    calls = bool(tools_called(wanted))
+    is_json = wanted.is_json and not calls
+
+    def distance(source: CompletionSource) -> tuple[object, ...]:
+        completion, other = source.completion, source.wanted
+        loads, called, text = completion.only_loads, bool(completion.calls), completion.text.strip()
+        return (
+            wanted.only_loads != loads,
+            calls != called,
+            is_json != (other.is_json and not called),
+            not (loads or called or text),
+            text.startswith(_CALL_BEGINS) and not is_json,
+            wanted.thinks != bool(completion.thinking),
+            wanted.unloads != other.unloads,
+            wanted.inserts != other.inserts,
+            wanted.raw != other.raw,
+            wanted.logprobs != bool(completion.logprobs),
+            bool(wanted.tools) != bool(other.tools),
+            wanted.after_call != other.after_call,
+            wanted.format != other.format,
+            not source.is_own,
+            wanted.prompt != other.prompt,
+            cut := completion.done_reason is not DoneReason.STOP,
+            source.first_s > _LATE_S,
+            not text.isascii(),
+            -len(completion.pieces) if cut else len(completion.pieces),
+            wanted.use != other.use,
+            wanted.path != other.path,
+            wanted.stream != other.stream,
+            source.recording.name,
+        )
+
+    return distance

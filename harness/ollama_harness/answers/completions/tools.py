@@ -9,31 +9,38 @@ from ollama_harness.answers.completions.completion import Call
 from ollama_harness.answers.completions.made_json import JsonMaker
 from ollama_harness.answers.completions.wanted import Tool, Wanted
 
-__all__ = ["calls_for"]
+__all__ = ["calls_for", "tools_called"]
+
+#: A prompt of these words alone is a greeting, and a model answers it in words, whatever tools it has.
+_GREETING = frozenset(("good", "hello", "hey", "hi", "morning", "please", "say", "thank", "thanks", "to", "you"))
+
+#: Words in the names of tools that do not say what they are for.
+_VERBS = frozenset(
+    "a an and any by call can do find for from get give in is it me my of on or run set the to tool with you".split()  # noqa: SIM905
+)
+
+
+def tools_called(wanted: Wanted) -> tuple[Tool, ...]:
+    """The tools that the model calls: each that the prompt speaks of, else the first that it has not called before.
+
+    It answers in words where it has called them all, to a greeting, and right after the result of a call.
+    """
+    words = set(_words(wanted.prompt))
+    if not wanted.tools or (words and words <= _GREETING):
+        return ()
+    meant = tuple(tool for tool in wanted.tools if words & set(_words(tool.name)) - _VERBS)
+    return meant or tuple(tool for tool in wanted.tools if tool.name not in wanted.called)[:1]
 
 
 def calls_for(wanted: Wanted, recorded: Collection[Call]) -> tuple[Call, ...]:
-    """A call of each tool that the prompt speaks of, else of the first that was not called before, else of the first.
-
-    The arguments are valid for the tool's schema. Those of recorded calls are taken where they fit.
-    """
-    words = set(_words(wanted.prompt))
-    meant = [tool for tool in wanted.tools if words & set(_words(tool.name)) - _VERBS]
-    others = [tool for tool in wanted.tools if tool.name not in wanted.called]
-    chosen = meant or others[:1] or list(wanted.tools[:1])
-    return tuple(_call(tool, wanted, recorded) for tool in chosen)
+    """Their calls. The arguments are valid for the tool's schema; those of recorded calls are taken where they fit."""
+    return tuple(_call(tool, wanted, recorded) for tool in tools_called(wanted))
 
 
 def _call(tool: Tool, wanted: Wanted, recorded: Collection[Call]) -> Call:
     known = next((call.arguments for call in recorded if call.name == tool.name), None)
     made = JsonMaker(wanted.prompt, known).value(tool.schema or {"type": "object"})
     return Call(name=tool.name, arguments=made if isinstance(made, dict) else {})
-
-
-#: Words in the names of tools that do not say what they are for.
-_VERBS = frozenset(
-    "a an and any by call can do find for from get give in is it me my of on or run set the to tool with you".split()  # noqa: SIM905
-)
 
 
 def _words(text: str) -> list[str]:

@@ -7,10 +7,8 @@ reading of all requests, and the answers of all routes can be compared.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -26,9 +24,6 @@ __all__ = ["Tool", "Wanted", "wanted_of"]
 
 #: From this version on a model that can think does so unless a request forbids it.
 _THINKS_BY_DEFAULT_SINCE = "0.12.5"
-
-#: To these words a model answers in words, whatever tools it has.
-_GREETING = frozenset(("good", "hello", "hey", "hi", "morning", "please", "say", "thank", "thanks", "to", "you"))
 
 #: The routes whose tools are functions by themselves.
 _BARE_TOOLS = ("/v1/responses", "/v1/messages")
@@ -78,12 +73,6 @@ class Wanted:
     conversation: str = ""
     body: Mapping[str, Any] = field(default_factory=dict)
     sent: bytes = b"{}"
-
-    @cached_property
-    def calls(self) -> bool:
-        """Whether the model calls a tool: one is offered, and it is asked for more than a greeting."""
-        words = re.findall(r"[a-z]+", self.prompt.lower())
-        return bool(self.tools) and not (words and _GREETING.issuperset(words))
 
     @property
     def is_json(self) -> bool:
