@@ -22,6 +22,7 @@ from ollama_harness.answers.completions.embeddings import (
     Embedder,
     embedded,
     own_embedding,
+    own_vectors,
     read_embedding,
     whole_embedding,
 )
@@ -434,7 +435,7 @@ def test_without_recordings_there_are_vectors_too() -> None:
 
 
 def test_own_vectors_come_as_they_are() -> None:
-    own = [[0.1, -2, 1e-7], [0.25, 0, 3]]
+    own = own_vectors([[0.1, -2, 1e-7], [0.25, 0, 3]])
     asked = wanted(input=["a", "b", "c"], dimensions=2)
     body = whole_embedding(own_embedding(own, asked), asked)
     assert b'"embeddings":[[0.1,-2,1e-7],[0.25,0,3],[0.1,-2,1e-7]]' in body
@@ -456,8 +457,9 @@ def test_own_vectors_come_as_they_are() -> None:
         ([[1e300]], r"vector 1 has 1e\+300"),
         ([["a"]], "vector 1 has 'a'"),
         ([[True]], "vector 1 has True"),
+        ([[1, 2], [1]], "vector 2 has 1 numbers, and the first has 2"),
     ],
 )
 def test_own_vectors_that_cannot_be_sent_are_refused(own: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        own_embedding(own, wanted(input="a"))
+        own_vectors(own)
