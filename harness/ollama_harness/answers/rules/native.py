@@ -14,7 +14,7 @@ from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.go.go_json import ErrorKind, GoError
 from ollama_harness.answers.go.go_scanner import quote
 from ollama_harness.answers.reply import Reply, go_json, json_reply
-from ollama_harness.answers.requests.model_use import Use, find_model, missing_model, unable_model
+from ollama_harness.answers.requests.model_use import Use, missing_model, ref_name, unable_model
 from ollama_harness.answers.requests.native_request import embeds, first_value, read, refuse, request_of, speaks, to_run
 from ollama_harness.answers.requests.native_types import OPTIONS
 from ollama_harness.answers.rules.rule import Step, refusal
@@ -157,7 +157,8 @@ def _chat_unload_unknown(asked: Asked, world: World) -> Reply | None:
     request = request_of(asked, world)
     if request is None or request.use is not Use.CHAT or not request.unloads(world.version):
         return None
-    is_there = world.any_model or find_model(request.model, world)
+    name = ref_name(request.model, world)
+    is_there = not isinstance(name, str) and (world.has_any(name) or world.find(name))
     return None if is_there else refuse(404, f"model '{request.model}' not found")
 
 
