@@ -88,8 +88,9 @@ _WEB = {"/api/experimental/web_search": "web search", "/api/experimental/web_fet
     paths=tuple(_WEB),
 )
 def _web(asked: Asked, world: World) -> Reply | None:
-    if asked.method != "POST" or world.cloud:
+    what = _WEB.get(asked.path)
+    if what is None or asked.method != "POST" or world.cloud:
         return None
     if not asked.body.strip():
         return json_reply(400, {"error": "missing request body"})
-    return json_reply(403, {"error": f"ollama cloud is disabled: {_WEB[asked.path]} is unavailable"})
+    return json_reply(403, {"error": f"ollama cloud is disabled: {what} is unavailable"})
