@@ -50,7 +50,7 @@ def chat(body: bytes) -> bytes:
         (chat(b"{"), "request", "native-syntax", 400, "unexpected EOF"),
         (chat(b'{"model":"llama3"}'), "model", "model-missing", 404, "model 'llama3' not found; there are "),
         (TAGS + b"\r\n", "recording", "", 200, "the same request"),
-        (chat(b'{"model":"smollm2:135m","messages":[{}]}'), "made", "", 200, "made to fit from "),
+        (chat(b'{"model":"smollm2:135m","messages":[{}]}'), "made", "", 200, "the nearest, made to fit"),
     ],
     ids=lambda value: value if isinstance(value, str) and re.fullmatch(r"[a-z-]+", value) else "",
 )

@@ -79,7 +79,9 @@ def test_what_was_done_to_the_server_answers_no_request() -> None:
     ],
 )
 def test_what_is_nearest(asked: Asked, name: str) -> None:
-    assert made(asked).why.startswith(f"made to fit from {NEWEST}/{name}")
+    found = made(asked)
+    assert found.recording.id.startswith(f"{NEWEST}/{name}")
+    assert found.why == "the nearest, made to fit"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
