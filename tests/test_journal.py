@@ -102,9 +102,7 @@ def test_an_end_that_the_head_did_not_announce_is_in_the_line(fault: object, end
 
 @A_FEW
 @given(target=st.text(), answered_by=st.text(), why=st.text())
-def test_no_line_is_longer_than_160_characters_or_more_than_a_line(
-    target: str, answered_by: str, why: str
-) -> None:
+def test_no_line_is_longer_than_160_characters_or_more_than_a_line(target: str, answered_by: str, why: str) -> None:
     head = RequestHead(method="GET", target=target, version="HTTP/1.1", headers=(), size=0)
     entry = Entry(connection=1, index=1, head=head, body=b"", answered_by=answered_by, why=why)
     assert len(entry.line) <= 160
