@@ -19,6 +19,7 @@ from ollama_harness.answers.requests.native_request import NativeRequest, reques
 from ollama_harness.answers.requests.translation import translation
 from ollama_harness.answers.world import World
 from ollama_harness.files.json_text import parse_json
+from ollama_harness.recordings.versions import order
 
 __all__ = ["Tool", "Wanted", "wanted_of"]
 
@@ -83,6 +84,10 @@ class Wanted:
     def embeds(self) -> bool:
         """Whether it wants vectors."""
         return self.use in (Use.EMBED, Use.EMBEDDINGS)
+
+    def since(self, version: str) -> bool:
+        """Whether the answer is one of this version of Ollama or of a later one."""
+        return order(self.version) >= order(version)
 
     @property
     def seed(self) -> int:
