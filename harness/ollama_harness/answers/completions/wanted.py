@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go.go_json import value_of
+from ollama_harness.answers.go.go_value import value_of
 from ollama_harness.answers.requests.model_use import Use, find_model
 from ollama_harness.answers.requests.native_request import NativeRequest, request_of
 from ollama_harness.answers.requests.translation import translation

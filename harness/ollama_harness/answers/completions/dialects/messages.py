@@ -24,7 +24,8 @@ from ollama_harness.answers.completions.dialects.sending import arguments_of, ca
 from ollama_harness.answers.completions.dialects.sse import event, events, headers, is_good
 from ollama_harness.answers.completions.dialects.values import count, listed, read_object
 from ollama_harness.answers.completions.wanted import Wanted
-from ollama_harness.answers.go.go_json import ANY, RAW, STRING, GoSlice, Struct, decode, fields
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_types import ANY, RAW, STRING, GoSlice, Struct, fields
 from ollama_harness.answers.reply import go_json
 from ollama_harness.recordings.recording import Headers, Recording
 
