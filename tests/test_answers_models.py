@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.answers import RULES, Answer, Asked, Step, World, answer, parse_model, world_of
-from ollama_harness.answers.requests.model_use import Use, go_quote, missing_model, unable_model
+from ollama_harness.answers.go.go_strconv import quote
+from ollama_harness.answers.requests.model_use import Use, missing_model, unable_model
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import http_date
@@ -310,7 +311,7 @@ QUOTED: list[tuple[str, str]] = [
 
 
 def test_go_quotes_what_cannot_be_printed() -> None:
-    assert [(text, go_quote(text)) for text, _ in QUOTED] == QUOTED
+    assert [(text, quote(text)) for text, _ in QUOTED] == QUOTED
 
 
 PATHS = ("/api/show", "/api/pull", "/api/push", "/api/create", "/api/copy", "/api/chat", "/api/embeddings")

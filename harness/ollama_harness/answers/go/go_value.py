@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from ollama_harness.answers.go.go_scanner import scanner_error
+from ollama_harness.answers.go._go_scanner import scanner_error
 from ollama_harness.answers.go.go_types import ErrorKind, GoError, Members, Number
 from ollama_harness.recordings.versions import order
 

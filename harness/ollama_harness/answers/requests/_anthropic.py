@@ -10,7 +10,7 @@ from typing import Any
 
 from ollama_harness.answers.go.go_base64 import base64_bytes
 from ollama_harness.answers.go.go_json import decode
-from ollama_harness.answers.go.go_scanner import quote
+from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.go.go_types import (
     ANY,
     BOOL,

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from ollama_harness.answers.go.go_base64 import base64_bytes
-from ollama_harness.answers.go.go_scanner import quote
+from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.go.go_types import (
     ANY,
     BOOL,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ollama_harness.answers.go.go_scanner import quote
+from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.go.go_types import (
     ANY,
     BOOL,

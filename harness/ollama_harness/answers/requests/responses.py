@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 from ollama_harness.answers.go.go_json import decode
-from ollama_harness.answers.go.go_scanner import quote
+from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.go.go_types import (
     ANY,
     BOOL,

@@ -12,6 +12,7 @@ from typing import Any
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.go.go_types import ANY, BOOL, STRING, GoError, GoSlice, Map, Pointer, Struct, fields
 from ollama_harness.answers.go.go_value import value_of
 from ollama_harness.answers.model_name import ModelName, parse_name
@@ -19,7 +20,6 @@ from ollama_harness.answers.reply import Reply, empty_reply, go_time, json_reply
 from ollama_harness.answers.requests.model_use import (
     ModelFailure,
     Use,
-    go_quote,
     missing_model,
     ref_name,
 )
@@ -316,9 +316,9 @@ def _copy(asked: Asked, world: World) -> Reply | None:
     source, target = parse_name(request["source"]), parse_name(request["destination"])
     for word, name in (("source", source), ("destination", target)):
         if not name.is_valid:
-            return json_reply(400, {"error": f"{word} {go_quote(request[word])} is invalid"})
+            return json_reply(400, {"error": f"{word} {quote(request[word])} is invalid"})
     if (model := world.there(source)) is None:
-        return json_reply(404, {"error": f"model {go_quote(request['source'])} not found"})
+        return json_reply(404, {"error": f"model {quote(request['source'])} not found"})
     return replace(empty_reply(200), world=world.with_model(model.called(target.short)))
 
 
@@ -340,7 +340,7 @@ def _delete(asked: Asked, world: World) -> Reply | None:
     if isinstance(parsed, str):
         return json_reply(400, {"error": parsed})
     if not parsed.is_valid:
-        return json_reply(400, {"error": f"name {go_quote(name)} is invalid"})
+        return json_reply(400, {"error": f"name {quote(name)} is invalid"})
     if (model := world.there(parsed)) is None:
         return json_reply(404, {"error": f"model '{name}' not found"})
     return replace(empty_reply(200), world=world.without(model))

@@ -11,7 +11,7 @@ from typing import Any
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.completions import tokens
-from ollama_harness.answers.go.go_scanner import quote
+from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.go.go_types import ErrorKind, GoError
 from ollama_harness.answers.reply import Reply, go_json, json_reply
 from ollama_harness.answers.requests.model_use import Use, find_model, missing_model, unable_model

@@ -14,9 +14,10 @@ from typing import Any
 
 from ollama_harness.answers._likeness import digest_of
 from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.model_name import ModelName, parse_name, stub_name
 from ollama_harness.answers.reply import Reply, empty_reply, go_json, json_reply, stream_reply
-from ollama_harness.answers.requests.model_use import go_quote, ref_name
+from ollama_harness.answers.requests.model_use import ref_name
 from ollama_harness.answers.rules._made_model import made_from, pulled_model
 from ollama_harness.answers.rules.models import ROUTES, as_there, asked_name, read_request
 from ollama_harness.answers.rules.rule import Step, refusal
@@ -254,10 +255,10 @@ def _blob(asked: Asked, world: World) -> Reply | None:
     if asked.method == "HEAD" and plain in world.recorded:
         return empty_reply(200)
     if asked.method == "HEAD":
-        return json_reply(404, {"error": f"blob {go_quote(digest)} not found"})
+        return json_reply(404, {"error": f"blob {quote(digest)} not found"})
     got = f"sha256:{hashlib.sha256(asked.body).hexdigest()}"
     if got != digest:
-        return json_reply(400, {"error": f"digest mismatch, expected {go_quote(digest)}, got {go_quote(got)}"})
+        return json_reply(400, {"error": f"digest mismatch, expected {quote(digest)}, got {quote(got)}"})
     return replace(empty_reply(201), world=world.with_blob(digest))
 
 
