@@ -32,7 +32,7 @@ from ollama_harness.answers.go.go_types import (
     fields,
 )
 from ollama_harness.answers.requests.native_types import parse_duration, request_type
-from ollama_harness.answers.rules.native import option_error
+from ollama_harness.answers.rules.native_model import option_error
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
 

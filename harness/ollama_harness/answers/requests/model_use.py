@@ -14,9 +14,19 @@ from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.model_name import ConflictingSourceError, ModelName, ModelSource, parse_name, parse_ref
 from ollama_harness.answers.world import Model, World
 
-__all__ = ["ModelFailure", "Use", "find_model", "missing_model", "ref_name", "unable_model"]
+__all__ = [
+    "REFS_SINCE",
+    "ModelFailure",
+    "Use",
+    "find_model",
+    "missing_model",
+    "model_there",
+    "ref_name",
+    "unable_model",
+]
 
-_CLOUD_SINCE = "0.18.0"  # names say where their model is
+#: Names say where their model is (`:cloud`), and what is no name is refused as such.
+REFS_SINCE = "0.18.0"
 
 
 class Use(StrEnum):
@@ -43,9 +53,15 @@ def find_model(name: str, world: World) -> Model | None:
     return None if isinstance(parsed, str) else world.find(parsed)
 
 
+def model_there(name: str, world: World) -> Model | None:
+    """The model that a name means, also one that is there because every name has one."""
+    parsed = ref_name(name, world)
+    return None if isinstance(parsed, str) else world.there(parsed)
+
+
 def missing_model(use: Use, name: str, world: World) -> ModelFailure | None:
     """What is wrong with a request's `model`: missing, no name, of the cloud, or not there. None if it is there."""
-    if world.since(_CLOUD_SINCE):
+    if world.since(REFS_SINCE):
         try:
             ref = parse_ref(name)
         except ConflictingSourceError as error:
@@ -104,7 +120,7 @@ def unable_model(
 
 def ref_name(name: str, world: World) -> ModelName | str:
     """The name that a text means, valid or not; or why it means none, in Ollama's words."""
-    if not world.since(_CLOUD_SINCE):
+    if not world.since(REFS_SINCE):
         return parse_name(name)
     try:
         ref = parse_ref(name)

@@ -17,10 +17,11 @@ from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.model_name import ModelName, parse_name, stub_name
 from ollama_harness.answers.reply import Reply, empty_reply, go_json, json_reply, stream_reply
+from ollama_harness.answers.requests.manage_request import asked_name, read_request
 from ollama_harness.answers.requests.model_use import ref_name
 from ollama_harness.answers.rules._made_model import made_from, pulled_model
-from ollama_harness.answers.rules.models import ROUTES, as_there, asked_name, read_request
-from ollama_harness.answers.rules.rule import Step, refusal
+from ollama_harness.answers.rules.models import as_there
+from ollama_harness.answers.rules.rule import ROUTES_GO, Step, refusal
 from ollama_harness.answers.world import MODELS_FOLDER, Model, World
 
 __all__ = ["brought"]
@@ -37,7 +38,7 @@ __all__ = ["brought"]
     "pull-missing-layer",
     "pull-model-unknown",
     "pull-model-spaces",
-    source=f"{ROUTES}: PullHandler; server/images.go: PullModel",
+    source=f"{ROUTES_GO}: PullHandler; server/images.go: PullModel",
     paths=("/api/pull",),
 )
 def _pull(asked: Asked, world: World) -> Reply | None:
@@ -133,7 +134,7 @@ _RESOLVER = "10.255.255.53:53"
     "push-missing",
     "push-model-absent",
     "push-model-blank",
-    source=f"{ROUTES}: PushHandler; server/images.go: PushModel",
+    source=f"{ROUTES_GO}: PushHandler; server/images.go: PushModel",
     paths=("/api/push",),
 )
 def _push(asked: Asked, world: World) -> Reply | None:
@@ -240,7 +241,7 @@ _DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}")
     "a file that is there, or not, or is another than its digest says",
     "blob-digest-mismatch",
     "blob-head-missing",
-    source=f"{ROUTES}: HeadBlobHandler, CreateBlobHandler",
+    source=f"{ROUTES_GO}: HeadBlobHandler, CreateBlobHandler",
     paths=(_BLOBS,),
 )
 def _blob(asked: Asked, world: World) -> Reply | None:
