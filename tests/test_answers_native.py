@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.answers import RULES, Answer, Asked, Model, Step, World, answer, world_of
-from ollama_harness.answers.go.go_json import (
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_types import (
     ANY,
     FLOAT32,
     INT,
@@ -28,7 +29,6 @@ from ollama_harness.answers.go.go_json import (
     Map,
     Pointer,
     Struct,
-    decode,
     fields,
 )
 from ollama_harness.answers.requests.native_types import parse_duration, request_type

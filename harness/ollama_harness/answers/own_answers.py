@@ -20,9 +20,19 @@ from typing import Any, Protocol
 
 from ollama_harness.answers.answering import Answer, answer
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.completions import DIALECTS, Call, DoneReason, Wanted, own_words, spoken, wanted_of
-from ollama_harness.answers.completions.dialect import answered
-from ollama_harness.answers.completions.embeddings import embedded, own_embedding, own_vectors
+from ollama_harness.answers.completions import (
+    DIALECTS,
+    Call,
+    DoneReason,
+    Wanted,
+    answered,
+    embedded,
+    own_embedding,
+    own_vectors,
+    own_words,
+    spoken,
+    wanted_of,
+)
 from ollama_harness.answers.reply import Reply
 from ollama_harness.answers.requests.model_use import ref_name
 from ollama_harness.answers.requests.native_request import request_of

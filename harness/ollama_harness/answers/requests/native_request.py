@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go.go_json import GoError, decode
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_types import GoError
 from ollama_harness.answers.reply import Reply, go_json, json_reply
 from ollama_harness.answers.requests.model_use import Use, find_model, ref_name
 from ollama_harness.answers.requests.native_types import request_type

@@ -11,19 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go.go_json import (
-    ANY,
-    BOOL,
-    STRING,
-    GoError,
-    GoSlice,
-    Map,
-    Pointer,
-    Struct,
-    decode,
-    fields,
-    value_of,
-)
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_types import ANY, BOOL, STRING, GoError, GoSlice, Map, Pointer, Struct, fields
+from ollama_harness.answers.go.go_value import value_of
 from ollama_harness.answers.model_name import ModelName, parse_name
 from ollama_harness.answers.reply import Reply, empty_reply, go_time, json_reply, stream_reply
 from ollama_harness.answers.requests.model_use import (

@@ -11,8 +11,8 @@ from typing import Any
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.completions import tokens
-from ollama_harness.answers.go.go_json import ErrorKind, GoError
 from ollama_harness.answers.go.go_scanner import quote
+from ollama_harness.answers.go.go_types import ErrorKind, GoError
 from ollama_harness.answers.reply import Reply, go_json, json_reply
 from ollama_harness.answers.requests.model_use import Use, missing_model, ref_name, unable_model
 from ollama_harness.answers.requests.native_request import embeds, first_value, read, refuse, request_of, speaks, to_run

@@ -8,11 +8,10 @@ from functools import cached_property
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.completions import tokens
-from ollama_harness.answers.completions.dialect import answered
-from ollama_harness.answers.completions.dialects import DIALECTS
-from ollama_harness.answers.completions.embeddings import Embedder, embedded
-from ollama_harness.answers.completions.fit import fit, in_pieces
-from ollama_harness.answers.completions.nearest import CompletionSource, nearest, thinking_for
+from ollama_harness.answers.completions.dialects import DIALECTS, answered, embedded
+from ollama_harness.answers.completions.making.embedder import Embedder
+from ollama_harness.answers.completions.making.fit import fit, in_pieces
+from ollama_harness.answers.completions.making.nearest import CompletionSource, nearest, thinking_for
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.recording import Recording, Request

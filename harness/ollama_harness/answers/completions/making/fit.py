@@ -16,9 +16,9 @@ from typing import Any
 
 from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.completions.completion import LOAD_NS, Call, Completion, DoneReason, Piece, Timing
-from ollama_harness.answers.completions.made_json import JsonMaker, schema_in
-from ollama_harness.answers.completions.sending import since, thinking_as_text
-from ollama_harness.answers.completions.tools import calls_for, tools_called
+from ollama_harness.answers.completions.dialects.sending import thinking_as_text
+from ollama_harness.answers.completions.making.made_json import JsonMaker, schema_in
+from ollama_harness.answers.completions.making.tools import calls_for, tools_called
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.files.json_text import parse_json
 
@@ -123,8 +123,8 @@ def own_words(completion: Completion, wanted: Wanted) -> Completion:
         return fit(Completion(end_s=GAP_S), wanted, same_format=True)
     completion = replace(completion, prompt_tokens=tokens.prompt_tokens(dict(wanted.body)))
     said = completion.pieces
-    if not wanted.thinks and since(wanted, _THINKING_SINCE):
-        if since(wanted, _THINKS_BY_DEFAULT_SINCE) or wanted.body.get("think") is False:
+    if not wanted.thinks and wanted.since(_THINKING_SINCE):
+        if wanted.since(_THINKS_BY_DEFAULT_SINCE) or wanted.body.get("think") is False:
             said = tuple(piece for piece in said if not piece.thinking)
         else:
             said = tuple(thinking_as_text(said))
