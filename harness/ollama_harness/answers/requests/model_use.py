@@ -78,7 +78,7 @@ def missing_model(use: Use, name: str, world: World) -> ModelFailure | None:
         parsed = parse_name(name)
         if not parsed.is_valid:
             return _invalid(use, name)
-    if world.any_model or _exact(use, parsed, world) is not None:
+    if world.has_any(parsed) or _exact(use, parsed, world) is not None:
         return None
     return _not_found(use, name, parsed, world)
 

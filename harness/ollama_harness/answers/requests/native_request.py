@@ -107,9 +107,8 @@ def to_run(asked: Asked, world: World) -> tuple[NativeRequest, Model] | None:
     if request is None or request.unloads(world.version):
         return None
     model = find_model(request.model, world)
-    if model is None and world.any_model:
-        name = ref_name(request.model, world)
-        model = None if isinstance(name, str) else Model(name=name.short, capabilities=_ALL_ABLE)
+    if model is None and not isinstance(name := ref_name(request.model, world), str) and world.has_any(name):
+        model = Model(name=name.short, capabilities=_ALL_ABLE)
     return (request, model) if model else None
 
 

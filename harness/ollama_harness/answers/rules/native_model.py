@@ -10,7 +10,7 @@ from typing import Any
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.reply import Reply
-from ollama_harness.answers.requests.model_use import REFS_SINCE, Use, find_model, missing_model, unable_model
+from ollama_harness.answers.requests.model_use import REFS_SINCE, Use, missing_model, ref_name, unable_model
 from ollama_harness.answers.requests.native_request import (
     NATIVE_PATHS,
     SPEAKING_PATHS,
@@ -38,7 +38,8 @@ def _chat_unload_unknown(asked: Asked, world: World) -> Reply | None:
     request = request_of(asked, world)
     if request is None or request.use is not Use.CHAT or not request.unloads(world.version):
         return None
-    is_there = world.any_model or find_model(request.model, world)
+    name = ref_name(request.model, world)
+    is_there = not isinstance(name, str) and (world.has_any(name) or world.find(name))
     return None if is_there else refuse(404, f"model '{request.model}' not found")
 
 

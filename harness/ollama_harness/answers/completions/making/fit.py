@@ -36,9 +36,6 @@ GAP_S = 0.02
 #: From these versions on thinking comes apart from the text, and a model that can think does so by default.
 _THINKING_SINCE, _THINKS_BY_DEFAULT_SINCE = "0.9.0", "0.12.5"
 
-#: How many tokens the template of a model adds to a call.
-_CALL_TOKENS = 12
-
 
 def fit(completion: Completion, wanted: Wanted, *, same_format: bool, thought: Completion | None = None) -> Completion:
     """The completion as it answers this request.
@@ -237,7 +234,7 @@ def _cut_at_limit(completion: Completion, limit: int | None) -> Completion:
     """The completion up to its token `limit`."""
     if limit is None or completion.tokens <= limit:
         return completion
-    sizes = accumulate(_CALL_TOKENS * len(piece.calls) or 1 for piece in completion.pieces)
+    sizes = accumulate(piece.tokens for piece in completion.pieces)
     kept = [piece for piece, size in zip(completion.pieces, sizes, strict=True) if size <= limit]
     if len(kept) == len(completion.pieces):
         return completion
