@@ -22,6 +22,7 @@ from ollama_harness.answers.answering import Answer, answer
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.completions import (
     DIALECTS,
+    EMBEDDING_ROUTES,
     Call,
     DoneReason,
     Wanted,
@@ -45,7 +46,6 @@ from ollama_harness.recordings.recording import Recording, Request
 __all__ = ["EMBEDDING_ROUTES", "TEXT_ROUTES", "Given", "OwnAnswer", "OwnError", "OwnReply", "OwnVectors", "own_reply"]
 
 TEXT_ROUTES = tuple(DIALECTS)
-EMBEDDING_ROUTES = ("/api/embed", "/api/embeddings", "/v1/embeddings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

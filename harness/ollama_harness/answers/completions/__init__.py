@@ -5,13 +5,13 @@
 """
 
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
-from ollama_harness.answers.completions.dialects import DIALECTS, answered, embedded
-from ollama_harness.answers.completions.making import GAP_S, Made, Maker, own_embedding, own_vectors, own_words, spoken
+from ollama_harness.answers.completions.dialects import DIALECTS, EMBEDDING_ROUTES, answered, embedded
+from ollama_harness.answers.completions.making import Made, Maker, own_embedding, own_vectors, own_words, spoken
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 
 __all__ = [
     "DIALECTS",
-    "GAP_S",
+    "EMBEDDING_ROUTES",
     "Call",
     "Completion",
     "DoneReason",

@@ -25,10 +25,10 @@ from ollama_harness.answers.reply import go_json
 from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.recording import Frame, Recording, Request
 
-__all__ = ["Embedding", "embedded", "read_embedding", "whole_embedding"]
+__all__ = ["EMBEDDING_ROUTES", "Embedding", "embedded", "read_embedding", "whole_embedding"]
 
 _OPENAI = "/v1/embeddings"
-_PATHS = ("/api/embed", "/api/embeddings", _OPENAI)
+EMBEDDING_ROUTES = ("/api/embed", "/api/embeddings", _OPENAI)
 
 _BASE64_SINCE = "0.12.4"
 
@@ -52,7 +52,7 @@ class Embedding:
 
 def read_embedding(recording: Recording) -> Embedding | None:
     """The vectors that a recorded answer holds; None if it has none, as an error or an answer of another route."""
-    if recording.request.path not in _PATHS or recording.response.status != 200 or not recording.frames:
+    if recording.request.path not in EMBEDDING_ROUTES or recording.response.status != 200 or not recording.frames:
         return None
     try:
         value = parse_json(recording.body)

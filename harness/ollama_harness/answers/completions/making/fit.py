@@ -21,17 +21,15 @@ from ollama_harness.answers.completions.making.made_json import JsonMaker, schem
 from ollama_harness.answers.completions.making.tools import calls_for, tools_called
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.files.json_text import parse_json
+from ollama_harness.recordings.recording import GAP_S
 
-__all__ = ["GAP_S", "fit", "in_pieces", "own_words", "spoken"]
+__all__ = ["fit", "in_pieces", "own_words", "spoken"]
 
 #: What is thought where thinking was never recorded.
 _THOUGHT = "The user asks something. I answer in a few words."
 
 #: What JSON is where no schema is known.
 _ANY_OBJECT = {"type": "object", "properties": {"answer": {"type": "string"}}}
-
-#: The time between two pieces where nothing was recorded.
-GAP_S = 0.02
 
 #: From these versions on thinking comes apart from the text, and a model that can think does so by default.
 _THINKING_SINCE, _THINKS_BY_DEFAULT_SINCE = "0.9.0", "0.12.5"

@@ -65,7 +65,7 @@ class Maker:
 
     @cached_property
     def _embedder(self) -> Embedder:
-        return Embedder(filter(_is_known, self._recordings))
+        return Embedder(one for one in self._recordings if one.is_of_its_request)
 
     def of(self, recordings: Sequence[Recording]) -> Maker:
         """A maker that has only these of its recordings."""
@@ -82,9 +82,7 @@ class Maker:
     def _source(self, recording: Recording) -> CompletionSource | None:
         """A recorded answer with what its request wanted; None where it is no good answer of a model."""
         request, dialect = recording.request, DIALECTS.get(recording.request.path)
-        if dialect is None or recording.response.status != 200:
-            return None
-        if not _is_known(recording):
+        if dialect is None or recording.response.status != 200 or not recording.is_of_its_request:
             return None
         asked = Asked(method=request.method, target=request.path, body=request.content or b"")
         wanted = wanted_of(asked, self._world)
@@ -93,8 +91,3 @@ class Maker:
             return None
         completion = completion if wanted.stream else in_pieces(completion)
         return CompletionSource(recording, completion, wanted, is_own=recording.id in self._first)
-
-
-def _is_known(recording: Recording) -> bool:
-    """Whether it is known what caused the answer: that request alone. It is not of an intervention, or of own bytes."""
-    return recording.intervention is None and not recording.request.any_content
