@@ -55,9 +55,9 @@ class Maker:
         told = completion.prompt_tokens and wanted.prompt == source.wanted.prompt
         if not told and not wanted.only_loads:
             completion = replace(completion, prompt_tokens=tokens.prompt_tokens(dict(wanted.body)))
-        of = source.recording
-        recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=of.name)
-        return Made(recording, f"made to fit from {of.id}")
+        name = source.recording.name
+        recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=name)
+        return Made(recording, "the nearest, made to fit")
 
     def _vectors(self, wanted: Wanted, request: Request) -> Made:
         recording = embedded(self._embedder.embedding(wanted), wanted, request=request, name="vectors")
