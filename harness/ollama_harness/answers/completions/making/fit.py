@@ -244,11 +244,11 @@ def _cut_at_limit(completion: Completion, limit: int | None) -> Completion:
     """The completion up to its token `limit`."""
     if limit is None or completion.tokens <= limit:
         return completion
-    sizes = accumulate(piece.tokens for piece in completion.pieces)
+    sizes = list(accumulate(piece.tokens for piece in completion.pieces))
+    if not sizes or sizes[-1] < limit:  # all that was said, and the end: the tokens that no record shows do not count
+        return replace(completion, tokens=limit)
     kept = [piece for piece, size in zip(completion.pieces, sizes, strict=True) if size <= limit]
-    if len(kept) == len(completion.pieces):
-        return completion
-    end_s = completion.pieces[len(kept)].at_s
+    end_s = completion.pieces[len(kept)].at_s if len(kept) < len(sizes) else completion.end_s
     return replace(_ended(completion, kept, DoneReason.LENGTH, end_s), tokens=limit)
 
 
