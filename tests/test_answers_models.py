@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.answers import RULES, Answer, Asked, Step, World, answer, parse_model, world_of
-from ollama_harness.answers.requests.model_use import Use, go_quote, missing_model, unable_model
+from ollama_harness.answers.go.go_strconv import quote
+from ollama_harness.answers.model_name import parse_name
+from ollama_harness.answers.requests.model_use import Use, missing_model, unable_model
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import http_date
@@ -287,6 +289,18 @@ def test_with_any_model_every_name_of_one_is_there() -> None:
     assert unable_model(Use.CHAT, "nosuch", anything, tools=True, thinking=True) is None
 
 
+@pytest.mark.parametrize("version", ["0.5.7", "0.32.15"])
+def test_with_any_model_a_deleted_one_is_gone_until_it_is_made_again(version: str) -> None:
+    anything = world_of(STORE.of_version(version), version, any_model=True)
+    model = anything.there(parse_name("llama3.2"))
+    assert model is not None
+    gone = anything.without(model)
+    failure = missing_model(Use.CHAT, "llama3.2:latest", gone)
+    assert (failure is not None and failure.status, gone.there(parse_name("LLAMA3.2"))) == (404, None)
+    assert missing_model(Use.CHAT, "llama3.1", gone) is None
+    assert missing_model(Use.CHAT, "llama3.2", gone.with_model(model)) is None
+
+
 @pytest.mark.parametrize(
     ("text", "model"), [("m", ("m", ())), ("m:7b=tools, thinking", ("m:7b", ("tools", "thinking"))), ("m=", ("m", ()))]
 )
@@ -310,7 +324,7 @@ QUOTED: list[tuple[str, str]] = [
 
 
 def test_go_quotes_what_cannot_be_printed() -> None:
-    assert [(text, go_quote(text)) for text, _ in QUOTED] == QUOTED
+    assert [(text, quote(text)) for text, _ in QUOTED] == QUOTED
 
 
 PATHS = ("/api/show", "/api/pull", "/api/push", "/api/create", "/api/copy", "/api/chat", "/api/embeddings")

@@ -27,7 +27,7 @@ from ollama_harness.script.script import Script
 from ollama_harness.server._answers import Answerer
 from ollama_harness.server._expectations import Expectations
 from ollama_harness.server._plays import Plays
-from ollama_harness.server.recorded import RecordedAnswers
+from ollama_harness.server.recorded_answers import RecordedAnswers
 
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 VERSIONS = RecordingStore().versions

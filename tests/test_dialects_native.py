@@ -12,8 +12,8 @@ import pytest
 
 from ollama_harness.answers import Asked, World, world_of
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece, Timing
-from ollama_harness.answers.completions.dialect import answered
-from ollama_harness.answers.completions.native import CHAT, GENERATE
+from ollama_harness.answers.completions.dialects.dialect import answered
+from ollama_harness.answers.completions.dialects.native import CHAT, GENERATE
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.requests.model_use import Use

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from ollama_harness.answers import Asked, World
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
-from ollama_harness.answers.completions.dialect import EPOCH, answered
-from ollama_harness.answers.completions.native import CHAT as CHAT_OWN
-from ollama_harness.answers.completions.native import GENERATE
-from ollama_harness.answers.completions.openai import CHAT_COMPLETIONS, TEXT_COMPLETIONS
+from ollama_harness.answers.completions.dialects.dialect import EPOCH, answered
+from ollama_harness.answers.completions.dialects.native import CHAT as CHAT_OWN
+from ollama_harness.answers.completions.dialects.native import GENERATE
+from ollama_harness.answers.completions.dialects.openai import CHAT_COMPLETIONS, TEXT_COMPLETIONS
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request, Response
 from ollama_harness.recordings.records import stream_records

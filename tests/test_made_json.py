@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_harness.answers.completions.made_json import JsonMaker
+from ollama_harness.answers.completions.making.made_json import JsonMaker
 
 NAMES = st.sampled_from(["city", "unit", "count", "when", "items", "a"])
 NUMBERS = st.integers(-20, 20) | st.sampled_from([0.5, -1.5, 3.25])
@@ -112,4 +112,13 @@ def test_values_are_of_the_prompt_and_of_the_schema(prompt: str, schema: Any, ma
 
 def test_known_values_are_taken_where_they_are_valid() -> None:
     schema = {"properties": {"city": {"type": "string"}, "days": {"type": "integer", "maximum": 3}}}
-    assert JsonMaker("", {"city": "Oslo", "days": 9}).value(schema) == {"city": "Oslo", "days": 1}
+    known = {"city": "Oslo", "days": 9}
+    assert JsonMaker("").value(schema, known) == {"city": "Oslo", "days": 1}
+    assert JsonMaker("3 days in Rome").value(schema, known) == {"city": "Rome", "days": 3}
+
+
+def test_each_name_and_number_of_the_prompt_is_used_before_the_last_is_repeated() -> None:
+    numbers = {"properties": {name: {"type": "integer"} for name in "abc"}}
+    assert JsonMaker("Add 7 and 8").value(numbers) == {"a": 7, "b": 8, "c": 8}
+    maker, city = JsonMaker("Is it warm in Paris or in Oslo?"), {"properties": {"city": {"type": "string"}}}
+    assert [maker.value(city)["city"] for _ in range(3)] == ["Paris", "Oslo", "Oslo"]

@@ -11,7 +11,7 @@ import pytest
 from ollama_harness.answers import Asked, World
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
-from ollama_harness.server.recorded import RecordedAnswer, RecordedAnswers, request_of
+from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, request_of
 
 VERSIONS = RecordingStore().versions
 NEWEST = "0.32.15"

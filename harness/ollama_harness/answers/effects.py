@@ -58,7 +58,7 @@ def _model(name: str, world: World) -> Model | None:
     parsed = ref_name(name, world)
     if isinstance(parsed, str):
         return None
-    if (found := world.find(parsed)) is not None or not (world.any_model and parsed.is_valid):
+    if (found := world.find(parsed)) is not None or not world.has_any(parsed):
         return found
     loaded = world.loaded.get(parsed.key)
     return world.model(parsed.short) if loaded is None else loaded.model

@@ -143,7 +143,8 @@ class World:
     `registries` are the hosts that models can be pulled from, `pulled` the names that were, and `incomplete` those of
     which a registry has the manifest and not all layers. `blobs` are the digests of
     the files that were uploaded, `recorded` those that a recording speaks of. `changed` says that the models are no
-    longer those of the recordings, so that a recorded list of them is wrong. `loaded` are the models in memory, by the
+    longer those of the recordings, so that a recorded list of them is wrong. `gone` are the keys of names that were
+    deleted, which `any_model` does not bring back. `loaded` are the models in memory, by the
     key of their name; some may have expired.
     """
 
@@ -159,6 +160,7 @@ class World:
     blobs: frozenset[str] = frozenset()
     recorded: frozenset[str] = frozenset()
     changed: bool = False
+    gone: frozenset[str] = frozenset()
     loaded: Mapping[str, LoadedModel] = field(default_factory=dict)
 
     @cached_property
@@ -209,12 +211,12 @@ class World:
         key = parse_name(model.name).key
         kept = {name: one for name, one in self.models.items() if parse_name(name).key != key}
         made = replace(model, entry={**model.entry, "modified_at": self._next_time()}, listed=True)
-        return replace(self, models={**kept, made.name: made}, changed=True)
+        return replace(self, models={**kept, made.name: made}, gone=self.gone - {key}, changed=True)
 
     def without(self, model: Model) -> World:
         """A world in which this model was deleted."""
         kept = {name: one for name, one in self.models.items() if one is not model}
-        return replace(self, models=kept, changed=True)
+        return replace(self, models=kept, gone=self.gone | {parse_name(model.name).key}, changed=True)
 
     def loaded_at(self, now: datetime) -> tuple[LoadedModel, ...]:
         """The models that are in memory at this time, as Ollama lists them: the one that stays the longest first."""
@@ -264,12 +266,16 @@ class World:
         made = like.called(short, able)
         return replace(made, entry={**made.entry, "digest": digest_of(short)})
 
+    def has_any(self, name: ModelName) -> bool:
+        """Whether a name that is not listed has a model: with `any_model` each valid one, until it is deleted."""
+        return self.any_model and name.is_valid and name.key not in self.gone
+
     def there(self, name: ModelName) -> Model | None:
         """The model of this name; with `any_model` every name of a valid form has one.
 
         One that is not known is able to do everything, and thinks only when it is asked to.
         """
-        if (found := self.find(name)) is not None or not (self.any_model and name.is_valid):
+        if (found := self.find(name)) is not None or not self.has_any(name):
             return found
         return replace(self.model(name.full, *CAPABILITIES), thinks_unasked=False)
 

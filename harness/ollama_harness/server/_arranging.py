@@ -20,7 +20,7 @@ from ollama_harness.faults import Fault, apply
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import ConnectionEnd, Script
 from ollama_harness.server._plays import Play, Plays, When
-from ollama_harness.server.recorded import RecordedAnswers
+from ollama_harness.server.recorded_answers import RecordedAnswers
 
 __all__ = ["ON_ACCEPT", "Arranging"]
 

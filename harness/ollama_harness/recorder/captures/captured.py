@@ -14,12 +14,9 @@ from ollama_harness.recorder.captures._har import read_har
 from ollama_harness.recorder.captures._http import CapturedExchange, is_http, read_http
 from ollama_harness.recordings.draft import refuse_too_long
 from ollama_harness.recordings.endpoints import endpoint_at, endpoint_of, frames_in, request_for
-from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request
+from ollama_harness.recordings.recording import GAP_S, Frame, RecordedEnd, Recording, Request
 
 __all__ = ["Captures", "read_captures"]
-
-#: Where nothing tells when the parts of an answer arrived, they get this gap.
-_GAP_S = 0.02
 
 #: What UTF-16 begins with. PowerShell writes it where `>` sends the output of a program to a file.
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -81,17 +78,17 @@ def _recording(exchange: CapturedExchange, path: Path, name: str, method: str, t
     suffix, body = exchange.suffix, exchange.body
     request = exchange.request or _guessed(suffix, body, path, name, method, target)
     pieces = tuple(frames_in(suffix, body)) if exchange.chunks is None else exchange.chunks
-    times = [_GAP_S * number for number in range(1, len(pieces) + 1)]
+    times = [GAP_S * number for number in range(1, len(pieces) + 1)]
     return Recording(
         id=name,
         ollama_version="",
         recorded_at=_date(exchange, path),
         platform="unknown",
         request=request,
-        response=replace(exchange.response, head_at_s=_GAP_S),
+        response=replace(exchange.response, head_at_s=GAP_S),
         frames=tuple(Frame(at_s=at_s, data=piece) for at_s, piece in zip(times, pieces, strict=True)),
         ended=RecordedEnd.COMPLETE,
-        ended_at_s=times[-1] if times else _GAP_S,
+        ended_at_s=times[-1] if times else GAP_S,
     )
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ollama_harness.answers.completions.completion import Completion, DoneReason
-from ollama_harness.answers.completions.fit import breaks_off
-from ollama_harness.answers.completions.tools import tools_called
+from ollama_harness.answers.completions.making.fit import breaks_off
+from ollama_harness.answers.completions.making.tools import tools_called
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.recordings.recording import Recording
 

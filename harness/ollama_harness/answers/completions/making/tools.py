@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 from ollama_harness.answers.completions.completion import Call
-from ollama_harness.answers.completions.made_json import JsonMaker
+from ollama_harness.answers.completions.making.made_json import JsonMaker
 from ollama_harness.answers.completions.wanted import Tool, Wanted
 
 __all__ = ["calls_for", "tools_called"]
@@ -34,12 +34,13 @@ def tools_called(wanted: Wanted) -> tuple[Tool, ...]:
 
 def calls_for(wanted: Wanted, recorded: Collection[Call]) -> tuple[Call, ...]:
     """Their calls. The arguments are valid for the tool's schema; those of recorded calls are taken where they fit."""
-    return tuple(_call(tool, wanted, recorded) for tool in tools_called(wanted))
+    maker = JsonMaker(wanted.prompt)
+    return tuple(_call(tool, maker, recorded) for tool in tools_called(wanted))
 
 
-def _call(tool: Tool, wanted: Wanted, recorded: Collection[Call]) -> Call:
-    known = next((call.arguments for call in recorded if call.name == tool.name), None)
-    made = JsonMaker(wanted.prompt, known).value(tool.schema or {"type": "object"})
+def _call(tool: Tool, maker: JsonMaker, recorded: Collection[Call]) -> Call:
+    known = next((call.arguments for call in recorded if call.name == tool.name), {})
+    made = maker.value(tool.schema or {"type": "object"}, known)
     return Call(name=tool.name, arguments=made if isinstance(made, dict) else {})
 
 

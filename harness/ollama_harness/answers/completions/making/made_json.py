@@ -1,8 +1,9 @@
 """A JSON value that is valid for a JSON Schema: the arguments of a call, and the answer to a request with a `format`.
 
 It is made of the request: the same schema and prompt give the same value. A string is a word of the prompt that looks
-like a name where there is one, a number is one of the prompt's, so that a weather tool is asked for Paris if the user
-asked for Paris. What a schema says by `pattern`, `not`, `if` or `patternProperties` is not looked at.
+like a name, the next one each time, and a number is the next of the prompt's. So a weather tool is asked for Paris if
+the user asked for Paris, and 7 and 8 are added if he asked for that. What a schema says by `pattern`, `not`, `if` or
+`patternProperties` is not looked at.
 
 Source: JSON Schema 2020-12, the part that structured outputs use.
 """
@@ -41,15 +42,16 @@ _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multip
 
 
 class JsonMaker:
-    """Makes values for one prompt. `known` are values by property name, which are taken where they are valid."""
+    """Makes values for one prompt. Each of its names and numbers is used once before the last one is used again."""
 
-    def __init__(self, prompt: str, known: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, prompt: str) -> None:
         self._names = _names(prompt)
         self._numbers = [float(text) for text in re.findall(r"(?<![\w.])\d{1,9}(?:\.\d{1,9})?(?![\w.])", prompt)]
-        self._known = known or {}
+        self._known: Mapping[str, Any] = {}
 
-    def value(self, schema: Any) -> Any:
-        """A value that is valid for `schema`."""
+    def value(self, schema: Any, known: Mapping[str, Any] | None = None) -> Any:
+        """A value that is valid for `schema`. `known` are values by property name, for what the prompt does not say."""
+        self._known = known or {}
         return self._value(schema, schema, "", 0)
 
     def _value(self, schema: Any, root: Any, name: str, depth: int) -> Any:
@@ -101,9 +103,9 @@ class JsonMaker:
     def _number(self, schema: Mapping[str, Any], name: str, *, whole: bool) -> int | float:
         known = self._known.get(name)
         candidates = [known] if isinstance(known, int | float) and not isinstance(known, bool) else []
-        for number in (*candidates, *self._numbers, 1, 42, *_near_bounds(schema)):
-            fits = _in_bounds(number, schema) and (not whole or float(number).is_integer())
-            if fits:
+        for number in (*self._numbers, *candidates, 1, 42, *_near_bounds(schema)):
+            if _in_bounds(number, schema) and (not whole or float(number).is_integer()):
+                _use(self._numbers, number)
                 return int(number) if float(number).is_integer() else float(number)
         return 1
 
@@ -111,7 +113,8 @@ class JsonMaker:
         least, most = _size(schema, "minLength", 0), _size(schema, "maxLength", 1 << 30)
         known = self._known.get(name)
         candidates = [known] if isinstance(known, str) and known else []
-        made = _FORMATS.get(str(schema.get("format"))) or next(iter((*candidates, *self._names)), _SENTENCE)
+        made = _FORMATS.get(str(schema.get("format"))) or next(iter((*self._names, *candidates)), _SENTENCE)
+        _use(self._names, made)
         while len(made) < least:
             made += " " + _SENTENCE
         return made[: max(least, min(len(made), most))]
@@ -120,6 +123,12 @@ class JsonMaker:
         """The first that the prompt names, else the first."""
         texts = {name.lower() for name in self._names}
         return next((value for value in values if isinstance(value, str) and value.lower() in texts), values[0])
+
+
+def _use(values: list[Any], value: Any) -> None:
+    """Take away the first of some values, if it is this one; the last one stays."""
+    if len(values) > 1 and values[0] == value:
+        values.pop(0)
 
 
 def schema_in(text: str) -> Mapping[str, Any] | None:
