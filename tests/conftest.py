@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from ollama_harness.matrix.runner import Runner
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import RecordingStore, packaged_store
 
 pytest_plugins = ["pytester"]
 
@@ -20,7 +20,7 @@ settings.load_profile("harness")
 
 @pytest.fixture(scope="session")
 def store() -> RecordingStore:
-    return RecordingStore()
+    return packaged_store()
 
 
 @pytest.fixture(scope="session")
