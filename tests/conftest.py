@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,12 @@ pytest_plugins = ["pytester"]
 examples = int(os.environ.get("HARNESS_EXAMPLES", "25"))
 settings.register_profile("harness", deadline=None, print_blob=True, max_examples=examples)
 settings.load_profile("harness")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _disks_need_not_be_waited_for() -> Iterator[None]:
+    with mock.patch("os.fsync"):
+        yield
 
 
 @pytest.fixture(scope="session")
