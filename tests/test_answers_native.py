@@ -47,7 +47,7 @@ STEPS = (Step.REQUEST, Step.MODEL)
 ELSEWHERE = ("-method-", "-slash", "-double", "-upper", "-query", "-options-big")
 OURS = {name for name in RULES if name.startswith("native-")} | {"model-missing", "model-unable"}
 #: Shown by hand below: nothing recorded gets them.
-UNRECORDED = {"native-chat-unload-unknown", "native-think-level"}
+UNRECORDED = {"native-chat-unload-unknown", "native-think-level", "native-schema"}
 
 
 @cache
@@ -262,6 +262,36 @@ def test_with_any_model_an_unknown_one_can_do_everything() -> None:
 def test_a_template_has_to_close_its_actions(template: str, error: str | None) -> None:
     given_ = said(answer(generate(template=template), asked_world("0.24.0"), steps=STEPS))
     assert given_ == (None if error is None else (500, error))
+
+
+def of_property(schema: Any, **more: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": schema}, **more}
+
+
+@pytest.mark.parametrize(
+    ("schema", "is_refused"),
+    [
+        ({}, False),
+        ({"title": "A"}, True),
+        ({"type": "text"}, True),
+        ({"type": ["string", "null"]}, False),
+        (of_property({"type": "string", "pattern": "^[0-9]+$"}), False),
+        (of_property({"type": "string", "pattern": "[0-9]+"}), True),
+        (of_property({"description": "anything"}), True),
+        (of_property(True), True),
+        (of_property({}), False),
+        (of_property({"enum": [1, "a"]}), False),
+        (of_property({"$ref": "#/$defs/B"}), True),
+        (of_property({"$ref": "#/$defs/B"}, **{"$defs": {"B": {"type": "string"}}}), False),
+        (of_property({"type": "array", "items": {"$ref": "#"}}), True),
+        (of_property({"anyOf": [{"type": "null"}, {"title": "B"}]}), True),
+        ({"$ref": "#/$defs/B", "$defs": {"B": of_property({"$ref": "#/$defs/B"})}}, False),
+    ],
+)
+def test_a_schema_without_a_grammar_is_refused_until_0_30(schema: Any, is_refused: bool) -> None:
+    given_ = said(answer(chat(format=schema), asked_world("0.24.0"), steps=STEPS))
+    assert given_ == ((500, "invalid JSON schema in format") if is_refused else None)
+    assert answer(chat(format=schema), asked_world("0.30.0"), steps=STEPS) is None
 
 
 OPTIONS: list[tuple[dict[str, Any], str | None]] = [

@@ -639,6 +639,8 @@ def test_what_strikes_before_a_request_cannot_strike_words(server: FakeOllama) -
         server.play("chat-stream", close_on_accept(), when=lambda _: True)
     with pytest.raises(TypeError, match="is no fault"):
         server.reply("a", faults=("close",))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=re.escape("give faults=[drop_terminal_record()]")):
+        server.reply("a", faults=drop_terminal_record())  # type: ignore[arg-type]
 
 
 # --- the command line -------------------------------------------------------------------------------------------------

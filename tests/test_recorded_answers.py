@@ -17,6 +17,7 @@ VERSIONS = packaged_store().versions
 NEWEST = "0.32.15"
 MODEL = "smollm2:135m"
 HI = [{"role": "user", "content": "Hi there"}]
+HI_ALONE = {"role": "user", "content": "Hi"}
 TOOLS = [{"type": "function", "function": {"name": "get_weather"}}]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
@@ -76,10 +77,14 @@ def test_what_was_done_to_the_server_answers_no_request() -> None:
         (post("/api/chat", messages=HI, logprobs=True), "chat-logprobs"),
         (post("/api/chat", messages=[{"role": "user", "content": "Weather?"}], tools=TOOLS), "chat-tools-"),
         (post("/api/chat", messages=[{"role": "user", "content": "Why is the sky blue?"}]), "chat-"),
+        (post("/api/chat", messages=[HI_ALONE], options={"num_predict": 5}), "chat-all-options"),
+        (post("/api/chat", messages=[HI_ALONE]), "chat-france"),  # because chat-all-options was cut at 8 tokens
     ],
 )
 def test_what_is_nearest(asked: Asked, name: str) -> None:
-    assert made(asked).why.startswith(f"made to fit from {NEWEST}/{name}")
+    found = made(asked)
+    assert found.recording.id.startswith(f"{NEWEST}/{name}")
+    assert found.why == "the nearest, made to fit"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

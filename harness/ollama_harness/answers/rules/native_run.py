@@ -14,13 +14,16 @@ from ollama_harness.answers.requests.model_use import Use, unable_model
 from ollama_harness.answers.requests.native_request import (
     EMBEDDING_PATHS,
     SPEAKING_PATHS,
+    NativeRequest,
     embeds,
     first_value,
     refuse,
     speaks,
 )
+from ollama_harness.answers.rules._schema_grammar import has_grammar
 from ollama_harness.answers.rules.rule import ROUTES_GO, Step, refusal
-from ollama_harness.answers.world import World
+from ollama_harness.answers.world import Model, World
+from ollama_harness.files.json_text import parse_json
 
 __all__: list[str] = []
 
@@ -68,13 +71,36 @@ def _format(asked: Asked, world: World) -> Reply | None:
         return None
     request, model = found
     text = request.fields["format"]
-    if text is None or text in ("null", '""', '"json"') or text.startswith("{"):
+    if text is None or text in ("null", '""', '"json"') or text.startswith("{") or _thinks_first(request, model, world):
         return None
-    thinks = "thinking" in model.capabilities and request.fields.get("think") is not False
-    if request.use is Use.CHAT and thinks and world.since("0.12.0"):
-        return None  # the format counts only from the end of thinking
     message = f'invalid format: {quote(text)}; expected "json" or a valid JSON Schema object'
     return first_value(request, world, 500, message)
+
+
+def _thinks_first(request: NativeRequest, model: Model, world: World) -> bool:
+    """Whether the format counts only from the end of thinking."""
+    thinks = "thinking" in model.capabilities and request.fields.get("think") is not False
+    return request.use is Use.CHAT and thinks and world.since("0.12.0")
+
+
+@refusal(
+    "native-schema",
+    Step.MODEL,
+    "a format with a JSON Schema that llama.cpp makes no grammar of",
+    source="llm/server.go; ollama/ollama#8185, #8325, datalab-to/marker#984",
+    before="0.30.0",
+    paths=SPEAKING_PATHS,
+)
+def _schema(asked: Asked, world: World) -> Reply | None:
+    found = speaks(asked, world)
+    text = found[0].fields["format"] if found else None
+    if found is None or text is None or not text.startswith("{") or _thinks_first(*found, world):
+        return None
+    try:
+        schema = parse_json(text.encode())
+    except ValueError:
+        return None  # Go reads it, and Python does not
+    return None if has_grammar(schema) else first_value(found[0], world, 500, "invalid JSON schema in format")
 
 
 @refusal(

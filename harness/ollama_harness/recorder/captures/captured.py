@@ -21,6 +21,9 @@ __all__ = ["Captures", "read_captures"]
 #: What UTF-16 begins with. PowerShell writes it where `>` sends the output of a program to a file.
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
+#: What a HAR file begins with. Other JSON is an answer that was saved without its head.
+_HAR = re.compile(rb'\s*\{\s*"log"\s*:')
+
 
 @dataclass(frozen=True, slots=True)
 class Captures:
@@ -51,13 +54,13 @@ def read_captures(
     left_out: tuple[str, ...] = ()
     if is_http(data):
         found = [_recording(read_http(data, path, method), path, name, method, target)]
-    elif data.lstrip()[:1] == b"{" or path.suffix.lower() == ".har":
+    elif _HAR.match(data) or path.suffix.lower() == ".har":
         found, left_out = read_har(path)
         if method or target:
             raise RecordingError(path, "", "is a HAR file, which has the requests", "leave out --method and --path")
     else:
         fix = (
-            "give the output of curl -i, a HAR file, or a response from its status line on; "
+            "give the output of curl with its option -i, a HAR file, or a response from its status line on; "
             "a body alone needs no import: ollama-harness serve --recordings DIR"
         )
         raise RecordingError(path, "", f"has no head: it begins with {data[:30]!r}", fix)

@@ -23,7 +23,7 @@ from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.files.json_text import parse_json
 from ollama_harness.recordings.recording import GAP_S
 
-__all__ = ["fit", "in_pieces", "own_words", "spoken"]
+__all__ = ["breaks_off", "fit", "in_pieces", "own_words", "spoken"]
 
 #: What is thought where thinking was never recorded.
 _THOUGHT = "The user asks something. I answer in a few words."
@@ -204,12 +204,24 @@ def _gap(said: Sequence[Piece]) -> float:
 
 def _ended_by_itself(completion: Completion, limit: int | None) -> Completion:
     """A completion that was cut at a lower limit than this one: up to its last whole sentence, as if it ended there."""
-    if completion.done_reason is not DoneReason.LENGTH or (limit is not None and limit <= completion.tokens):
+    if not _was_cut_sooner(completion, limit):
         return completion
-    pieces = completion.pieces
-    ends = [at for at, piece in enumerate(pieces, start=1) if piece.text.rstrip().endswith((".", "!", "?"))]
-    kept = pieces[: ends[-1]] if ends else pieces
+    kept = _whole_sentences(completion.pieces) or completion.pieces
     return _ended(completion, kept, DoneReason.STOP, completion.end_s)
+
+
+def breaks_off(completion: Completion, limit: int | None) -> bool:
+    """Whether a completion was cut at a lower limit than this one, before its first sentence was whole."""
+    return _was_cut_sooner(completion, limit) and not _whole_sentences(completion.pieces)
+
+
+def _was_cut_sooner(completion: Completion, limit: int | None) -> bool:
+    return completion.done_reason is DoneReason.LENGTH and (limit is None or limit > completion.tokens)
+
+
+def _whole_sentences(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    ends = [at for at, piece in enumerate(pieces, start=1) if piece.text.rstrip().endswith((".", "!", "?"))]
+    return pieces[: ends[-1]] if ends else ()
 
 
 def _cut_at_stop(completion: Completion, stop: Sequence[str]) -> Completion:
@@ -232,11 +244,11 @@ def _cut_at_limit(completion: Completion, limit: int | None) -> Completion:
     """The completion up to its token `limit`."""
     if limit is None or completion.tokens <= limit:
         return completion
-    sizes = accumulate(piece.tokens for piece in completion.pieces)
+    sizes = list(accumulate(piece.tokens for piece in completion.pieces))
+    if not sizes or sizes[-1] < limit:  # all that was said, and the end: the tokens that no record shows do not count
+        return replace(completion, tokens=limit)
     kept = [piece for piece, size in zip(completion.pieces, sizes, strict=True) if size <= limit]
-    if len(kept) == len(completion.pieces):
-        return completion
-    end_s = completion.pieces[len(kept)].at_s
+    end_s = completion.pieces[len(kept)].at_s if len(kept) < len(sizes) else completion.end_s
     return replace(_ended(completion, kept, DoneReason.LENGTH, end_s), tokens=limit)
 
 

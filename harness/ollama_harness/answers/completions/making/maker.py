@@ -12,7 +12,7 @@ from ollama_harness.answers.completions.dialects import DIALECTS, answered, embe
 from ollama_harness.answers.completions.making.embedder import Embedder
 from ollama_harness.answers.completions.making.fit import fit, in_pieces
 from ollama_harness.answers.completions.making.nearest import CompletionSource, nearest, thinking_for
-from ollama_harness.answers.completions.wanted import Wanted, wanted_of
+from ollama_harness.answers.completions.wanted import Tool, Wanted, wanted_of
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.recording import Recording, Request
 
@@ -52,12 +52,12 @@ class Maker:
             same_format=source.wanted.format == wanted.format,
             thought=thought.completion if thought else None,
         )
-        told = completion.prompt_tokens and wanted.prompt == source.wanted.prompt
+        told = completion.prompt_tokens and _told(wanted) == _told(source.wanted)
         if not told and not wanted.only_loads:
             completion = replace(completion, prompt_tokens=tokens.prompt_tokens(dict(wanted.body)))
-        of = source.recording
-        recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=of.name)
-        return Made(recording, f"made to fit from {of.id}")
+        name = source.recording.name
+        recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=name)
+        return Made(recording, "the nearest, made to fit")
 
     def _vectors(self, wanted: Wanted, request: Request) -> Made:
         recording = embedded(self._embedder.embedding(wanted), wanted, request=request, name="vectors")
@@ -91,3 +91,8 @@ class Maker:
             return None
         completion = completion if wanted.stream else in_pieces(completion)
         return CompletionSource(recording, completion, wanted, is_own=recording.id in self._first)
+
+
+def _told(wanted: Wanted) -> tuple[str, tuple[Tool, ...]]:
+    """What a model is told by a request."""
+    return wanted.conversation, wanted.tools
