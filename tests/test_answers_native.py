@@ -34,12 +34,12 @@ from ollama_harness.answers.go.go_types import (
 from ollama_harness.answers.requests.native_types import parse_duration, request_type
 from ollama_harness.answers.rules.native_model import option_error
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 OLDER, NEWER = "0.12.11", "0.24.0"
-STORE = RecordingStore()
+STORE = packaged_store()
 PATHS = ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings")
 STEPS = (Step.REQUEST, Step.MODEL)
 

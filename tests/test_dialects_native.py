@@ -18,9 +18,9 @@ from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.requests.model_use import Use
 from ollama_harness.recordings.recording import Frame, Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
-STORE = RecordingStore()
+STORE = packaged_store()
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 NEWEST = VERSIONS[-1]
 DIALECTS = {"/api/chat": CHAT, "/api/generate": GENERATE}

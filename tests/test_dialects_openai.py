@@ -24,9 +24,9 @@ from ollama_harness.answers.completions.dialects.openai import CHAT_COMPLETIONS,
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request, Response
 from ollama_harness.recordings.records import stream_records
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
-STORE = RecordingStore()
+STORE = packaged_store()
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 DIALECTS = {"/v1/chat/completions": CHAT_COMPLETIONS, "/v1/completions": TEXT_COMPLETIONS}
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")

@@ -20,7 +20,7 @@ from ollama_harness.errors import HarnessError, RecordingError
 from ollama_harness.recorder.captures._http import is_http, read_http
 from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.recording import RecordedEnd, Recording, Request
-from ollama_harness.recordings.store import OwnRecordings, RecordingStore
+from ollama_harness.recordings.store import OwnRecordings, packaged_store
 from ollama_harness.script.script import Script
 from ollama_harness.server.fake_ollama import FakeOllama
 
@@ -30,7 +30,7 @@ END = b'{"model":"m","message":{"role":"assistant","content":""},"done":true}\n'
 HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nDate: {DATE}\r\n".encode()
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
-SAMPLES = RecordingStore().of_version(RecordingStore().newest)
+SAMPLES = packaged_store().of_version(packaged_store().newest)
 WHOLE = [one for one in SAMPLES if one.ended is RecordedEnd.COMPLETE and one.request.method != "HEAD"]
 
 

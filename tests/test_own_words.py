@@ -32,10 +32,10 @@ from ollama_harness.faults import (
 )
 from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.records import is_terminal, stream_records
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.server.reply_file import read_replies
 
-STORE = RecordingStore()
+STORE = packaged_store()
 NEWEST, OLDER, OLDEST = "0.32.15", "0.9.6", "0.5.7"
 HI = [{"role": "user", "content": "Hi there"}]
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]

@@ -10,10 +10,10 @@ import pytest
 
 from ollama_harness.answers import Asked, World
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, request_of
 
-VERSIONS = RecordingStore().versions
+VERSIONS = packaged_store().versions
 NEWEST = "0.32.15"
 MODEL = "smollm2:135m"
 HI = [{"role": "user", "content": "Hi there"}]
