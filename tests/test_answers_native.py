@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.answers import RULES, Answer, Asked, Model, Step, World, answer, world_of
-from ollama_harness.answers.go.go_json import (
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_types import (
     ANY,
     FLOAT32,
     INT,
@@ -28,18 +29,17 @@ from ollama_harness.answers.go.go_json import (
     Map,
     Pointer,
     Struct,
-    decode,
     fields,
 )
 from ollama_harness.answers.requests.native_types import parse_duration, request_type
-from ollama_harness.answers.rules.native import option_error
+from ollama_harness.answers.rules.native_model import option_error
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 OLDER, NEWER = "0.12.11", "0.24.0"
-STORE = RecordingStore()
+STORE = packaged_store()
 PATHS = ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings")
 STEPS = (Step.REQUEST, Step.MODEL)
 

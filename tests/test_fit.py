@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ollama_harness.answers import Asked, Model, World
 from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
-from ollama_harness.answers.completions.fit import fit, spoken
+from ollama_harness.answers.completions.making.fit import fit, spoken
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.answers.recorded import Recorded, canonical
 from ollama_harness.recordings.recording import Request

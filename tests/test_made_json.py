@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_harness.answers.completions._pattern import text_for
-from ollama_harness.answers.completions.made_json import JsonMaker
+from ollama_harness.answers.completions.making._pattern import text_for
+from ollama_harness.answers.completions.making.made_json import JsonMaker
 
 NAMES = st.sampled_from(["city", "unit", "count", "when", "items", "a"])
 NUMBERS = st.integers(-20, 20) | st.sampled_from([0.5, -1.5, 3.25])

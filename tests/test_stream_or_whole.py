@@ -13,15 +13,15 @@ import pytest
 from builders import A_FEW
 from hypothesis import given
 from hypothesis import strategies as st
+from ollama_harness.answers.completions.maker import Maker
+from ollama_harness.server.recorded import RecordedAnswers
 
 from ollama_harness import RecordingStore
 from ollama_harness.answers import Asked, World
 from ollama_harness.answers.completions.completion import Completion
 from ollama_harness.answers.completions.dialects import DIALECTS
-from ollama_harness.answers.completions.maker import Maker
 from ollama_harness.answers.completions.wanted import wanted_of
 from ollama_harness.recordings.recording import Request
-from ollama_harness.server.recorded import RecordedAnswers
 
 VERSIONS = RecordingStore().versions
 

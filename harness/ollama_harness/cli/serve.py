@@ -52,7 +52,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
 @click.command(
     help="Run a fake Ollama for any client, until Ctrl-C. It answers as the recorded one did, and prints a line for "
     "each request.",
-    epilog='Example: ollama-harness serve --port 11435 --fault "close_at(after_record(3))"',
+    epilog='Example: ollama-harness serve --fault "close_at(after_record(3))"',
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=11434, show_default=True, help="Port to listen on; 0 is any free port.")
@@ -157,6 +157,8 @@ def serve(
         echo(f"  sh          export OLLAMA_HOST={server.url}")
         echo(f"  cmd         set OLLAMA_HOST={server.url}")
         echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        if not any_model:
+            echo("models: those in /api/tags; --any-model adds all others")
         if replies:
             echo(f"requests for text get your {'reply' if len(replies) == 1 else 'replies, one after the other'}")
         if faults:

@@ -26,17 +26,17 @@ from dataclasses import dataclass
 from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Answer, Asked, Reply, Step, World, after, answer
-from ollama_harness.answers.completions import GAP_S
 from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted, model_of
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import apply
+from ollama_harness.recordings.recording import GAP_S
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
 from ollama_harness.server._expectations import Expectations
 from ollama_harness.server._plays import Play, Plays
 from ollama_harness.server._unmatched import no_answer
 from ollama_harness.server.connection import awaits_continue
-from ollama_harness.server.recorded import RecordedAnswer, RecordedAnswers, request_of
+from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, request_of
 
 __all__ = ["Answerer", "Chosen"]
 

@@ -20,7 +20,7 @@ from ollama_harness.faults import Fault, apply
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import ConnectionEnd, Script
 from ollama_harness.server._plays import Play, Plays, When
-from ollama_harness.server.recorded import RecordedAnswers
+from ollama_harness.server.recorded_answers import RecordedAnswers
 
 __all__ = ["ON_ACCEPT", "Arranging"]
 
@@ -199,6 +199,8 @@ class Arranging(HTTPServer):
             raise ValueError(f"times is {times}; give 1 or more, or leave it out for always")
         if when is not None and not callable(when):
             raise ValueError(f"when is {when!r}; give a function of the request, like lambda request: request.json[…]")
+        if isinstance(faults, Fault):
+            raise TypeError(f"faults is one fault, and not a list; give faults=[{faults}]")
         for fault in faults:
             if not isinstance(fault, Fault):
                 raise TypeError(f"{fault!r} is no fault; give one like close_at(after_record(3))")

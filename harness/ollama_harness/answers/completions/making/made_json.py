@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from json import JSONDecoder
 from typing import Any
 
-from ollama_harness.answers.completions._pattern import matches, text_for
+from ollama_harness.answers.completions.making._pattern import matches, text_for
 
 __all__ = ["JsonMaker", "schema_in"]
 
