@@ -81,7 +81,7 @@ _WEB = {"/api/experimental/web_search": "web search", "/api/experimental/web_fet
     "web",
     Step.MODEL,
     "the web is searched by the cloud, which is off",
-    source=f"{_ROUTES}: WebSearchExperimentalHandler, WebFetchExperimentalHandler; ollama/ollama#14753",
+    source=f"{ROUTES_GO}: WebSearchExperimentalHandler, WebFetchExperimentalHandler; ollama/ollama#14753",
     since="0.18.0",
     paths=tuple(_WEB),
 )
