@@ -5,14 +5,18 @@ from __future__ import annotations
 import http.client
 import importlib
 import json
+import re
+import shlex
 import signal
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from ollama_harness.errors import HarnessError
 from ollama_harness.server.fake_ollama import FakeOllama
 
 Ask = Callable[..., tuple[int, bytes]]
@@ -186,3 +190,84 @@ def test_what_was_without_effect_is_no_ordinary_answer(name: str, serve: Serve) 
     (answer, *_), lines = serve("--scenario", name, asks=((method, path, body),))
     assert answer != ordinary
     assert sum(f"scenario {name}" in line for line in lines) > 1, "at the start, and in the log"
+
+
+# --- docs/serve.md ----------------------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent / "docs" / "serve.md").read_text("utf-8")
+COMMANDS = re.findall(r"```sh\nollama-harness serve (.*)\n```", PAGE)
+TOOL = ("POST", "/api/chat", {**CHAT[2], "messages": [*CHAT[2]["messages"], {"role": "tool", "content": "4"}]})
+
+#: For each command of the page: requests, and for each its status and whether its answer is whole.
+ON_THE_PAGE = {
+    "--port 11435": ((CHAT, 200, True),),
+    '--on "POST /api/chat" --fault "close_at(after_record(3))"': ((CHAT, 200, False), (GENERATE, 200, True)),
+    '--on "POST /api/chat #2" --fault "replace_with_error(503)"': ((CHAT, 200, True), (CHAT, 503, False)),
+    '--on "POST /api/chat #1" --fail "503: server busy" --on "POST /api/chat #2" --reply "Hello"': (
+        (CHAT, 503, False),
+        (CHAT, 200, True),
+    ),
+    '--play chat-think-stream --play "chat-tools-*"': ((CHAT, 200, True), (CHAT, 200, True)),
+    "--scenario runner-killed": ((CHAT, 200, False), (GENERATE, 200, False)),
+    "--programme programme.toml": ((CHAT, 503, False), (CHAT, 503, False), (TOOL, 200, True)),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_page_do_what_it_says(
+    command: str, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in re.findall(r"```toml\n# (\S+)\n(.*?)```", PAGE, re.DOTALL):
+        (tmp_path / name).write_text(text, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    expected = ON_THE_PAGE[command]
+    answers, _ = serve(*shlex.split(command.replace("--port 11435", "")), asks=tuple(asks for asks, *_ in expected))
+    assert [(status, b'"done":true' in body) for status, body in answers] == [
+        (status, whole) for _, status, whole in expected
+    ]
+
+
+def test_the_page_has_a_command_of_each_kind() -> None:
+    assert set(COMMANDS) == set(ON_THE_PAGE)
+    assert len(COMMANDS) == PAGE.count("```sh")
+
+
+def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(code, "serve.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("http://127.0.0.1:")
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--on", "POST api/chat", "--fail", "503"), "'POST api/chat' names no requests; give METHOD PATH #N"),
+        (("--on", "#2"), '--on "#2" is followed by no answer; put --fault, --play, --fail or --reply after it'),
+        (("--on", "#2", "--fail", "503", "--play", "tags"), "has two answers, --fail and --play; repeat --on"),
+        (("--on", "/api/tags", "--reply", "a"), "--on \"/api/tags\": path: '/api/tags' is none that this answers"),
+        (("--fail", "busy"), "--fail: 'busy' is no status; give one from 400 to 599"),
+        (("--fail", "200"), "status: 200 is no status of an error"),
+        (("--fail", "503", "--play", "tags"), "--play never answers: --fail answers every request; swap them"),
+        (("--play", "chat-steam"), "--play: there is no recording called 'chat-steam'; did you mean chat-stream"),
+        (
+            ("--on", "/api/tags", "--fault", "close_at(after_record(9))"),
+            '--on "/api/tags": close_at(after_record(9)) can',
+        ),
+        (("--on", "/api/chat", "--fault", "refuse()"), "strikes before a request is read"),
+        (("--fault", "close_on_accept()", "--reply", "a"), "leaves no request for a programme"),
+        (("--scenario", "issue-9549"), "use `ollama-harness run --scenario issue-9549`"),
+        (("--scenario", "tools", "--ollama-version", "0.5.7", "--play", "nope"), "no recording called 'nope'"),
+        (("--programme", "missing.toml"), "missing.toml: cannot be read"),
+        (("--reply", "a", "--reply-file", "b"), "are two sources of one thing"),
+    ],
+)
+def test_what_can_have_no_effect_is_refused_before_the_start(
+    options: tuple[str, ...], message: str, serve: Serve
+) -> None:
+    with pytest.raises((HarnessError, click.UsageError)) as raised:
+        serve(*options, asks=(VERSION,))
+    text = raised.value.message if isinstance(raised.value, click.UsageError) else str(raised.value)
+    assert message in text
