@@ -17,7 +17,11 @@ import click
 import pytest
 
 from ollama_harness.errors import HarnessError
+from ollama_harness.matrix.scenarios import scenario
+from ollama_harness.matrix.served_scenario import served
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.programme import Play
 
 Ask = Callable[..., tuple[int, bytes]]
 Serve = Callable[..., tuple[list[tuple[int, bytes]], list[str]]]
@@ -185,11 +189,25 @@ def test_a_scenario_before_a_request_strikes_each_connection(serve: Serve) -> No
 
 @pytest.mark.parametrize("name", ["runner-killed", "server-killed", "queue-full", "error-status", "tools", "thinking"])
 def test_what_was_without_effect_is_no_ordinary_answer(name: str, serve: Serve) -> None:
-    method, path, body = GENERATE if name == "queue-full" else CHAT
-    (ordinary, *_), _ = serve(asks=((method, path, body),))
-    (answer, *_), lines = serve("--scenario", name, asks=((method, path, body),))
+    (ordinary, *_), _ = serve(asks=(CHAT,))
+    (answer, *_), lines = serve("--scenario", name, asks=(CHAT,))
     assert answer != ordinary
     assert sum(f"scenario {name}" in line for line in lines) > 1, "at the start, and in the log"
+
+
+def test_a_full_queue_refuses_on_every_route_for_text(serve: Serve) -> None:
+    answers, _ = serve("--scenario", "queue-full", asks=(TAGS, GENERATE, CHAT, V1))
+    assert statuses(answers) == [200, 503, 503, 503]
+    assert json.loads(answers[1][1]) == json.loads(answers[2][1])
+    assert json.loads(answers[3][1])["error"]["message"] == json.loads(answers[1][1])["error"]
+
+
+def test_a_cold_load_delays_every_route_for_text() -> None:
+    store = packaged_store()
+    own, others = served(scenario("cold-load"), store, store.newest)[0]
+    assert own.answer == Play(("generate-cold",), speed=1.0)
+    assert "/api/chat" in others.when.paths
+    assert [fault.name for fault in others.faults] == ["delay_first_byte"]
 
 
 # --- docs/serve.md ----------------------------------------------------------------------------------------------------

@@ -7,14 +7,20 @@ the other, and then ordinary answers.
 
 from __future__ import annotations
 
+import json
+
 from ollama_harness.answers.own_answers import TEXT_ROUTES
 from ollama_harness.errors import HarnessError
-from ollama_harness.faults import Fault
+from ollama_harness.faults import Fault, delay_first_byte
 from ollama_harness.matrix.scenarios import Scenario
+from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
-from ollama_harness.server.programme import ON_ACCEPT, Play, ProgrammeRule, When
+from ollama_harness.server.programme import ON_ACCEPT, OwnError, Play, ProgrammeRule, When
 
 __all__ = ["served"]
+
+#: The first status that speaks of the server, and not of the request.
+_SERVERS = 500
 
 
 def served(
@@ -57,4 +63,22 @@ def served(
                 source=f"scenario {name}" + (f", exchange {number}" if len(exchanges) > 1 else ""),
             )
         )
+    if len(exchanges) == 1 and not strikes:
+        rules += _on_other_routes(scenario, [store.get(f"{version}/{one}") for one in names])
     return tuple(rules), ()
+
+
+def _on_other_routes(scenario: Scenario, recordings: list[Recording]) -> list[ProgrammeRule]:
+    """The same on the other routes for text, where it is the server's state and not the request that decides.
+
+    A full queue refuses whatever is asked. A model that is loaded first makes every answer wait.
+    """
+    others = tuple(path for path in TEXT_ROUTES if path not in {one.request.path for one in recordings})
+    when, first = When(method="POST", path=others), recordings[0]
+    source = f"scenario {scenario.name}, on other routes"
+    if all(one.response.status >= _SERVERS for one in recordings):
+        message = json.loads(first.body)["error"]
+        return [ProgrammeRule(when=when, answer=OwnError.of(first.response.status, message), source=source)]
+    if scenario.speed:
+        return [ProgrammeRule(when=when, faults=(delay_first_byte(round(first.response.head_at_s, 3)),), source=source)]
+    return []
