@@ -38,7 +38,7 @@ def measure(store: RecordingStore, *, rounds: int) -> Section:
         f"the script; the least of {rounds} rounds for each.",
         ("the request comes", "min", "median", "p95", "max"),
     )
-    first, again = zip(*(_round(requests, replace(world)) for _ in range(rounds)), strict=True)
+    first, again = zip(*(_round(requests, _unseen(world)) for _ in range(rounds)), strict=True)
     for what, times in (("first time", first), ("again", again)):
         least = [min(of_request) for of_request in zip(*times, strict=True)]
         figures = [percentile(least, percent) for percent in (0, 50, 95, 100)]
@@ -59,6 +59,11 @@ def _round(requests: Sequence[dict[str, Any]], world: World) -> tuple[list[float
             _ = answered.script
             kept.append((time.perf_counter() - begin) * 1e6)
     return times
+
+
+def _unseen(world: World) -> World:
+    """The same world, which no rule has seen: worlds with another mapping of models are not equal."""
+    return replace(world, models=dict(world.models))
 
 
 def _is_refused(asked: Asked, world: World) -> bool:

@@ -12,6 +12,7 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
+from textwrap import indent
 from typing import Any
 
 import ollama_harness
@@ -163,15 +164,20 @@ def _members(value: type) -> list[str]:
 def _member(value: type, key: str) -> str:
     found = inspect.getattr_static(value, key)
     function = getattr(found, "__func__", found)
-    says = _first(found)
+    says, more = _first(found), _rest(found)
     if inspect.isfunction(function):
         key = _signature(key, function)
-    return f"`{key}`" + (f": {says}" if says else "")
+    return f"`{key}`" + (f": {says}" if says else "") + (f"\n\n{indent(more, '  ')}\n" if more else "")
 
 
 def _first(value: Any) -> str:
     """The first paragraph of a docstring, on one line."""
     return " ".join((inspect.getdoc(value) or "").partition("\n\n")[0].split())
+
+
+def _rest(value: Any) -> str:
+    """The other paragraphs of a docstring."""
+    return (inspect.getdoc(value) or "").partition("\n\n")[2]
 
 
 PAGE = Page(name="api", make=lambda _: api())

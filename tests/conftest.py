@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from hypothesis import settings
 
 from ollama_harness.matrix.runner import Runner
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import RecordingStore, packaged_store
 
 pytest_plugins = ["pytester"]
 
@@ -18,9 +19,15 @@ settings.register_profile("harness", deadline=None, print_blob=True, max_example
 settings.load_profile("harness")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _disks_need_not_be_waited_for() -> Iterator[None]:
+    with mock.patch("os.fsync"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def store() -> RecordingStore:
-    return RecordingStore()
+    return packaged_store()
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ from ollama_harness.files.json_text import ndjson_lines, parse_json
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.oracle.record_comparison import agrees, essential, fractional
 from ollama_harness.oracle.reference import reference
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import Script
 
-LIBRARY = RecordingStore()
+LIBRARY = packaged_store()
 NEWEST = LIBRARY.newest
 CALL = {"id": "call_1", "function": {"index": 0, "name": "get_weather", "arguments": {"city": "Paris", "n": 1}}}
 CHAT = {

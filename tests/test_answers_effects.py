@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from ollama_harness.answers import Asked, World, after, answer, world_of
 from ollama_harness.faults import drop_terminal_record
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import Script
 from ollama_harness.server import fake_ollama
 from ollama_harness.server.fake_ollama import FakeOllama
 
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
-STORE = RecordingStore()
+STORE = packaged_store()
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MODEL, OTHER, EMBEDDING = "smollm2:135m", "smollm2-tools:135m", "smollm2-embed:135m"
 FOREVER = timedelta(days=365 * 290)

@@ -15,12 +15,12 @@ from ollama_harness import FakeOllama
 from ollama_harness.answers import Answer, Asked, World, after, answer, world_of
 from ollama_harness.answers.completions import wanted_of
 from ollama_harness.answers.model_name import parse_name
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 #: Those in which /api/show lists what a model is able to do.
 TELLING = VERSIONS[1:]
-STORE = RecordingStore()
+STORE = packaged_store()
 LISTS = ("/api/tags", "/v1/models")
 
 

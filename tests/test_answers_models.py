@@ -15,15 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.answers import RULES, Answer, Asked, Step, World, answer, parse_model, world_of
+from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.model_name import parse_name
-from ollama_harness.answers.requests.model_use import Use, go_quote, missing_model, unable_model
+from ollama_harness.answers.requests.model_use import Use, missing_model, unable_model
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import http_date
 
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
-STORE = RecordingStore()
+STORE = packaged_store()
 
 MANAGED = ("show-", "pull-", "push-", "create-", "copy-", "delete-")
 USED = ("chat-model-", "generate-model-", "embed-model-", "embeddings-model-")
@@ -323,7 +324,7 @@ QUOTED: list[tuple[str, str]] = [
 
 
 def test_go_quotes_what_cannot_be_printed() -> None:
-    assert [(text, go_quote(text)) for text, _ in QUOTED] == QUOTED
+    assert [(text, quote(text)) for text, _ in QUOTED] == QUOTED
 
 
 PATHS = ("/api/show", "/api/pull", "/api/push", "/api/create", "/api/copy", "/api/chat", "/api/embeddings")

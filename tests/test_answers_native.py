@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.answers import RULES, Answer, Asked, Model, Step, World, answer, world_of
-from ollama_harness.answers.go.go_json import (
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_types import (
     ANY,
     FLOAT32,
     INT,
@@ -28,18 +29,17 @@ from ollama_harness.answers.go.go_json import (
     Map,
     Pointer,
     Struct,
-    decode,
     fields,
 )
 from ollama_harness.answers.requests.native_types import parse_duration, request_type
-from ollama_harness.answers.rules.native import option_error
+from ollama_harness.answers.rules.native_model import option_error
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 OLDER, NEWER = "0.12.11", "0.24.0"
-STORE = RecordingStore()
+STORE = packaged_store()
 PATHS = ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings")
 STEPS = (Step.REQUEST, Step.MODEL)
 
@@ -47,7 +47,7 @@ STEPS = (Step.REQUEST, Step.MODEL)
 ELSEWHERE = ("-method-", "-slash", "-double", "-upper", "-query", "-options-big")
 OURS = {name for name in RULES if name.startswith("native-")} | {"model-missing", "model-unable"}
 #: Shown by hand below: nothing recorded gets them.
-UNRECORDED = {"native-chat-unload-unknown", "native-think-level"}
+UNRECORDED = {"native-chat-unload-unknown", "native-think-level", "native-schema"}
 
 
 @cache
@@ -257,11 +257,55 @@ def test_with_any_model_an_unknown_one_can_do_everything() -> None:
         ("{{ .Prompt }}\n{{ .Nope", "template: :2: unclosed action"),
         ("{{ .Prompt }}", None),
         ("}}", None),
+        ("x{{end}}", "template: :1: unexpected {{end}}"),
+        ("{{ else }}", "template: :1: unexpected {{else}}"),
+        ("{{- if .System -}}x", "template: :1: unexpected EOF"),
+        ("a\n{{ range .Messages }}\nb", "template: :3: unexpected EOF"),
+        ("{{ if .A }}{{ else if .B }}{{ end }}", None),
+        ("{{ if }}x{{ end }}", "template: :1: missing value for if"),
+        ("{{ }}", "template: :1: missing value for command"),
+        ("\n{{prompt}}", 'template: :2: function "prompt" not defined'),
+        ("{{ .Prompt | nosuch }}", 'template: :1: function "nosuch" not defined'),
+        ('{{ if and .A (eq $.B.C "}} x") }}{{ json . }}{{ end }}', None),
+        ("{{/* if x */}}{{ $a := .B }}{{ $a }}{{ `x` }}{{ len .A }}", None),
+        ("{prompt}", None),
+        ("{{/* x }}", "template: :1: unclosed comment"),
+        ('{{ "x }}', "template: :1: unterminated quoted string"),
     ],
 )
-def test_a_template_has_to_close_its_actions(template: str, error: str | None) -> None:
+def test_a_template_is_parsed_as_go_does(template: str, error: str | None) -> None:
     given_ = said(answer(generate(template=template), asked_world("0.24.0"), steps=STEPS))
     assert given_ == (None if error is None else (500, error))
+
+
+def of_property(schema: Any, **more: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": schema}, **more}
+
+
+@pytest.mark.parametrize(
+    ("schema", "is_refused"),
+    [
+        ({}, False),
+        ({"title": "A"}, True),
+        ({"type": "text"}, True),
+        ({"type": ["string", "null"]}, False),
+        (of_property({"type": "string", "pattern": "^[0-9]+$"}), False),
+        (of_property({"type": "string", "pattern": "[0-9]+"}), True),
+        (of_property({"description": "anything"}), True),
+        (of_property(True), True),
+        (of_property({}), False),
+        (of_property({"enum": [1, "a"]}), False),
+        (of_property({"$ref": "#/$defs/B"}), True),
+        (of_property({"$ref": "#/$defs/B"}, **{"$defs": {"B": {"type": "string"}}}), False),
+        (of_property({"type": "array", "items": {"$ref": "#"}}), True),
+        (of_property({"anyOf": [{"type": "null"}, {"title": "B"}]}), True),
+        ({"$ref": "#/$defs/B", "$defs": {"B": of_property({"$ref": "#/$defs/B"})}}, False),
+    ],
+)
+def test_a_schema_without_a_grammar_is_refused_until_0_30(schema: Any, is_refused: bool) -> None:
+    given_ = said(answer(chat(format=schema), asked_world("0.24.0"), steps=STEPS))
+    assert given_ == ((500, "invalid JSON schema in format") if is_refused else None)
+    assert answer(chat(format=schema), asked_world("0.30.0"), steps=STEPS) is None
 
 
 OPTIONS: list[tuple[dict[str, Any], str | None]] = [

@@ -23,14 +23,15 @@ from ollama_harness import FakeOllama, RecordingStore
 from ollama_harness.answers import Asked
 from ollama_harness.answers.go.go_request import read_go_body, read_go_head
 from ollama_harness.matrix._raw_socket import connect, leave_and_read
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import Script
 from ollama_harness.server._answers import Answerer
 from ollama_harness.server._expectations import Expectations
 from ollama_harness.server._running_programme import RunningProgramme
-from ollama_harness.server.recorded import RecordedAnswers
+from ollama_harness.server.recorded_answers import RecordedAnswers
 
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
-VERSIONS = RecordingStore().versions
+VERSIONS = packaged_store().versions
 
 
 @functools.cache
@@ -81,7 +82,7 @@ def undated(wire: bytes) -> bytes:
 
 @functools.cache
 def store() -> RecordingStore:
-    return RecordingStore()
+    return packaged_store()
 
 
 @functools.cache

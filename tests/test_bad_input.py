@@ -65,12 +65,6 @@ UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202e\ud800-\udfff
 a_few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _disks_need_not_be_waited_for() -> Iterator[None]:
-    with mock.patch("os.fsync"):
-        yield
-
-
 def ran(*arguments: str | Path) -> tuple[int, str, str]:
     """The exit code of a command, its output and its errors; in this process, through the last net."""
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2)]

@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 from builders import result
 from click.testing import CliRunner
@@ -231,11 +232,14 @@ def test_show_puts_what_was_sent_beside_what_was_handed_out(tmp_path: Path) -> N
     assert "undocumented: " in done.stdout
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in commands.commands)])
+ROOT = click.Context(commands)
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in commands.list_commands(ROOT))], ids=" ".join)
 def test_every_help_has_an_example(command: list[str]) -> None:
-    done = CliRunner().invoke(commands, [*command, "--help"])
+    done = CliRunner().invoke(commands, [*command, "--help"], terminal_width=80)
     assert done.exit_code == 0
-    assert "Example: ollama-harness" in " ".join(done.output.split())
+    assert re.search(r"\n\n  Example: ollama-harness .*\n$", done.output), "in one line, to copy"
 
 
 def _start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
@@ -260,8 +264,8 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
     process = _start("serve", "--port", "0", "--speed", "0", cwd=tmp_path)
     assert process.stdout is not None
     url = process.stdout.readline().split()[-1]
-    lines = [process.stdout.readline() for _ in range(4)]
-    assert [line.split()[0] for line in lines] == ["sh", "cmd", "PowerShell", "Ctrl-C"]
+    lines = [process.stdout.readline() for _ in range(5)]
+    assert [line.split()[0] for line in lines] == ["sh", "cmd", "PowerShell", "models:", "Ctrl-C"]
     assert f"export OLLAMA_HOST={url}" in lines[0]
     with urllib.request.urlopen(f"{url}/api/version", timeout=20) as response:
         assert json.load(response) == {"version": "0.32.15"}
@@ -272,7 +276,8 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
 
 
 def test_serve_says_its_replies_one_after_the_other(tmp_path: Path) -> None:
-    process = _start("serve", "--port", "0", "--speed", "0", "--reply", "one", "--reply", "two", cwd=tmp_path)
+    replies = ("--reply", "one", "--reply", "two")
+    process = _start("serve", "--port", "0", "--speed", "0", "--any-model", *replies, cwd=tmp_path)
     assert process.stdout is not None
     url = process.stdout.readline().split()[-1]
     lines = [process.stdout.readline() for _ in range(6)]

@@ -15,8 +15,9 @@ from ollama_harness import FakeOllama, RecordingStore
 from ollama_harness.cli import commands, main
 from ollama_harness.recorder import session
 from ollama_harness.recordings import on_disk
+from ollama_harness.recordings.store import packaged_store
 
-NEWEST = RecordingStore().newest
+NEWEST = packaged_store().newest
 MODEL = ("--model", "smollm2:135m")
 
 

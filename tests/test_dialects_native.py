@@ -12,15 +12,15 @@ import pytest
 
 from ollama_harness.answers import Asked, World, world_of
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece, Timing
-from ollama_harness.answers.completions.dialect import answered
-from ollama_harness.answers.completions.native import CHAT, GENERATE
+from ollama_harness.answers.completions.dialects.dialect import answered
+from ollama_harness.answers.completions.dialects.native import CHAT, GENERATE
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.requests.model_use import Use
 from ollama_harness.recordings.recording import Frame, Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
-STORE = RecordingStore()
+STORE = packaged_store()
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 NEWEST = VERSIONS[-1]
 DIALECTS = {"/api/chat": CHAT, "/api/generate": GENERATE}

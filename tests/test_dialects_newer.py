@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 
 from ollama_harness.answers import Asked, Model, World
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
-from ollama_harness.answers.completions.dialect import Dialect, answered
-from ollama_harness.answers.completions.messages import MESSAGES
-from ollama_harness.answers.completions.responses import RESPONSES
+from ollama_harness.answers.completions.dialects.dialect import Dialect, answered
+from ollama_harness.answers.completions.dialects.messages import MESSAGES
+from ollama_harness.answers.completions.dialects.responses import RESPONSES
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request, Response
 from ollama_harness.recordings.records import stream_records
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
-STORE = RecordingStore()
+STORE = packaged_store()
 DIALECTS = {"/v1/responses": RESPONSES, "/v1/messages": MESSAGES}
 VERSIONS = ("0.24.0", "0.32.15")
 #: The recordings of these routes, and those of them that hold a whole answer.

@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 
 from ollama_harness.answers import Asked, World
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
-from ollama_harness.answers.completions.dialect import EPOCH, answered
-from ollama_harness.answers.completions.native import CHAT as CHAT_OWN
-from ollama_harness.answers.completions.native import GENERATE
-from ollama_harness.answers.completions.openai import CHAT_COMPLETIONS, TEXT_COMPLETIONS
+from ollama_harness.answers.completions.dialects.dialect import EPOCH, answered
+from ollama_harness.answers.completions.dialects.native import CHAT as CHAT_OWN
+from ollama_harness.answers.completions.dialects.native import GENERATE
+from ollama_harness.answers.completions.dialects.openai import CHAT_COMPLETIONS, TEXT_COMPLETIONS
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request, Response
 from ollama_harness.recordings.records import stream_records
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
-STORE = RecordingStore()
+STORE = packaged_store()
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 DIALECTS = {"/v1/chat/completions": CHAT_COMPLETIONS, "/v1/completions": TEXT_COMPLETIONS}
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")

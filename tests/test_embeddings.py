@@ -18,22 +18,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ollama_harness.answers import Asked, Model, World, world_of
-from ollama_harness.answers.completions.embeddings import (
-    Embedder,
-    embedded,
-    own_embedding,
-    own_vectors,
-    read_embedding,
-    whole_embedding,
-)
-from ollama_harness.answers.completions.vectors import cut, length, made_vector, normalized
+from ollama_harness.answers.completions.dialects.embeddings import embedded, read_embedding, whole_embedding
+from ollama_harness.answers.completions.making.embedder import Embedder, own_embedding, own_vectors
+from ollama_harness.answers.completions.making.vectors import cut, length, made_vector, normalized
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.answers.go.go_float import float32_texts, float64_text, pack_float32, unpack_float32
 from ollama_harness.recordings.recording import Recording, Request
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
-STORE = RecordingStore()
+STORE = packaged_store()
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 NEWEST = VERSIONS[-1]
 EMBED, EMBEDDINGS, OPENAI = PATHS = ("/api/embed", "/api/embeddings", "/v1/embeddings")

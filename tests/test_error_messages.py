@@ -24,7 +24,7 @@ from ollama_harness.matrix.runner import CellRun, Runner
 from ollama_harness.network.environments import clean_environment
 from ollama_harness.network.settings import System
 from ollama_harness.oracle.verdict import ClientEnd, Raised, Unsupported
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import RecordingStore, packaged_store
 from ollama_harness.script.script import ConnectionEnd
 from pages.error_messages_page import (
     ErrorEntry,
@@ -152,7 +152,7 @@ def endings(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> dict[tu
 
     runner.run(cells.values(), done)
     folder = tmp_path_factory.mktemp("tls")
-    request = RecordingStore().get(f"{RecordingStore().newest}/chat-stream").request
+    request = packaged_store().get(f"{packaged_store().newest}/chat-stream").request
     real = [name for name, one in clients().items() if not one.is_canary]
     worker = WorkerProcess(real, clean_environment(folder))
     try:

@@ -79,11 +79,11 @@ from ollama_harness.faults import (
 from ollama_harness.faults.editing import record_span
 from ollama_harness.oracle.reference import Cause, ExpectedEnd, ExpectedEndKind, Layer, reference
 from ollama_harness.recordings.recording import Frame, RecordedEnd
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.message_parts import Chunk, LastChunk
 from ollama_harness.script.script import ConnectionEnd, Script
 
-LIBRARY = RecordingStore()
+LIBRARY = packaged_store()
 KINDS: list[FaultKind[Any]] = [*FAULTS.values(), *PLACES.values()]
 NAMES = sorted(FAULTS)
 COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 from pages.fidelity import page
 from pages.fidelity.leave_one_out import LeftOut
 from pages.page import Sources, difference
 
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
-STORE = RecordingStore()
+STORE = packaged_store()
 
 
 def test_all_versions_are_measured() -> None:

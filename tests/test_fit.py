@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ollama_harness.answers import Asked, Model, World
 from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
-from ollama_harness.answers.completions.fit import fit, spoken
+from ollama_harness.answers.completions.making.fit import fit, spoken
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.answers.recorded import Recorded, canonical
 from ollama_harness.recordings.recording import Request
@@ -70,7 +70,8 @@ def test_a_request_that_decides_nothing_gets_the_completion_as_it_is() -> None:
         ({"num_predict": 3}, "The capital of", DoneReason.LENGTH, 3),
         ({"num_predict": 100}, FRANCE.text, DoneReason.STOP, 8),
         ({"num_predict": -1}, FRANCE.text, DoneReason.STOP, 8),
-        ({"num_predict": 7}, FRANCE.text, DoneReason.STOP, 8),
+        ({"num_predict": 8}, FRANCE.text, DoneReason.STOP, 8),
+        ({"num_predict": 7}, FRANCE.text, DoneReason.LENGTH, 7),
         ({"stop": ["France"]}, "The capital of ", DoneReason.STOP, 5),
         ({"stop": ["The"]}, "", DoneReason.STOP, 1),
         ({"stop": ["Rome", " is", "France"], "num_predict": 5}, "The capital of ", DoneReason.STOP, 5),
@@ -86,9 +87,14 @@ def test_what_is_left_is_a_beginning_and_ends_in_time(limit: int, stop: list[str
     made = fitted(options={"num_predict": limit, "stop": stop})
     assert FRANCE.text.startswith(made.text)
     assert not any(text in made.text for text in stop)
-    assert made.tokens <= max(limit, len(made.pieces) + 1)
+    assert len(made.pieces) <= made.tokens <= limit
     assert [piece.at_s for piece in made.pieces] == sorted(piece.at_s for piece in made.pieces)
     assert made.end_s >= max((piece.at_s for piece in made.pieces), default=0)
+
+
+def test_tokens_that_no_record_shows_do_not_pass_the_limit() -> None:
+    made = fitted(replace(FRANCE, tokens=FRANCE.tokens + 5), options={"num_predict": FRANCE.tokens + 2})
+    assert (made.text, made.done_reason, made.tokens) == (FRANCE.text, DoneReason.STOP, FRANCE.tokens + 2)
 
 
 # --- calls ------------------------------------------------------------------------------------------------------------

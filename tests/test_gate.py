@@ -14,7 +14,7 @@ from builders import recording, result
 from click.testing import CliRunner
 from click.testing import Result as Ran
 
-from ollama_harness import FakeOllama, RecordingStore
+from ollama_harness import FakeOllama
 from ollama_harness.cli import commands
 from ollama_harness.cli import gate as cli_gate
 from ollama_harness.errors import GateError, HarnessError
@@ -30,11 +30,12 @@ from ollama_harness.gate.wire_comparison import WireComparison
 from ollama_harness.matrix.results import SCHEMA, Result, Results, ResultsHeader
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings import on_disk
+from ollama_harness.recordings.store import packaged_store
 from pages.wire_claims import CLAIMS
 from pages.wire_history import in_time, pairs, step, when
 
 ROOT = Path(__file__).parent.parent
-RECORDINGS = RecordingStore().root
+RECORDINGS = packaged_store().root
 TODAY = date(2026, 11, 23)
 BREAKING, NOTABLE, NOISE = (
     Finding(
@@ -253,7 +254,7 @@ def test_takes_of_other_versions_and_machines_are_unequal_conditions() -> None:
     old, new = VersionShapes.read(RECORDINGS / "0.5.7"), VersionShapes.read(RECORDINGS / "0.9.6")
     assert gate([old, new], new).exit_code == 3
     elsewhere = VersionShapes.of(
-        replace(one, platform="windows/x86_64") for one in RecordingStore().of_version("0.9.6")
+        replace(one, platform="windows/x86_64") for one in packaged_store().of_version("0.9.6")
     )
     assert any("recorded on linux/x86_64 and windows/x86_64" in one for one in gate([old], elsewhere).problems)
 
@@ -265,7 +266,7 @@ def test_the_gate_plays_the_recordings_of_a_directory() -> None:
 
 
 def test_every_claim_is_seen_in_its_version_or_has_a_reason() -> None:
-    store = RecordingStore()
+    store = packaged_store()
     steps = [step(store, pair) for pair in pairs(store) if not pair.is_noise]
     assert CLAIMS
     for claim in CLAIMS:
@@ -407,7 +408,7 @@ def test_what_will_fail_at_the_end_fails_before_the_matrix_is_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli_gate, "run_with_progress", lambda *_, **__: pytest.fail("the matrix was run"))
-    small = RecordingStore().get("0.32.15/version")
+    small = packaged_store().get("0.32.15/version")
     for version in ("0.24.0", "0.32.15", "main"):
         on_disk.save(replace(small, ollama_version=version), tmp_path / "recordings" / version)
     places = {

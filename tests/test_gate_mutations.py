@@ -16,9 +16,9 @@ from ollama_harness.gate.rules import RULES, Level
 from ollama_harness.gate.shapes import VersionShapes, shape
 from ollama_harness.gate.wire_comparison import compare
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
-LIBRARY = RecordingStore()
+LIBRARY = packaged_store()
 VERSIONS = {name: VersionShapes.of(LIBRARY.of_version(name)) for name in ("0.5.7", "0.32.15")}
 #: Streams of generate and chat that came to their end, with records enough to edit.
 STREAMS = [

@@ -20,7 +20,7 @@ from ollama_harness.errors import HarnessError, RecordingError
 from ollama_harness.recorder.captures._http import is_http, read_http
 from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.recording import RecordedEnd, Recording, Request
-from ollama_harness.recordings.store import OwnRecordings, RecordingStore
+from ollama_harness.recordings.store import OwnRecordings, packaged_store
 from ollama_harness.script.script import Script
 from ollama_harness.server.fake_ollama import FakeOllama
 
@@ -30,7 +30,7 @@ END = b'{"model":"m","message":{"role":"assistant","content":""},"done":true}\n'
 HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nDate: {DATE}\r\n".encode()
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
-SAMPLES = RecordingStore().of_version(RecordingStore().newest)
+SAMPLES = packaged_store().of_version(packaged_store().newest)
 WHOLE = [one for one in SAMPLES if one.ended is RecordedEnd.COMPLETE and one.request.method != "HEAD"]
 
 
@@ -162,6 +162,8 @@ def test_an_answer_to_head_has_no_body_whatever_its_head_says(tmp_path: Path) ->
     ("content", "problem"),
     [
         (HI[1:], 'has no head: it begins with b\'"model"'),
+        (HI + END, "give the output of curl with its option -i, a HAR file"),
+        (b'{"version":"0.9.6"}', 'has no head: it begins with b\'{"version"'),
         (b"", "has no head: it begins with b''"),
         (CHUNKED.decode().encode("utf-16"), "is UTF-16, so these are not the bytes that were sent; let curl write"),
         (HEAD, "its head has no end, because no empty line follows; capture"),
@@ -268,7 +270,7 @@ def test_an_entry_that_cannot_be_played_is_left_out_with_the_reason(
     done = run(tmp_path, har(entry(**changes), entry()), file="x.har")
     assert done.exit_code == 0
     assert f"log.entries[0] (POST /api/chat) is left out: {why}" in done.stderr
-    assert "1 recordings are in" in done.stdout
+    assert "1 recording is in" in done.stdout
     (tmp_path / "alone").mkdir()
     assert f"log.entries: {why}" in refused(tmp_path / "alone", har(entry(**changes)), file="x.har")
 
@@ -365,7 +367,7 @@ def test_the_example_of_the_page_plays_what_curl_printed(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     Path("answer.txt").write_bytes(CHUNKED + HI + END)
     done = CliRunner().invoke(commands, arguments.split())
-    assert (done.exit_code, "1 recordings are in bytes" in done.output) == (0, True), done.output
+    assert (done.exit_code, "1 recording is in bytes" in done.output) == (0, True), done.output
     with FakeOllama(recordings="bytes", speed=0) as server:
         connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
         connection.request("POST", "/api/chat", body='{"model":"any"}')

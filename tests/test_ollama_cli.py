@@ -101,15 +101,22 @@ class CommandLine:
         return self.ask("POST", "/api/pull", {**EMPTY_PULL, "name": name}, accept=NDJSON)
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS)
 def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def started(version: str) -> Iterator[FakeOllama]:
+    with FakeOllama(version=version, speed=0) as server:
+        yield server
+
+
 @pytest.fixture
-def server(version: str) -> Iterator[FakeOllama]:
-    with FakeOllama(version=version, speed=0) as started:
-        yield started
+def server(started: FakeOllama) -> FakeOllama:
+    """A server that knows nothing of other tests."""
+    started.clear()
+    return started
 
 
 def list_of(server: FakeOllama) -> list[str]:

@@ -25,10 +25,10 @@ from ollama_harness.matrix.results import Results
 from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.endpoints import endpoint_of, frames_in, is_endpoint, request_for
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import OwnRecordings, RecordingStore
+from ollama_harness.recordings.store import OwnRecordings, packaged_store
 from ollama_harness.server.fake_ollama import FakeOllama
 
-NEWEST = RecordingStore().newest
+NEWEST = packaged_store().newest
 
 #: Two calls in one turn, as a bug report had them: the model `m` is on no server.
 TWO_TOOLS = b"".join(
@@ -103,7 +103,7 @@ def is_answer(one: Recording) -> bool:
     return one.response.status == 200 and not one.name.startswith(("cors-", "error-", "fault-", "blob-", "v1-model"))
 
 
-ANSWERS = [one for one in RecordingStore().of_version(NEWEST) if is_answer(one) and one.request.method != "HEAD"]
+ANSWERS = [one for one in packaged_store().of_version(NEWEST) if is_answer(one) and one.request.method != "HEAD"]
 
 
 @pytest.mark.parametrize("one", ANSWERS, ids=lambda one: one.name)
@@ -286,10 +286,10 @@ def test_everything_else_is_answered_as_before(tmp_path: Path) -> None:
     (tmp_path / "chat-mine.ndjson").write_bytes(TWO_TOOLS)
     with FakeOllama(recordings=tmp_path, speed=0) as server:
         server.play("chat-stream", path="/api/show")
-        assert asked(server, "GET", "/api/version")[2] == RecordingStore().get(f"{NEWEST}/version").body
+        assert asked(server, "GET", "/api/version")[2] == packaged_store().get(f"{NEWEST}/version").body
         assert asked(server, "POST", "/api/generate", {"model": "nosuch", "prompt": "Hi"})[0] == 404
         assert (
-            asked(server, "POST", "/api/show", {"model": "m"})[2] == RecordingStore().get(f"{NEWEST}/chat-stream").body
+            asked(server, "POST", "/api/show", {"model": "m"})[2] == packaged_store().get(f"{NEWEST}/chat-stream").body
         )
         server.play("chat-mine", path="/api/show")
         assert asked(server, "POST", "/api/show", {"model": "m"})[2] == TWO_TOOLS
@@ -302,7 +302,7 @@ def test_the_faults_of_a_server_strike_what_is_ones_own(tmp_path: Path) -> None:
 
 
 def test_an_own_recording_with_its_request_comes_before_one_of_the_package(tmp_path: Path) -> None:
-    asks = RecordingStore().get(f"{NEWEST}/chat-stream").request.json
+    asks = packaged_store().get(f"{NEWEST}/chat-stream").request.json
     said = [{"message": {"role": "assistant", "content": text}, "done": text == ""} for text in ("Mine.", "")]
     on_disk.save(recording(*map(line, said), id="1/mine", path="/api/chat", request_json=asks), tmp_path)
     with FakeOllama(recordings=tmp_path, speed=0) as server:
@@ -352,7 +352,7 @@ def test_an_own_recording_takes_the_place_of_a_packaged_one_of_its_name(tmp_path
     store = OwnRecordings(tmp_path)
     assert store.get(f"{NEWEST}/chat-stream").body == TWO_TOOLS
     assert store.get("0.5.7/chat-stream").body != TWO_TOOLS
-    assert store.ids == RecordingStore().ids
+    assert store.ids == packaged_store().ids
 
 
 @pytest.mark.parametrize(

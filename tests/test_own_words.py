@@ -32,10 +32,10 @@ from ollama_harness.faults import (
 )
 from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.records import is_terminal, stream_records
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.server.reply_file import read_replies
 
-STORE = RecordingStore()
+STORE = packaged_store()
 NEWEST, OLDER, OLDEST = "0.32.15", "0.9.6", "0.5.7"
 HI = [{"role": "user", "content": "Hi there"}]
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
@@ -641,6 +641,8 @@ def test_what_strikes_before_a_request_cannot_strike_words(server: FakeOllama) -
         server.play("chat-stream", close_on_accept(), when=lambda _: True)
     with pytest.raises(TypeError, match="is no fault"):
         server.reply("a", faults=("close",))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=re.escape("give faults=[drop_terminal_record()]")):
+        server.reply("a", faults=drop_terminal_record())  # type: ignore[arg-type]
 
 
 # --- the command line -------------------------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ import pytest
 from ollama_harness.errors import ProbeError, UnknownName
 from ollama_harness.recorder import Probe, default_probes, load_probes
 from ollama_harness.recordings.recording import Request
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import RecordingStore, packaged_store
 
 #: What stands for a model; and what pulls of a registry on this machine were allowed, which nobody's own should be.
 MODELS = ("model", "source", "destination", "from")
-LIBRARY = RecordingStore()
+LIBRARY = packaged_store()
 COVERED = [
     name
     for name in LIBRARY.names(LIBRARY.newest, ["*"])

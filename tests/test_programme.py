@@ -47,7 +47,7 @@ from ollama_harness.server.programme import (
     parse_on,
 )
 from ollama_harness.server.programme_file import read_programme
-from ollama_harness.server.recorded import RecordedAnswers
+from ollama_harness.server.recorded_answers import RecordedAnswers
 
 MODEL = "smollm2:135m"
 BUSY = OwnError.of(503, "busy")

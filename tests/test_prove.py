@@ -14,9 +14,9 @@ from ollama_harness.faults import FAULTS, Fault, after_record, close_at, delay_f
 from ollama_harness.matrix.cells import Cell, PlannedScenario
 from ollama_harness.matrix.scenarios import GROUPS, Scenario
 from ollama_harness.matrix.wire_proof import prove
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
-LIBRARY = RecordingStore()
+LIBRARY = packaged_store()
 PERFECT = client("canary-perfect")
 T = TypeVar("T")
 

@@ -32,6 +32,32 @@ def test_the_fixture_plays_faults_to_the_users_own_program(pytester: pytest.Pyte
     outcome.assert_outcomes(passed=2)
 
 
+def test_a_test_gives_the_fixture_its_arguments(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import ollama, pytest
+
+        @pytest.mark.parametrize("fake_ollama", [{"version": "0.5.7"}], indirect=True)
+        def test_version(fake_ollama):
+            assert ollama.Client().show("smollm2:135m").capabilities is None
+
+        def test_newest(fake_ollama):
+            assert ollama.Client().show("smollm2:135m").capabilities == ["completion"]
+
+        @pytest.mark.parametrize("fake_ollama", [{"models": ["qwen3=tools"]}], indirect=True)
+        def test_models(fake_ollama):
+            assert "tools" in ollama.Client().show("qwen3").capabilities
+
+        @pytest.mark.parametrize("fake_ollama", [{"version": "0.5.8"}], indirect=True)
+        def test_wrong(fake_ollama):
+            pass
+        """
+    )
+    outcome = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    outcome.assert_outcomes(passed=3, errors=1)
+    outcome.stdout.fnmatch_lines(["*there is no recorded Ollama version called '0.5.8'*"])
+
+
 def test_the_proxy_finds_out_a_program_that_asks_it_and_no_other(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

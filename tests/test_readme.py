@@ -12,7 +12,7 @@ import pytest
 from ollama_harness.answers import Asked
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import ENVIRONMENTS
-from ollama_harness.server.recorded import NEWEST, RecordedAnswer, RecordedAnswers
+from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswer, RecordedAnswers
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

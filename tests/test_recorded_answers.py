@@ -10,13 +10,14 @@ import pytest
 
 from ollama_harness.answers import Asked, World
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.store import RecordingStore
-from ollama_harness.server.recorded import RecordedAnswer, RecordedAnswers, request_of
+from ollama_harness.recordings.store import packaged_store
+from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, request_of
 
-VERSIONS = RecordingStore().versions
+VERSIONS = packaged_store().versions
 NEWEST = "0.32.15"
 MODEL = "smollm2:135m"
 HI = [{"role": "user", "content": "Hi there"}]
+HI_ALONE = {"role": "user", "content": "Hi"}
 TOOLS = [{"type": "function", "function": {"name": "get_weather"}}]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
@@ -76,10 +77,14 @@ def test_what_was_done_to_the_server_answers_no_request() -> None:
         (post("/api/chat", messages=HI, logprobs=True), "chat-logprobs"),
         (post("/api/chat", messages=[{"role": "user", "content": "Weather?"}], tools=TOOLS), "chat-tools-"),
         (post("/api/chat", messages=[{"role": "user", "content": "Why is the sky blue?"}]), "chat-"),
+        (post("/api/chat", messages=[HI_ALONE], options={"num_predict": 5}), "chat-all-options"),
+        (post("/api/chat", messages=[HI_ALONE]), "chat-france"),  # because chat-all-options was cut at 8 tokens
     ],
 )
 def test_what_is_nearest(asked: Asked, name: str) -> None:
-    assert made(asked).why.startswith(f"made to fit from {NEWEST}/{name}")
+    found = made(asked)
+    assert found.recording.id.startswith(f"{NEWEST}/{name}")
+    assert found.why == "the nearest, made to fit"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

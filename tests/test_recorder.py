@@ -27,11 +27,12 @@ from ollama_harness.recorder.live_request import LiveEnd, converse
 from ollama_harness.recorder.response_reader import ResponseReader
 from ollama_harness.recordings import draft, on_disk
 from ollama_harness.recordings.recording import Frame, Headers, RecordedEnd, Recording, Request, Response
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import Segment, http_date
 from ollama_harness.server.connection import abort
 
-LIBRARY = RecordingStore()
+LIBRARY = packaged_store()
 ASK = Request(method="POST", path="/api/generate", json={"model": "m"})
 PROBE = Probe(name="generate-small", request=ASK)
 STREAM = message(b"", f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked")

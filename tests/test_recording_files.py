@@ -18,10 +18,10 @@ from ollama_harness.errors import RecordingError
 from ollama_harness.recordings import _meta, draft
 from ollama_harness.recordings import on_disk as recording_files
 from ollama_harness.recordings.recording import META_SUFFIX, RecordedEnd, Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 
 ID = "1.0.0/generate-small"
-LIBRARY = RecordingStore()
+LIBRARY = packaged_store()
 #: When saved, these differ from their files only in how a tiny float is written (7e-05, not 0.00007).
 LAID_OUT_OTHERWISE = 6
 
@@ -476,7 +476,7 @@ def test_a_copy_of_a_recording_is_a_recording(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("old", "new"), [('"OK"', '"Ｏ"'), ('"no-cache"', '"日本"'), ('"no-cache"', '"a\\r\\nb"')])
 def test_what_cannot_stand_in_a_head_is_refused(old: str, new: str, tmp_path: Path) -> None:
-    stem = recording_files.save(RecordingStore().get("0.32.15/v1-responses-stream"), tmp_path)
+    stem = recording_files.save(packaged_store().get("0.32.15/v1-responses-stream"), tmp_path)
     meta = stem.with_name("v1-responses-stream.meta.json")
     meta.write_text(meta.read_text("utf-8").replace(old, new), encoding="utf-8")
     with pytest.raises(RecordingError, match="Latin-1"):

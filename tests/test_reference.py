@@ -39,11 +39,11 @@ from ollama_harness.oracle.reference import (
     reference,
 )
 from ollama_harness.recordings.recording import RecordedEnd, Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script
 
-LIBRARY = RecordingStore()
+LIBRARY = packaged_store()
 COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)
 TRUNCATED = ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.FIN)
 SILENT = ExpectedEnd(ExpectedEndKind.OPEN, Cause.SILENCE)

@@ -26,7 +26,7 @@ from ollama_harness.network.environments import clean_environment
 from ollama_harness.network.simulation import SimulatedMachine
 from ollama_harness.oracle.verdict import Crashed, Failed, Hung, Unsupported, Verdict
 from ollama_harness.recordings.recording import Request
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import RecordingStore, packaged_store
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, Script
 from ollama_harness.server.journal import EndedBy, Entry
@@ -298,7 +298,7 @@ def test_every_scenario_has_a_source_or_only_observes_and_uses_recordings(name: 
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
-@pytest.mark.parametrize("version", RecordingStore().versions)
+@pytest.mark.parametrize("version", packaged_store().versions)
 def test_every_scenario_can_be_played_with_the_recordings_of_every_version(version: str, store: RecordingStore) -> None:
     cells = plan(store, client_names=["canary-perfect"], versions=[version])
     assert {one.scenario.name for one in cells} == {one.name for one in SCENARIOS.values() if one.by_default}

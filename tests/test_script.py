@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment, http_date
 
-LIBRARY = RecordingStore()
+LIBRARY = packaged_store()
 
 
 def times(script: Script) -> list[float]:

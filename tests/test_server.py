@@ -365,6 +365,12 @@ def test_a_client_that_waits_for_100_continue_gets_it(server: FakeOllama) -> Non
         assert read_exactly(sock, 15) == b"HTTP/1.1 200 OK"
 
 
+def test_a_client_without_a_body_does_not_wait_for_100_continue(server: FakeOllama) -> None:
+    with connect(server.port) as sock:
+        sock.sendall(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n")
+        assert read_exactly(sock, 15) == b"HTTP/1.1 200 OK", "nor does Go's server send it"
+
+
 def test_a_chunked_request_is_read_whole(server: FakeOllama) -> None:
     with connect(server.port) as sock:
         sock.sendall(b"POST /api/show HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -9,11 +9,11 @@ import pytest
 from ollama_harness.faults import after_record, close_at, delay_first_byte, slow_records
 from ollama_harness.matrix._raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
 from ollama_harness.recordings.recording import RecordedEnd
-from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.recordings.store import RecordingStore, packaged_store
 from ollama_harness.script.script import ConnectionEnd, Script
 from ollama_harness.server.fake_ollama import FakeOllama
 
-NEWEST = RecordingStore().newest
+NEWEST = packaged_store().newest
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -53,6 +53,9 @@ def fake_ollama(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     The setting `ollama_recordings` of pytest names a folder of recordings that come before those of the package. It is
     relative to the file that has the setting.
 
+    A test gives it other arguments of FakeOllama, such as `version` or `any_model`:
+    `@pytest.mark.parametrize("fake_ollama", [{"version": "0.5.7"}], indirect=True)`.
+
     This machine is added to `NO_PROXY`, so that no system proxy comes between the test and the server.
     """
     from ollama_harness.server.fake_ollama import (
@@ -61,7 +64,9 @@ def fake_ollama(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     setting: str = request.config.getini(_RECORDINGS)
     base = request.config.rootpath if request.config.inipath is None else request.config.inipath.parent
-    with FakeOllama(speed=0, recordings=base / setting if setting else None) as server:
+    own = base / setting if setting else None
+    arguments: dict[str, Any] = {"speed": 0, "recordings": own, **getattr(request, "param", {})}
+    with FakeOllama(**arguments) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         for name, value in _excluding_this_machine(os.environ).items():
             monkeypatch.setenv(name, value)

@@ -15,9 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ollama_harness.answers import Asked, World, after, answer, world_of
-from ollama_harness.answers.completions.dialects import DIALECTS
-from ollama_harness.answers.completions.maker import Maker
-from ollama_harness.answers.completions.wanted import wanted_of
+from ollama_harness.answers.completions import DIALECTS, Maker, wanted_of
 from ollama_harness.answers.recorded import canonical
 from ollama_harness.files.json_text import parse_json
 from ollama_harness.gate import wire_comparison

@@ -13,15 +13,26 @@ from functools import cached_property, lru_cache
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.fitting import fitted
 from ollama_harness.answers.reply import Reply
-from ollama_harness.answers.rules import about, compatible, guard, models, native, protocol, registry
+from ollama_harness.answers.rules import (
+    about,
+    compatible,
+    guard,
+    lists,
+    models,
+    native_body,
+    native_model,
+    native_run,
+    protocol,
+    registry,
+)
 from ollama_harness.answers.rules.rule import Refusal, Step, rules_for
 from ollama_harness.answers.world import World
 from ollama_harness.script.script import Script
 
 __all__ = ["Answer", "answer"]
 
-#: Importing them fills the list of rules.
-_MODULES = (protocol, guard, about, native, compatible, models, registry)
+#: Importing them fills the list of rules: `native_model` comes before `native_run`.
+_MODULES = (protocol, guard, about, native_body, native_model, native_run, compatible, models, lists, registry)
 
 _ALL_STEPS = tuple(Step)
 

@@ -20,9 +20,20 @@ from typing import Any, Protocol
 
 from ollama_harness.answers.answering import Answer, answer
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.completions import DIALECTS, Call, DoneReason, Wanted, own_words, spoken, wanted_of
-from ollama_harness.answers.completions.dialect import answered
-from ollama_harness.answers.completions.embeddings import embedded, own_embedding, own_vectors
+from ollama_harness.answers.completions import (
+    DIALECTS,
+    EMBEDDING_ROUTES,
+    Call,
+    DoneReason,
+    Wanted,
+    answered,
+    embedded,
+    own_embedding,
+    own_vectors,
+    own_words,
+    spoken,
+    wanted_of,
+)
 from ollama_harness.answers.reply import Reply
 from ollama_harness.answers.requests.model_use import ref_name
 from ollama_harness.answers.requests.native_request import request_of
@@ -35,7 +46,6 @@ from ollama_harness.recordings.recording import Recording, Request
 __all__ = ["EMBEDDING_ROUTES", "TEXT_ROUTES", "Given", "OwnAnswer", "OwnError", "OwnReply", "OwnVectors", "own_reply"]
 
 TEXT_ROUTES = tuple(DIALECTS)
-EMBEDDING_ROUTES = ("/api/embed", "/api/embeddings", "/v1/embeddings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ class Recorded:
         self._first = frozenset(first)
         self._by_request: dict[_Key, list[Recording]] = defaultdict(list)
         for recording in recordings:
-            if recording.intervention is None and not recording.request.any_content:
+            if recording.is_of_its_request:
                 self._by_request[canonical(recording.request)].append(recording)
 
     def same(self, request: Request) -> Recording | None:

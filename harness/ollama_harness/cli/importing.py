@@ -54,7 +54,7 @@ def _matching(pattern: str, example: str) -> Any:
 
     Exit code 0: everything was imported. 2: bad input, and nothing was imported.
     """,
-    epilog="Example: ollama-harness import answer.txt --path /api/chat --out my-recordings",
+    epilog="Example: ollama-harness import answer.txt --path /api/chat --out mine",
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
 @click.option(
@@ -107,4 +107,5 @@ def import_(*, files: tuple[Path, ...], out: Path, name: str, method: str, targe
     for one in recordings:
         asked = f"{one.request.method} {one.request.path}"
         echo(f"{folder / one.name}  {asked}  {one.response.status}, {len(one.frames)} frames, {one.size_bytes} bytes")
-    echo(f"{len(recordings)} recordings are in {folder}; play them: ollama-harness serve --recordings {out}")
+    there = "1 recording is" if len(recordings) == 1 else f"{len(recordings)} recordings are"
+    echo(f"{there} in {folder}; play with: ollama-harness serve --recordings {out}")

@@ -117,6 +117,7 @@ def list_faults(*, as_json: bool) -> None:
 
 @list_.command(
     "rules",
+    short_help="List the rules of the gate and of the server's answers.",
     help="List the rules: of the gate, with how much each matters; and of the server's answers, with the step that "
     "each answers in, and the versions of Ollama that have it.",
     epilog="Example: ollama-harness list rules --of answers",

@@ -59,7 +59,7 @@ class _Seconds(click.FloatRange):
 
     Exit code 0: everything was recorded. 1: some probes gave no recording. 2: nothing was recorded. 130: interrupted.
     """,
-    epilog="Example: ollama-harness record --host http://127.0.0.1:11434 --model smollm2:135m --out rec",
+    epilog="Example: ollama-harness record --host http://nas:11434 --model phi4 --out rec",
 )
 @click.option("--host", required=True, metavar="URL", help="The server to record: http://127.0.0.1:11434.")
 @click.option(

@@ -37,7 +37,7 @@ __all__ = ["run", "run_with_progress"]
     Exit code 0: everything is as expected. 1: something is not. 2: bad input. 3: cannot tell (a cell is inconclusive,
     or a canary was not found out).
     """,
-    epilog="Example: ollama-harness run --client requests --client ollama --scenario cut-after-record",
+    epilog="Example: ollama-harness run --client ollama --scenario cut-after-record",
 )
 @click.option("--client", "clients", multiple=True, metavar="NAME", help="Run only this client (repeatable).")
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Play only this scenario (repeatable).")

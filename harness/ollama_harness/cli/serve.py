@@ -56,7 +56,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     cls=InOrder,
     help="Run a fake Ollama for any client, until Ctrl-C. It answers as the recorded one did, and prints a line for "
     "each request. docs/serve.md has examples.",
-    epilog='Example: ollama-harness serve --port 11435 --on "POST /api/chat #2" --fault "replace_with_error(503)"',
+    epilog='Example: ollama-harness serve --on "POST /api/chat #2" --fail 503',
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=11434, show_default=True, help="Port to listen on; 0 is any free port.")
@@ -203,6 +203,8 @@ def serve(
         echo(f"  sh          export OLLAMA_HOST={server.url}")
         echo(f"  cmd         set OLLAMA_HOST={server.url}")
         echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        if not any_model:
+            echo("models: those in /api/tags; --any-model adds all others")
         for line in summary(server.programme):
             echo(line)
         if faults:

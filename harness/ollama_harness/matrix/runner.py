@@ -36,7 +36,7 @@ from ollama_harness.network.settings import System
 from ollama_harness.oracle.verdict import Finished, Judgement, Raised, Stopped
 from ollama_harness.script.script import ConnectionEnd
 from ollama_harness.server.fake_ollama import FakeOllama
-from ollama_harness.server.recorded import packaged
+from ollama_harness.server.recorded_answers import packaged
 
 if sys.platform != "win32":
     import resource

@@ -23,15 +23,12 @@ from ollama_harness.files.fields import is_head_text
 from ollama_harness.files.reading import read_bytes, read_text
 from ollama_harness.recordings import _meta
 from ollama_harness.recordings.endpoints import Endpoint, endpoint_of, frames_in, request_for
-from ollama_harness.recordings.recording import SUFFIXES, Headers, RecordedEnd, Recording, Response, reason_of
+from ollama_harness.recordings.recording import GAP_S, SUFFIXES, Headers, RecordedEnd, Recording, Response, reason_of
 from ollama_harness.recordings.versions import is_version
 
-__all__ = ["GAP_S", "HEAD_SUFFIX", "load_body"]
+__all__ = ["HEAD_SUFFIX", "load_body"]
 
 HEAD_SUFFIX = ".head"
-
-#: Bytes of one's own have no times, so their records get this gap.
-GAP_S = 0.02
 
 _ASKED = re.compile(r"([A-Z]+) (/[!-~]*)(?: HTTP/1\.[01])?")
 _STATUS = re.compile(r"([1-9][0-9]{2})(?: +([^ /:]+/[ -~]+))?")

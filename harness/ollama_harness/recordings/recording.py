@@ -15,6 +15,7 @@ from typing import Any
 
 __all__ = [
     "FORMAT",
+    "GAP_S",
     "MAX_BYTES",
     "META_SUFFIX",
     "OTHER_SUFFIX",
@@ -48,6 +49,9 @@ BODY_SUFFIXES = (*SUFFIXES.values(), OTHER_SUFFIX)
 
 #: These endpoints stream unless the request says `"stream": false`; the OpenAI and Anthropic ones only if it says true.
 STREAMS_BY_DEFAULT = frozenset({"/api/generate", "/api/chat", "/api/pull", "/api/push", "/api/create"})
+
+#: The time between two records where nothing says when they came.
+GAP_S = 0.02
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -151,6 +155,11 @@ class Recording:
     def name(self) -> str:
         """The id without the version: `chat-stream`."""
         return self.id.rpartition("/")[2]
+
+    @property
+    def is_of_its_request(self) -> bool:
+        """Whether the request alone caused the answer: nothing was done to the server, and what was sent is known."""
+        return self.intervention is None and not self.request.any_content
 
     @property
     def body(self) -> bytes:

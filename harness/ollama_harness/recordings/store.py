@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ollama_harness.errors import HarnessError, RecordingError, UnknownName
@@ -70,15 +70,23 @@ class RecordingStore:
             raise _unprintable(self.root / unprintable)
         return _sorted(ids)
 
-    @property
+    @functools.cached_property
+    def _by_version(self) -> Mapping[str, list[str]]:
+        """The ids of each version and of each second session, in the order of `ids`."""
+        found: dict[str, list[str]] = {}
+        for id_ in self.ids:
+            found.setdefault(_version(id_), []).append(id_)
+        return found
+
+    @functools.cached_property
     def versions(self) -> tuple[str, ...]:
         """The recorded versions, oldest first; second sessions are not among them."""
-        return tuple(dict.fromkeys(v for id_ in self.ids if not (v := _version(id_)).startswith(AGAIN)))
+        return tuple(version for version in self._by_version if not version.startswith(AGAIN))
 
     @property
     def second_sessions(self) -> tuple[str, ...]:
         """The second sessions (`again/0.5.7`), that of the oldest version first."""
-        return tuple(dict.fromkeys(v for id_ in self.ids if (v := _version(id_)).startswith(AGAIN)))
+        return tuple(version for version in self._by_version if version.startswith(AGAIN))
 
     @property
     def newest(self) -> str:
@@ -95,7 +103,7 @@ class RecordingStore:
 
         Raises: UnknownName.
         """
-        if name not in {_version(id_) for id_ in self.ids}:
+        if name not in self._by_version:
             raise UnknownName("recorded Ollama version", name, self.versions)
         return name
 
@@ -105,7 +113,7 @@ class RecordingStore:
         Raises: UnknownName, RecordingError.
         """
         if id_ not in self._cache:
-            if id_ not in self.ids:
+            if id_ not in self._by_version.get(_version(id_), ()):
                 raise UnknownName("recording", id_, self.ids)
             self._cache[id_] = on_disk.load(self.root / id_, id=id_)
         return self._cache[id_]
@@ -115,11 +123,11 @@ class RecordingStore:
 
         Raises: RecordingError.
         """
-        return [self.get(id_) for id_ in self.ids if _version(id_) == version]
+        return [self.get(id_) for id_ in self._by_version.get(version, ())]
 
     def names(self, version: str, patterns: Iterable[str]) -> list[str]:
         """The names of one version that the patterns choose, applied in order: `chat-*` adds, `!chat-load` removes."""
-        names = [id_.rpartition("/")[2] for id_ in self.ids if _version(id_) == version]
+        names = [id_.rpartition("/")[2] for id_ in self._by_version.get(version, ())]
         chosen: dict[str, None] = {}
         for pattern in patterns:
             for name in fnmatch.filter(names, pattern.removeprefix("!")):

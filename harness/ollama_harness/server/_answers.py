@@ -28,10 +28,9 @@ from dataclasses import dataclass, replace
 from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Answer, Asked, Step, World, after, answer
-from ollama_harness.answers.completions import GAP_S
 from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted
 from ollama_harness.errors import FaultDoesNotApply
-from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.recording import GAP_S, Recording
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
 from ollama_harness.server._expectations import Expectations
@@ -39,7 +38,7 @@ from ollama_harness.server._running_programme import FunctionRaised, RunningProg
 from ollama_harness.server._unmatched import no_answer
 from ollama_harness.server.connection import awaits_continue
 from ollama_harness.server.programme import Play
-from ollama_harness.server.recorded import RecordedAnswer, RecordedAnswers, strike
+from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, strike
 
 __all__ = ["Answerer", "Chosen"]
 

@@ -14,7 +14,7 @@ from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.script.script import ConnectionEnd, Script
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server.programme import Programme, ProgrammeRule, When
-from ollama_harness.server.recorded import RecordedAnswers
+from ollama_harness.server.recorded_answers import RecordedAnswers
 
 __all__ = ["Arranging"]
 
@@ -200,6 +200,8 @@ class Arranging(HTTPServer):
         times: int | None = None,
         before_guard: bool = False,
     ) -> None:
+        if isinstance(faults, Fault):
+            raise TypeError(f"faults is one fault, and not a list; give faults=[{faults}]")
         self._programme.prepend(
             ProgrammeRule(
                 when=When(method=method, path=path, model=model, function=when),

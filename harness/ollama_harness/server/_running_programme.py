@@ -13,15 +13,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ollama_harness.answers import Answer, Asked, Reply, World
-from ollama_harness.answers.completions import GAP_S
 from ollama_harness.answers.fitting import model_of
 from ollama_harness.answers.own_answers import OwnAnswer
 from ollama_harness.errors import FaultDoesNotApply, ProgrammeError, UnknownName
 from ollama_harness.faults import Fault, apply
-from ollama_harness.recordings.recording import Headers, Recording, Request
+from ollama_harness.recordings.recording import GAP_S, Headers, Recording, Request
 from ollama_harness.script.script import Script
 from ollama_harness.server.programme import Play, Programme, ProgrammeRule
-from ollama_harness.server.recorded import RecordedAnswers, request_of
+from ollama_harness.server.recorded_answers import RecordedAnswers, request_of
 
 __all__ = ["Candidate", "FunctionRaised", "RunningProgramme", "RunningRule", "Seen", "script_of"]
 

@@ -319,7 +319,8 @@ def _is_whole(arrived: bytes) -> bool:
 
 def awaits_continue(head: RequestHead) -> bool:
     """Whether the client may wait for 100 Continue before it sends its body (RFC 9110 section 10.1.1)."""
-    if head.version == "HTTP/1.0" or members(head.headers, "content-length") == ["0"]:
+    has_body = members(head.headers, "content-length") not in ([], ["0"]) or members(head.headers, "transfer-encoding")
+    if head.version == "HTTP/1.0" or not has_body:
         return False
     return any(option.lower() == "100-continue" for option in members(head.headers, "expect"))
 

@@ -39,7 +39,7 @@ from ollama_harness.server.connection import Connection, RequestTooLarge
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme
-from ollama_harness.server.recorded import NEWEST, RecordedAnswers
+from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswers
 
 __all__ = ["FakeOllama"]
 

@@ -33,7 +33,7 @@ __all__ = ["EndedBy", "Entry", "Journal", "Protocol", "SentSegments"]
 
 
 #: How long a line for people is, and the target of a request in it.
-_LINE, _MOST_TARGET = 100, 30
+_LINE, _MOST_TARGET = 160, 30
 
 
 class EndedBy(StrEnum):
@@ -146,7 +146,7 @@ class Entry:
 
     @property
     def line(self) -> str:
-        """The exchange in one line of at most 100 characters, for people: what was asked, what answered, and why."""
+        """The exchange in one line of at most 160 characters, for people: what was asked, what answered, and why."""
         clock = self.arrived_at.astimezone().strftime("%H:%M:%S")
         asked = self.request_line if self.head is None else f"{self.head.method} {_cut(self.head.target, _MOST_TARGET)}"
         start = one_line(f"{clock}  {self.status or '---'}  {asked}  {self.answered_by}")

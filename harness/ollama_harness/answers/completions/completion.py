@@ -6,12 +6,12 @@ a stream, of one model, can be given on another route, in one piece, and cut whe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["LOAD_NS", "Call", "Completion", "DoneReason", "Piece", "Timing"]
+__all__ = ["LOAD_NS", "Call", "Completion", "DoneReason", "Piece", "Timing", "by_token"]
 
 #: What loading a model takes that is in memory, where nothing was recorded.
 LOAD_NS = 1_042_647
@@ -107,3 +107,10 @@ class Completion:
         """The same turn with other pieces, as many tokens as these are, and one for the end."""
         tokens = sum(piece.tokens for piece in pieces) + (self.done_reason is DoneReason.STOP)
         return replace(self, pieces=pieces, tokens=tokens)
+
+
+def by_token(text: str, logprobs: Sequence[Mapping[str, Any]], at_s: float) -> list[Piece]:
+    """A text as one piece, or as a piece for each token if its tokens are known."""
+    if len(logprobs) < 2 or text != "".join(each["token"] for each in logprobs):
+        return [Piece(text=text, logprobs=tuple(logprobs), at_s=at_s)]
+    return [Piece(text=each["token"], logprobs=(each,), at_s=at_s) for each in logprobs]

@@ -13,12 +13,13 @@ from hashlib import sha256
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go.go_json import value_of
+from ollama_harness.answers.go.go_value import value_of
 from ollama_harness.answers.requests.model_use import Use, find_model
 from ollama_harness.answers.requests.native_request import NativeRequest, request_of
 from ollama_harness.answers.requests.translation import translation
 from ollama_harness.answers.world import World
 from ollama_harness.files.json_text import parse_json
+from ollama_harness.recordings.versions import order
 
 __all__ = ["Tool", "Wanted", "wanted_of"]
 
@@ -83,6 +84,10 @@ class Wanted:
     def embeds(self) -> bool:
         """Whether it wants vectors."""
         return self.use in (Use.EMBED, Use.EMBEDDINGS)
+
+    def since(self, version: str) -> bool:
+        """Whether the answer is one of this version of Ollama or of a later one."""
+        return order(self.version) >= order(version)
 
     @property
     def seed(self) -> int:

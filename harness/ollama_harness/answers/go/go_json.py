@@ -1,10 +1,7 @@
 """Go's encoding/json as a decoder of request bodies: a value of a described type, or the error in Go's words.
 
-Types are described as values (`_go_types`). `decode` first reads one JSON value with Python's own parser, which is
-fast; where that one objects, `scanner_error` goes over the bytes again, as Go's scanner does, to find the words. Then
-the value is put into the type: Go goes on after a type error and reports the first, while a syntax error anywhere comes
-before all of them.
-What follows the first value is never read.
+Types are described as values (`go_types`). `decode` reads one JSON value (`go_value`), and then puts it into the type:
+Go goes on after a type error and reports the first, while a syntax error anywhere comes before all of them.
 
 There are two sets of words. Builds up to Ollama 0.22 have the older implementation; the later ones, on top of Go's
 json/v2, write a path with the indexes of lists and the keys as they were sent, name the outermost type instead of the
@@ -15,24 +12,18 @@ Sources: Go 1.26, encoding/json: decode.go; v2_inject.go and v2/arshal_default.g
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import math
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Final, TypeAlias
 
-from ollama_harness.answers.go._go_types import (
-    ANY,
+from ollama_harness.answers.go.go_base64 import base64_bytes
+from ollama_harness.answers.go.go_types import (
     BOOL,
-    FLOAT32,
     FLOAT64,
     INT,
-    RAW,
     STRING,
     UINT8,
     Any_,
@@ -40,7 +31,6 @@ from ollama_harness.answers.go._go_types import (
     Bytes,
     Custom,
     ErrorKind,
-    Field,
     Float,
     GoError,
     GoSlice,
@@ -54,47 +44,11 @@ from ollama_harness.answers.go._go_types import (
     RawMessage,
     Struct,
     Text,
-    fields,
     fold_name,
 )
-from ollama_harness.answers.go.go_scanner import scanner_error
-from ollama_harness.recordings.versions import order
+from ollama_harness.answers.go.go_value import go_kind, has_v2_words, json_pointer, raw_text, value_of
 
-__all__ = [
-    "ANY",
-    "BOOL",
-    "FLOAT32",
-    "FLOAT64",
-    "INT",
-    "RAW",
-    "STRING",
-    "UINT8",
-    "Bytes",
-    "Custom",
-    "ErrorKind",
-    "Field",
-    "Float",
-    "GoError",
-    "GoSlice",
-    "GoType",
-    "Int",
-    "Map",
-    "Members",
-    "Number",
-    "Ordered",
-    "Pointer",
-    "RawMessage",
-    "Struct",
-    "Text",
-    "base64_bytes",
-    "decode",
-    "fields",
-    "go_kind",
-    "value_of",
-]
-
-#: The first version whose recordings have the words of json/v2 (its go.mod asks for Go 1.26).
-_V2_SINCE = "0.23.1"
+__all__ = ["decode"]
 
 
 #: What go-ordered-map says of any other value.
@@ -102,15 +56,6 @@ _NO_OBJECT = "Value looks like object, but can't find closing '}' symbol"
 
 #: The Python type whose every value is one of the Go type, so that nothing can be wrong with it. Keyed by identity.
 _EXACT: Final = {id(STRING): str, id(BOOL): bool, id(INT): int}
-
-
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-@cache
-def has_v2_words(version: str) -> bool:
-    """Whether the builds of this version decode with json/v2 underneath."""
-    return order(version) >= order(_V2_SINCE)
 
 
 def decode(body: bytes, type_: GoType, version: str) -> Any:
@@ -127,63 +72,6 @@ def decode(body: bytes, type_: GoType, version: str) -> Any:
     except RecursionError:  # a tower of typed values; Go's own limit is higher
         return GoError("exceeded max depth", ErrorKind.SYNTAX)
     return decoding.fault.error() if decoding.fault else result
-
-
-def value_of(body: bytes, version: str) -> tuple[Any, str] | GoError:
-    """The first JSON value of a body as `any`, and its text; or the scanner's error."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:  # Go puts one U+FFFD in the place of each byte
-        text = _LONE.sub("�", body.decode("utf-8", "surrogateescape"))
-    start = _BLANK.match(text).end()  # type: ignore[union-attr]  # it matches the empty text
-    try:
-        value, end = _PARSER.scan_once(text, start)
-        if text[end : end + 1] in _GOES_ON and text[end - 1].isdigit():
-            raise ValueError("Python stops before a fraction that is none")
-    except (StopIteration, ValueError, RecursionError):
-        # An older Python has a lower limit of depth than Go.
-        words = scanner_error(body, v2=has_v2_words(version)) or "exceeded max depth"
-        return GoError(words, ErrorKind.EMPTY if words == "EOF" else ErrorKind.SYNTAX)
-    if "\\u" in text:
-        value = _without_lone_surrogates(value, text)
-    return value, text[start:end]
-
-
-def _integer(text: str) -> int | Number:
-    return int(text) if len(text) < 19 and text != "-0" else Number(text)
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(text)
-
-
-_GOES_ON = frozenset(".eE")
-_BLANK = re.compile(r"[ \t\r\n]*")
-_PARSER: Any = json.JSONDecoder(
-    object_pairs_hook=Members, parse_int=_integer, parse_float=Number, parse_constant=_no_constant
-)
-_LONE = re.compile("[\ud800-\udfff]")
-_LONE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-
-
-def _without_lone_surrogates(value: Any, text: str) -> Any:
-    """Go puts U+FFFD in the place of half a pair."""
-    try:
-        return _mapped(value) if _LONE_ESCAPE.search(text) else value
-    except RecursionError:
-        return value
-
-
-def _mapped(value: Any) -> Any:
-    match value:
-        case str():
-            return _LONE.sub("�", value)
-        case Members():
-            return Members([(_LONE.sub("�", key), _mapped(one)) for key, one in value.pairs])
-        case list():
-            return [_mapped(one) for one in value]
-        case _:
-            return value
 
 
 # --- putting into a type ----------------------------------------------------------------------------------------------
@@ -259,14 +147,14 @@ class _Decoding:
             case Map() if isinstance(value, Members):
                 new = dict(old or {})
                 for key, one in value.pairs:
-                    new[key] = self.put(type_.of, one, type_.of.zero(), (*where, (_pointer(key), "")))
+                    new[key] = self.put(type_.of, one, type_.of.zero(), (*where, (json_pointer(key), "")))
                 return new
             case Any_():
                 return self._any(value, old, where)
             case Custom() | Ordered():
                 return self._custom(type_, value, old, where)
             case RawMessage():
-                return _raw_text(self.text, (*self.base, *where))
+                return raw_text(self.text, [step for step, _ in (*self.base, *where)])
             case Bytes() if isinstance(value, list):
                 return bytes(self.put(UINT8, one, 0, (*where, (str(index), ""))) for index, one in enumerate(value))
         if value is None:
@@ -305,7 +193,7 @@ class _Decoding:
             else:
                 self._struct = type_.short
                 name = f"{found.via}.{found.name}" if found.via else found.name
-                new[found.name] = self.put(found.type, one, new[found.name], (*where, (_pointer(key), name)))
+                new[found.name] = self.put(found.type, one, new[found.name], (*where, (json_pointer(key), name)))
         self._struct = outer
         return new
 
@@ -338,7 +226,7 @@ class _Decoding:
                 return old, _Fault(cause=_NO_OBJECT, kind=ErrorKind.OWN)
             new = {}
             for key, one in value.pairs:
-                new[key], fault = self._begin(type_.of, one, type_.of.zero(), (*where, (_pointer(key), "")))
+                new[key], fault = self._begin(type_.of, one, type_.of.zero(), (*where, (json_pointer(key), "")))
                 if fault is not None:
                     return old, fault
             return new, None
@@ -377,10 +265,6 @@ def _fields_of(where: _Path) -> tuple[str, ...]:
     return tuple(name for _, name in where if name)
 
 
-def _pointer(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
-
-
 def _huge(value: Any, where: _Path) -> Iterator[tuple[_Path, Number]]:
     """Numbers that no float64 holds, with their paths, in order; without recursion, since Go takes deep values."""
     rest = [(value, where)]
@@ -391,7 +275,7 @@ def _huge(value: Any, where: _Path) -> Iterator[tuple[_Path, Number]]:
                 yield here, one
             case Members():
                 rest += [
-                    (inner, (*here, (_pointer(key), ""))) for key, inner in reversed(one.pairs) if _may_hold(inner)
+                    (inner, (*here, (json_pointer(key), ""))) for key, inner in reversed(one.pairs) if _may_hold(inner)
                 ]
             case list():
                 rest += [
@@ -403,23 +287,6 @@ def _huge(value: Any, where: _Path) -> Iterator[tuple[_Path, Number]]:
 
 def _may_hold(value: Any) -> bool:
     return isinstance(value, Number | Members | list)
-
-
-def go_kind(value: Any) -> str:
-    """What Go's errors call a JSON value."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "bool"
-        case str():
-            return "string"
-        case list():
-            return "array"
-        case dict():
-            return "object"
-        case _:
-            return "number"
 
 
 _INTEGER = re.compile(r"-?\d+")
@@ -436,77 +303,3 @@ def _is_finite(number: float, name: str) -> bool:
         except OverflowError:
             return False
     return math.isfinite(number)
-
-
-_NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
-
-
-def base64_bytes(text: str) -> bytes | str:
-    """Bytes, or Go's error. CR and LF are skipped; the place is that of the first byte that cannot be there."""
-    plain = text.replace("\r", "").replace("\n", "")
-    if len(plain) % 4 == 0:
-        try:
-            return base64.b64decode(plain.encode("ascii"), validate=True)
-        except (binascii.Error, UnicodeEncodeError):
-            pass
-    return f"illegal base64 data at input byte {_base64_fault(text.encode())}"
-
-
-def _base64_fault(data: bytes) -> int:
-    """The offset of Go's CorruptInputError. Source: encoding/base64, base64.go (`decodeQuantum`)."""
-    alphabet = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
-    at, digits = 0, 0
-    while True:
-        if at == len(data):
-            return at - digits
-        byte = data[at]
-        at += 1
-        if byte in b"\r\n":
-            continue
-        if byte in alphabet:
-            digits = (digits + 1) % 4
-            continue
-        if byte != ord("=") or digits < 2:
-            return at - 1
-        if digits == 2:
-            while at < len(data) and data[at] in b"\r\n":
-                at += 1
-            if at == len(data):
-                return len(data)
-            if data[at] != ord("="):
-                return at - 1
-            at += 1
-        while at < len(data) and data[at] in b"\r\n":
-            at += 1
-        return at
-
-
-def _raw_text(text: str, path: _Path) -> str:
-    """The text of the value at a path; of a key that came twice the last one."""
-    start = _BLANK.match(text).end()  # type: ignore[union-attr]
-    end = len(text)
-    for step, _ in path:
-        found = [(at, to) for key, at, to in _entries(text, start) if _pointer(key) == step]
-        if not found:
-            break
-        start, end = found[-1]
-    return text[start:end]
-
-
-def _entries(text: str, start: int) -> Iterator[tuple[str, int, int]]:
-    """Key (or index), start and end of each value in the object or list that begins here. The text is valid JSON."""
-    blank = _BLANK.match
-    is_object = text[start] == "{"
-    at = blank(text, start + 1).end()  # type: ignore[union-attr]
-    index = 0
-    while text[at] not in "]}":
-        key = str(index)
-        if is_object:
-            key, at = json.decoder.scanstring(text, at + 1, True)  # type: ignore[attr-defined]
-            at = blank(text, blank(text, at).end() + 1).end()  # type: ignore[union-attr]
-        _, end = _PARSER.scan_once(text, at)
-        yield key, at, end
-        at = blank(text, end).end()  # type: ignore[union-attr]
-        if text[at] == ",":
-            at = blank(text, at + 1).end()  # type: ignore[union-attr]
-        index += 1

@@ -8,7 +8,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from ollama_harness.answers.go.go_json import (
+from ollama_harness.answers.go.go_base64 import base64_bytes
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_strconv import quote
+from ollama_harness.answers.go.go_types import (
     ANY,
     BOOL,
     FLOAT64,
@@ -19,11 +22,8 @@ from ollama_harness.answers.go.go_json import (
     GoSlice,
     Pointer,
     Struct,
-    base64_bytes,
-    decode,
     fields,
 )
-from ollama_harness.answers.go.go_scanner import quote
 from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.requests._tool_types import arguments_type, parameters_type
 from ollama_harness.answers.requests.refused import RefusalCause, RefusedError

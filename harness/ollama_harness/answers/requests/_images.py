@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ollama_harness.answers.go.go_json import INT, STRING, Int, Pointer, Struct, fields
+from ollama_harness.answers.go.go_types import INT, STRING, Int, Pointer, Struct, fields
 from ollama_harness.answers.requests.refused import RefusalCause, RefusedError
 from ollama_harness.answers.world import World
 

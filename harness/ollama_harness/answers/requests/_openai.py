@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from ollama_harness.answers.go.go_json import (
+from ollama_harness.answers.go.go_base64 import base64_bytes
+from ollama_harness.answers.go.go_strconv import quote
+from ollama_harness.answers.go.go_types import (
     ANY,
     BOOL,
     FLOAT32,
@@ -25,10 +27,8 @@ from ollama_harness.answers.go.go_json import (
     Map,
     Pointer,
     Struct,
-    base64_bytes,
     fields,
 )
-from ollama_harness.answers.go.go_scanner import quote
 from ollama_harness.answers.requests._tool_types import arguments_type, tool_type, unmarshal
 from ollama_harness.answers.requests.refused import RefusalCause, RefusedError
 from ollama_harness.answers.world import World

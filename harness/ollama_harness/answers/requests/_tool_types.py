@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ollama_harness.answers.go.go_json import GoError, GoType, decode, value_of
-from ollama_harness.answers.go.go_scanner import quote_rune
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_strconv import quote_rune
+from ollama_harness.answers.go.go_types import GoError, GoType
+from ollama_harness.answers.go.go_value import value_of
 from ollama_harness.answers.requests.native_types import request_type
 
 __all__ = ["arguments_type", "parameters_type", "tool_type", "unmarshal"]

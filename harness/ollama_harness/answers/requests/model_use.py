@@ -10,12 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.model_name import ConflictingSourceError, ModelName, ModelSource, parse_name, parse_ref
 from ollama_harness.answers.world import Model, World
 
-__all__ = ["ModelFailure", "Use", "find_model", "go_quote", "missing_model", "ref_name", "unable_model"]
+__all__ = [
+    "REFS_SINCE",
+    "ModelFailure",
+    "Use",
+    "find_model",
+    "missing_model",
+    "model_there",
+    "ref_name",
+    "unable_model",
+]
 
-_CLOUD_SINCE = "0.18.0"  # names say where their model is
+#: Names say where their model is (`:cloud`), and what is no name is refused as such.
+REFS_SINCE = "0.18.0"
 
 
 class Use(StrEnum):
@@ -42,9 +53,15 @@ def find_model(name: str, world: World) -> Model | None:
     return None if isinstance(parsed, str) else world.find(parsed)
 
 
+def model_there(name: str, world: World) -> Model | None:
+    """The model that a name means, also one that is there because every name has one."""
+    parsed = ref_name(name, world)
+    return None if isinstance(parsed, str) else world.there(parsed)
+
+
 def missing_model(use: Use, name: str, world: World) -> ModelFailure | None:
     """What is wrong with a request's `model`: missing, no name, of the cloud, or not there. None if it is there."""
-    if world.since(_CLOUD_SINCE):
+    if world.since(REFS_SINCE):
         try:
             ref = parse_ref(name)
         except ConflictingSourceError as error:
@@ -87,9 +104,9 @@ def unable_model(
         return ModelFailure(501 if use is Use.EMBED else 500, text)
     thinks = thinking and world.since("0.9.0") and "thinking" not in able
     if thinks and world.since("0.12.5"):
-        return ModelFailure(400, f"{go_quote(name)} does not support thinking")
+        return ModelFailure(400, f"{quote(name)} does not support thinking")
     if "completion" not in able:
-        return ModelFailure(400, f"{go_quote(name)} does not support {use}")
+        return ModelFailure(400, f"{quote(name)} does not support {use}")
     lacks = [
         word
         for word, wanted in (("tools", tools), ("insert", insert), ("thinking", thinks))
@@ -103,7 +120,7 @@ def unable_model(
 
 def ref_name(name: str, world: World) -> ModelName | str:
     """The name that a text means, valid or not; or why it means none, in Ollama's words."""
-    if not world.since(_CLOUD_SINCE):
+    if not world.since(REFS_SINCE):
         return parse_name(name)
     try:
         ref = parse_ref(name)
@@ -113,26 +130,7 @@ def ref_name(name: str, world: World) -> ModelName | str:
 
 
 def _conflicting(error: ConflictingSourceError) -> str:
-    return f"use either :local or :cloud, not both: {go_quote(str(error))}"
-
-
-def go_quote(text: str) -> str:
-    """A text as Go's `%q` writes it: strconv.Quote, which escapes what cannot be printed."""
-    return '"' + "".join(_quoted(character) for character in text) + '"'
-
-
-_SHORT = dict(zip('"\\\a\b\f\n\r\t\v', ('\\"', "\\\\", *(f"\\{c}" for c in "abfnrtv")), strict=True))
-
-
-def _quoted(character: str) -> str:
-    if (short := _SHORT.get(character)) is not None:
-        return short
-    if character.isprintable():
-        return character
-    code = ord(character)
-    if code < 0x20 or code == 0x7F:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return f"use either :local or :cloud, not both: {quote(str(error))}"
 
 
 def _exact(use: Use, parsed: ModelName, world: World) -> Model | None:
@@ -156,7 +154,7 @@ def _invalid(use: Use, name: str) -> ModelFailure:
         case Use.GENERATE:
             return ModelFailure(404, f"model '{name}' not found")
         case Use.EMBED:
-            return ModelFailure(404, f"model {go_quote(name)} not found, try pulling it first")
+            return ModelFailure(404, f"model {quote(name)} not found, try pulling it first")
         case Use.SHOW:
             return ModelFailure(500, "invalid model path") if name else ModelFailure(400, "model is required")
         case Use.CHAT | Use.EMBEDDINGS:
@@ -165,7 +163,7 @@ def _invalid(use: Use, name: str) -> ModelFailure:
 
 def _not_found(use: Use, name: str, parsed: ModelName, world: World) -> ModelFailure:
     if use in (Use.EMBED, Use.EMBEDDINGS) or (use is Use.CHAT and not world.since("0.12.0")):
-        return ModelFailure(404, f"model {go_quote(name)} not found, try pulling it first")
+        return ModelFailure(404, f"model {quote(name)} not found, try pulling it first")
     if use is Use.SHOW and world.since("0.30.0"):
         name = parsed.short
     return ModelFailure(404, f"model '{name}' not found")

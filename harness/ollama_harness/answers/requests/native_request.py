@@ -7,14 +7,31 @@ from functools import lru_cache
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go.go_json import GoError, decode
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_types import GoError
 from ollama_harness.answers.reply import Reply, go_json, json_reply
 from ollama_harness.answers.requests.model_use import Use, find_model, ref_name
 from ollama_harness.answers.requests.native_types import request_type
 from ollama_harness.answers.world import CAPABILITIES, Model, World
 from ollama_harness.recordings.versions import order
 
-__all__ = ["NativeRequest", "embeds", "first_value", "read", "refuse", "request_of", "speaks", "to_run"]
+__all__ = [
+    "EMBEDDING_PATHS",
+    "NATIVE_PATHS",
+    "SPEAKING_PATHS",
+    "NativeRequest",
+    "embeds",
+    "first_value",
+    "read",
+    "refuse",
+    "request_of",
+    "speaks",
+    "to_run",
+]
+
+SPEAKING_PATHS = ("/api/chat", "/api/generate")
+EMBEDDING_PATHS = ("/api/embed", "/api/embeddings")
+NATIVE_PATHS = (*SPEAKING_PATHS, *EMBEDDING_PATHS)
 
 _USES = {f"/api/{use}": use for use in (Use.CHAT, Use.GENERATE, Use.EMBED, Use.EMBEDDINGS)}
 _ALL_ABLE = frozenset(CAPABILITIES)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ollama_harness.answers.go.go_json import (
+from ollama_harness.answers.go.go_strconv import quote
+from ollama_harness.answers.go.go_types import (
     ANY,
     BOOL,
     INT,
@@ -30,7 +31,6 @@ from ollama_harness.answers.go.go_json import (
     Pointer,
     Struct,
 )
-from ollama_harness.answers.go.go_scanner import quote
 from ollama_harness.recordings.versions import order
 
 __all__ = ["DURATION", "FOREVER_S", "OPTIONS", "request_type", "think_value"]

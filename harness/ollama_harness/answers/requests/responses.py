@@ -11,7 +11,9 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
-from ollama_harness.answers.go.go_json import (
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_strconv import quote
+from ollama_harness.answers.go.go_types import (
     ANY,
     BOOL,
     FLOAT64,
@@ -25,10 +27,8 @@ from ollama_harness.answers.go.go_json import (
     Map,
     Pointer,
     Struct,
-    decode,
     fields,
 )
-from ollama_harness.answers.go.go_scanner import quote
 from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.requests._openai import check_image_url, think_of
 from ollama_harness.answers.requests._tool_types import arguments_type, parameters_type, unmarshal

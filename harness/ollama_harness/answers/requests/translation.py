@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
-from ollama_harness.answers.go.go_json import GoError, Struct, decode
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_types import GoError, Struct
 from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.requests import _anthropic, _images, _openai, responses
 from ollama_harness.answers.requests.refused import RefusalCause, RefusedError

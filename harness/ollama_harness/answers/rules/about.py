@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.reply import Reply, json_reply, text_reply
-from ollama_harness.answers.rules.rule import Step, refusal
+from ollama_harness.answers.rules.rule import ROUTES_GO, Step, refusal
 from ollama_harness.answers.world import World
 
 __all__: list[str] = []
-
-_ROUTES = "server/routes.go"
 
 
 @refusal(
@@ -21,7 +19,7 @@ _ROUTES = "server/routes.go"
     "the server runs",
     "root-get",
     "root-head",
-    source=f"{_ROUTES}: GenerateRoutes",
+    source=f"{ROUTES_GO}: GenerateRoutes",
     paths=("/",),
 )
 def _root(asked: Asked, _world: World) -> Reply | None:
@@ -36,7 +34,7 @@ def _root(asked: Asked, _world: World) -> Reply | None:
     "the version of the server",
     "version",
     "version-head",
-    source=f"{_ROUTES}: GenerateRoutes",
+    source=f"{ROUTES_GO}: GenerateRoutes",
     paths=("/api/version",),
 )
 def _version(asked: Asked, world: World) -> Reply | None:
@@ -50,7 +48,7 @@ def _version(asked: Asked, world: World) -> Reply | None:
     Step.ANSWER,
     "the cloud is off",
     "status",
-    source=f"{_ROUTES}: StatusHandler",
+    source=f"{ROUTES_GO}: StatusHandler",
     since="0.16.2",
     paths=("/api/status",),
 )
@@ -65,7 +63,7 @@ def _status(asked: Asked, world: World) -> Reply | None:
     Step.MODEL,
     "there is no account, and since 0.18.0 no cloud to ask for it",
     "me",
-    source=f"{_ROUTES}: WhoamiHandler",
+    source=f"{ROUTES_GO}: WhoamiHandler",
     since="0.12.0",
     paths=("/api/me",),
 )

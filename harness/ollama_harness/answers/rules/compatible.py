@@ -15,8 +15,10 @@ import json
 from typing import Any
 
 from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.go.go_value import value_of
 from ollama_harness.answers.model_name import ConflictingSourceError, ModelSource, parse_ref
-from ollama_harness.answers.reply import Reply, go_json, json_reply
+from ollama_harness.answers.reply import Reply, go_json, json_reply, stream_reply
+from ollama_harness.answers.requests.model_use import model_there
 from ollama_harness.answers.requests.refused import RefusalCause
 from ollama_harness.answers.requests.translation import ROUTES, translation
 from ollama_harness.answers.route_error import route_error
@@ -258,3 +260,25 @@ def _handler(asked: Asked, world: World) -> Reply | None:
 )
 def _model(asked: Asked, world: World) -> Reply | None:
     return _handlers(asked, world, Step.MODEL)
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+@refusal(
+    "images-of-text",
+    Step.ANSWER,
+    "a picture asked of a model that makes text: a stream that ends without a record",
+    "v1-images",
+    source="middleware/openai.go (ImageGenerationsMiddleware); recordings",
+    since="0.14.3",
+    before="0.32.6",
+    paths=("/v1/images/generations",),
+)
+def _images_of_text(asked: Asked, world: World) -> Reply | None:
+    read = value_of(asked.body, world.version) if asked.method == "POST" else None
+    fields = read[0] if isinstance(read, tuple) and isinstance(read[0], dict) else {}
+    name, prompt = fields.get("model"), fields.get("prompt")
+    if not (isinstance(name, str) and isinstance(prompt, str) and prompt):
+        return None
+    return None if model_there(name, world) is None else stream_reply(())

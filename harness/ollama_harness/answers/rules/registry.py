@@ -14,12 +14,14 @@ from typing import Any
 
 from ollama_harness.answers._likeness import digest_of
 from ollama_harness.answers.asked import Asked
+from ollama_harness.answers.go.go_strconv import quote
 from ollama_harness.answers.model_name import ModelName, parse_name, stub_name
 from ollama_harness.answers.reply import Reply, empty_reply, go_json, json_reply, stream_reply
-from ollama_harness.answers.requests.model_use import go_quote, ref_name
+from ollama_harness.answers.requests.manage_request import asked_name, read_request
+from ollama_harness.answers.requests.model_use import ref_name
 from ollama_harness.answers.rules._made_model import made_from, pulled_model
-from ollama_harness.answers.rules.models import ROUTES, as_there, asked_name, read_request
-from ollama_harness.answers.rules.rule import Step, refusal
+from ollama_harness.answers.rules.models import as_there
+from ollama_harness.answers.rules.rule import ROUTES_GO, Step, refusal
 from ollama_harness.answers.world import MODELS_FOLDER, Model, World
 
 __all__ = ["brought"]
@@ -36,7 +38,7 @@ __all__ = ["brought"]
     "pull-missing-layer",
     "pull-model-unknown",
     "pull-model-spaces",
-    source=f"{ROUTES}: PullHandler; server/images.go: PullModel",
+    source=f"{ROUTES_GO}: PullHandler; server/images.go: PullModel",
     paths=("/api/pull",),
 )
 def _pull(asked: Asked, world: World) -> Reply | None:
@@ -132,7 +134,7 @@ _RESOLVER = "10.255.255.53:53"
     "push-missing",
     "push-model-absent",
     "push-model-blank",
-    source=f"{ROUTES}: PushHandler; server/images.go: PushModel",
+    source=f"{ROUTES_GO}: PushHandler; server/images.go: PushModel",
     paths=("/api/push",),
 )
 def _push(asked: Asked, world: World) -> Reply | None:
@@ -239,7 +241,7 @@ _DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}")
     "a file that is there, or not, or is another than its digest says",
     "blob-digest-mismatch",
     "blob-head-missing",
-    source=f"{ROUTES}: HeadBlobHandler, CreateBlobHandler",
+    source=f"{ROUTES_GO}: HeadBlobHandler, CreateBlobHandler",
     paths=(_BLOBS,),
 )
 def _blob(asked: Asked, world: World) -> Reply | None:
@@ -254,10 +256,10 @@ def _blob(asked: Asked, world: World) -> Reply | None:
     if asked.method == "HEAD" and plain in world.recorded:
         return empty_reply(200)
     if asked.method == "HEAD":
-        return json_reply(404, {"error": f"blob {go_quote(digest)} not found"})
+        return json_reply(404, {"error": f"blob {quote(digest)} not found"})
     got = f"sha256:{hashlib.sha256(asked.body).hexdigest()}"
     if got != digest:
-        return json_reply(400, {"error": f"digest mismatch, expected {go_quote(digest)}, got {go_quote(got)}"})
+        return json_reply(400, {"error": f"digest mismatch, expected {quote(digest)}, got {quote(got)}"})
     return replace(empty_reply(201), world=world.with_blob(digest))
 
 

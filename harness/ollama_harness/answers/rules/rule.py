@@ -16,7 +16,11 @@ from ollama_harness.answers.reply import Reply
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.versions import order
 
-__all__ = ["RULES", "Refusal", "Step", "refusal", "rules_for"]
+__all__ = ["ROUTES_GO", "RULES", "Refusal", "Step", "refusal", "rules_for"]
+
+
+#: The file with Ollama's handlers, where most rules come from.
+ROUTES_GO = "server/routes.go"
 
 
 class Step(StrEnum):

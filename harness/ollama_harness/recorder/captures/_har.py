@@ -22,6 +22,7 @@ from ollama_harness.files.reading import read_json
 from ollama_harness.recorder.captures._http import fitting, request_of
 from ollama_harness.recordings.endpoints import frames_in, is_endpoint
 from ollama_harness.recordings.recording import (
+    GAP_S,
     OTHER_SUFFIX,
     SUFFIXES,
     Frame,
@@ -34,9 +35,6 @@ from ollama_harness.recordings.recording import (
 __all__ = ["read_har"]
 
 _AGAIN = "export the HAR file again, with the contents in it"
-
-#: What is waited where the file has no times.
-_GAP_S = 0.02
 
 
 def read_har(path: Path) -> tuple[list[Recording], tuple[str, ...]]:
@@ -134,7 +132,7 @@ def _times(entry: Fields, pieces: int) -> tuple[float, float]:
     numbers: list[Any] = [timings.get(key) for key in ("send", "wait", "receive")]
     send, wait, receive = (max(0.0, number) if _is_number(number) else 0.0 for number in numbers)
     if not send + wait + receive:
-        return _GAP_S, _GAP_S * (pieces + 1)
+        return GAP_S, GAP_S * (pieces + 1)
     head_at_s = round((send + wait) / 1000, 6)
     return head_at_s, round(head_at_s + receive / 1000, 6)
 

@@ -14,15 +14,15 @@ from ollama_harness.recorder.captures._har import read_har
 from ollama_harness.recorder.captures._http import CapturedExchange, is_http, read_http
 from ollama_harness.recordings.draft import refuse_too_long
 from ollama_harness.recordings.endpoints import endpoint_at, endpoint_of, frames_in, request_for
-from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request
+from ollama_harness.recordings.recording import GAP_S, Frame, RecordedEnd, Recording, Request
 
 __all__ = ["Captures", "read_captures"]
 
-#: Where nothing tells when the parts of an answer arrived, they get this gap.
-_GAP_S = 0.02
-
 #: What UTF-16 begins with. PowerShell writes it where `>` sends the output of a program to a file.
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+#: What a HAR file begins with. Other JSON is an answer that was saved without its head.
+_HAR = re.compile(rb'\s*\{\s*"log"\s*:')
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ def read_captures(
     left_out: tuple[str, ...] = ()
     if is_http(data):
         found = [_recording(read_http(data, path, method), path, name, method, target)]
-    elif data.lstrip()[:1] == b"{" or path.suffix.lower() == ".har":
+    elif _HAR.match(data) or path.suffix.lower() == ".har":
         found, left_out = read_har(path)
         if method or target:
             raise RecordingError(path, "", "is a HAR file, which has the requests", "leave out --method and --path")
     else:
         fix = (
-            "give the output of curl -i, a HAR file, or a response from its status line on; "
+            "give the output of curl with its option -i, a HAR file, or a response from its status line on; "
             "a body alone needs no import: ollama-harness serve --recordings DIR"
         )
         raise RecordingError(path, "", f"has no head: it begins with {data[:30]!r}", fix)
@@ -78,17 +78,17 @@ def _recording(exchange: CapturedExchange, path: Path, name: str, method: str, t
     suffix, body = exchange.suffix, exchange.body
     request = exchange.request or _guessed(suffix, body, path, name, method, target)
     pieces = tuple(frames_in(suffix, body)) if exchange.chunks is None else exchange.chunks
-    times = [_GAP_S * number for number in range(1, len(pieces) + 1)]
+    times = [GAP_S * number for number in range(1, len(pieces) + 1)]
     return Recording(
         id=name,
         ollama_version="",
         recorded_at=_date(exchange, path),
         platform="unknown",
         request=request,
-        response=replace(exchange.response, head_at_s=_GAP_S),
+        response=replace(exchange.response, head_at_s=GAP_S),
         frames=tuple(Frame(at_s=at_s, data=piece) for at_s, piece in zip(times, pieces, strict=True)),
         ended=RecordedEnd.COMPLETE,
-        ended_at_s=times[-1] if times else _GAP_S,
+        ended_at_s=times[-1] if times else GAP_S,
     )
 
 

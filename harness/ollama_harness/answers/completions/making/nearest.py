@@ -1,10 +1,10 @@
 """Which recorded answer is nearest to a request, by what the request wants.
 
 The first difference in this order decides: what kind of answer it is (only loading, a call, JSON, text); whether it
-says anything, thinks, inserts or takes a raw prompt, has logprobs, and comes beside tools; whether it is
-the user's own; whether the same was asked; whether the
-answer ends by itself, and soon; and last how it was asked: the route, a stream or not. A short answer that ends by
-itself is what an ordinary request gets, because one that was cut off looks like a failure.
+says anything, thinks, inserts or takes a raw prompt, has logprobs, and comes beside tools; whether it is the user's
+own; whether the same was asked, and the answer does not break off in its first sentence; whether the answer ends by
+itself, and soon; and last how it was asked: the route, a stream or not. A short answer that ends by itself is what an
+ordinary request gets, because one that was cut off looks like a failure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ollama_harness.answers.completions.completion import Completion, DoneReason
-from ollama_harness.answers.completions.tools import tools_called
+from ollama_harness.answers.completions.making.fit import breaks_off
+from ollama_harness.answers.completions.making.tools import tools_called
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.recordings.recording import Recording
 
@@ -74,7 +75,7 @@ def _distance_to(wanted: Wanted) -> Callable[[CompletionSource], tuple[object, .
             wanted.after_call != other.after_call,
             wanted.format != other.format,
             not source.is_own,
-            wanted.prompt != other.prompt,
+            not _asks_the_same(wanted, other) or breaks_off(completion, wanted.num_predict),
             cut := completion.done_reason is not DoneReason.STOP,
             source.first_s > _LATE_S,
             not text.isascii(),
@@ -86,3 +87,8 @@ def _distance_to(wanted: Wanted) -> Callable[[CompletionSource], tuple[object, .
         )
 
     return distance
+
+
+def _asks_the_same(wanted: Wanted, other: Wanted) -> bool:
+    """Whether two requests put the same prompt to the model. A request's own template makes another of it."""
+    return wanted.prompt == other.prompt and wanted.body.get("template") == other.body.get("template")

@@ -1,49 +1,31 @@
-"""Embeddings: vectors of texts, read from recorded answers and written as those of /api/embed, /api/embeddings and
-/v1/embeddings.
+"""Vectors for the texts of a request: a text that was recorded gets its own, any other one that is made.
 
-`Embedder` finds the vectors for a request: a text that was recorded gets its own, any other one that is made. All APIs
-have one vector of a text, in their own forms:
+`dimensions` cuts it since 0.11.11, and never makes it longer. A model that was not recorded has as many as are asked.
 
-* /api/embed and /v1/embeddings send it with a length of 1, as float32; /api/embeddings sends it as the model gives it,
-  as float64. Before 0.30.0 that has another length, so a recorded one tells which;
-* `dimensions` cuts it since 0.11.11, and never makes it longer. A model that was not recorded has as many as are asked;
-* `encoding_format` base64 since 0.12.4: the packed float32.
-
-Without a text there are no durations, because the model is not asked.
-
-Source: the recordings; server/routes.go (`EmbedHandler`, `EmbeddingsHandler`), openai/openai.go (`ToEmbeddingList`).
+Source: the recordings; server/routes.go (`EmbedHandler`, `EmbeddingsHandler`).
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from base64 import b64decode, b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 
 from ollama_harness.answers.completions.completion import LOAD_NS
-from ollama_harness.answers.completions.dialect import made_recording
-from ollama_harness.answers.completions.sending import since
+from ollama_harness.answers.completions.dialects.embeddings import Embedding, read_embedding
+from ollama_harness.answers.completions.making.vectors import cut, length, made_vector, normalized, scaled
 from ollama_harness.answers.completions.tokens import count
-from ollama_harness.answers.completions.vectors import cut, length, made_vector, normalized, scaled
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.fitting import model_of
-from ollama_harness.answers.go.go_float import float32_texts, float64_text, pack_float32, unpack_float32
+from ollama_harness.answers.go.go_float import pack_float32
 from ollama_harness.answers.model_name import parse_name
-from ollama_harness.answers.reply import go_json
 from ollama_harness.answers.requests.model_use import Use
-from ollama_harness.files.json_text import parse_json
-from ollama_harness.recordings.recording import Frame, Recording, Request
+from ollama_harness.recordings.recording import Recording, Request
 
-__all__ = ["Embedder", "Embedding", "embedded", "own_embedding", "own_vectors", "read_embedding", "whole_embedding"]
+__all__ = ["Embedder", "own_embedding", "own_vectors"]
 
-_EMBEDDINGS, _OPENAI = "/api/embeddings", "/v1/embeddings"
-_PATHS = ("/api/embed", _EMBEDDINGS, _OPENAI)
-
-_BASE64_SINCE = "0.12.4"
+_EMBEDDINGS = "/api/embeddings"
 
 #: What a text takes, and how wide a vector is (that of nomic-embed-text), where nothing was recorded.
 _TEXT_NS = 20_112_904
@@ -51,123 +33,6 @@ _WIDTH = 768
 
 #: No model has wider vectors.
 _WIDEST = 16_384
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embedding:
-    """An answer: a vector for each text, as packed float32, little-endian.
-
-    `prompt_tokens` were read. `end_s` is when the answer comes, in seconds since the request was sent.
-    """
-
-    vectors: tuple[bytes, ...] = ()
-    prompt_tokens: int = 0
-    total_ns: int = 0
-    load_ns: int = 0
-    end_s: float = 0.0
-
-
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-def read_embedding(recording: Recording) -> Embedding | None:
-    """The vectors that a recorded answer holds; None if it has none, as an error or an answer of another route."""
-    if recording.request.path not in _PATHS or recording.response.status != 200 or not recording.frames:
-        return None
-    try:
-        value = parse_json(recording.body)
-        match recording.request.path:
-            case "/api/embed":
-                found = value["embeddings"]
-            case "/api/embeddings":
-                found = [value["embedding"]] if value["embedding"] else []
-            case _:
-                found = [each["embedding"] for each in value["data"]]
-        usage = value.get("usage", {})
-        return Embedding(
-            vectors=tuple(b64decode(each) if isinstance(each, str) else pack_float32(each) for each in found),
-            prompt_tokens=int(value.get("prompt_eval_count", usage.get("prompt_tokens", 0))),
-            total_ns=int(value.get("total_duration", 0)),
-            load_ns=int(value.get("load_duration", 0)),
-            end_s=recording.frames[-1].at_s,
-        )
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError, struct.error):
-        return None  # a recording of the user's own may hold anything
-
-
-def _texts_of(request: Request) -> tuple[str, ...]:
-    """The texts of a recorded request."""
-    value = request.json if isinstance(request.json, Mapping) else {}
-    match value.get("prompt" if request.path == _EMBEDDINGS else "input"):
-        case str() as text if text:
-            return (text,)
-        case list() as texts if all(isinstance(text, str) for text in texts):
-            return tuple(texts)
-    return ()
-
-
-# --- writing ----------------------------------------------------------------------------------------------------------
-
-
-def embedded(embedding: Embedding, wanted: Wanted, *, request: Request, name: str) -> Recording:
-    """The answer to a request for vectors as a recording called `name`."""
-    frame = Frame(at_s=embedding.end_s, data=whole_embedding(embedding, wanted))
-    media_type = "application/json" if wanted.path == _OPENAI else "application/json; charset=utf-8"
-    return made_recording(
-        (frame,),
-        (("Content-Type", media_type),),
-        version=wanted.version,
-        end_s=embedding.end_s,
-        request=request,
-        name=name,
-    )
-
-
-def whole_embedding(embedding: Embedding, wanted: Wanted) -> bytes:
-    """The body of the answer."""
-    model, vectors = go_json(wanted.model).decode(), embedding.vectors
-    match wanted.path:
-        case "/api/embeddings":
-            body = f'{{"embedding":{_float64(vectors[0]) if vectors else "[]"}}}'
-        case "/v1/embeddings":
-            form = _base64 if _is_base64(wanted) else _float32
-            data = ",".join(
-                f'{{"object":"embedding","embedding":{form(vector)},"index":{index}}}'
-                for index, vector in enumerate(vectors)
-            )
-            tokens = embedding.prompt_tokens
-            usage = f'{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}'
-            body = f'{{"object":"list","data":[{data}],"model":{model},"usage":{usage}}}\n'
-        case _:
-            metrics = {
-                "total_duration": embedding.total_ns,
-                "load_duration": embedding.load_ns,
-                "prompt_eval_count": embedding.prompt_tokens,
-            }
-            said = "".join(f',"{key}":{number}' for key, number in metrics.items() if number)
-            body = f'{{"model":{model},"embeddings":[{",".join(map(_float32, vectors))}]{said}}}'
-    return body.encode()
-
-
-def _is_base64(wanted: Wanted) -> bool:
-    return str(wanted.body.get("encoding_format")).lower() == "base64" and since(wanted, _BASE64_SINCE)
-
-
-@lru_cache(maxsize=512)
-def _float32(vector: bytes) -> str:
-    return f"[{','.join(float32_texts(vector))}]"
-
-
-@lru_cache(maxsize=512)
-def _float64(vector: bytes) -> str:
-    return f"[{','.join(map(float64_text, unpack_float32(vector)))}]"
-
-
-def _base64(vector: bytes) -> str:
-    return f'"{b64encode(vector).decode()}"'
-
-
-# --- making -----------------------------------------------------------------------------------------------------------
 
 
 def own_vectors(vectors: Sequence[Sequence[float]]) -> tuple[bytes, ...]:
@@ -305,3 +170,14 @@ class _Known:
         """The vector that this model gave, or any other of this width; None if there is none."""
         found = {key: vector for key, vector in self._by_text.get(text, {}).items() if len(vector) == 4 * width}
         return found.get(model) or next(iter(found.values()), None)
+
+
+def _texts_of(request: Request) -> tuple[str, ...]:
+    """The texts of a recorded request."""
+    value = request.json if isinstance(request.json, Mapping) else {}
+    match value.get("prompt" if request.path == _EMBEDDINGS else "input"):
+        case str() as text if text:
+            return (text,)
+        case list() as texts if all(isinstance(text, str) for text in texts):
+            return tuple(texts)
+    return ()

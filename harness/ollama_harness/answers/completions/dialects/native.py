@@ -21,20 +21,19 @@ Source: the recordings; api/types.go (`ChatResponse`, `GenerateResponse`, `Messa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
-from string import ascii_lowercase, digits
 from typing import Any
 
-from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece, Timing
-from ollama_harness.answers.completions.dialect import Dialect, stamp
-from ollama_harness.answers.completions.sending import joined, sent, since
+from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece, Timing, by_token
+from ollama_harness.answers.completions.dialects.dialect import Dialect, stamp
+from ollama_harness.answers.completions.dialects.sending import arguments_of, call_ids, joined, sent
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import NDJSON, go_json
 from ollama_harness.files.json_text import ndjson_lines, parse_json
 from ollama_harness.recordings.recording import Headers, Recording
 
-__all__ = ["CHAT", "GENERATE", "arguments_of", "by_token", "call_ids"]
+__all__ = ["CHAT", "GENERATE"]
 
 _JSON = "application/json; charset=utf-8"
 
@@ -47,7 +46,6 @@ _CALLS_ONE_BY_ONE_SINCE = "0.8.0"
 _DONE_FIRST_SINCE = "0.12.0"
 _INDEX_ALWAYS_SINCE = "0.12.6"
 _CALL_ID_SINCE = "0.12.10"
-_ARGUMENTS_AS_SAID_SINCE = "0.14.0"
 
 
 class _Native(ABC):
@@ -139,7 +137,7 @@ class _Chat(_Native):
             "model": wanted.model,
             "created_at": stamp(piece.at_s),
             "message": message,
-            **(done | reason if since(wanted, _DONE_FIRST_SINCE) else reason | done),
+            **(done | reason if wanted.since(_DONE_FIRST_SINCE) else reason | done),
             **_logprobs(piece, wanted),
             **_metrics(end, wanted),
         }
@@ -170,13 +168,6 @@ CHAT: Dialect = _Chat()
 GENERATE: Dialect = _Generate()
 
 
-def call_ids(wanted: Wanted) -> Iterator[str]:
-    """The ids of the calls of an answer, as Ollama makes them; the same request gets the same."""
-    random = Random(wanted.seed)
-    while True:
-        yield "call_" + "".join(random.choices(ascii_lowercase + digits, k=8))
-
-
 class _Calls:
     """Writes the calls of one answer, which it numbers."""
 
@@ -189,11 +180,11 @@ class _Calls:
     def _one(self, call: Call) -> dict[str, Any]:
         wanted, index = self._wanted, self._count
         self._count += 1
-        numbered = since(wanted, _INDEX_ALWAYS_SINCE) or (
-            index > 0 and (wanted.stream or since(wanted, _CALLS_ONE_BY_ONE_SINCE))
+        numbered = wanted.since(_INDEX_ALWAYS_SINCE) or (
+            index > 0 and (wanted.stream or wanted.since(_CALLS_ONE_BY_ONE_SINCE))
         )
         return {
-            **({"id": next(self._ids)} if since(wanted, _CALL_ID_SINCE) else {}),
+            **({"id": next(self._ids)} if wanted.since(_CALL_ID_SINCE) else {}),
             "function": {
                 **({"index": index} if numbered else {}),
                 "name": call.name,
@@ -202,30 +193,10 @@ class _Calls:
         }
 
 
-def arguments_of(call: Call, wanted: Wanted) -> dict[str, Any]:
-    """The arguments of a call in the order in which the version writes them."""
-    arguments = {name: _sorted(value) for name, value in call.arguments.items()}
-    return arguments if since(wanted, _ARGUMENTS_AS_SAID_SINCE) else dict(sorted(arguments.items()))
-
-
-def _sorted(value: Any) -> Any:
-    """A value as Go writes a map: its keys sorted, at every depth."""
-    if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(one) for one in value] if isinstance(value, list | tuple) else value
-
-
 def _integer(value: Any) -> int:
     if not isinstance(value, int):
         raise TypeError
     return value
-
-
-def by_token(text: str, logprobs: Sequence[Mapping[str, Any]], at_s: float) -> list[Piece]:
-    """A text as one piece, or as a piece for each token if its tokens are known."""
-    if len(logprobs) < 2 or text != "".join(each["token"] for each in logprobs):
-        return [Piece(text=text, logprobs=tuple(logprobs), at_s=at_s)]
-    return [Piece(text=each["token"], logprobs=(each,), at_s=at_s) for each in logprobs]
 
 
 def _thinking(piece: Piece) -> dict[str, Any]:
@@ -252,9 +223,9 @@ def _context(end: Completion | None, wanted: Wanted) -> dict[str, Any]:
 def _metrics(end: Completion | None, wanted: Wanted) -> dict[str, Any]:
     if end is None or end.only_loads:
         return {}
-    unit_ns = 1 if since(wanted, _NANOSECONDS_SINCE) else 1_000_000
+    unit_ns = 1 if wanted.since(_NANOSECONDS_SINCE) else 1_000_000
     prompt_ns, eval_ns = (-(-ns // unit_ns) * unit_ns for ns in (end.timing.prompt_ns, end.timing.eval_ns))
-    if end.tokens == 1 and since(wanted, _FREE_TOKEN_SINCE) and not since(wanted, _FREE_TOKEN_BEFORE):
+    if end.tokens == 1 and wanted.since(_FREE_TOKEN_SINCE) and not wanted.since(_FREE_TOKEN_BEFORE):
         eval_ns = 0
     metrics = {
         "total_duration": max(int(end.end_s * 1e9), end.timing.load_ns + prompt_ns + eval_ns),

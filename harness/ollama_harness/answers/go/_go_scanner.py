@@ -1,13 +1,13 @@
-"""What Go's JSON scanner objects to, in its words; and Go's quoting, which the words need.
+"""What Go's JSON scanner objects to, in its words.
 
-Sources: Go 1.26, encoding/json: scanner.go; v2_scanner.go, internal/jsonwire/decode.go and jsontext/decode.go; strconv.
+Sources: Go 1.26, encoding/json: scanner.go; v2_scanner.go, internal/jsonwire/decode.go and jsontext/decode.go.
 """
 
 from __future__ import annotations
 
-import unicodedata
+from ollama_harness.answers.go.go_strconv import escaped, is_print, quote, quote_rune
 
-__all__ = ["is_print", "quote", "quote_rune", "scanner_error"]
+__all__ = ["scanner_error"]
 
 _MAX_DEPTH = 10_000
 
@@ -178,59 +178,12 @@ class _Scanner:
 _NUMBER_PLACES = ("after decimal point in numeric literal", "in exponent of numeric literal")
 
 
-# --- Go's quoting -----------------------------------------------------------------------------------------------------
-
-
-def is_print(character: str) -> bool:
-    """unicode.IsPrint: letters, marks, numbers, punctuation, symbols, and the blank."""
-    return character == " " or unicodedata.category(character)[0] in "LMNPS"
-
-
-_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
-
-
-def _escaped(character: str, mark: str) -> str:
-    if character == mark:
-        return "\\" + mark
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    if is_print(character):
-        return character
-    if "\udc80" <= character <= "\udcff":
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    code = ord(character)
-    if code < 0x20 or code == 0x7F:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def quote(text: str | bytes) -> str:
-    """strconv.Quote, which `%q` writes: a byte that is no UTF-8 is `\\xff`."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "surrogateescape")
-    return (
-        '"'
-        + "".join(f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else _escaped(c, '"') for c in text)
-        + '"'
-    )
-
-
-def quote_rune(data: bytes) -> str:
-    """strconv.QuoteRune of the first character; a byte that begins none is `'\\xff'`."""
-    for length in range(1, 5):
-        try:
-            return "'" + _escaped(data[:length].decode(), "'") + "'"
-        except UnicodeDecodeError:
-            continue
-    return f"'\\x{data[0]:x}'"
-
-
 def _quote_byte(byte: int) -> str:
     """The older scanner's quoteChar: each byte is a character by itself."""
     character = chr(byte)
     if character == "'":
         return "'\\''"
-    return "'\"'" if character == '"' else "'" + _escaped(character, '"') + "'"
+    return "'\"'" if character == '"' else "'" + escaped(character, '"') + "'"
 
 
 def _quote_sequence(sequence: bytes) -> str:

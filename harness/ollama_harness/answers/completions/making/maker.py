@@ -8,12 +8,11 @@ from functools import cached_property
 
 from ollama_harness.answers.asked import Asked
 from ollama_harness.answers.completions import tokens
-from ollama_harness.answers.completions.dialect import answered
-from ollama_harness.answers.completions.dialects import DIALECTS
-from ollama_harness.answers.completions.embeddings import Embedder, embedded
-from ollama_harness.answers.completions.fit import fit, in_pieces
-from ollama_harness.answers.completions.nearest import CompletionSource, nearest, thinking_for
-from ollama_harness.answers.completions.wanted import Wanted, wanted_of
+from ollama_harness.answers.completions.dialects import DIALECTS, answered, embedded
+from ollama_harness.answers.completions.making.embedder import Embedder
+from ollama_harness.answers.completions.making.fit import fit, in_pieces
+from ollama_harness.answers.completions.making.nearest import CompletionSource, nearest, thinking_for
+from ollama_harness.answers.completions.wanted import Tool, Wanted, wanted_of
 from ollama_harness.answers.world import World
 from ollama_harness.recordings.recording import Recording, Request
 
@@ -53,12 +52,12 @@ class Maker:
             same_format=source.wanted.format == wanted.format,
             thought=thought.completion if thought else None,
         )
-        told = completion.prompt_tokens and wanted.prompt == source.wanted.prompt
+        told = completion.prompt_tokens and _told(wanted) == _told(source.wanted)
         if not told and not wanted.only_loads:
             completion = replace(completion, prompt_tokens=tokens.prompt_tokens(dict(wanted.body)))
-        of = source.recording
-        recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=of.name)
-        return Made(recording, f"made to fit from {of.id}")
+        name = source.recording.name
+        recording = answered(DIALECTS[wanted.path], completion, wanted, request=request, name=name)
+        return Made(recording, "the nearest, made to fit")
 
     def _vectors(self, wanted: Wanted, request: Request) -> Made:
         recording = embedded(self._embedder.embedding(wanted), wanted, request=request, name="vectors")
@@ -66,7 +65,7 @@ class Maker:
 
     @cached_property
     def _embedder(self) -> Embedder:
-        return Embedder(filter(_is_known, self._recordings))
+        return Embedder(one for one in self._recordings if one.is_of_its_request)
 
     def of(self, recordings: Sequence[Recording]) -> Maker:
         """A maker that has only these of its recordings."""
@@ -83,9 +82,7 @@ class Maker:
     def _source(self, recording: Recording) -> CompletionSource | None:
         """A recorded answer with what its request wanted; None where it is no good answer of a model."""
         request, dialect = recording.request, DIALECTS.get(recording.request.path)
-        if dialect is None or recording.response.status != 200:
-            return None
-        if not _is_known(recording):
+        if dialect is None or recording.response.status != 200 or not recording.is_of_its_request:
             return None
         asked = Asked(method=request.method, target=request.path, body=request.content or b"")
         wanted = wanted_of(asked, self._world)
@@ -96,6 +93,6 @@ class Maker:
         return CompletionSource(recording, completion, wanted, is_own=recording.id in self._first)
 
 
-def _is_known(recording: Recording) -> bool:
-    """Whether it is known what caused the answer: that request alone. It is not of an intervention, or of own bytes."""
-    return recording.intervention is None and not recording.request.any_content
+def _told(wanted: Wanted) -> tuple[str, tuple[Tool, ...]]:
+    """What a model is told by a request."""
+    return wanted.conversation, wanted.tools

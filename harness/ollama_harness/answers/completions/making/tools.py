@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 from ollama_harness.answers.completions.completion import Call
-from ollama_harness.answers.completions.made_json import JsonMaker
+from ollama_harness.answers.completions.making.made_json import JsonMaker
 from ollama_harness.answers.completions.wanted import Tool, Wanted
 
 __all__ = ["calls_for", "tools_called"]

@@ -15,16 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from random import Random
+from string import ascii_lowercase, digits
+from typing import Any
 
-from ollama_harness.answers.completions.completion import Completion, Piece
+from ollama_harness.answers.completions.completion import Call, Completion, Piece
+from ollama_harness.answers.completions.dialects.values import as_map
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.requests.model_use import Use
-from ollama_harness.recordings.versions import order
 
-__all__ = ["Sent", "joined", "sent", "since", "thinking_as_text"]
+__all__ = ["Sent", "arguments_of", "call_ids", "joined", "sent", "thinking_as_text"]
 
 _CALLS_ONE_BY_ONE_SINCE = "0.8.0"
 _THINKING_SINCE = "0.9.0"
+_ARGUMENTS_AS_SAID_SINCE = "0.14.0"
 
 #: What a template without a tag of its own begins its calls with.
 _CALL_BEGINS = ("{", "[")
@@ -38,20 +42,15 @@ class Sent:
     last: Piece
 
 
-def since(wanted: Wanted, version: str) -> bool:
-    """Whether the answer is one of this version of Ollama or of a later one."""
-    return order(wanted.version) >= order(version)
-
-
 def sent(completion: Completion, wanted: Wanted) -> Sent:
     """The pieces by record, as the version that is wanted sends them."""
     pieces = completion.pieces
-    if not since(wanted, _THINKING_SINCE):
+    if not wanted.since(_THINKING_SINCE):
         pieces = tuple(thinking_as_text(pieces))
     calling = [piece for piece in pieces if piece.calls]
     has_tools = wanted.use is Use.CHAT and bool(wanted.body.get("tools"))
     nothing = Piece(at_s=completion.end_s)
-    if not since(wanted, _CALLS_ONE_BY_ONE_SINCE):
+    if not wanted.since(_CALLS_ONE_BY_ONE_SINCE):
         if calling:
             calls = tuple(call for piece in calling for call in piece.calls)
             return Sent(pieces=(Piece(calls=calls, at_s=calling[-1].at_s),), last=nothing)
@@ -96,3 +95,16 @@ def _call_by_call(pieces: Iterable[Piece]) -> Iterator[Piece]:
             yield from (replace(piece, calls=(call,)) for call in piece.calls)
         else:
             yield piece
+
+
+def call_ids(wanted: Wanted) -> Iterator[str]:
+    """The ids of the calls of an answer, as Ollama makes them; the same request gets the same."""
+    random = Random(wanted.seed)
+    while True:
+        yield "call_" + "".join(random.choices(ascii_lowercase + digits, k=8))
+
+
+def arguments_of(call: Call, wanted: Wanted) -> dict[str, Any]:
+    """The arguments of a call in the order in which the version writes them."""
+    arguments = {name: as_map(value) for name, value in call.arguments.items()}
+    return arguments if wanted.since(_ARGUMENTS_AS_SAID_SINCE) else dict(sorted(arguments.items()))

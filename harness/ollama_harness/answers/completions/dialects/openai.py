@@ -28,11 +28,11 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
-from ollama_harness.answers.completions.dialect import EPOCH, Dialect
-from ollama_harness.answers.completions.native import arguments_of, by_token, call_ids
-from ollama_harness.answers.completions.sending import joined, sent, since
-from ollama_harness.answers.completions.sse import events, listed, read_object
+from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece, by_token
+from ollama_harness.answers.completions.dialects.dialect import EPOCH, Dialect
+from ollama_harness.answers.completions.dialects.sending import arguments_of, call_ids, joined, sent
+from ollama_harness.answers.completions.dialects.sse import events
+from ollama_harness.answers.completions.dialects.values import listed, read_object
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import go_json
 from ollama_harness.recordings.recording import Headers, Recording
@@ -96,7 +96,7 @@ class _ChatAnswer(_Answer):
     def __init__(self, completion: Completion, wanted: Wanted) -> None:
         super().__init__(completion, wanted)
         self._call_ids, self._called = call_ids(wanted), 0
-        self._reason_alone = since(wanted, _REASON_ALONE_SINCE)
+        self._reason_alone = wanted.since(_REASON_ALONE_SINCE)
         self._first_s: float | None = None
 
     @staticmethod
@@ -121,7 +121,7 @@ class _ChatAnswer(_Answer):
             nothing = Piece(at_s=last.at_s)
             records += [self.event(last)] if last != nothing else []
             last, said = nothing, {}
-        called = self._called and since(self.wanted, _CALLED_IN_STREAM_SINCE)
+        called = self._called and self.wanted.since(_CALLED_IN_STREAM_SINCE)
         records.append(self._event(said, last, _CALLED if called else str(self.completion.done_reason)))
         if self.asks_for_usage:
             records.append({**records[-1], "choices": [], "usage": self.usage()})
@@ -153,7 +153,7 @@ class _ChatAnswer(_Answer):
         }
 
     def _said(self, piece: Piece) -> dict[str, Any]:
-        reasons = piece.thinking and since(self.wanted, _REASONING_SINCE)
+        reasons = piece.thinking and self.wanted.since(_REASONING_SINCE)
         return {
             "content": piece.text,
             **({"reasoning": piece.thinking} if reasons else {}),
@@ -161,7 +161,7 @@ class _ChatAnswer(_Answer):
         }
 
     def _call(self, call: Call) -> dict[str, Any]:
-        numbered = self.wanted.stream or since(self.wanted, _NUMBERED_IN_ONE_PIECE_SINCE)
+        numbered = self.wanted.stream or self.wanted.since(_NUMBERED_IN_ONE_PIECE_SINCE)
         index = self._called if numbered else 0
         self._called += 1
         function = {"name": call.name, "arguments": go_json(arguments_of(call, self.wanted)).decode()}

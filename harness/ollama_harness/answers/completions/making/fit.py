@@ -16,22 +16,20 @@ from typing import Any
 
 from ollama_harness.answers.completions import tokens
 from ollama_harness.answers.completions.completion import LOAD_NS, Call, Completion, DoneReason, Piece, Timing
-from ollama_harness.answers.completions.made_json import JsonMaker, schema_in
-from ollama_harness.answers.completions.sending import since, thinking_as_text
-from ollama_harness.answers.completions.tools import calls_for, tools_called
+from ollama_harness.answers.completions.dialects.sending import thinking_as_text
+from ollama_harness.answers.completions.making.made_json import JsonMaker, schema_in
+from ollama_harness.answers.completions.making.tools import calls_for, tools_called
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.files.json_text import parse_json
+from ollama_harness.recordings.recording import GAP_S
 
-__all__ = ["GAP_S", "fit", "in_pieces", "own_words", "spoken"]
+__all__ = ["breaks_off", "fit", "in_pieces", "own_words", "spoken"]
 
 #: What is thought where thinking was never recorded.
 _THOUGHT = "The user asks something. I answer in a few words."
 
 #: What JSON is where no schema is known.
 _ANY_OBJECT = {"type": "object", "properties": {"answer": {"type": "string"}}}
-
-#: The time between two pieces where nothing was recorded.
-GAP_S = 0.02
 
 #: From these versions on thinking comes apart from the text, and a model that can think does so by default.
 _THINKING_SINCE, _THINKS_BY_DEFAULT_SINCE = "0.9.0", "0.12.5"
@@ -123,8 +121,8 @@ def own_words(completion: Completion, wanted: Wanted) -> Completion:
         return fit(Completion(end_s=GAP_S), wanted, same_format=True)
     completion = replace(completion, prompt_tokens=tokens.prompt_tokens(dict(wanted.body)))
     said = completion.pieces
-    if not wanted.thinks and since(wanted, _THINKING_SINCE):
-        if since(wanted, _THINKS_BY_DEFAULT_SINCE) or wanted.body.get("think") is False:
+    if not wanted.thinks and wanted.since(_THINKING_SINCE):
+        if wanted.since(_THINKS_BY_DEFAULT_SINCE) or wanted.body.get("think") is False:
             said = tuple(piece for piece in said if not piece.thinking)
         else:
             said = tuple(thinking_as_text(said))
@@ -206,12 +204,24 @@ def _gap(said: Sequence[Piece]) -> float:
 
 def _ended_by_itself(completion: Completion, limit: int | None) -> Completion:
     """A completion that was cut at a lower limit than this one: up to its last whole sentence, as if it ended there."""
-    if completion.done_reason is not DoneReason.LENGTH or (limit is not None and limit <= completion.tokens):
+    if not _was_cut_sooner(completion, limit):
         return completion
-    pieces = completion.pieces
-    ends = [at for at, piece in enumerate(pieces, start=1) if piece.text.rstrip().endswith((".", "!", "?"))]
-    kept = pieces[: ends[-1]] if ends else pieces
+    kept = _whole_sentences(completion.pieces) or completion.pieces
     return _ended(completion, kept, DoneReason.STOP, completion.end_s)
+
+
+def breaks_off(completion: Completion, limit: int | None) -> bool:
+    """Whether a completion was cut at a lower limit than this one, before its first sentence was whole."""
+    return _was_cut_sooner(completion, limit) and not _whole_sentences(completion.pieces)
+
+
+def _was_cut_sooner(completion: Completion, limit: int | None) -> bool:
+    return completion.done_reason is DoneReason.LENGTH and (limit is None or limit > completion.tokens)
+
+
+def _whole_sentences(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    ends = [at for at, piece in enumerate(pieces, start=1) if piece.text.rstrip().endswith((".", "!", "?"))]
+    return pieces[: ends[-1]] if ends else ()
 
 
 def _cut_at_stop(completion: Completion, stop: Sequence[str]) -> Completion:
@@ -234,11 +244,11 @@ def _cut_at_limit(completion: Completion, limit: int | None) -> Completion:
     """The completion up to its token `limit`."""
     if limit is None or completion.tokens <= limit:
         return completion
-    sizes = accumulate(piece.tokens for piece in completion.pieces)
+    sizes = list(accumulate(piece.tokens for piece in completion.pieces))
+    if not sizes or sizes[-1] < limit:  # all that was said, and the end: the tokens that no record shows do not count
+        return replace(completion, tokens=limit)
     kept = [piece for piece, size in zip(completion.pieces, sizes, strict=True) if size <= limit]
-    if len(kept) == len(completion.pieces):
-        return completion
-    end_s = completion.pieces[len(kept)].at_s
+    end_s = completion.pieces[len(kept)].at_s if len(kept) < len(sizes) else completion.end_s
     return replace(_ended(completion, kept, DoneReason.LENGTH, end_s), tokens=limit)
 
 

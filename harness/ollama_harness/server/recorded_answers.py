@@ -14,7 +14,7 @@ from pathlib import Path
 from ollama_harness.answers import Asked, World, world_of
 from ollama_harness.answers.completions import Maker, wanted_of
 from ollama_harness.answers.fitting import as_named, model_of
-from ollama_harness.answers.go.go_json import value_of
+from ollama_harness.answers.go.go_value import value_of
 from ollama_harness.answers.recorded import Recorded
 from ollama_harness.answers.rules.routes import routing
 from ollama_harness.errors import FaultDoesNotApply, UnknownName

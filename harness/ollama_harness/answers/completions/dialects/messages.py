@@ -19,12 +19,13 @@ from random import Random
 from typing import Any
 
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece
-from ollama_harness.answers.completions.dialect import Dialect
-from ollama_harness.answers.completions.native import arguments_of, call_ids
-from ollama_harness.answers.completions.sending import joined, sent
-from ollama_harness.answers.completions.sse import count, event, events, headers, is_good, listed, read_object
+from ollama_harness.answers.completions.dialects.dialect import Dialect
+from ollama_harness.answers.completions.dialects.sending import arguments_of, call_ids, joined, sent
+from ollama_harness.answers.completions.dialects.sse import event, events, headers, is_good
+from ollama_harness.answers.completions.dialects.values import count, listed, read_object
 from ollama_harness.answers.completions.wanted import Wanted
-from ollama_harness.answers.go.go_json import ANY, RAW, STRING, GoSlice, Struct, decode, fields
+from ollama_harness.answers.go.go_json import decode
+from ollama_harness.answers.go.go_types import ANY, RAW, STRING, GoSlice, Struct, fields
 from ollama_harness.answers.reply import go_json
 from ollama_harness.recordings.recording import Headers, Recording
 

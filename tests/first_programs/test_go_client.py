@@ -1,7 +1,8 @@
-"""Ollama's own client package for Go, in a small program (tests/go_client), against the server.
+"""Ollama's own client package for Go, in a small program (`go_client`), against the server.
 
-The package is a Go module, which `go` fetches and checks by tests/go_client/go.sum. Where there is no Go, or the module
-cannot be fetched, these tests are skipped; a program that does not compile fails them.
+The package is a Go module, which `go` fetches and checks by go_client/go.sum. Where there is no Go, or the module
+cannot be fetched, these tests are skipped; a program that does not compile fails them. To compile it takes a minute the
+first time, so the ordinary suite leaves it out as it does the other first programs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import Any
 import pytest
 
 from ollama_harness.server.fake_ollama import FakeOllama
+
+#: The program is compiled in one process of pytest-xdist.
+pytestmark = pytest.mark.xdist_group("go")
 
 PROGRAM = Path(__file__).parent / "go_client"
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
