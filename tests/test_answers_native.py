@@ -257,9 +257,23 @@ def test_with_any_model_an_unknown_one_can_do_everything() -> None:
         ("{{ .Prompt }}\n{{ .Nope", "template: :2: unclosed action"),
         ("{{ .Prompt }}", None),
         ("}}", None),
+        ("x{{end}}", "template: :1: unexpected {{end}}"),
+        ("{{ else }}", "template: :1: unexpected {{else}}"),
+        ("{{- if .System -}}x", "template: :1: unexpected EOF"),
+        ("a\n{{ range .Messages }}\nb", "template: :3: unexpected EOF"),
+        ("{{ if .A }}{{ else if .B }}{{ end }}", None),
+        ("{{ if }}x{{ end }}", "template: :1: missing value for if"),
+        ("{{ }}", "template: :1: missing value for command"),
+        ("\n{{prompt}}", 'template: :2: function "prompt" not defined'),
+        ("{{ .Prompt | nosuch }}", 'template: :1: function "nosuch" not defined'),
+        ('{{ if and .A (eq $.B.C "}} x") }}{{ json . }}{{ end }}', None),
+        ("{{/* if x */}}{{ $a := .B }}{{ $a }}{{ `x` }}{{ len .A }}", None),
+        ("{prompt}", None),
+        ("{{/* x }}", "template: :1: unclosed comment"),
+        ('{{ "x }}', "template: :1: unterminated quoted string"),
     ],
 )
-def test_a_template_has_to_close_its_actions(template: str, error: str | None) -> None:
+def test_a_template_is_parsed_as_go_does(template: str, error: str | None) -> None:
     given_ = said(answer(generate(template=template), asked_world("0.24.0"), steps=STEPS))
     assert given_ == (None if error is None else (500, error))
 

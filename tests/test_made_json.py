@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import jsonschema
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollama_harness.answers.completions.making._pattern import text_for
 from ollama_harness.answers.completions.making.made_json import JsonMaker
 
 NAMES = st.sampled_from(["city", "unit", "count", "when", "items", "a"])
@@ -108,6 +110,46 @@ def test_a_schema_that_holds_itself_ends() -> None:
 )
 def test_values_are_of_the_prompt_and_of_the_schema(prompt: str, schema: Any, made: Any) -> None:
     assert JsonMaker(prompt).value(schema) == made
+
+
+PATTERNS = [
+    *(r"^\d{3}-\d{4}$", r"^[A-Z]{2}[0-9]+$", r"^(red|green)$", r"[a-z]+", r"^#[0-9a-fA-F]{6}$", r"^$", r"\bx\.y$"),
+    *(r"^[^\s@]+@[^\s@]+\.[a-z]{2,}$", r"^(?:v\d+)(\.\d+)*?$", r"^(?<year>\d{4})$", r"^[\w\-\]]+$", r"^\u00e9?é\x41$"),
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("least", [0, 3])
+def test_a_pattern_is_matched(pattern: str, least: int) -> None:
+    made = JsonMaker("").value({"type": "string", "pattern": pattern})
+    assert re.search(pattern.replace("?<", "?P<"), made)
+    longer = JsonMaker("").value({"type": "string", "pattern": r"^[a-c]*\d?$", "minLength": least})
+    assert re.fullmatch(r"[a-c]*\d?", longer)
+    assert len(longer) >= least
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"(?=a)b", r"(a)\1", r"\p{L}", "[", "(", "a{2", "*", "[z-a]", "x" * 500, "(" * 300]
+)
+def test_a_pattern_that_is_not_known_is_passed_over(pattern: str) -> None:
+    assert isinstance(JsonMaker("").value({"type": "string", "pattern": pattern}), str)
+
+
+def test_a_name_of_the_prompt_is_taken_where_it_matches() -> None:
+    maker = JsonMaker("Is 'AB-12' or 'cd' ordered?")
+    assert maker.value({"type": "string", "pattern": "^[a-z]+$"}) == "cd"
+    assert maker.value({"type": "string", "pattern": "^[A-Z-0-9]+$"}) == "AB-12"
+
+
+@given(st.text(alphabet="ab01()[]{}|*+?^$.\\d-,", max_size=12))
+def test_any_pattern_has_a_text_or_none(pattern: str) -> None:
+    text = text_for(pattern)
+    assert text is None or len(text) > 20 or re.search(pattern, text)
+
+
+def test_no_more_properties_than_are_allowed() -> None:
+    schema = {"properties": {name: {"type": "null"} for name in "abc"}, "required": ["c"], "maxProperties": 2}
+    assert JsonMaker("").value(schema) == {"a": None, "c": None}
 
 
 def test_known_values_are_taken_where_they_are_valid() -> None:

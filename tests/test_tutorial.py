@@ -13,8 +13,8 @@ PRINTED = [block.splitlines() for block in re.findall(r"```text\n\$ python -m py
 PRINTED_FAILURES = [line.removesuffix("...") for line in PRINTED[0]]
 SIMPLE_APP, FIXED_APP = (text for name, text in FILES if name == "my_app.py")
 TESTS = {name.removesuffix(".py"): text for name, text in FILES if name.startswith("test_")}
-#: The tests of section 5, which both apps pass.
-WORDS = TESTS["test_my_words"].count("def test_")
+#: The tests of section 5, which both apps pass. That of the models is run twice.
+WORDS = TESTS["test_my_words"].count("def test_") + 2 * TESTS["test_models"].count("def test_")
 
 
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, app: str) -> pytest.RunResult:

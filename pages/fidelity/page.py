@@ -19,15 +19,18 @@ REASONS = Path(__file__).with_name("reasons.toml")
 _HEAD = """\
 # How near the fake is to a real Ollama
 
-This page is made by `python -m pages fidelity`, and the suite checks that it is current. It has two measures.
+Statuses, heads, fields, types, errors and the order of a stream are those of the version that is served. The words are
+not: no model runs, so they come from recordings of a small model, and times and numbers of tokens are made to fit.
+
+This page measures that in two ways. It is made by `python -m pages fidelity`, and the suite checks that it is current.
 
 ## Requests that real servers answered
 
 `fixtures/requests/` has ordinary and odd requests with the answers of real servers of each version. The fake is asked
 the same, in the same order, with the same four models. Two answers are the same if the status and the head agree, and
-of a good answer the key paths with their types in the first and the last record, of an error the whole text. Times,
-ids, ports and digests are masked. Requests that two real servers of one version answer in different ways are asked and
-not counted (`fixtures/requests/again.md`).
+the body, too: in an error the whole text, in a good answer the key paths with their types, in the first record and in
+the last. Times, ids, ports and digests are masked. Requests that two real servers of one version answer in different
+ways are asked and not counted (`fixtures/requests/again.md`).
 """
 
 _LEFT_OUT = """\

@@ -21,6 +21,7 @@ from ollama_harness.answers.requests.native_request import (
     speaks,
 )
 from ollama_harness.answers.rules._schema_grammar import has_grammar
+from ollama_harness.answers.rules._template import template_error
 from ollama_harness.answers.rules.rule import ROUTES_GO, Step, refusal
 from ollama_harness.answers.world import Model, World
 from ollama_harness.files.json_text import parse_json
@@ -29,28 +30,18 @@ __all__: list[str] = []
 
 
 @refusal(
-    "native-template-unclosed",
+    "native-template",
     Step.MODEL,
-    "a template with an action that does not end",
+    "a template that Go does not parse: an action that does not end, a block that is not closed, no such function",
     "generate-template-broken",
-    source="text/template/parse, lex.go",
+    source="text/template/parse, lex.go, parse.go; template/template.go",
     paths=SPEAKING_PATHS,
 )
 def _template(asked: Asked, world: World) -> Reply | None:
     found = speaks(asked, world)
     text = found[0].fields.get("template") if found and not found[0].fields.get("raw") else None
-    if not text:
-        return None
-    rest, line = text, 1
-    while "{{" in rest:
-        before, _, rest = rest.partition("{{")
-        line += before.count("\n")
-        inside, closed, after = rest.partition("}}")
-        if not closed:
-            return refuse(500, f"template: :{line + inside.rstrip().count(chr(10))}: unclosed action")
-        line += inside.count("\n")
-        rest = after
-    return None
+    error = template_error(text) if text else None
+    return refuse(500, error) if error else None
 
 
 @refusal(

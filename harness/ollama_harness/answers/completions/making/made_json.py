@@ -2,7 +2,7 @@
 
 It is made of the request: the same schema and prompt give the same value. A string is a word of the prompt that looks
 like a name, the next one each time, and a number is the next of the prompt's. So a weather tool is asked for Paris if
-the user asked for Paris, and 7 and 8 are added if he asked for that. What a schema says by `pattern`, `not`, `if` or
+the user asked for Paris, and 7 and 8 are added if he asked for that. What a schema says by `not`, `if`, `contains` or
 `patternProperties` is not looked at.
 
 Source: JSON Schema 2020-12, the part that structured outputs use.
@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterator, Mapping
 from json import JSONDecoder
 from typing import Any
+
+from ollama_harness.answers.completions.making._pattern import matches, text_for
 
 __all__ = ["JsonMaker", "schema_in"]
 
@@ -81,7 +83,10 @@ class JsonMaker:
         properties = schema.get("properties")
         properties = properties if isinstance(properties, Mapping) else {}
         required = [name for name in schema.get("required") or () if isinstance(name, str)]
-        chosen = [name for name in properties if depth < _DEEPEST or name in required]
+        most = _size(schema, "maxProperties", 1 << 30)
+        more_names = [name for name in properties if depth < _DEEPEST and name not in required]
+        optional = more_names[: max(0, most - len(set(required)))]
+        chosen = [name for name in properties if name in required or name in optional]
         made = {name: self._value(properties[name], root, name, depth + 1) for name in chosen}
         more = schema.get("additionalProperties")
         for name in required:
@@ -113,6 +118,12 @@ class JsonMaker:
         least, most = _size(schema, "minLength", 0), _size(schema, "maxLength", 1 << 30)
         known = self._known.get(name)
         candidates = [known] if isinstance(known, str) and known else []
+        if isinstance(pattern := schema.get("pattern"), str):
+            names = (text for text in (*self._names, *candidates) if least <= len(text) <= most)
+            matching = next((text for text in names if matches(pattern, text)), None) or text_for(pattern, least)
+            if matching is not None:
+                _use(self._names, matching)
+                return matching
         made = _FORMATS.get(str(schema.get("format"))) or next(iter((*self._names, *candidates)), _SENTENCE)
         _use(self._names, made)
         while len(made) < least:
