@@ -13,23 +13,23 @@ import pytest
 from builders import A_FEW
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_harness.answers.completions.maker import Maker
-from ollama_harness.server.recorded import RecordedAnswers
 
-from ollama_harness import RecordingStore
 from ollama_harness.answers import Asked, World
 from ollama_harness.answers.completions.completion import Completion
 from ollama_harness.answers.completions.dialects import DIALECTS
+from ollama_harness.answers.completions.making import Maker
 from ollama_harness.answers.completions.wanted import wanted_of
 from ollama_harness.recordings.recording import Request
+from ollama_harness.recordings.store import packaged_store
+from ollama_harness.server.recorded_answers import RecordedAnswers
 
-VERSIONS = RecordingStore().versions
+VERSIONS = packaged_store().versions
 
 
 @functools.cache
 def maker(version: str) -> tuple[Maker, World]:
     """What makes the answers of a version, in a world where any model is there."""
-    recorded = RecordedAnswers(store=RecordingStore(), version=version, speed=0, gap_s=None, faults=())
+    recorded = RecordedAnswers(store=packaged_store(), version=version, speed=0, gap_s=None, faults=())
     return Maker(recorded.recordings, recorded.world), replace(recorded.world, any_model=True)
 
 
