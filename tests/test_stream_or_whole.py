@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ollama_harness.answers import Asked, World
 from ollama_harness.answers.completions.completion import Completion
 from ollama_harness.answers.completions.dialects import DIALECTS
-from ollama_harness.answers.completions.making.maker import Maker
+from ollama_harness.answers.completions.making import Maker
 from ollama_harness.answers.completions.wanted import wanted_of
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import packaged_store
