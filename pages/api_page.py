@@ -17,7 +17,7 @@ from typing import Any
 
 import ollama_harness
 from ollama_harness import errors, faults, recorder
-from ollama_harness.server import proxy
+from ollama_harness.server import programme, proxy
 from pages.page import Page
 
 __all__ = ["STABLE", "api"]
@@ -46,6 +46,12 @@ STABLE = (
         "ollama_harness",
         "The servers that a test uses.",
         _named(ollama_harness, "FakeOllama", "FakeProxy"),
+    ),
+    Part(
+        "Programmes",
+        "ollama_harness.server.programme",
+        "Which request gets which answer; [serve.md](serve.md) shows the same in files and on the command line.",
+        _named(programme, "Programme", "ProgrammeRule", "When", "Play", "own_reply", "OwnError", "OwnVectors"),
     ),
     Part(
         "Recordings",

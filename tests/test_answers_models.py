@@ -271,6 +271,16 @@ def test_the_lists_of_a_changed_world_are_in_openais_shape_too() -> None:
 # --- names and abilities ----------------------------------------------------------------------------------------------
 
 
+def test_the_web_is_not_searched_without_a_cloud() -> None:
+    path = "/api/experimental/web_search"
+    refused = (403, {"error": "ollama cloud is disabled: web search is unavailable"})
+    assert said(answer(post(path, query="x"), world("0.24.0"))) == refused
+    empty = Asked(method="POST", target=path, body=b"")
+    assert said(answer(empty, world("0.24.0"))) == (400, {"error": "missing request body"})
+    with_cloud = World(version="0.24.0", cloud=True)
+    assert answer(post(path, query="x"), with_cloud) is None
+
+
 def test_only_these_models_are_there() -> None:
     whole = world("0.32.15")
     only = whole.only(whole.model("smollm2:135m"), whole.model("new", "tools"))

@@ -27,7 +27,7 @@ from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import Script
 from ollama_harness.server._answers import Answerer
 from ollama_harness.server._expectations import Expectations
-from ollama_harness.server._plays import Plays
+from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server.recorded_answers import RecordedAnswers
 
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
@@ -89,7 +89,12 @@ def store() -> RecordingStore:
 def answerer(version: str, number: int, *, any_model: bool) -> Answerer:
     """One of two that share nothing but the recordings: what one has kept, the other does not know."""
     recorded = RecordedAnswers(store=store(), version=version, speed=0, gap_s=None, faults=())
-    return Answerer(recorded, Plays(), Expectations(HTTPServer()), lambda world: replace(world, any_model=any_model))
+    return Answerer(
+        recorded,
+        RunningProgramme(recorded),
+        Expectations(HTTPServer()),
+        lambda world: replace(world, any_model=any_model),
+    )
 
 
 def answered(version: str, number: int, wire: bytes, *, any_model: bool) -> bytes:

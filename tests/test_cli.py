@@ -116,7 +116,7 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         ),
         (["serve", "--port", "0", "--fault", "close_at(3)"], "3 is no Place"),
         (["serve", "--port", "0", "--speed", "nan"], "nan is not a finite number"),
-        (["serve", "--port", "0", "--scenario", "reuse"], "is a sequence of exchanges"),
+        (["serve", "--port", "0", "--scenario", "issue-9549"], "is an environment"),
         (["show", "ollama"], "write CLIENT/SCENARIO, or CLIENT/SCENARIO/VERSION/RECORDING"),
         (["show", "ollama/embed/0.32.15/chat-stream"], "there is no recording in scenario embed"),
         (["serve", "--ollama-version", "1"], "there is no recorded Ollama version called '1'"),
@@ -280,8 +280,9 @@ def test_serve_says_its_replies_one_after_the_other(tmp_path: Path) -> None:
     process = _start("serve", "--port", "0", "--speed", "0", "--any-model", *replies, cwd=tmp_path)
     assert process.stdout is not None
     url = process.stdout.readline().split()[-1]
-    lines = [process.stdout.readline() for _ in range(5)]
-    assert lines[3] == "requests for text get your replies, one after the other\n"
+    lines = [process.stdout.readline() for _ in range(6)]
+    assert lines[3] == "--reply: once: say 'one'\n"
+    assert lines[4] == "--reply: every request that it can answer: say 'two'\n"
     said = []
     for _ in range(3):
         body = b'{"model": "llama3", "prompt": "Hi", "stream": false}'
@@ -291,7 +292,7 @@ def test_serve_says_its_replies_one_after_the_other(tmp_path: Path) -> None:
     _interrupt(process)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")
-    assert out.count("  200  POST /api/generate  reply: your words\n") == 3
+    assert out.count("  200  POST /api/generate  reply: your words (--reply)\n") == 3
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,14 @@ def test_the_tools_that_the_prompt_speaks_of_are_called(prompt: str, names: list
     assert [call.arguments.keys() for call in made.calls] == [{"city"}] * len(called)
 
 
+def test_the_names_of_fields_have_any_case() -> None:
+    named = {"Type": "function", "Function": {"Name": "weather", "Parameters": WEATHER}}
+    asked = wanted(Tools=[named], messages=[{"role": "user", "content": "Weather?"}])
+    assert (
+        asked.tools == wanted(tools=[tool("weather")], messages=[{"role": "user", "content": "Weather?"}]).tools != ()
+    )
+
+
 def test_the_arguments_are_valid_and_of_the_prompt() -> None:
     messages = [{"role": "user", "content": "What is the weather in Paris?"}]
     [call] = fitted(tools=[tool("weather")], messages=messages).calls

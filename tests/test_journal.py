@@ -46,7 +46,7 @@ def chat(body: bytes) -> bytes:
         (b"GET / HTTP/1.1\r\n\r\n", "protocol", "http-host", 400, "the Host header is missing"),
         (TAGS + b"Origin: https://evil.example\r\n\r\n", "guard", "origin-not-allowed", 403, "the Origin header"),
         (TAGS.replace(b"tags", b"none") + b"\r\n", "guard", "route-not-found", 404, "there is no such route"),
-        (TAGS.replace(b"tags", b"ps") + b"\r\n", "programme", "", 200, "the last play for this method and path"),
+        (TAGS.replace(b"tags", b"ps") + b"\r\n", "programme", "", 200, "arranged for this method and path"),
         (chat(b"{"), "request", "native-syntax", 400, "unexpected EOF"),
         (chat(b'{"model":"llama3"}'), "model", "model-missing", 404, "model 'llama3' not found; there are "),
         (TAGS + b"\r\n", "recording", "", 200, "the same request"),

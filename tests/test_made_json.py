@@ -106,6 +106,7 @@ def test_a_schema_that_holds_itself_ends() -> None:
         ("", {"allOf": [{"properties": {"a": {"const": 1}}}, {"properties": {"b": {"const": 2}}}]}, {"a": 1, "b": 2}),
         ("", {"properties": {}, "required": ["b"], "additionalProperties": {"type": "boolean"}}, {"b": True}),
         ("", {"type": "array", "items": {"type": "string", "format": "date"}, "maxItems": 0}, []),
+        ("", {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "uniqueItems": True}, [True, False]),
     ],
 )
 def test_values_are_of_the_prompt_and_of_the_schema(prompt: str, schema: Any, made: Any) -> None:

@@ -450,9 +450,11 @@ def test_a_stream_may_be_cut_on_every_route(path: str, server: FakeOllama) -> No
 def test_a_fault_that_strikes_nothing_is_the_tests_error(server: FakeOllama) -> None:
     server.reply("a", faults=(drop_terminal_record(),))
     answer = ask(server, "/api/chat", stream=False)
-    assert answer.response.status == 501
-    assert "a fault of your reply cannot strike this answer" in json.loads(answer.body)["error"]
-    with pytest.raises(FaultDoesNotApply):
+    assert json.loads(answer.body)["message"]["content"] == "a"
+    (entry,) = server.journal.entries
+    assert entry.why.startswith("your words; drop_terminal_record() was left out: ")
+    assert entry.line.endswith("; 1 fault left out")
+    with pytest.raises(FaultDoesNotApply, match=r"drop_terminal_record\(\) was left out"):
         server.check()
 
 
@@ -592,8 +594,8 @@ def test_the_client_of_ollama_reads_all_of_it(server: FakeOllama) -> None:
         ({"text": "a", "tokens_per_s": 0}, "tokens_per_s: 0 is no such number; give more than 0"),
         ({"text": "a", "tokens_per_s": float("inf")}, "tokens_per_s: inf"),
         ({"text": "a", "first_token_s": -1}, "first_token_s: -1 is no such number; give 0 or more"),
-        ({"text": "a", "times": 0}, "times is 0"),
-        ({"text": "a", "when": True}, "when is True; give a function of the request"),
+        ({"text": "a", "times": 0}, "times: 0 is too small"),
+        ({"text": "a", "when": True}, "when: True is no function; give one of the request"),
         ({"text": "a", "path": "/api/tags"}, "path: '/api/tags' is none that this answers; give one of /api/chat"),
     ],
 )

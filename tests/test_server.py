@@ -520,7 +520,7 @@ def test_a_pace_that_cannot_be_is_refused_when_the_server_is_made(arguments: dic
 
 
 def test_wrong_arguments_of_play_are_one_sentence(server: FakeOllama) -> None:
-    with pytest.raises(ValueError, match="times is 0"):
+    with pytest.raises(ValueError, match="times: 0 is too small"):
         server.play("generate-one-token", times=0)
     no_fault: Any = after_record(1)
     with pytest.raises(TypeError, match="is no fault; give one like"):

@@ -14,13 +14,16 @@ import click
 from ollama_harness.answers import parse_model
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_recordings import recordings_option, store_of
+from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
-from ollama_harness.faults.notation import parse_fault
 from ollama_harness.matrix.scenarios import scenario
+from ollama_harness.matrix.served_scenario import served
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.programme import Programme
+from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
 
 __all__ = ["serve"]
@@ -50,9 +53,10 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
 
 
 @click.command(
+    cls=InOrder,
     help="Run a fake Ollama for any client, until Ctrl-C. It answers as the recorded one did, and prints a line for "
-    "each request.",
-    epilog='Example: ollama-harness serve --fault "close_at(after_record(3))"',
+    "each request. docs/serve.md has examples.",
+    epilog='Example: ollama-harness serve --on "POST /api/chat #2" --fail 503',
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=11434, show_default=True, help="Port to listen on; 0 is any free port.")
@@ -61,10 +65,44 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
 )
 @recordings_option
 @click.option(
-    "--scenario", "scenario_name", metavar="NAME", help="Break every answer with the faults of this scenario."
+    "--scenario", "scenario_name", metavar="NAME", help="Answer as in this scenario, with its recordings and faults."
 )
 @click.option(
-    "--fault", "fault_texts", multiple=True, metavar="CALL", help="Break every answer with this fault (repeatable)."
+    "--programme",
+    "programme_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Answer by the rules in this file, in TOML or JSON.",
+)
+@click.option(
+    "--on",
+    "on_texts",
+    multiple=True,
+    metavar='"METHOD PATH #N"',
+    help="What follows (--fault, --play, --fail, --reply) is for these requests only, until the next --on. #2 is the "
+    "second of them; each part may be left out, and * in the path stands for anything (repeatable).",
+)
+@click.option(
+    "--fault",
+    "fault_texts",
+    multiple=True,
+    metavar="CALL",
+    help="Break answers with this fault: every answer, or those of the --on before it (repeatable).",
+)
+@click.option(
+    "--play",
+    "plays",
+    multiple=True,
+    metavar="NAME",
+    help="Play this recording, whatever a request for its route says; * in the name stands for anything, and several "
+    "are played one after the other (repeatable).",
+)
+@click.option(
+    "--fail",
+    "fails",
+    multiple=True,
+    metavar="STATUS[: MESSAGE]",
+    help="Answer with this error, in the shape of the route that is asked.",
 )
 @click.option(
     "--speed",
@@ -94,7 +132,8 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     "texts",
     multiple=True,
     metavar="TEXT",
-    help="Say this in every answer. Given more than once: one after the other, and then always the last.",
+    help="Say this in every answer, or in those of the --on before it. Given more than once without --on: one after "
+    "the other, and then always the last.",
 )
 @click.option(
     "--reply-file",
@@ -104,33 +143,41 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     "done_reason, tokens_per_s or first_token_s, or a list of such.",
 )
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
+@click.pass_context
 def serve(
+    ctx: click.Context,
+    /,
     *,
     host: str,
     port: int,
     ollama_version: str | None,
     own: Path | None,
     scenario_name: str | None,
-    fault_texts: tuple[str, ...],
+    programme_file: Path | None,
     speed: float,
     gap_s: float | None,
     any_model: bool,
     models: tuple[str, ...],
     only_models: tuple[str, ...] | None,
-    texts: tuple[str, ...],
     reply_file: Path | None,
     origins: str,
+    **_in_order: tuple[str, ...],
 ) -> None:
-    if texts and reply_file is not None:
+    short = short_forms(ctx)
+    if short.has_replies and reply_file is not None:
         raise click.UsageError("--reply and --reply-file are two sources of one thing; give one of them")
-    replies = [{"text": text} for text in texts] if reply_file is None else read_replies(reply_file)
+    rules = list(short.rules)
+    if reply_file is not None:
+        rules += in_turn(read_replies(reply_file), "--reply-file")
+    if programme_file is not None:
+        rules += read_programme(programme_file).rules
     store = store_of(own, version=ollama_version)
     version = ollama_version or store.newest
-    faults = (*(scenario(scenario_name).faults if scenario_name else ()), *map(parse_fault, fault_texts))
-    if scenario_name and scenario(scenario_name).then:
-        raise click.UsageError(
-            f"{scenario_name} is a sequence of exchanges, and serve breaks every answer in the same way; use --fault"
-        )
+    faults = short.faults
+    if scenario_name is not None:
+        scenario_rules, on_accept = served(scenario(scenario_name), store, store.version(version))
+        rules += scenario_rules
+        faults = (*faults, *on_accept)
     server = FakeOllama(
         host,
         port,
@@ -143,9 +190,8 @@ def serve(
         models=models,
         only_models=only_models,
         origins=tuple(origins.split(",")) if origins else (),
+        programme=Programme(tuple(rules)),
     )
-    for index, fields in reversed(list(enumerate(replies, start=1))):
-        server.reply(**fields, times=1 if index < len(replies) else None)
     server.load()
     for fault in faults:
         _refuse_useless(fault, store.of_version(store.version(version)))
@@ -159,8 +205,8 @@ def serve(
         echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
         if not any_model:
             echo("models: those in /api/tags; --any-model adds all others")
-        if replies:
-            echo(f"requests for text get your {'reply' if len(replies) == 1 else 'replies, one after the other'}")
+        for line in summary(server.programme):
+            echo(line)
         if faults:
             echo(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
         echo("Ctrl-C stops it.")

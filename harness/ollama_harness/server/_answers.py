@@ -1,16 +1,18 @@
 """What answers a request, and why: the steps of its way, in the world as it is now.
 
-The order is: what Go's HTTP server refuses; a play that stands before the guard; a Host or an Origin that Ollama does
-not let in; an expectation of pytest-httpserver; the newest play, or answer of the user's own, that suits the request;
-bytes of the user's own for its method and path; what else Ollama refuses; the recording of the same request, or what a
-rule makes of the models that are there; the nearest recording made to fit; a 501 of ours.
+The order is: what Go's HTTP server refuses; a rule of the programme that stands before the guard; a Host or an Origin
+that Ollama does not let in; an expectation of pytest-httpserver; the first rule of the programme that is for the
+request, and has an answer; bytes of the user's own for its method and path; what else Ollama refuses; the recording of
+the same request, or what a rule makes of the models that are there; the nearest recording made to fit; a 501 of ours.
+Rules of the programme that stand before the one that answers, and have only faults, strike the answer; the first of
+them strikes last.
 
-A play or an expectation is a handler, and so its method and path are a route. What the guard says of a route (that it
-is not there, has other methods, is spelled differently) is therefore true only after them, but whom it lets in does not
-depend on a route.
+A rule of the programme or an expectation is a handler, and so its method and path are a route. What the guard says of a
+route (that it is not there, has other methods, is spelled differently) is therefore true only after them, but whom it
+lets in does not depend on a route.
 
-`answers` has the rules, which are pure. The state is here: the plays, where each use counts, and the world, which some
-answers change. All connections of a server share it.
+`answers` has the rules of Ollama, which are pure. The state is here: the programme, which counts requests, and the
+world, which some answers change. All connections of a server share it.
 
 The client may wait for 100 Continue before it sends its body. A refusal that depends on the head alone is then sent
 without asking for the body, as servers do.
@@ -21,24 +23,26 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.answers import Answer, Asked, Reply, Step, World, after, answer
-from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted, model_of
+from ollama_harness.answers import Answer, Asked, Step, World, after, answer
+from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted
 from ollama_harness.errors import FaultDoesNotApply
-from ollama_harness.faults import apply
-from ollama_harness.recordings.recording import GAP_S
+from ollama_harness.recordings.recording import GAP_S, Recording
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
 from ollama_harness.server._expectations import Expectations
-from ollama_harness.server._plays import Play, Plays
+from ollama_harness.server._running_programme import FunctionRaised, RunningProgramme, RunningRule, Seen, script_of
 from ollama_harness.server._unmatched import no_answer
 from ollama_harness.server.connection import awaits_continue
-from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, request_of
+from ollama_harness.server.programme import Play
+from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, strike
 
 __all__ = ["Answerer", "Chosen"]
+
+_ARRANGED = "arranged for this method and path"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,8 @@ class Chosen:
     by: str
     rule: str = ""
     why: str = ""
+    programme_rules: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 class Answerer:
@@ -61,11 +67,11 @@ class Answerer:
     def __init__(
         self,
         recorded: RecordedAnswers,
-        plays: Plays,
+        programme: RunningProgramme,
         expectations: Expectations,
         given: Callable[[World], World],
     ) -> None:
-        self._recorded, self._plays, self._expectations, self._given = recorded, plays, expectations, given
+        self._recorded, self._programme, self._expectations, self._given = recorded, programme, expectations, given
         self._lock = threading.Lock()
 
     def forget_changes(self) -> None:
@@ -97,64 +103,95 @@ class Answerer:
         return chosen
 
     def _chosen(self, asked: Asked, head: RequestHead, *, unread: bool) -> Chosen:
-        if (arranged := self._arranged(asked, before_guard=True)) is not None:
+        strikers: list[RunningRule] = []
+        if (arranged := self._arranged(asked, strikers, before_guard=True)) is not None:
             return arranged
         guarded = self._ruled(asked, Step.GUARD, unread=unread)
         if guarded is not None and _keeps_out(guarded):
             return guarded
         if (response := self._expectations.answer(head, asked.body)) is not None:
             return Chosen(answer=response, step=Step.PROGRAMME, by="expectation")
-        if (arranged := self._arranged(asked, before_guard=False)) is not None:
-            return arranged
-        if (own := self._recorded.own_bytes(asked, self._world)) is not None:
-            return self._recording(own, asked, Step.PROGRAMME)
-        return guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
+        chosen = self._arranged(asked, strikers, before_guard=False)
+        if chosen is None:
+            if (own := self._recorded.own_bytes(asked, self._world)) is not None:
+                chosen = self._recording(own, asked, Step.PROGRAMME)
+            else:
+                chosen = guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
+        for rule in reversed(strikers):
+            chosen = self._struck(chosen, rule)
+        return chosen
 
-    def _arranged(self, asked: Asked, *, before_guard: bool) -> Chosen | None:
-        """What the newest play that suits the request answers."""
-        world = self._world
-        for play in self._plays.find(asked.method, asked.raw_path, before_guard=before_guard):
-            if play.script is not None:
-                if self._plays.use(play):
-                    why = "the last play for this method and path"
-                    return Chosen(answer=play.script, step=Step.PROGRAMME, by=play.name, why=why)
-            elif (own := self._own(play, asked, world)) is not None:
-                return own
+    def _struck(self, chosen: Chosen, rule: RunningRule) -> Chosen:
+        """An answer, struck by those faults of a rule that can strike it."""
+        assert isinstance(chosen.answer, Script)
+        script, left_out = strike(chosen.answer, rule.rule.faults)
+        if len(left_out) < len(rule.rule.faults) and not self._programme.use(rule):
+            return chosen
+        self._note(left_out)
+        return replace(
+            chosen,
+            answer=script,
+            why=f"{chosen.why}; struck by {rule.label}" if script is not chosen.answer else chosen.why,
+            programme_rules=(*chosen.programme_rules, rule.label),
+            left_out=(*chosen.left_out, *left_out),
+        )
+
+    def _arranged(self, asked: Asked, strikers: list[RunningRule], *, before_guard: bool) -> Chosen | None:
+        """What the first rule of the programme that has an answer answers; those before it that have none strike it."""
+        seen = Seen(asked, self._world)
+        try:
+            for rule in self._programme.met(seen, before_guard=before_guard):
+                if rule.rule.answer is None:
+                    strikers.append(rule)
+                elif (chosen := self._by_programme(rule, seen)) is not None:
+                    return chosen
+        except FunctionRaised as raised:
+            self._expectations.note_error(raised.error)
+            return self._nothing(asked, seen.world, str(raised))
         return None
 
-    def _own(self, play: Play, asked: Asked, world: World) -> Chosen | None:
-        """What an answer says for which more than the head decides."""
-        own, request = play.answer, request_of(asked, world)
-        if not isinstance(own, Script) and not own.suits(asked, world):
-            return None
-        if not play.is_for_model(model_of(request)):
-            return None
-        try:
-            if play.when is not None and not play.when(request):
+    def _by_programme(self, rule: RunningRule, seen: Seen) -> Chosen | None:
+        """What a rule of the programme answers; None if it has been used up meanwhile."""
+        answer, asked, world = rule.rule.answer, seen.asked, seen.world
+        assert answer is not None
+        by, why, faults = rule.name, rule.label or _ARRANGED, rule.rule.faults
+        left_out: tuple[str, ...] = ()
+        if isinstance(answer, Play):
+            candidate = rule.candidate(seen)
+            if not self._programme.use(rule):
                 return None
-        except Exception as error:  # noqa: BLE001 - whatever a user's `when` raises; check() raises it again
-            self._expectations.note_error(error)
-            return self._nothing(asked, world, f"the `when` of a {play.name} raised {error!r}")
-        if isinstance(own, Script):
-            if not self._plays.use(play):
+            script, left_out, faults, by = candidate.script, candidate.left_out, (), candidate.recording.id
+        elif isinstance(answer, Script):
+            if not self._programme.use(rule):
                 return None
-            return Chosen(answer=own, step=Step.PROGRAMME, by=play.name, why="the last play whose `when` says yes")
-        given = own.give(asked, world, request, self._recorded.at_pace(GAP_S))
-        if isinstance(given, Answer):
-            return _by_rule(given, given.script)
-        if given.is_use and not self._plays.use(play):
-            return None
-        if isinstance(given.answer, Reply):
-            script, why = given.answer.script(asked.method), given.why
+            script = answer
         else:
-            script, why = self._recorded.struck(Script.from_recording(given.answer), given.why)
-        try:
-            script = apply(script, play.faults)
-        except FaultDoesNotApply as error:
-            self._expectations.note_error(error)
-            return self._nothing(asked, world, f"a fault of your {play.name} cannot strike this answer: {error}")
-        script = fitted(script, asked, world, handled=True)
-        return Chosen(answer=script, step=Step.PROGRAMME, by=play.name, why=why)
+            given = answer.give(asked, world, seen.request, self._recorded.at_pace(GAP_S))
+            if isinstance(given, Answer):
+                return _by_rule(given, given.script)
+            if given.is_use and not self._programme.use(rule):
+                return None
+            why = f"{given.why} ({rule.label})" if rule.label else given.why
+            script = script_of(given.answer, asked.method)
+            if isinstance(given.answer, Recording):
+                script, left_out = self._recorded.struck(script)
+        script, not_struck = strike(script, faults)
+        self._note(not_struck)
+        if not isinstance(answer, Script | Play):
+            script = fitted(script, asked, world, handled=True)
+        return Chosen(
+            answer=script,
+            step=Step.PROGRAMME,
+            by=by,
+            why=why,
+            programme_rules=(rule.label,) if rule.label else (),
+            left_out=(*left_out, *not_struck),
+        )
+
+    def _note(self, left_out: tuple[str, ...]) -> None:
+        """Have `check` raise for a fault of a rule that could not strike an answer."""
+        for text in left_out:
+            self._expectations.note_error(FaultDoesNotApply(text))
 
     def _handled(self, asked: Asked) -> Chosen:
         """What answers a request that nothing refuses. A recorded list of models is wrong once they have changed."""
@@ -170,7 +207,7 @@ class Answerer:
 
     def _recording(self, found: RecordedAnswer, asked: Asked, step: Step) -> Chosen:
         script = fitted(found.script, asked, self._world, handled=True)
-        return Chosen(answer=script, step=step, by=found.recording.id, why=found.why)
+        return Chosen(answer=script, step=step, by=found.recording.id, why=found.why, left_out=found.left_out)
 
     def _nothing(self, asked: Asked, world: World, why: str) -> Chosen:
         script = fitted(no_answer(asked.method, asked.path, why), asked, world, handled=True)
@@ -191,16 +228,16 @@ class Answerer:
         if not keeps_back and int(asked.header("Content-Length") or "0") < MOST_UNREAD_BYTES:
             return False
         guarded = self._ruled(asked, Step.GUARD)
-        play = next(self._plays.find(asked.method, asked.raw_path, before_guard=True), None)
-        if play is None and (guarded is None or not _keeps_out(guarded)):
+        rule = self._programme.by_head(asked, before_guard=True)
+        if rule is None and (guarded is None or not _keeps_out(guarded)):
             if self._expectations:
                 return False
-            play = next(self._plays.find(asked.method, asked.raw_path, before_guard=False), None)
-            if play is None and self._recorded.own_bytes(asked, self._world) is not None:
+            rule = self._programme.by_head(asked, before_guard=False)
+            if rule is None and self._recorded.own_bytes(asked, self._world) is not None:
                 return False
-        if play is None:
+        if rule is None:
             return guarded is not None
-        return play.script is not None and keeps_back and bool(play.script.unmet(head))
+        return rule.script is not None and keeps_back and bool(rule.script.unmet(head))
 
     # ------------------------------------------------------------------------------------- rules, and the world
 

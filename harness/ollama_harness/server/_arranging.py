@@ -1,39 +1,47 @@
-"""What a test arranges on a FakeOllama: recordings and scripts, words and vectors of its own, errors."""
+"""What a test arranges on a FakeOllama: a programme, or one rule of it after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_httpserver import HTTPServer
 
-from ollama_harness.answers.own_answers import (
-    EMBEDDING_ROUTES,
-    TEXT_ROUTES,
-    OwnAnswer,
-    OwnError,
-    OwnVectors,
-    own_reply,
-)
+from ollama_harness.answers.own_answers import OwnAnswer, OwnError, OwnVectors, own_reply
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault, apply
-from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.script.script import ConnectionEnd, Script
-from ollama_harness.server._plays import Play, Plays, When
+from ollama_harness.server._running_programme import RunningProgramme
+from ollama_harness.server.programme import Programme, ProgrammeRule, When
 from ollama_harness.server.recorded_answers import RecordedAnswers
 
-__all__ = ["ON_ACCEPT", "Arranging"]
+__all__ = ["Arranging"]
 
-#: Faults that strike before a request is read, so that they strike every connection.
-ON_ACCEPT = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
+Function = Callable[[Request], object]
 
 
 class Arranging(HTTPServer):
     """The half of a FakeOllama that a test talks to. The other half makes what is here, and answers."""
 
     _recorded: RecordedAnswers
-    _plays: Plays
+    _programme: RunningProgramme
     _listens: bool
+
+    @property
+    def programme(self) -> Programme:
+        """The rules that answer requests, in the order in which they are tried.
+
+        `play`, `reply`, `embed` and `fail` put a rule before all others: the newest is tried first. To set it replaces
+        all rules, in the order in which you read them, and counts from the beginning.
+
+        Raises: ProgrammeError, when it is set, if a rule can have no effect; FaultDoesNotApply.
+        """
+        return self._programme.programme
+
+    @programme.setter
+    def programme(self, programme: Programme) -> None:
+        self._programme.set(programme)
 
     def play(
         self,
@@ -42,7 +50,7 @@ class Arranging(HTTPServer):
         speed: float | None = None,
         method: str | None = None,
         path: str | None = None,
-        when: When | None = None,
+        when: Function | None = None,
         times: int | None = None,
         before_guard: bool = False,
     ) -> Script:
@@ -54,8 +62,8 @@ class Arranging(HTTPServer):
 
         `when` is a function that says whether a request gets the answer: it is given the `method`, `path`, `headers`
         and `json` of the request. With `times` it answers only this many requests, and then what was arranged before
-        answers again: to fail twice and then succeed, play the success first. With `before_guard` it also answers what
-        Ollama refuses for its Host or Origin, and comes before expectations.
+        answers again: to fail twice and then succeed, play the success first, or set a `programme`. With `before_guard`
+        it also answers what Ollama refuses for its Host or Origin, and comes before expectations.
 
         Raises: UnknownName, if there is no such recording; FaultDoesNotApply; ValueError, if `times` is below 1.
         """
@@ -73,7 +81,7 @@ class Arranging(HTTPServer):
             raise FaultDoesNotApply(
                 "this is played before a request comes, so there is nothing that `when` could look at"
             )
-        self._arrange(script, name, method=method, path=path, when=when, times=times, before_guard=before_guard)
+        self._arrange(script, name=name, method=method, path=path, when=when, times=times, before_guard=before_guard)
         return script
 
     def reply(
@@ -89,7 +97,7 @@ class Arranging(HTTPServer):
         faults: Sequence[Fault] = (),
         path: str | None = None,
         model: str | None = None,
-        when: When | None = None,
+        when: Function | None = None,
         times: int | None = None,
         before_guard: bool = False,
     ) -> None:
@@ -105,8 +113,8 @@ class Arranging(HTTPServer):
         refused, as ever. Nothing changes the words: not `stop`, `num_predict`, `format` or tools of the request. What
         only loads the model counts as no use.
 
-        `faults` are applied in order to each answer; where one does not apply, the answer is a 501 of the harness's own
-        and `check` raises. `path` and `model` narrow the requests; for `when`, `times` and `before_guard` see `play`.
+        `faults` are applied in order to each answer; one that does not apply is left out, the journal says so, and
+        `check` raises. `path` and `model` narrow the requests; for `when`, `times` and `before_guard` see `play`.
 
         Raises: ValueError, if there is nothing to say, or something is not as described.
         """
@@ -123,8 +131,7 @@ class Arranging(HTTPServer):
             tokens_per_s=tokens_per_s,
             first_token_s=first_token_s,
         )
-        _refuse_route(path, TEXT_ROUTES)
-        self._arrange(own, own.name, faults, path=path, model=model, when=when, times=times, before_guard=before_guard)
+        self._arrange(own, faults=faults, path=path, model=model, when=when, times=times, before_guard=before_guard)
 
     def embed(
         self,
@@ -133,7 +140,7 @@ class Arranging(HTTPServer):
         faults: Sequence[Fault] = (),
         path: str | None = None,
         model: str | None = None,
-        when: When | None = None,
+        when: Function | None = None,
         times: int | None = None,
         before_guard: bool = False,
     ) -> None:
@@ -144,9 +151,8 @@ class Arranging(HTTPServer):
 
         Raises: ValueError, if there is no vector, or they are not of one width.
         """
-        _refuse_route(path, EMBEDDING_ROUTES)
         own = OwnVectors.of(vectors)
-        self._arrange(own, own.name, faults, path=path, model=model, when=when, times=times, before_guard=before_guard)
+        self._arrange(own, faults=faults, path=path, model=model, when=when, times=times, before_guard=before_guard)
 
     def fail(
         self,
@@ -157,7 +163,7 @@ class Arranging(HTTPServer):
         method: str | None = None,
         path: str | None = None,
         model: str | None = None,
-        when: When | None = None,
+        when: Function | None = None,
         times: int | None = None,
         before_guard: bool = False,
     ) -> None:
@@ -172,8 +178,7 @@ class Arranging(HTTPServer):
         own = OwnError.of(status, message)
         self._arrange(
             own,
-            own.name,
-            faults,
+            faults=faults,
             method=method,
             path=path,
             model=model,
@@ -185,43 +190,25 @@ class Arranging(HTTPServer):
     def _arrange(
         self,
         answer: Script | OwnAnswer,
-        name: str,
-        faults: Sequence[Fault] = (),
         *,
+        name: str = "",
+        faults: Sequence[Fault] = (),
         method: str | None = None,
         path: str | None = None,
         model: str | None = None,
-        when: When | None = None,
+        when: Function | None = None,
         times: int | None = None,
         before_guard: bool = False,
     ) -> None:
-        if times is not None and times < 1:
-            raise ValueError(f"times is {times}; give 1 or more, or leave it out for always")
-        if when is not None and not callable(when):
-            raise ValueError(f"when is {when!r}; give a function of the request, like lambda request: request.json[…]")
         if isinstance(faults, Fault):
             raise TypeError(f"faults is one fault, and not a list; give faults=[{faults}]")
-        for fault in faults:
-            if not isinstance(fault, Fault):
-                raise TypeError(f"{fault!r} is no fault; give one like close_at(after_record(3))")
-            if fault.name in ON_ACCEPT:
-                raise FaultDoesNotApply(f"{fault} strikes before a request is read: play a recording with it")
-        self._plays.add(
-            Play(
+        self._programme.prepend(
+            ProgrammeRule(
+                when=When(method=method, path=path, model=model, function=when),
                 answer=answer,
-                name=name,
-                method=method,
-                path=path,
-                model=model,
-                when=when,
-                left=times,
-                before_guard=before_guard,
                 faults=tuple(faults),
+                times=times,
+                before_guard=before_guard,
+                name=name,
             )
         )
-
-
-def _refuse_route(path: str | None, routes: Sequence[str]) -> None:
-    """Raise ValueError for a path that is none of these routes, because it would never be answered."""
-    if path is not None and path not in routes:
-        raise ValueError(f"path: {path!r} is none that this answers; give one of {', '.join(routes)}")

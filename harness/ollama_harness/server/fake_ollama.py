@@ -30,14 +30,15 @@ from ollama_harness.faults import Fault
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
 from ollama_harness.server._answers import Answerer, Chosen
-from ollama_harness.server._arranging import ON_ACCEPT, Arranging
+from ollama_harness.server._arranging import Arranging
 from ollama_harness.server._expectations import Expectations, NoExpectation, segments
 from ollama_harness.server._playback import play
-from ollama_harness.server._plays import Play, Plays
+from ollama_harness.server._running_programme import RunningProgramme, RunningRule
 from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.connection import Connection, RequestTooLarge
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
+from ollama_harness.server.programme import ON_ACCEPT, Programme
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswers
 
 __all__ = ["FakeOllama"]
@@ -54,9 +55,10 @@ class FakeOllama(Arranging):
 
     A request is answered by the first of these that has an answer. What Go's HTTP server refuses, and a Host or an
     Origin that Ollama does not let in, come before all that is arranged. Then come an expectation of pytest-httpserver
-    (`expect_request` and its like), whatever its path; the last `play`, `reply`, `embed` or `fail` that suits the
-    request; bytes of your own for its method and path; what else that version of Ollama refuses, in its words; the
-    recording of the same request, or else the nearest made to fit; a 501 of ours.
+    (`expect_request` and its like), whatever its path; the first rule of the `programme` that is for the request, where
+    the last `play`, `reply`, `embed` or `fail` comes first; bytes of your own for its method and path; what else that
+    version of Ollama refuses, in its words; the recording of the same request, or else the nearest made to fit; a 501
+    of ours.
     `journal` has what was received, what answered it and why, and what was really sent.
 
     `version` is a recorded version of Ollama, "newest", or None for no recordings. `store` has the recordings, by
@@ -65,9 +67,10 @@ class FakeOllama(Arranging):
     `faults` are applied to every recording that they can strike. `models` are there besides those of the recordings,
     each as NAME or NAME=CAPABILITY,CAPABILITY; with `only_models` there are no others. With `any_model` every model is
     there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is bound, but
-    connections to it are refused. `port` 0 is any free port.
+    connections to it are refused. `port` 0 is any free port. `programme` is the programme at first and after `clear`.
 
-    Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more.
+    Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more;
+    ProgrammeError, if a rule of `programme` can have no effect; FaultDoesNotApply.
     """
 
     DEFAULT_LISTEN_HOST = "127.0.0.1"
@@ -88,6 +91,7 @@ class FakeOllama(Arranging):
         only_models: Sequence[str] | None = None,
         origins: Sequence[str] = (),
         listens: bool = True,
+        programme: Programme | None = None,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
         for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
@@ -109,8 +113,11 @@ class FakeOllama(Arranging):
             gap_s=gap_s,
             faults=faults,
         )
-        self._plays = Plays(Play(answer=script, name="faults") for script in on_accept)
-        self._answerer = Answerer(self._recorded, self._plays, Expectations(self), self._as_given)
+        self._programme = RunningProgramme(self._recorded, on_accept)
+        self._programme_at_first = programme or Programme()
+        if self._programme_at_first.rules:
+            self.programme = self._programme_at_first
+        self._answerer = Answerer(self._recorded, self._programme, Expectations(self), self._as_given)
 
     @property
     def store(self) -> RecordingStore:
@@ -127,9 +134,12 @@ class FakeOllama(Arranging):
         self._recorded.load()
 
     def clear(self) -> None:
-        """Forget all expectations, plays, journal entries and changes of models; recordings and `faults` stay."""
+        """Forget all expectations, journal entries and changes of models; the programme is the one at first again.
+
+        Recordings and `faults` stay.
+        """
         super().clear()
-        self._plays.clear()
+        self.programme = self._programme_at_first
         self._answerer.forget_changes()
         self.journal = Journal()
 
@@ -156,7 +166,7 @@ class FakeOllama(Arranging):
         usable, index, after_post = True, 0, False
         note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
         try:
-            if (first := self._plays.take_on_accept()) is not None:
+            if (first := self._programme.take_on_accept()) is not None:
                 self._play_on_accept(connection, first, number)
                 return
             while usable:
@@ -191,7 +201,7 @@ class FakeOllama(Arranging):
         usable = self._answer(connection, entry, self._answerer.answer(asked, head))
         return usable and not head.wants_close and body.error is None
 
-    def _play_on_accept(self, connection: Connection, first: Play, number: int) -> None:
+    def _play_on_accept(self, connection: Connection, first: RunningRule, number: int) -> None:
         script = first.script
         assert script is not None
         entry = Entry(connection=number, index=1, head=None, body=b"", script=script)
@@ -202,7 +212,9 @@ class FakeOllama(Arranging):
 
     def _answer(self, connection: Connection, entry: Entry, chosen: Chosen) -> bool:
         """Give this answer, and note it; returns whether the connection can be used again."""
-        entry.answered_by, entry.step, entry.rule, entry.why = chosen.by, chosen.step, chosen.rule, chosen.why
+        entry.answered_by, entry.step, entry.rule = chosen.by, chosen.step, chosen.rule
+        entry.programme_rules, entry.left_out = chosen.programme_rules, chosen.left_out
+        entry.why = "; ".join((chosen.why, *chosen.left_out))
         if isinstance(chosen.answer, Script):
             entry.script = script = chosen.answer
             if entry.head is not None:

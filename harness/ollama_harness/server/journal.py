@@ -86,10 +86,11 @@ class Entry:
     (pytest-httpserver's), "upstream" (a proxy's server), "nothing", or "rule" with the id of a rule of `ollama-harness
     list rules`. `step` is the step of the request's way that answered (None in the journal of a proxy), `rule` the id
     of its rule, or "".
-    `why` says why that one, or which recording is nearest. `script` is what was to be played, with all its conditions;
-    so the request that a scenario is about is found among others. `unmet` says how the request broke a condition, so
-    that the refusal was played, or is "". `date` is the Date in the head. `sent` has every segment that the system
-    accepted.
+    `programme_rules` are the rules of the programme that answered, or struck the answer, and `left_out` the faults that
+    could not strike it. `why` says why that one, or which recording is nearest. `script` is what was to be played, with
+    all its conditions; so the request that a scenario is about is found among others. `unmet` says how the request
+    broke a condition, so that the refusal was played, or is "". `date` is the Date in the head. `sent` has every
+    segment that the system accepted.
 
     The end: `ended` is how the connection ended, or was left open, and `ended_by` which side ended the exchange, both
     None until then. `client_left_s` is when the client closed its side.
@@ -110,6 +111,8 @@ class Entry:
     rule: str = ""
     script: Script | None = None
     why: str = ""
+    programme_rules: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     unmet: str = ""
     date: str = ""
     sent: SentSegments = field(default_factory=SentSegments)
@@ -147,7 +150,9 @@ class Entry:
         clock = self.arrived_at.astimezone().strftime("%H:%M:%S")
         asked = self.request_line if self.head is None else f"{self.head.method} {_cut(self.head.target, _MOST_TARGET)}"
         start = one_line(f"{clock}  {self.status or '---'}  {asked}  {self.answered_by}")
-        end = f"; {self._odd_end}" if self._odd_end else ""
+        count = len(self.left_out)
+        left_out = f"{count} fault{'s' if count > 1 else ''} left out" if count else ""
+        end = "".join(f"; {one}" for one in (left_out, self._odd_end) if one)
         why = _cut(one_line(self.why), max(0, _LINE - len(start) - len(end) - 2))
         return _cut(f"{start}: {why}" if why else start, _LINE - len(end)) + end
 

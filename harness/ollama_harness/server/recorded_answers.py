@@ -17,13 +17,13 @@ from ollama_harness.answers.fitting import as_named, model_of
 from ollama_harness.answers.go.go_value import value_of
 from ollama_harness.answers.recorded import Recorded
 from ollama_harness.answers.rules.routes import routing
-from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.errors import FaultDoesNotApply, UnknownName
 from ollama_harness.faults import Fault
 from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.store import OwnRecordings, RecordingStore, packaged_store
 from ollama_harness.script.script import Script
 
-__all__ = ["NEWEST", "RecordedAnswer", "RecordedAnswers", "packaged", "request_of"]
+__all__ = ["NEWEST", "RecordedAnswer", "RecordedAnswers", "packaged", "request_of", "strike"]
 
 NEWEST = "newest"
 
@@ -33,11 +33,15 @@ _MOST_SCRIPTS = 1024
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """A recording that answers a request, or one that was made for it; its script, and why it answers."""
+    """A recording that answers a request, or one that was made for it; its script, and why it answers.
+
+    `left_out` says which of the server's faults cannot strike it.
+    """
 
     recording: Recording
     script: Script
     why: str
+    left_out: tuple[str, ...] = ()
 
 
 class RecordedAnswers:
@@ -115,6 +119,29 @@ class RecordedAnswers:
         """
         return self.store.get(name if "/" in name else f"{self.version}/{name}")
 
+    def chosen(self, patterns: Sequence[str]) -> list[Recording]:
+        """The recordings that names, ids and patterns choose, applied in order: `!chat-load` removes.
+
+        Raises: UnknownName, for a name or pattern that chooses none.
+        """
+        found: dict[str, Recording] = {}
+        for pattern in patterns:
+            wanted = pattern.removeprefix("!")
+            if "/" in wanted:
+                ids = [self.get(wanted).id]
+            else:
+                ids = [f"{self.version}/{name}" for name in self.store.names(self.version, [wanted])]
+            if not ids:
+                raise UnknownName("recording", wanted, self.store.names(self.version, ["*"]))
+            for id_ in ids:
+                if pattern.startswith("!"):
+                    found.pop(id_, None)
+                else:
+                    found[id_] = self.store.get(id_)
+        if not found:
+            raise UnknownName("recording", " ".join(patterns), self.store.names(self.version, ["*"]))
+        return list(found.values())
+
     def own_bytes(self, asked: Asked, world: World) -> RecordedAnswer | None:
         """The recording that answers whatever a request for its method and path says.
 
@@ -174,21 +201,28 @@ class RecordedAnswers:
         return self._answer(as_named(found, model_of(request)), "the same request")
 
     def _answer(self, recording: Recording, why: str) -> RecordedAnswer:
-        return RecordedAnswer(recording, *self.struck(self.paced(recording), why))
+        script, left_out = self.struck(self.paced(recording))
+        return RecordedAnswer(recording, script, why, left_out)
 
-    def struck(self, script: Script, why: str) -> tuple[Script, str]:
-        """An answer struck by the server's faults; those that cannot strike it are left out, and `why` says so."""
-        for fault in self._faults:
-            try:
-                script = fault(script)
-            except FaultDoesNotApply as error:
-                why += f"; {fault} was left out: {error}"
-        return script, why
+    def struck(self, script: Script) -> tuple[Script, tuple[str, ...]]:
+        """An answer struck by the server's faults, and what is said of those that cannot strike it."""
+        return strike(script, self._faults)
 
     def _keep(self, key: tuple[object, ...], answer: RecordedAnswer | None) -> None:
         if len(self._kept) > _MOST_SCRIPTS:
             self._kept.clear()
         self._kept[key] = answer
+
+
+def strike(script: Script, faults: Sequence[Fault]) -> tuple[Script, tuple[str, ...]]:
+    """A script struck by those faults that can, and what is said of each that was left out because it cannot."""
+    left_out = []
+    for fault in faults:
+        try:
+            script = fault(script)
+        except FaultDoesNotApply as error:
+            left_out.append(f"{fault} was left out: {error}")
+    return script, tuple(left_out)
 
 
 def request_of(asked: Asked, world: World) -> Request:

@@ -1,4 +1,7 @@
-"""Files of replies: what `serve --reply-file` says. A file that is no `.json` is the text itself."""
+"""Files of replies: what `serve --reply-file` says, and the replies in other files.
+
+A file of replies that is no `.json` is the text itself.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from ollama_harness.answers.own_answers import own_reply
 from ollama_harness.errors import ReplyError
 from ollama_harness.files.reading import read_json, read_text
 
-__all__ = ["read_replies"]
+__all__ = ["read_replies", "reply_fields"]
 
 _FIELDS = ("text", "thinking", "tool_calls", "json", "done_reason", "tokens_per_s", "first_token_s")
 
@@ -29,14 +32,17 @@ def read_replies(path: Path) -> list[dict[str, Any]]:
         return [{"text": text}]
     value = read_json(path, ReplyError)
     if not isinstance(value, list):
-        return [_checked(path, "", value)]
+        return [reply_fields(path, "", value)]
     if not value:
         raise ReplyError.about(path, "", "has no reply", 'give one, like {"text": "Hello"}')
-    return [_checked(path, f"[{index}]", one) for index, one in enumerate(value)]
+    return [reply_fields(path, f"[{index}]", one) for index, one in enumerate(value)]
 
 
-def _checked(path: Path, place: str, value: Any) -> dict[str, Any]:
-    """The fields of one reply; `place` is where in the file it is."""
+def reply_fields(path: Path, place: str, value: Any) -> dict[str, Any]:
+    """The fields of one reply, checked, as keyword arguments of `own_reply`; `place` is where in the file it is.
+
+    Raises: ReplyError.
+    """
     if not isinstance(value, dict):
         raise ReplyError.about(path, place, "is no JSON object", 'give one, like {"text": "Hello"}')
     for field in value:

@@ -141,7 +141,12 @@ def wanted_of(asked: Asked, world: World) -> Wanted | None:
 def first_object(body: bytes, version: str) -> Mapping[str, Any]:
     """The first value of a body, which is all that Go reads."""
     read = value_of(body, version)
-    return read[0] if isinstance(read, tuple) and isinstance(read[0], Mapping) else {}
+    return _by_name(read[0]) if isinstance(read, tuple) else {}
+
+
+def _by_name(value: Any) -> Mapping[str, Any]:
+    """An object by the names of its fields, which Go finds whatever their case."""
+    return {name.lower(): each for name, each in value.items()} if isinstance(value, Mapping) else {}
 
 
 def _streams(request: NativeRequest) -> bool:
@@ -169,9 +174,9 @@ def _thinks(request: NativeRequest, world: World, *, if_able: bool | None) -> bo
 def _tools(body: Mapping[str, Any], path: str) -> list[Tool]:
     """The tools that have a name. Only the two newest APIs have it beside `type`, the others at `function`."""
     found = []
-    for one in body.get("tools") or ():
-        function = one if path in _BARE_TOOLS or not isinstance(one, Mapping) else one.get("function")
-        if isinstance(function, Mapping) and isinstance(name := function.get("name"), str) and name:
+    for one in map(_by_name, body.get("tools") or ()):
+        function = one if path in _BARE_TOOLS else _by_name(one.get("function"))
+        if isinstance(name := function.get("name"), str) and name:
             found.append(Tool(name=name, schema=function.get("parameters") or function.get("input_schema")))
     return found
 

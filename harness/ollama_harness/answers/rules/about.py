@@ -1,6 +1,6 @@
 """What the server says of itself, whatever models there are: that it runs, its version, its cloud, its account.
 
-Source: server/routes.go (`GenerateRoutes`, `StatusHandler`, `WhoamiHandler`).
+Source: server/routes.go (`GenerateRoutes`, `StatusHandler`, `WhoamiHandler`, `WebSearchExperimentalHandler`).
 """
 
 from __future__ import annotations
@@ -71,3 +71,24 @@ def _me(asked: Asked, world: World) -> Reply | None:
     if asked.method != "POST" or asked.path != "/api/me" or world.cloud:
         return None
     return json_reply(503, {"error": "account unavailable"}) if world.since("0.18.0") else json_reply(200, None)
+
+
+#: What is asked of the cloud for a program, and Ollama's words for it.
+_WEB = {"/api/experimental/web_search": "web search", "/api/experimental/web_fetch": "web fetch"}
+
+
+@refusal(
+    "web",
+    Step.MODEL,
+    "the web is searched by the cloud, which is off",
+    source=f"{ROUTES_GO}: WebSearchExperimentalHandler, WebFetchExperimentalHandler; ollama/ollama#14753",
+    since="0.18.0",
+    paths=tuple(_WEB),
+)
+def _web(asked: Asked, world: World) -> Reply | None:
+    what = _WEB.get(asked.path)
+    if what is None or asked.method != "POST" or world.cloud:
+        return None
+    if not asked.body.strip():
+        return json_reply(400, {"error": "missing request body"})
+    return json_reply(403, {"error": f"ollama cloud is disabled: {what} is unavailable"})

@@ -256,12 +256,19 @@ def _in_bounds(number: float, schema: Mapping[str, Any]) -> bool:
 
 
 def _distinct(items: list[Any]) -> list[Any]:
-    """The same list with a number behind each text or number that is there already."""
-    return [
-        item if index == 0 else f"{item} {index + 1}" if isinstance(item, str) else item + index
-        if isinstance(item, int | float) and not isinstance(item, bool) else item
-        for index, item in enumerate(items)
-    ]  # fmt: skip
+    """The same list with a number behind each text or number that is there already, and the other truth value."""
+    return [item if index == 0 else _other(item, index) for index, item in enumerate(items)]
+
+
+def _other(item: Any, index: int) -> Any:
+    match item:
+        case bool():
+            return not item
+        case str():
+            return f"{item} {index + 1}"
+        case int() | float():
+            return item + index
+    return item
 
 
 def _names(prompt: str) -> list[str]:

@@ -1,0 +1,209 @@
+"""Files of programmes: what `serve --programme` reads, TOML, or JSON in a `.json`. docs/programme.schema.json describes
+them, and docs/serve.md shows them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ollama_harness.errors import FaultDoesNotApply, HarnessError, ProgrammeError
+from ollama_harness.faults import Fault
+from ollama_harness.faults.notation import parse_fault
+from ollama_harness.files.reading import read_json, read_toml
+from ollama_harness.server.programme import (
+    OwnError,
+    OwnVectors,
+    Play,
+    Programme,
+    ProgrammeRule,
+    When,
+    own_reply,
+)
+from ollama_harness.server.reply_file import reply_fields
+
+__all__ = ["own_error", "read_programme"]
+
+_ANSWERS = ("play", "reply", "embed", "fail")
+_EXAMPLE = "give one, like [[rules]] with fail = 503"
+
+
+def read_programme(path: Path) -> Programme:
+    """The programme in a file.
+
+    Raises: ProgrammeError, which names the file, the rule, its key, and the fix; ReplyError, for words in it.
+    """
+    value = read_json(path, ProgrammeError) if path.suffix.lower() == ".json" else read_toml(path, ProgrammeError)
+    if not isinstance(value, dict):
+        raise ProgrammeError.about(path, "", "is no JSON object", 'give {"rules": […]}')
+    for key in value:
+        if key not in ("rules", "$schema"):
+            raise ProgrammeError.about(path, key, "is no key of a programme", "the key is rules")
+    rules = value.get("rules")
+    if not isinstance(rules, list) or not rules:
+        raise ProgrammeError.about(path, "rules", "is no list of rules, or has none", _EXAMPLE)
+    return Programme(tuple(_Table(path, f"rule {place}", one).rule() for place, one in enumerate(rules, start=1)))
+
+
+def own_error(status: int, message: str | None = None) -> OwnError:
+    """An error with a message, or with the status' own name.
+
+    Raises: ValueError.
+    """
+    known = {one.value: one.phrase for one in HTTPStatus}
+    return OwnError.of(status, known.get(status, "error") if message is None else message)
+
+
+class _Table:
+    """A rule, or a table in it: each key is checked as it is taken, and a key that is not taken is an error."""
+
+    def __init__(self, path: Path, place: str, value: Any) -> None:
+        self._path, self._place = path, place
+        if not isinstance(value, dict):
+            raise ProgrammeError.about(path, place, f"is {_shown(value)}, not a table", "give its keys")
+        self._left = dict(value)
+
+    def rule(self) -> ProgrammeRule:
+        given = [key for key in _ANSWERS if key in self._left]
+        if len(given) > 1:
+            self._fail(
+                given[1], f"there is {given[0]}, too, and a rule has one answer", "remove one, or make two rules"
+            )
+        try:
+            rule = ProgrammeRule(
+                when=self._when(),
+                answer=self._answer(given[0]) if given else None,
+                faults=tuple(self._faults()),
+                nth=self._many("nth", _is_number, "a number, or a list of numbers"),
+                every=self._take("every", _is_number, "a number"),
+                times=self._take("times", _is_number, "a number"),
+                probability=self._take("probability", _is_real, "a number"),
+                seed=self._take("seed", _is_number, "a number") or 0,
+                before_guard=self._take("before_guard", _is_flag, "true or false") or False,
+                name=self._take("name", _is_text, "a text") or "",
+                source=f"{self._path.name}: {self._place}",
+            )
+        except (ValueError, FaultDoesNotApply) as error:
+            raise ProgrammeError(f"{self._path}: {self._place}, {error}") from None
+        self._no_more(
+            "a rule",
+            "name, when, nth, every, times, probability, seed, play, speed, reply, embed, fail, faults, before_guard",
+        )
+        return rule
+
+    def _answer(self, key: str) -> Any:
+        match key:
+            case "play":
+                names = self._many("play", _is_text, "a recording, or a list of them")
+                return Play(names, speed=self._take("speed", _is_real, "a number, 0 or more"))
+            case "reply":
+                said = self._left.pop("reply")
+                fields = {"text": said} if isinstance(said, str) else said
+                return own_reply(**reply_fields(self._path, f"{self._place}, reply", fields))
+            case "embed":
+                vectors = self._left.pop("embed")
+                try:
+                    return OwnVectors.of(vectors)
+                except (ValueError, TypeError) as error:
+                    self._fail("embed", str(error), "give a list of lists of numbers")
+        status = self._left.pop("fail")
+        if not isinstance(status, dict):
+            return self._own_error(status, None)
+        table = _Table(self._path, f"{self._place}, fail", status)
+        own = self._own_error(table._left.pop("status", None), table._take("message", _is_text, "a text"))
+        table._no_more("fail", "status and message")
+        return own
+
+    def _own_error(self, status: Any, message: str | None) -> OwnError:
+        try:
+            return own_error(status, message)
+        except (ValueError, TypeError):
+            self._fail("fail", f"{_shown(status)} is no status of an error", "give one from 400 to 599")
+
+    def _when(self) -> When:
+        if "when" not in self._left:
+            return When()
+        table = _Table(self._path, f"{self._place}, when", self._left.pop("when"))
+        when = When(
+            method=table._take("method", _is_text, "a text"),
+            path=table._many("path", _is_text, "a path, or a list of paths") or None,
+            headers=table._take("headers", _is_headers, "a table of texts"),
+            json=table._take("json", _is_json, "a JSON value that is not null"),
+            stream=table._take("stream", _is_flag, "true or false"),
+            model=table._take("model", _is_text, "a text"),
+        )
+        table._no_more("when", "method, path, headers, json, stream, model")
+        return when
+
+    def _faults(self) -> list[Fault]:
+        faults = []
+        for text in self._many("faults", _is_text, 'a fault in quotes, like "close_at(after_record(3))", or a list'):
+            try:
+                faults.append(parse_fault(text))
+            except HarnessError as error:
+                raise ProgrammeError(f"{self._path}: {self._place}, faults: {error}") from None
+        return faults
+
+    def _many(self, key: str, check: Callable[[Any], bool], kind: str) -> tuple[Any, ...]:
+        """One value or a list of them; a list that is given is not empty."""
+        value = self._take(key, lambda v: check(v) or (isinstance(v, list) and bool(v) and all(map(check, v))), kind)
+        if value is None:
+            return ()
+        return tuple(value) if isinstance(value, list) else (value,)
+
+    def _take(self, key: str, check: Callable[[Any], bool], kind: str) -> Any:
+        """The value of a key, checked; None if it is not there."""
+        if key not in self._left:
+            return None
+        value = self._left.pop(key)
+        if not check(value):
+            self._fail(key, f"is {_shown(value)}", f"make it {kind}")
+        return value
+
+    def _no_more(self, what: str, keys: str) -> None:
+        if not self._left:
+            return
+        key = next(iter(self._left))
+        if key == "speed":
+            self._fail(key, "is there without play", "remove it, or give play")
+        self._fail(key, f"is no key of {what}", f"the keys are {keys}")
+
+    def _fail(self, key: str, problem: str, fix: str) -> NoReturn:
+        raise ProgrammeError.about(self._path, f"{self._place}, {key}", problem, fix)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def _is_headers(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values())
+
+
+def _is_json(value: Any) -> bool:
+    """Whether it has only what JSON has; TOML also has dates, and numbers that are none."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return value is not None
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:60]
