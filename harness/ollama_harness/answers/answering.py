@@ -66,11 +66,10 @@ class Answer:
 
 def answer(asked: Asked, world: World, *, steps: tuple[Step, ...] = _ALL_STEPS) -> Answer | None:
     """What refuses a request in these steps; None if nothing does."""
-    if len(asked.body) > _MOST_KEPT_BYTES or _is_timed(asked.path, world.version, steps):
+    if len(asked.body) > _MOST_KEPT_BYTES:
         return _answer(asked, world, steps)
-    found = _kept(asked, world, steps)
-    # The next world that a reply makes has the models that are loaded now.
-    return found if found is None or found.reply.world is None else _answer(asked, world, steps)
+    found, is_for_once = _kept(asked, world, steps)
+    return _answer(asked, world, steps) if is_for_once else found
 
 
 def _answer(asked: Asked, world: World, steps: tuple[Step, ...]) -> Answer | None:
@@ -80,12 +79,14 @@ def _answer(asked: Asked, world: World, steps: tuple[Step, ...]) -> Answer | Non
     return None
 
 
-@lru_cache(maxsize=1024)
-def _is_timed(path: str, version: str, steps: tuple[Step, ...]) -> bool:
-    return any(rule.timed for rule in rules_for(path, version, steps))
-
-
-_kept = lru_cache(maxsize=512)(_answer)
+@lru_cache(maxsize=512)
+def _kept(asked: Asked, world: World, steps: tuple[Step, ...]) -> tuple[Answer | None, bool]:
+    """The answer, and whether it is one for this moment only: it depends on the time, or it makes a next world, which
+    has the models that are loaded now.
+    """
+    found = _answer(asked, world, steps)
+    is_timed = any(rule.timed for rule in rules_for(asked.path, world.version, steps))
+    return found, is_timed or (found is not None and found.reply.world is not None)
 
 
 def _error_text(body: bytes) -> str:
