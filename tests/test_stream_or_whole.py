@@ -101,6 +101,7 @@ def test_a_stream_says_the_same_as_one_piece(version: str, request: tuple[str, d
     if streamed is None or whole is None:
         return
     assert (streamed.text, streamed.thinking, streamed.calls) == (whole.text, whole.thinking, whole.calls)
-    assert streamed.done_reason is whole.done_reason
+    if not whole.calls:  # with calls /v1 says that they were made, and not why the model stopped; 0.5.7 not in a stream
+        assert streamed.done_reason is whole.done_reason
     for call in whole.calls:
         jsonschema.validate(call.arguments, SCHEMA)
