@@ -33,6 +33,8 @@ from ollama_harness.server.journal import EndedBy, Entry
 
 NEWEST = "0.32.15"
 
+_NO_ACCUSATION = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
+
 
 def job(url: str = "http://127.0.0.1:9") -> Job:
     request = Request(method="POST", path="/api/generate", json={"model": "m"})
@@ -72,12 +74,14 @@ def test_a_right_client_passes_whatever_else_it_asks_and_however_slow_it_is(stor
         for one in demanding
         for name in ("canary-courteous", "canary-slow")
     ]
-    with Runner(jobs=12) as runner:
+    with Runner(jobs=8) as runner:
         runs = run(runner, cells)
     assert len(runs) == len(cells) > 0
-    # A system that cannot reset a connection is no fault of the client.
-    right = {Verdict.PASS} if resets_are_real() else {Verdict.PASS, Verdict.UNSUPPORTED}
+    # A system that cannot reset a connection is no fault of the client, and a server that had to wait for the machine
+    # says that it cannot tell: neither accuses anybody.
+    right = {*_NO_ACCUSATION} - ({Verdict.UNSUPPORTED} if resets_are_real() else set())
     assert {one.cell.id: one.judgement for one in runs if one.judgement.verdict not in right} == {}
+    assert sum(one.judgement.verdict is Verdict.INCONCLUSIVE for one in runs) <= len(runs) // 20
 
 
 def test_what_a_client_asks_besides_is_answered_as_the_recorded_ollama_answers(
