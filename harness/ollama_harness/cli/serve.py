@@ -18,8 +18,7 @@ from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
-from ollama_harness.matrix.scenarios import scenario
-from ollama_harness.matrix.served_scenario import served
+from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.fake_ollama import FakeOllama
@@ -185,9 +184,9 @@ def serve(
     version = ollama_version or store.newest
     faults = short.faults
     if scenario_name is not None:
-        scenario_rules, on_accept = served(scenario(scenario_name), store, store.version(version))
-        rules += scenario_rules
-        faults = (*faults, *on_accept)
+        found = ServedScenarios(store, store.version(version)).rules(scenario_name)
+        rules += found.programme.rules
+        faults = (*faults, *found.on_accept)
     server = FakeOllama(
         host,
         port,
@@ -202,6 +201,7 @@ def serve(
         origins=tuple(origins.split(",")) if origins else (),
         programme=Programme(tuple(rules)),
         journal_size=journal_size,
+        scenarios=ServedScenarios,
     )
     server.load()
     for fault in faults:
