@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import queue
 import signal
 import threading
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.journal import Entry
 from ollama_harness.server.programme import Programme
 from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
@@ -141,6 +143,13 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     help="Say what is in this file: a text; or in a .json file an object with text, thinking, tool_calls, json, "
     "done_reason, tokens_per_s or first_token_s, or a list of such.",
 )
+@click.option(
+    "--journal-size",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="How many of the last requests are kept, with what was sent.",
+)
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
 @click.pass_context
 def serve(
@@ -159,6 +168,7 @@ def serve(
     models: tuple[str, ...],
     only_models: tuple[str, ...] | None,
     reply_file: Path | None,
+    journal_size: int,
     origins: str,
     **_in_order: tuple[str, ...],
 ) -> None:
@@ -190,6 +200,7 @@ def serve(
         only_models=only_models,
         origins=tuple(origins.split(",")) if origins else (),
         programme=Programme(tuple(rules)),
+        journal_size=journal_size,
         scenarios=ServedScenarios,
     )
     server.load()
@@ -198,6 +209,7 @@ def serve(
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    settled = server.journal.follow()
     with server:
         echo(f"Ollama {version}, as recorded, on {server.url}")
         echo(f"  sh          export OLLAMA_HOST={server.url}")
@@ -211,11 +223,20 @@ def serve(
             echo(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
         echo("Ctrl-C stops it.")
         while not stop.is_set():
-            for entry in server.journal.take_settled(timeout_s=0.2):  # a signal does not end the wait
-                echo(entry.line)
-    for entry in server.journal.take_settled(timeout_s=0):
-        echo(entry.line)
+            _print_next(settled, timeout_s=0.2)  # a signal does not end the wait
+    while _print_next(settled, timeout_s=0):
+        pass
     echo("stopped")
+
+
+def _print_next(settled: queue.SimpleQueue[Entry], *, timeout_s: float) -> bool:
+    """Print the line of the next settled entry, if one comes in time; returns whether one did."""
+    try:
+        entry = settled.get(timeout=timeout_s)
+    except queue.Empty:
+        return False
+    echo(entry.line)
+    return True
 
 
 def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:

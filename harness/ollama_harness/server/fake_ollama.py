@@ -68,6 +68,7 @@ class FakeOllama(Arranging):
     each as NAME or NAME=CAPABILITY,CAPABILITY; with `only_models` there are no others. With `any_model` every model is
     there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is bound, but
     connections to it are refused. `port` 0 is any free port. `programme` is the programme at first and after `clear`.
+    The journal keeps all entries, or only the last `journal_size` and those that are not settled.
     `scenarios` makes those that this server can play by name, for its recordings and its version: give
     `ollama_harness.matrix.served_scenario.ServedScenarios`, as `serve` and the fixture `fake_ollama` do.
 
@@ -94,13 +95,14 @@ class FakeOllama(Arranging):
         origins: Sequence[str] = (),
         listens: bool = True,
         programme: Programme | None = None,
+        journal_size: int | None = None,
         scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
         for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
             if not 0 <= number < math.inf:
                 raise ValueError(f"{name} is {number}; give 0 or more")
-        self.journal = Journal()
+        self.journal = Journal(size=journal_size)
         self._any_model = any_model
         self._models = tuple(map(parse_model, models))
         self._only_models = None if only_models is None else tuple(map(parse_model, only_models))
@@ -150,7 +152,7 @@ class FakeOllama(Arranging):
         super().clear()
         self.programme = self._programme_at_first
         self._answerer.forget_changes()
-        self.journal = Journal()
+        self.journal.clear()
 
     # ------------------------------------------------------------------------------------- starting and stopping
 
