@@ -33,7 +33,8 @@ from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import packaged_store
-from ollama_harness.server._running_programme import RunningProgramme, Seen
+from ollama_harness.server._running_programme import RunningProgramme
+from ollama_harness.server._running_rule import Seen
 from ollama_harness.server._when import is_part_of
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.programme import (
@@ -495,9 +496,9 @@ def test_two_hundred_rules_are_read_with_one_look_at_the_body(monkeypatch: pytes
         )
     )
     for name in ("request_of", "model_of"):
-        whole = getattr(__import__("ollama_harness.server._running_programme", fromlist=[name]), name)
+        whole = getattr(__import__("ollama_harness.server._running_rule", fromlist=[name]), name)
         monkeypatch.setattr(
-            f"ollama_harness.server._running_programme.{name}",
+            f"ollama_harness.server._running_rule.{name}",
             lambda *arguments, name=name, whole=whole: (looks.append(name), whole(*arguments))[1],
         )
     body = json.dumps({"model": MODEL, "messages": [], "options": {"seed": 150}}).encode()
