@@ -30,7 +30,7 @@ from ollama_harness.faults import (
     set_header,
 )
 from ollama_harness.matrix.scenarios import SCENARIOS
-from ollama_harness.matrix.served_scenario import served
+from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.server._running_programme import RunningProgramme, Seen
@@ -479,22 +479,40 @@ def test_two_hundred_rules_are_read_with_one_look_at_the_body(monkeypatch: pytes
 
 # --- scenarios --------------------------------------------------------------------------------------------------------
 
-SERVED = [one for one in SCENARIOS.values() if one.environment is None]
+STORE = packaged_store()
+SERVED = ServedScenarios(STORE, STORE.newest)
+NOT_SERVED = [one.name for one in SERVED.summaries if not one.routes]
 
 
-@pytest.mark.parametrize("one", SERVED, ids=lambda one: one.name)
-def test_every_scenario_can_be_served(one: Any) -> None:
-    """Each has rules or faults of which none is refused, in the newest version."""
-    store = packaged_store()
-    found, on_accept = served(one, store, store.newest)
-    server = FakeOllama(programme=Programme(found), faults=on_accept, store=store)
-    assert bool(server.programme.rules) is not bool(on_accept)
+@pytest.mark.parametrize("name", [one.name for one in SERVED.summaries if one.routes])
+def test_a_scenario_that_is_served_has_rules_or_faults_of_which_none_is_refused(name: str) -> None:
+    found = SERVED.rules(name)
+    server = FakeOllama(programme=found.programme, faults=found.on_accept, store=STORE)
+    assert bool(server.programme.rules) is not bool(found.on_accept)
 
 
-@pytest.mark.parametrize("one", [one for one in SCENARIOS.values() if one.environment], ids=lambda one: one.name)
-def test_an_environment_is_refused_with_what_to_use(one: Any) -> None:
-    with pytest.raises(HarnessError, match=f"use `ollama-harness run --scenario {one.name}`"):
-        served(one, packaged_store(), "0.32.15")
+@pytest.mark.parametrize("name", NOT_SERVED)
+def test_a_scenario_that_is_not_served_is_refused_with_what_to_use(name: str) -> None:
+    with pytest.raises(HarnessError, match=f"use `ollama-harness run --scenario {name}`"):
+        SERVED.rules(name)
+
+
+def test_only_what_no_answer_can_do_is_not_served() -> None:
+    others = {name for name in NOT_SERVED if SCENARIOS[name].environment is None}
+    assert others == {"lock-step", "meanwhile"}, "they wait for what a client yields"
+
+
+def test_a_fault_that_only_run_can_do_is_left_out_and_named() -> None:
+    (rule,) = SERVED.rules("cut-after-many-records").programme.rules
+    assert [fault.name for fault in rule.faults] == ["close_at"]
+    assert rule.source == "scenario cut-after-many-records (without lock_step(), which only `run` can do)"
+
+
+def test_a_scenario_lists_the_routes_that_it_answers_or_strikes() -> None:
+    routes = {one.name: one.routes for one in SERVED.summaries}
+    assert routes["closed-on-accept"] == ("*",)
+    assert set(routes["runner-killed"]) == {"/api/chat", "/api/generate"}
+    assert "/v1/chat/completions" in routes["cut-after-record"]
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

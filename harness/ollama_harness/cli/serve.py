@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import queue
 import signal
 import threading
 from collections.abc import Iterable
@@ -17,11 +18,11 @@ from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
-from ollama_harness.matrix.scenarios import scenario
-from ollama_harness.matrix.served_scenario import served
+from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.journal import Entry
 from ollama_harness.server.programme import Programme
 from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
@@ -142,6 +143,13 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     help="Say what is in this file: a text; or in a .json file an object with text, thinking, tool_calls, json, "
     "done_reason, tokens_per_s or first_token_s, or a list of such.",
 )
+@click.option(
+    "--journal-size",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="How many of the last requests are kept, with what was sent.",
+)
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
 @click.pass_context
 def serve(
@@ -160,6 +168,7 @@ def serve(
     models: tuple[str, ...],
     only_models: tuple[str, ...] | None,
     reply_file: Path | None,
+    journal_size: int,
     origins: str,
     **_in_order: tuple[str, ...],
 ) -> None:
@@ -175,9 +184,9 @@ def serve(
     version = ollama_version or store.newest
     faults = short.faults
     if scenario_name is not None:
-        scenario_rules, on_accept = served(scenario(scenario_name), store, store.version(version))
-        rules += scenario_rules
-        faults = (*faults, *on_accept)
+        found = ServedScenarios(store, store.version(version)).rules(scenario_name)
+        rules += found.programme.rules
+        faults = (*faults, *found.on_accept)
     server = FakeOllama(
         host,
         port,
@@ -191,6 +200,8 @@ def serve(
         only_models=only_models,
         origins=tuple(origins.split(",")) if origins else (),
         programme=Programme(tuple(rules)),
+        journal_size=journal_size,
+        scenarios=ServedScenarios,
     )
     server.load()
     for fault in faults:
@@ -198,6 +209,7 @@ def serve(
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    settled = server.journal.follow()
     with server:
         echo(f"Ollama {version}, as recorded, on {server.url}")
         echo(f"  sh          export OLLAMA_HOST={server.url}")
@@ -211,11 +223,20 @@ def serve(
             echo(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
         echo("Ctrl-C stops it.")
         while not stop.is_set():
-            for entry in server.journal.take_settled(timeout_s=0.2):  # a signal does not end the wait
-                echo(entry.line)
-    for entry in server.journal.take_settled(timeout_s=0):
-        echo(entry.line)
+            _print_next(settled, timeout_s=0.2)  # a signal does not end the wait
+    while _print_next(settled, timeout_s=0):
+        pass
     echo("stopped")
+
+
+def _print_next(settled: queue.SimpleQueue[Entry], *, timeout_s: float) -> bool:
+    """Print the line of the next settled entry, if one comes in time; returns whether one did."""
+    try:
+        entry = settled.get(timeout=timeout_s)
+    except queue.Empty:
+        return False
+    echo(entry.line)
+    return True
 
 
 def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:

@@ -8,9 +8,11 @@ rules at once.
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ollama_harness.answers import Answer, Asked, Reply, World
 from ollama_harness.answers.fitting import model_of
@@ -22,7 +24,7 @@ from ollama_harness.script.script import Script
 from ollama_harness.server.programme import Play, Programme, ProgrammeRule
 from ollama_harness.server.recorded_answers import RecordedAnswers, request_of
 
-__all__ = ["Candidate", "FunctionRaised", "RunningProgramme", "RunningRule", "Seen", "script_of"]
+__all__ = ["Candidate", "FunctionRaised", "RunningProgramme", "RunningRule", "Seen", "Where", "script_of"]
 
 
 #: For how many routes the rules are kept: a client may ask for any path.
@@ -73,11 +75,24 @@ class Candidate:
     left_out: tuple[str, ...]
 
 
+class Where(StrEnum):
+    """Where rules are put into a programme."""
+
+    FIRST = "first"
+    END = "end"
+    INSTEAD = "instead"  # of all that are there
+
+
 class RunningRule:
-    """A rule with its state: how many requests it was for, and how many it answered. `place` is from 1, or 0."""
+    """A rule with its state: how many requests came to it that it is for, and how many it answered.
+
+    `id` names it among all rules that the server has ever had; it is "" until it is one of them. `place` is its place
+    in its programme, from 1, or 0.
+    """
 
     def __init__(self, rule: ProgrammeRule, place: int, candidates: tuple[Candidate, ...] = ()) -> None:
         self.rule, self.place, self._candidates = rule, place, candidates
+        self.id, self.source = "", rule.source or f"rule {place}"
         self._is_play = isinstance(rule.answer, Play)
         self._own = None if rule.answer is None or isinstance(rule.answer, Script | Play) else rule.answer
         self._looks_at_body = not rule.when.is_for_all_bodies
@@ -97,7 +112,7 @@ class RunningRule:
     def label(self) -> str:
         """The rule in the words of the journal; "" if it stands in no programme."""
         named = f" ({self.rule.name})" if self.rule.name else ""
-        return f"{self.rule.source or f'rule {self.place}'}{named}" if self.place else ""
+        return f"{self.source}{named}" if self.place else ""
 
     @property
     def script(self) -> Script | None:
@@ -165,32 +180,65 @@ class RunningProgramme:
         self._rules: tuple[RunningRule, ...] = self._permanent
         self._kept: dict[tuple[str, str, bool], tuple[tuple[RunningRule, ...], tuple[RunningRule, ...]]] = {}
         self._lock = threading.Lock()
+        self._ids = map("r{}".format, itertools.count(1))
+
+    @property
+    def rules(self) -> tuple[RunningRule, ...]:
+        """The rules as they are tried now, with their counts."""
+        return tuple(one for one in self._rules if one not in self._permanent)
 
     @property
     def programme(self) -> Programme:
         """The rules as they are tried now."""
-        return Programme(tuple(one.rule for one in self._rules if one not in self._permanent))
+        return Programme(tuple(one.rule for one in self.rules))
 
     def set(self, programme: Programme) -> None:
         """Put these rules in place of all, and count from the beginning.
 
         Raises: ProgrammeError, UnknownName, FaultDoesNotApply, for a rule that can have no effect.
         """
-        rules = tuple(self._checked(rule, place) for place, rule in enumerate(programme.rules, start=1))
-        for first in (one for one in rules if one.rule.answers_all):
-            for later in rules[first.place :]:
-                if later.rule.before_guard is first.rule.before_guard:
-                    raise ProgrammeError(f"{later.label} never answers: {first.label} answers every request; swap them")
-        if rules and self._permanent:
-            fault = "a fault that strikes when a connection is accepted"
-            raise FaultDoesNotApply(f"{fault} leaves no request for a programme; give one of the two")
+        rules = self._all_checked(programme.rules)
         with self._lock:
-            self._rules = (*rules, *self._permanent)
+            _refuse_unreachable(rules)
+            self._rules = (*self._named(rules), *self._permanent)
+
+    def put(self, rules: Sequence[ProgrammeRule], where: Where) -> tuple[RunningRule, ...]:
+        """Put these rules into the programme, whose other counts stay; the journal names them by their ids.
+
+        Raises: ProgrammeError, UnknownName, FaultDoesNotApply, for a rule that can have no effect; nothing is changed.
+        """
+        made = self._all_checked(rules)
+        with self._lock:
+            old = () if where is Where.INSTEAD else self.rules
+            _refuse_unreachable((*old, *made) if where is Where.END else made)
+            for one in self._named(made):
+                one.source, one.place = one.id, len(old) + one.place
+            self._rules = (*old, *made) if where is Where.END else (*made, *old)
+            self._rules += self._permanent
+        return made
+
+    def remove(self, id_: str) -> bool:
+        """Take the rule with this id away; returns whether it was there."""
+        with self._lock:
+            kept = tuple(one for one in self._rules if one.id != id_ or one in self._permanent)
+            is_there, self._rules = len(kept) < len(self._rules), kept
+        return is_there
 
     def prepend(self, rule: ProgrammeRule) -> None:
         """Put a rule before all others, whose counts stay."""
         with self._lock:
-            self._rules = (RunningRule(rule, 0), *self._rules)
+            self._rules = (*self._named((RunningRule(rule, 0),)), *self._rules)
+
+    def _all_checked(self, rules: Sequence[ProgrammeRule]) -> tuple[RunningRule, ...]:
+        if rules and self._permanent:
+            fault = "a fault that strikes when a connection is accepted"
+            raise FaultDoesNotApply(f"{fault} leaves no request for a programme; give one of the two")
+        return tuple(self._checked(rule, place) for place, rule in enumerate(rules, start=1))
+
+    def _named(self, rules: tuple[RunningRule, ...]) -> tuple[RunningRule, ...]:
+        for one in rules:
+            one.id = next(self._ids)
+        return rules
 
     # ------------------------------------------------------------------------------------- for each request
 
@@ -214,7 +262,16 @@ class RunningProgramme:
                 for one in counting:
                     one.matched += 1
                     numbers[one] = one.matched
-        return (one for one in rules if not one.is_used_up and _is_turn(one, seen, numbers))
+        return (one for one in rules if not one.is_used_up and self._is_turn(one, seen, numbers))
+
+    def _is_turn(self, one: RunningRule, seen: Seen, numbers: dict[RunningRule, int]) -> bool:
+        if one.counts:
+            return one in numbers and one.rule.is_turn(numbers[one], one.place)
+        if not one.is_for(seen):
+            return False
+        with self._lock:
+            one.matched += 1
+        return True
 
     def _on_route(self, method: str, path: str, *, before_guard: bool) -> tuple[RunningRule, ...]:
         """The rules for requests for this method and path, which are found once for a list of rules."""
@@ -240,7 +297,11 @@ class RunningProgramme:
         first = next((one for one in self._rules if not one.is_used_up), None)
         if first is None or first.script is None or first.script.awaits_request:
             return None
-        return first if self.use(first) else None
+        if not self.use(first):
+            return None
+        with self._lock:
+            first.matched += 1
+        return first
 
     # ------------------------------------------------------------------------------------- before the first request
 
@@ -332,10 +393,14 @@ def script_of(answer: Recording | Reply, method: str) -> Script:
     return answer.script(method) if isinstance(answer, Reply) else Script.from_recording(answer)
 
 
-def _is_turn(one: RunningRule, seen: Seen, numbers: dict[RunningRule, int]) -> bool:
-    if not one.counts:
-        return one.is_for(seen)
-    return one in numbers and one.rule.is_turn(numbers[one], one.place)
+def _refuse_unreachable(rules: Sequence[RunningRule]) -> None:
+    """Refuse a rule after one that answers every request."""
+    for place, first in enumerate(rules, start=1):
+        if first.rule.answers_all:
+            for later in rules[place:]:
+                if later.rule.before_guard is first.rule.before_guard:
+                    shown = first.label or first.id
+                    raise ProgrammeError(f"{later.label} never answers: {shown} answers every request; swap them")
 
 
 def _refuse_all(faults: tuple[Fault, ...], scripts: Iterable[Script]) -> None:

@@ -38,7 +38,7 @@ from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.connection import Connection, RequestTooLarge
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
-from ollama_harness.server.programme import ON_ACCEPT, Programme
+from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswers
 
 __all__ = ["FakeOllama"]
@@ -68,6 +68,9 @@ class FakeOllama(Arranging):
     each as NAME or NAME=CAPABILITY,CAPABILITY; with `only_models` there are no others. With `any_model` every model is
     there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is bound, but
     connections to it are refused. `port` 0 is any free port. `programme` is the programme at first and after `clear`.
+    The journal keeps all entries, or only the last `journal_size` and those that are not settled.
+    `scenarios` makes those that this server can play by name, for its recordings and its version: give
+    `ollama_harness.matrix.served_scenario.ServedScenarios`, as `serve` and the fixture `fake_ollama` do.
 
     Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more;
     ProgrammeError, if a rule of `programme` can have no effect; FaultDoesNotApply.
@@ -92,12 +95,14 @@ class FakeOllama(Arranging):
         origins: Sequence[str] = (),
         listens: bool = True,
         programme: Programme | None = None,
+        journal_size: int | None = None,
+        scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
         for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
             if not 0 <= number < math.inf:
                 raise ValueError(f"{name} is {number}; give 0 or more")
-        self.journal = Journal()
+        self.journal = Journal(size=journal_size)
         self._any_model = any_model
         self._models = tuple(map(parse_model, models))
         self._only_models = None if only_models is None else tuple(map(parse_model, only_models))
@@ -113,6 +118,7 @@ class FakeOllama(Arranging):
             gap_s=gap_s,
             faults=faults,
         )
+        self._make_scenarios = scenarios
         self._programme = RunningProgramme(self._recorded, on_accept)
         self._programme_at_first = programme or Programme()
         if self._programme_at_first.rules:
@@ -123,6 +129,11 @@ class FakeOllama(Arranging):
     def store(self) -> RecordingStore:
         """The recordings that this server answers from."""
         return self._recorded.store
+
+    @functools.cached_property
+    def scenarios(self) -> Scenarios | None:
+        """Those that this server can play by name; None if it was given none."""
+        return None if self._make_scenarios is None else self._make_scenarios(self.store, self._recorded.version)
 
     @property
     def url(self) -> str:
@@ -141,7 +152,7 @@ class FakeOllama(Arranging):
         super().clear()
         self.programme = self._programme_at_first
         self._answerer.forget_changes()
-        self.journal = Journal()
+        self.journal.clear()
 
     # ------------------------------------------------------------------------------------- starting and stopping
 

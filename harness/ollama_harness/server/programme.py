@@ -16,7 +16,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ollama_harness.answers.model_name import parse_name
 from ollama_harness.answers.own_answers import (
@@ -40,6 +40,9 @@ __all__ = [
     "Play",
     "Programme",
     "ProgrammeRule",
+    "ScenarioRules",
+    "ScenarioSummary",
+    "Scenarios",
     "When",
     "is_part_of",
     "own_reply",
@@ -242,6 +245,43 @@ class Programme:
     """Rules in the order in which they are tried."""
 
     rules: tuple[ProgrammeRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioSummary:
+    """A scenario for people who choose one. `routes` are the patterns of the paths that it answers or strikes.
+
+    They are () if it cannot be served; then `Scenarios.rules` says what to use instead.
+    """
+
+    name: str
+    group: str
+    summary: str
+    routes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioRules:
+    """What a server does in a scenario: the rules, or the faults that strike each connection before a request."""
+
+    programme: Programme
+    on_accept: tuple[Fault, ...] = ()
+
+
+class Scenarios(Protocol):
+    """The scenarios that a server can play by their names, for its recordings and its version."""
+
+    @property
+    def summaries(self) -> Sequence[ScenarioSummary]:
+        """All scenarios, in the order of the reports; also those that cannot be served."""
+        ...
+
+    def rules(self, name: str) -> ScenarioRules:
+        """What plays the scenario.
+
+        Raises: UnknownName; HarnessError, which says what to use instead, if it cannot be served.
+        """
+        ...
 
 
 def is_part_of(part: Any, value: Any) -> bool:
