@@ -33,7 +33,8 @@ from ollama_harness.server._answers import Answerer, Chosen
 from ollama_harness.server._arranging import Arranging
 from ollama_harness.server._expectations import Expectations, NoExpectation, segments
 from ollama_harness.server._playback import play
-from ollama_harness.server._running_programme import RunningProgramme, RunningRule
+from ollama_harness.server._running_programme import RunningProgramme
+from ollama_harness.server._running_rule import RunningRule
 from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.connection import Connection, RequestTooLarge
 from ollama_harness.server.journal import Entry, Journal
