@@ -26,9 +26,9 @@ from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Asked, Step, World, parse_model
 from ollama_harness.answers.go.go_request import GoHead, read_go_body, read_go_head
+from ollama_harness.errors import PortInUse
 from ollama_harness.faults import Fault
 from ollama_harness.recordings.store import RecordingStore
-from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
 from ollama_harness.server._answers import Answerer, Chosen
 from ollama_harness.server._arranging import Arranging
@@ -38,7 +38,7 @@ from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import RunningRule
 from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.connection import Connection, RequestTooLarge
-from ollama_harness.server.control import Control, Controlled, Verification, is_loopback, verification
+from ollama_harness.server.control import Calls, Control, Controlled, Verification, is_loopback, verification
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
@@ -76,10 +76,12 @@ class FakeOllama(Arranging):
     `ollama_harness.matrix.served_scenario.ServedScenarios`, as `serve` and the fixture `fake_ollama` do.
 
     Programs in any language steer a server under /_harness/ (docs/control.md): one that listens on a loopback address
-    without more, and any other with a `control_token`, which each call must bring then. Without `control` none does.
+    without more, and any other with a `control_token`, which each call must bring then. Without `control` none does. A
+    `control_port` of its own (0 is any free one) is there even if faults strike all connections to the other.
 
-    Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more;
-    ProgrammeError, if a rule of `programme` can have no effect; FaultDoesNotApply.
+    Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more,
+    or the control API cannot be as wanted; ProgrammeError, if a rule of `programme` can have no effect;
+    FaultDoesNotApply.
     """
 
     DEFAULT_LISTEN_HOST = "127.0.0.1"
@@ -104,6 +106,7 @@ class FakeOllama(Arranging):
         journal_size: int | None = None,
         control: bool = True,
         control_token: str | None = None,
+        control_port: int | None = None,
         scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
@@ -133,9 +136,11 @@ class FakeOllama(Arranging):
         if self._programme_at_first.rules:
             self.programme = self._programme_at_first
         self._answerer = Answerer(self._recorded, self._programme, Expectations(self), self._as_given)
-        self._control: Control | None = None
+        self._calls: Calls | None = None
         if control and (control_token is not None or is_loopback(host)):
-            self._control = Control(self._controlled, token=control_token)
+            self._calls = Calls(Control(self._controlled, token=control_token), host, control_port)
+        elif control_port is not None:
+            raise ValueError("control_port: the control API is off; give a control_token, or listen on 127.0.0.1")
 
     @property
     def store(self) -> RecordingStore:
@@ -153,9 +158,11 @@ class FakeOllama(Arranging):
         return f"http://{self.format_host(self.host)}:{self.port}"
 
     @property
-    def has_control(self) -> bool:
-        """Whether it is steered under /_harness/."""
-        return self._control is not None
+    def control_url(self) -> str | None:
+        """The base URL of the control API, without a slash at the end; None if it is off."""
+        if self._calls is None:
+            return None
+        return f"http://{self.format_host(self.host)}:{self._calls.port or self.port}/_harness"
 
     @property
     def _controlled(self) -> Controlled:
@@ -211,16 +218,20 @@ class FakeOllama(Arranging):
         self.server = listener  # type: ignore[assignment]  # it has all that HTTPServer uses
         self.server_thread = threading.Thread(target=listener.serve_forever, daemon=True)
         self.server_thread.start()
-        if self._control is not None:
-            self._control.begin()
+        try:
+            if self._calls is not None:
+                self._calls.start()
+        except PortInUse:
+            super().stop()
+            raise
 
     def stop(self) -> None:
         """Stop, and end every connection.
 
         Raises: HTTPServerError, if it is not running.
         """
-        if self._control is not None:
-            self._control.end_waits()
+        if self._calls is not None:
+            self._calls.stop()
         super().stop()
 
     # ------------------------------------------------------------------------------------- one connection
@@ -240,12 +251,16 @@ class FakeOllama(Arranging):
                     note_left()
                     return
                 after_post = read.head.method == "POST"
-                if self._control is not None and self._control.is_for(Asked.of(read.head, b"", flaw=read.flaw)):
-                    journal.uncount(1 if is_counted and not index else 0)
-                    is_counted, usable = is_counted and bool(index), self._serve_call(connection, read.head)
+                if self._calls is not None and self._calls.is_call(read):
+                    if not index and is_counted:
+                        is_counted = False
+                        journal.uncount(1)
+                    usable = self._calls.answer(connection, read.head)
                     continue
-                journal.uncount(0 if is_counted else -1)
-                index, is_counted = index + 1, True
+                if not is_counted:
+                    is_counted = True
+                    journal.uncount(-1)
+                index += 1
                 entry = Entry(connection=number, index=index, head=None if read.flaw else read.head, body=b"")
                 usable = self._serve_request(connection, read, entry)
                 note_left = functools.partial(journal.left, entry)
@@ -270,21 +285,6 @@ class FakeOllama(Arranging):
         asked = Asked.of(head, body.data, body_error=body.error or "", at=asked.at)
         usable = self._answer(connection, entry, self._answerer.answer(asked, head))
         return usable and not head.wants_close and body.error is None
-
-    def _serve_call(self, connection: Connection, head: RequestHead) -> bool:
-        """Answer a call of the control API, which is in no journal; whether the connection can be used again."""
-        assert self._control is not None
-        connection.take(head.size)
-        entry, usable = Entry(connection=0, index=0, head=head, body=b""), not head.wants_close
-        try:
-            body = connection.await_body(head, lambda data, ended: read_go_body(data, head, ended=ended))
-        except RequestTooLarge as error:
-            script, usable = self._control.too_large(error), False
-        else:
-            script = self._control.answer(Asked.of(head, body.data, body_error=body.error or ""))
-            usable = usable and body.error is None
-        rendered = script.render(date=http_date())
-        return play(connection, rendered.segments, rendered.ending, entry=entry, journal=self.journal) and usable
 
     def _play_on_accept(self, connection: Connection, first: RunningRule, number: int) -> None:
         script = first.script

@@ -12,6 +12,7 @@ import hmac
 import importlib.resources
 import ipaddress
 import json
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,9 +32,10 @@ from ollama_harness.server.journal import Journal
 from ollama_harness.server.programme import Scenarios
 from ollama_harness.server.recorded_answers import RecordedAnswers
 
-__all__ = ["Control", "Controlled", "is_loopback"]
+__all__ = ["Control", "Controlled", "check_token", "is_loopback"]
 
 PREFIX = "/_harness"
+_TOKEN = re.compile("[A-Za-z0-9._~+/=-]+")
 _LISTS = f"GET {PREFIX}/openapi.json lists the calls"
 
 
@@ -55,16 +57,22 @@ class Control:
     """Answers the calls of the control API. With a `token`, each call must bring it.
 
     `answer` may block, as long as a call waits for requests; `end_waits` makes all such calls return.
+
+    Raises: ValueError, for a token that no header can have.
     """
 
     def __init__(self, controlled: Controlled, *, token: str | None = None) -> None:
-        self._controlled, self._token = controlled, token
+        self._controlled, self._token = controlled, None if token is None else check_token(token)
         self._is_stopping = threading.Event()
 
     @staticmethod
     def is_for(asked: Asked) -> bool:
         """Whether a request is a call of the control API."""
-        return asked.flaw is None and (asked.raw_path == PREFIX or asked.raw_path.startswith(f"{PREFIX}/"))
+        return (
+            PREFIX in asked.target
+            and asked.flaw is None
+            and (asked.raw_path == PREFIX or asked.raw_path.startswith(f"{PREFIX}/"))
+        )
 
     def begin(self) -> None:
         """Let calls wait from now on."""
@@ -193,6 +201,16 @@ class Control:
         strict = query.flag("strict") or False
         query.no_more()
         return ControlAnswer(200, self._controlled.verify(strict).as_json())
+
+
+def check_token(text: str) -> str:
+    """The token, if a header can have it (RFC 6750 section 2.1).
+
+    Raises: ValueError.
+    """
+    if not _TOKEN.fullmatch(text):
+        raise ValueError("the token is empty, or has other signs than letters, digits and -._~+/=; give such a one")
+    return text
 
 
 def is_loopback(host: str) -> bool:
