@@ -21,6 +21,7 @@ from ollama_harness.faults import Fault
 from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import Script, http_date
+from ollama_harness.server.control import check_token, is_loopback
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import Entry
 from ollama_harness.server.programme import Programme
@@ -28,6 +29,9 @@ from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
 
 __all__ = ["serve"]
+
+
+_TURN_ON = ", because programs elsewhere reach this address; --control-token TOKEN turns it on"
 
 
 class _Finite(click.FloatRange):
@@ -38,6 +42,13 @@ class _Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number; give 0 or more", param, ctx)
         return number
+
+
+def _token(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    try:
+        return None if text is None else check_token(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from error
 
 
 def _models(_ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -150,6 +161,25 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     show_default=True,
     help="How many of the last requests are kept, with what was sent.",
 )
+@click.option(
+    "--control/--no-control",
+    default=True,
+    help="Whether programs can steer it under /_harness/ (docs/control.md): on 127.0.0.1 without more, elsewhere only "
+    "with --control-token.",
+)
+@click.option(
+    "--control-token",
+    callback=_token,
+    metavar="TOKEN",
+    envvar="OLLAMA_HARNESS_CONTROL_TOKEN",
+    show_envvar=True,
+    help="What each call under /_harness/ must bring, as Authorization: Bearer TOKEN.",
+)
+@click.option(
+    "--control-port",
+    type=click.IntRange(0, 65535),
+    help="A second port for /_harness/ only, which no fault strikes; 0 is any free port.",
+)
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
 @click.pass_context
 def serve(
@@ -169,12 +199,19 @@ def serve(
     only_models: tuple[str, ...] | None,
     reply_file: Path | None,
     journal_size: int,
+    control: bool,
+    control_token: str | None,
+    control_port: int | None,
     origins: str,
     **_in_order: tuple[str, ...],
 ) -> None:
     short = short_forms(ctx)
     if short.has_replies and reply_file is not None:
         raise click.UsageError("--reply and --reply-file are two sources of one thing; give one of them")
+    if not control and (control_token or control_port is not None):
+        raise click.UsageError("--no-control turns off what --control-token and --control-port are for; remove it")
+    if control_port is not None and control_token is None and not is_loopback(host):
+        raise click.UsageError(f"--control-port: programs elsewhere reach {host}; give --control-token, too")
     rules = list(short.rules)
     if reply_file is not None:
         rules += in_turn(read_replies(reply_file), "--reply-file")
@@ -201,6 +238,9 @@ def serve(
         origins=tuple(origins.split(",")) if origins else (),
         programme=Programme(tuple(rules)),
         journal_size=journal_size,
+        control=control,
+        control_token=control_token,
+        control_port=control_port,
         scenarios=ServedScenarios,
     )
     server.load()
@@ -215,6 +255,7 @@ def serve(
         echo(f"  sh          export OLLAMA_HOST={server.url}")
         echo(f"  cmd         set OLLAMA_HOST={server.url}")
         echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        echo(f"control: {server.control_url or 'off'}{'' if server.control_url or not control else _TURN_ON}")
         if not any_model:
             echo("models: those in /api/tags; --any-model adds all others")
         for line in summary(server.programme):
