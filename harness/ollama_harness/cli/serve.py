@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import signal
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from ollama_harness.answers import parse_model
+from ollama_harness.cli.child_process import announced, child_process_options, when_stdin_closes
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
@@ -143,6 +145,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     "done_reason, tokens_per_s or first_token_s, or a list of such.",
 )
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
+@child_process_options
 @click.pass_context
 def serve(
     ctx: click.Context,
@@ -161,6 +164,9 @@ def serve(
     only_models: tuple[str, ...] | None,
     reply_file: Path | None,
     origins: str,
+    print_url: bool,
+    ready_file: Path | None,
+    exit_on_stdin_close: bool,
     **_in_order: tuple[str, ...],
 ) -> None:
     short = short_forms(ctx)
@@ -198,24 +204,27 @@ def serve(
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with server:
-        echo(f"Ollama {version}, as recorded, on {server.url}")
-        echo(f"  sh          export OLLAMA_HOST={server.url}")
-        echo(f"  cmd         set OLLAMA_HOST={server.url}")
-        echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+    log = functools.partial(echo, err=print_url)
+    with server, announced(server.url, print_url=print_url, ready_file=ready_file):
+        if exit_on_stdin_close:
+            when_stdin_closes(stop.set)
+        log(f"Ollama {version}, as recorded, on {server.url}")
+        log(f"  sh          export OLLAMA_HOST={server.url}")
+        log(f"  cmd         set OLLAMA_HOST={server.url}")
+        log(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
         if not any_model:
-            echo("models: those in /api/tags; --any-model adds all others")
+            log("models: those in /api/tags; --any-model adds all others")
         for line in summary(server.programme):
-            echo(line)
+            log(line)
         if faults:
-            echo(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
-        echo("Ctrl-C stops it.")
+            log(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
+        log("it ends with its standard input" if exit_on_stdin_close else "Ctrl-C stops it.")
         while not stop.is_set():
             for entry in server.journal.take_settled(timeout_s=0.2):  # a signal does not end the wait
-                echo(entry.line)
+                log(entry.line)
     for entry in server.journal.take_settled(timeout_s=0):
-        echo(entry.line)
-    echo("stopped")
+        log(entry.line)
+    log("stopped")
 
 
 def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:
