@@ -17,8 +17,7 @@ import click
 import pytest
 
 from ollama_harness.errors import HarnessError
-from ollama_harness.matrix.scenarios import scenario
-from ollama_harness.matrix.served_scenario import served
+from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.programme import Play
@@ -204,7 +203,7 @@ def test_a_full_queue_refuses_on_every_route_for_text(serve: Serve) -> None:
 
 def test_a_cold_load_delays_every_route_for_text() -> None:
     store = packaged_store()
-    own, others = served(scenario("cold-load"), store, store.newest)[0]
+    own, others = ServedScenarios(store, store.newest).rules("cold-load").programme.rules
     assert own.answer == Play(("generate-cold",), speed=1.0)
     assert "/api/chat" in others.when.paths
     assert [fault.name for fault in others.faults] == ["delay_first_byte"]

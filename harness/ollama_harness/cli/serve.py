@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+import queue
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
-from ollama_harness.matrix.scenarios import scenario
-from ollama_harness.matrix.served_scenario import served
+from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.journal import Entry
 from ollama_harness.server.programme import Programme
 from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
@@ -144,6 +145,13 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     help="Say what is in this file: a text; or in a .json file an object with text, thinking, tool_calls, json, "
     "done_reason, tokens_per_s or first_token_s, or a list of such.",
 )
+@click.option(
+    "--journal-size",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="How many of the last requests are kept, with what was sent.",
+)
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
 @child_process_options
 @click.pass_context
@@ -163,6 +171,7 @@ def serve(
     models: tuple[str, ...],
     only_models: tuple[str, ...] | None,
     reply_file: Path | None,
+    journal_size: int,
     origins: str,
     print_url: bool,
     ready_file: Path | None,
@@ -181,9 +190,9 @@ def serve(
     version = ollama_version or store.newest
     faults = short.faults
     if scenario_name is not None:
-        scenario_rules, on_accept = served(scenario(scenario_name), store, store.version(version))
-        rules += scenario_rules
-        faults = (*faults, *on_accept)
+        found = ServedScenarios(store, store.version(version)).rules(scenario_name)
+        rules += found.programme.rules
+        faults = (*faults, *found.on_accept)
     server = FakeOllama(
         host,
         port,
@@ -197,6 +206,8 @@ def serve(
         only_models=only_models,
         origins=tuple(origins.split(",")) if origins else (),
         programme=Programme(tuple(rules)),
+        journal_size=journal_size,
+        scenarios=ServedScenarios,
     )
     server.load()
     for fault in faults:
@@ -204,6 +215,7 @@ def serve(
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    settled = server.journal.follow()
     log = functools.partial(echo, err=print_url)
     with server, announced(server.url, print_url=print_url, ready_file=ready_file):
         if exit_on_stdin_close:
@@ -220,11 +232,20 @@ def serve(
             log(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
         log("it ends with its standard input" if exit_on_stdin_close else "Ctrl-C stops it.")
         while not stop.is_set():
-            for entry in server.journal.take_settled(timeout_s=0.2):  # a signal does not end the wait
-                log(entry.line)
-    for entry in server.journal.take_settled(timeout_s=0):
-        log(entry.line)
+            _log_next(log, settled, timeout_s=0.2)  # a signal does not end the wait
+    while _log_next(log, settled, timeout_s=0):
+        pass
     log("stopped")
+
+
+def _log_next(log: Callable[[str], None], settled: queue.SimpleQueue[Entry], *, timeout_s: float) -> bool:
+    """Log the line of the next settled entry, if one comes in time; returns whether one did."""
+    try:
+        entry = settled.get(timeout=timeout_s)
+    except queue.Empty:
+        return False
+    log(entry.line)
+    return True
 
 
 def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:

@@ -33,8 +33,10 @@ from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.recordings.recording import GAP_S, Recording
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
+from ollama_harness.server._checked_rules import script_of
 from ollama_harness.server._expectations import Expectations
-from ollama_harness.server._running_programme import FunctionRaised, RunningProgramme, RunningRule, Seen, script_of
+from ollama_harness.server._running_programme import RunningProgramme
+from ollama_harness.server._running_rule import FunctionRaised, RunningRule, Seen
 from ollama_harness.server._unmatched import no_answer
 from ollama_harness.server.connection import awaits_continue
 from ollama_harness.server.programme import Play

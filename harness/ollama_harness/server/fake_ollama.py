@@ -28,17 +28,20 @@ from ollama_harness.answers import Asked, Step, World, parse_model
 from ollama_harness.answers.go.go_request import GoHead, read_go_body, read_go_head
 from ollama_harness.faults import Fault
 from ollama_harness.recordings.store import RecordingStore
+from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
 from ollama_harness.server._answers import Answerer, Chosen
 from ollama_harness.server._arranging import Arranging
 from ollama_harness.server._expectations import Expectations, NoExpectation, segments
 from ollama_harness.server._playback import play
-from ollama_harness.server._running_programme import RunningProgramme, RunningRule
+from ollama_harness.server._running_programme import RunningProgramme
+from ollama_harness.server._running_rule import RunningRule
 from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.connection import Connection, RequestTooLarge
+from ollama_harness.server.control import Control, Controlled, Verification, is_loopback, verification
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
-from ollama_harness.server.programme import ON_ACCEPT, Programme
+from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswers
 
 __all__ = ["FakeOllama"]
@@ -68,6 +71,12 @@ class FakeOllama(Arranging):
     each as NAME or NAME=CAPABILITY,CAPABILITY; with `only_models` there are no others. With `any_model` every model is
     there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is bound, but
     connections to it are refused. `port` 0 is any free port. `programme` is the programme at first and after `clear`.
+    The journal keeps all entries, or only the last `journal_size` and those that are not settled.
+    `scenarios` makes those that this server can play by name, for its recordings and its version: give
+    `ollama_harness.matrix.served_scenario.ServedScenarios`, as `serve` and the fixture `fake_ollama` do.
+
+    Programs in any language steer a server under /_harness/ (docs/control.md): one that listens on a loopback address
+    without more, and any other with a `control_token`, which each call must bring then. Without `control` none does.
 
     Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more;
     ProgrammeError, if a rule of `programme` can have no effect; FaultDoesNotApply.
@@ -92,16 +101,21 @@ class FakeOllama(Arranging):
         origins: Sequence[str] = (),
         listens: bool = True,
         programme: Programme | None = None,
+        journal_size: int | None = None,
+        control: bool = True,
+        control_token: str | None = None,
+        scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
         for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
             if not 0 <= number < math.inf:
                 raise ValueError(f"{name} is {number}; give 0 or more")
-        self.journal = Journal()
+        self.journal = Journal(size=journal_size)
         self._any_model = any_model
         self._models = tuple(map(parse_model, models))
         self._only_models = None if only_models is None else tuple(map(parse_model, only_models))
         self._origins = tuple(origins)
+        self._faults = tuple(faults)
         on_accept = [fault(_NOTHING) for fault in faults if fault.name in ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
         self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
@@ -113,21 +127,61 @@ class FakeOllama(Arranging):
             gap_s=gap_s,
             faults=faults,
         )
+        self._make_scenarios = scenarios
         self._programme = RunningProgramme(self._recorded, on_accept)
         self._programme_at_first = programme or Programme()
         if self._programme_at_first.rules:
             self.programme = self._programme_at_first
         self._answerer = Answerer(self._recorded, self._programme, Expectations(self), self._as_given)
+        self._control: Control | None = None
+        if control and (control_token is not None or is_loopback(host)):
+            self._control = Control(self._controlled, token=control_token)
 
     @property
     def store(self) -> RecordingStore:
         """The recordings that this server answers from."""
         return self._recorded.store
 
+    @functools.cached_property
+    def scenarios(self) -> Scenarios | None:
+        """Those that this server can play by name; None if it was given none."""
+        return None if self._make_scenarios is None else self._make_scenarios(self.store, self._recorded.version)
+
     @property
     def url(self) -> str:
         """The server's base URL without a slash at the end, for `OLLAMA_HOST` and `ollama.Client`."""
         return f"http://{self.format_host(self.host)}:{self.port}"
+
+    @property
+    def has_control(self) -> bool:
+        """Whether it is steered under /_harness/."""
+        return self._control is not None
+
+    @property
+    def _controlled(self) -> Controlled:
+        return Controlled(
+            host=self.host,
+            journal=self.journal,
+            programme=self._programme,
+            recorded=self._recorded,
+            url=lambda: self.url,
+            reset=self.clear,
+            verify=lambda strict: self.verify(strict=strict),
+            scenarios=lambda: self.scenarios,
+        )
+
+    def verify(self, *, strict: bool = False) -> Verification:
+        """Whether each rule was needed and each request answered; a test asserts that this is `ok` at its end.
+
+        With `strict`, each request must have met a rule.
+        """
+        return verification(
+            self._programme.rules,
+            self.journal.entries,
+            self._recorded.world,
+            strict=strict,
+            faults_of_server=map(str, self._faults),
+        )
 
     def load(self) -> None:
         """Load the recordings now, so that the first answer does not wait for them."""
@@ -141,7 +195,7 @@ class FakeOllama(Arranging):
         super().clear()
         self.programme = self._programme_at_first
         self._answerer.forget_changes()
-        self.journal = Journal()
+        self.journal.clear()
 
     # ------------------------------------------------------------------------------------- starting and stopping
 
@@ -157,25 +211,41 @@ class FakeOllama(Arranging):
         self.server = listener  # type: ignore[assignment]  # it has all that HTTPServer uses
         self.server_thread = threading.Thread(target=listener.serve_forever, daemon=True)
         self.server_thread.start()
+        if self._control is not None:
+            self._control.begin()
+
+    def stop(self) -> None:
+        """Stop, and end every connection.
+
+        Raises: HTTPServerError, if it is not running.
+        """
+        if self._control is not None:
+            self._control.end_waits()
+        super().stop()
 
     # ------------------------------------------------------------------------------------- one connection
 
     def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
         connection, journal = Connection(sock, stop), self.journal
         number = journal.connected()
-        usable, index, after_post = True, 0, False
+        usable, index, after_post, is_counted = True, 0, False, True
         note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
         try:
             if (first := self._programme.take_on_accept()) is not None:
                 self._play_on_accept(connection, first, number)
                 return
             while usable:
-                index += 1
                 read = connection.await_head(functools.partial(_read_head, after_post))
                 if read is None:
                     note_left()
                     return
                 after_post = read.head.method == "POST"
+                if self._control is not None and self._control.is_for(Asked.of(read.head, b"", flaw=read.flaw)):
+                    journal.uncount(1 if is_counted and not index else 0)
+                    is_counted, usable = is_counted and bool(index), self._serve_call(connection, read.head)
+                    continue
+                journal.uncount(0 if is_counted else -1)
+                index, is_counted = index + 1, True
                 entry = Entry(connection=number, index=index, head=None if read.flaw else read.head, body=b"")
                 usable = self._serve_request(connection, read, entry)
                 note_left = functools.partial(journal.left, entry)
@@ -200,6 +270,21 @@ class FakeOllama(Arranging):
         asked = Asked.of(head, body.data, body_error=body.error or "", at=asked.at)
         usable = self._answer(connection, entry, self._answerer.answer(asked, head))
         return usable and not head.wants_close and body.error is None
+
+    def _serve_call(self, connection: Connection, head: RequestHead) -> bool:
+        """Answer a call of the control API, which is in no journal; whether the connection can be used again."""
+        assert self._control is not None
+        connection.take(head.size)
+        entry, usable = Entry(connection=0, index=0, head=head, body=b""), not head.wants_close
+        try:
+            body = connection.await_body(head, lambda data, ended: read_go_body(data, head, ended=ended))
+        except RequestTooLarge as error:
+            script, usable = self._control.too_large(error), False
+        else:
+            script = self._control.answer(Asked.of(head, body.data, body_error=body.error or ""))
+            usable = usable and body.error is None
+        rendered = script.render(date=http_date())
+        return play(connection, rendered.segments, rendered.ending, entry=entry, journal=self.journal) and usable
 
     def _play_on_accept(self, connection: Connection, first: RunningRule, number: int) -> None:
         script = first.script
