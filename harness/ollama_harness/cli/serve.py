@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import queue
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ollama_harness.answers import parse_model
+from ollama_harness.cli.child_process import announced, child_process_options, when_stdin_closes
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
@@ -21,6 +23,7 @@ from ollama_harness.faults import Fault
 from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import Script, http_date
+from ollama_harness.server.control import check_token, is_loopback
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import Entry
 from ollama_harness.server.programme import Programme
@@ -28,6 +31,9 @@ from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
 
 __all__ = ["serve"]
+
+
+_TURN_ON = ", because programs elsewhere reach this address; --control-token TOKEN turns it on"
 
 
 class _Finite(click.FloatRange):
@@ -38,6 +44,13 @@ class _Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number; give 0 or more", param, ctx)
         return number
+
+
+def _token(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    try:
+        return None if text is None else check_token(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from error
 
 
 def _models(_ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -150,7 +163,27 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     show_default=True,
     help="How many of the last requests are kept, with what was sent.",
 )
+@click.option(
+    "--control/--no-control",
+    default=True,
+    help="Whether programs can steer it under /_harness/ (docs/control.md): on 127.0.0.1 without more, elsewhere only "
+    "with --control-token.",
+)
+@click.option(
+    "--control-token",
+    callback=_token,
+    metavar="TOKEN",
+    envvar="OLLAMA_HARNESS_CONTROL_TOKEN",
+    show_envvar=True,
+    help="What each call under /_harness/ must bring, as Authorization: Bearer TOKEN.",
+)
+@click.option(
+    "--control-port",
+    type=click.IntRange(0, 65535),
+    help="A second port for /_harness/ only, which no fault strikes; 0 is any free port.",
+)
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
+@child_process_options
 @click.pass_context
 def serve(
     ctx: click.Context,
@@ -169,12 +202,22 @@ def serve(
     only_models: tuple[str, ...] | None,
     reply_file: Path | None,
     journal_size: int,
+    control: bool,
+    control_token: str | None,
+    control_port: int | None,
     origins: str,
+    print_url: bool,
+    ready_file: Path | None,
+    exit_on_stdin_close: bool,
     **_in_order: tuple[str, ...],
 ) -> None:
     short = short_forms(ctx)
     if short.has_replies and reply_file is not None:
         raise click.UsageError("--reply and --reply-file are two sources of one thing; give one of them")
+    if not control and (control_token or control_port is not None):
+        raise click.UsageError("--no-control turns off what --control-token and --control-port are for; remove it")
+    if control_port is not None and control_token is None and not is_loopback(host):
+        raise click.UsageError(f"--control-port: programs elsewhere reach {host}; give --control-token, too")
     rules = list(short.rules)
     if reply_file is not None:
         rules += in_turn(read_replies(reply_file), "--reply-file")
@@ -201,6 +244,9 @@ def serve(
         origins=tuple(origins.split(",")) if origins else (),
         programme=Programme(tuple(rules)),
         journal_size=journal_size,
+        control=control,
+        control_token=control_token,
+        control_port=control_port,
         scenarios=ServedScenarios,
     )
     server.load()
@@ -210,32 +256,36 @@ def serve(
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settled = server.journal.follow()
-    with server:
-        echo(f"Ollama {version}, as recorded, on {server.url}")
-        echo(f"  sh          export OLLAMA_HOST={server.url}")
-        echo(f"  cmd         set OLLAMA_HOST={server.url}")
-        echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+    log = functools.partial(echo, err=print_url)
+    with server, announced(server.url, print_url=print_url, ready_file=ready_file):
+        if exit_on_stdin_close:
+            when_stdin_closes(stop.set)
+        log(f"Ollama {version}, as recorded, on {server.url}")
+        log(f"  sh          export OLLAMA_HOST={server.url}")
+        log(f"  cmd         set OLLAMA_HOST={server.url}")
+        log(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        log(f"control: {server.control_url or 'off'}{'' if server.control_url or not control else _TURN_ON}")
         if not any_model:
-            echo("models: those in /api/tags; --any-model adds all others")
+            log("models: those in /api/tags; --any-model adds all others")
         for line in summary(server.programme):
-            echo(line)
+            log(line)
         if faults:
-            echo(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
-        echo("Ctrl-C stops it.")
+            log(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
+        log("it ends with its standard input" if exit_on_stdin_close else "Ctrl-C stops it.")
         while not stop.is_set():
-            _print_next(settled, timeout_s=0.2)  # a signal does not end the wait
-    while _print_next(settled, timeout_s=0):
+            _log_next(log, settled, timeout_s=0.2)  # a signal does not end the wait
+    while _log_next(log, settled, timeout_s=0):
         pass
-    echo("stopped")
+    log("stopped")
 
 
-def _print_next(settled: queue.SimpleQueue[Entry], *, timeout_s: float) -> bool:
-    """Print the line of the next settled entry, if one comes in time; returns whether one did."""
+def _log_next(log: Callable[[str], None], settled: queue.SimpleQueue[Entry], *, timeout_s: float) -> bool:
+    """Log the line of the next settled entry, if one comes in time; returns whether one did."""
     try:
         entry = settled.get(timeout=timeout_s)
     except queue.Empty:
         return False
-    echo(entry.line)
+    log(entry.line)
     return True
 
 

@@ -26,6 +26,7 @@ from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Asked, Step, World, parse_model
 from ollama_harness.answers.go.go_request import GoHead, read_go_body, read_go_head
+from ollama_harness.errors import PortInUse
 from ollama_harness.faults import Fault
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
@@ -38,6 +39,7 @@ from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import RunningRule
 from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.connection import Connection, RequestTooLarge
+from ollama_harness.server.control import Calls, Control, Controlled, Verification, is_loopback, verification
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
@@ -74,8 +76,13 @@ class FakeOllama(Arranging):
     `scenarios` makes those that this server can play by name, for its recordings and its version: give
     `ollama_harness.matrix.served_scenario.ServedScenarios`, as `serve` and the fixture `fake_ollama` do.
 
-    Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more;
-    ProgrammeError, if a rule of `programme` can have no effect; FaultDoesNotApply.
+    Programs in any language steer a server under /_harness/ (docs/control.md): one that listens on a loopback address
+    without more, and any other with a `control_token`, which each call must bring then. Without `control` none does. A
+    `control_port` of its own (0 is any free one) is there even if faults strike all connections to the other.
+
+    Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more,
+    or the control API cannot be as wanted; ProgrammeError, if a rule of `programme` can have no effect;
+    FaultDoesNotApply.
     """
 
     DEFAULT_LISTEN_HOST = "127.0.0.1"
@@ -98,6 +105,9 @@ class FakeOllama(Arranging):
         listens: bool = True,
         programme: Programme | None = None,
         journal_size: int | None = None,
+        control: bool = True,
+        control_token: str | None = None,
+        control_port: int | None = None,
         scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
@@ -109,6 +119,7 @@ class FakeOllama(Arranging):
         self._models = tuple(map(parse_model, models))
         self._only_models = None if only_models is None else tuple(map(parse_model, only_models))
         self._origins = tuple(origins)
+        self._faults = tuple(faults)
         on_accept = [fault(_NOTHING) for fault in faults if fault.name in ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
         self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
@@ -127,6 +138,11 @@ class FakeOllama(Arranging):
             self.programme = self._programme_at_first
         choices = Choices(self._programme, lambda: self.scenarios)
         self._answerer = Answerer(self._recorded, self._programme, choices, Expectations(self), self._as_given)
+        self._calls: Calls | None = None
+        if control and (control_token is not None or is_loopback(host)):
+            self._calls = Calls(Control(self._controlled, token=control_token), host, control_port)
+        elif control_port is not None:
+            raise ValueError("control_port: the control API is off; give a control_token, or listen on 127.0.0.1")
 
     @property
     def store(self) -> RecordingStore:
@@ -142,6 +158,39 @@ class FakeOllama(Arranging):
     def url(self) -> str:
         """The server's base URL without a slash at the end, for `OLLAMA_HOST` and `ollama.Client`."""
         return f"http://{self.format_host(self.host)}:{self.port}"
+
+    @property
+    def control_url(self) -> str | None:
+        """The base URL of the control API, without a slash at the end; None if it is off."""
+        if self._calls is None:
+            return None
+        return f"http://{self.format_host(self.host)}:{self._calls.port or self.port}/_harness"
+
+    @property
+    def _controlled(self) -> Controlled:
+        return Controlled(
+            host=self.host,
+            journal=self.journal,
+            programme=self._programme,
+            recorded=self._recorded,
+            url=lambda: self.url,
+            reset=self.clear,
+            verify=lambda strict: self.verify(strict=strict),
+            scenarios=lambda: self.scenarios,
+        )
+
+    def verify(self, *, strict: bool = False) -> Verification:
+        """Whether each rule was needed and each request answered; a test asserts that this is `ok` at its end.
+
+        With `strict`, each request must have met a rule.
+        """
+        return verification(
+            self._programme.rules,
+            self.journal.entries,
+            self._recorded.world,
+            strict=strict,
+            faults_of_server=map(str, self._faults),
+        )
 
     def load(self) -> None:
         """Load the recordings now, so that the first answer does not wait for them."""
@@ -181,25 +230,49 @@ class FakeOllama(Arranging):
         self.server = listener  # type: ignore[assignment]  # it has all that HTTPServer uses
         self.server_thread = threading.Thread(target=listener.serve_forever, daemon=True)
         self.server_thread.start()
+        try:
+            if self._calls is not None:
+                self._calls.start()
+        except PortInUse:
+            super().stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop, and end every connection.
+
+        Raises: HTTPServerError, if it is not running.
+        """
+        if self._calls is not None:
+            self._calls.stop()
+        super().stop()
 
     # ------------------------------------------------------------------------------------- one connection
 
     def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
         connection, journal = Connection(sock, stop), self.journal
         number = journal.connected()
-        usable, index, after_post = True, 0, False
+        usable, index, after_post, is_counted = True, 0, False, True
         note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
         try:
             if (first := self._programme.take_on_accept()) is not None:
                 self._play_on_accept(connection, first, number)
                 return
             while usable:
-                index += 1
                 read = connection.await_head(functools.partial(_read_head, after_post))
                 if read is None:
                     note_left()
                     return
                 after_post = read.head.method == "POST"
+                if self._calls is not None and self._calls.is_call(read):
+                    if not index and is_counted:
+                        is_counted = False
+                        journal.uncount(1)
+                    usable = self._calls.answer(connection, read.head)
+                    continue
+                if not is_counted:
+                    is_counted = True
+                    journal.uncount(-1)
+                index += 1
                 entry = Entry(connection=number, index=index, head=None if read.flaw else read.head, body=b"")
                 usable = self._serve_request(connection, read, entry)
                 note_left = functools.partial(journal.left, entry)

@@ -230,6 +230,12 @@ class Journal:
             self._last_connection += 1
             return self._last_connection
 
+    def uncount(self, connections: int) -> None:
+        """Leave so many out of the connections that are counted: they brought calls of the control API only."""
+        with self._changed:
+            self._not_counted += connections
+            self._changed.notify_all()
+
     def add(self, entry: Entry) -> None:
         """Take an entry in, and give it its id."""
         with self._changed:

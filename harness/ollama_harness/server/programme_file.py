@@ -26,7 +26,7 @@ from ollama_harness.server.programme import (
 from ollama_harness.server.programme_notation import own_error
 from ollama_harness.server.reply_file import reply_fields
 
-__all__ = ["read_programme"]
+__all__ = ["parse_rule", "read_programme"]
 
 _ANSWERS = ("play", "reply", "embed", "fail")
 _EXAMPLE = "give one, like [[rules]] with fail = 503"
@@ -46,7 +46,15 @@ def read_programme(path: Path) -> Programme:
     rules = value.get("rules")
     if not isinstance(rules, list) or not rules:
         raise ProgrammeError.about(path, "rules", "is no list of rules, or has none", _EXAMPLE)
-    return Programme(tuple(_Table(path, f"rule {place}", one).rule() for place, one in enumerate(rules, start=1)))
+    return Programme(tuple(parse_rule(path, f"rule {place}", one) for place, one in enumerate(rules, start=1)))
+
+
+def parse_rule(path: Path, place: str, value: Any) -> ProgrammeRule:
+    """The rule that a table says; errors name the path and the place.
+
+    Raises: ProgrammeError, ReplyError.
+    """
+    return _Table(path, place, value).rule()
 
 
 class _Table:
