@@ -105,8 +105,9 @@ class Control:
         if asked.header("Origin") is not None or asked.header("Sec-Fetch-Site") not in (None, "none"):
             raise ControlError(403, "a web page cannot use the control API; call it from your test's own process")
         if self._token is not None:
-            given = (asked.header("Authorization") or "").removeprefix("Bearer ")
-            if not hmac.compare_digest(given.encode("latin-1", "replace"), self._token.encode()):
+            scheme, _, given = (asked.header("Authorization") or "").partition(" ")
+            is_it = hmac.compare_digest(given.encode("latin-1", "replace"), self._token.encode())
+            if scheme.lower() != "bearer" or not is_it:
                 problem = (
                     "the token is missing or wrong; send Authorization: Bearer TOKEN with the one of --control-token"
                 )
