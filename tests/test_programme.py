@@ -9,6 +9,7 @@ import threading
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -360,6 +361,65 @@ def test_what_is_arranged_later_comes_before_the_programme_and_keeps_its_counts(
     server.fail(500, "first", times=1)
     assert [chat(server)[0] for _ in range(2)] == [500, 503]
     assert [rule.times for rule in server.programme.rules] == [1, None]
+
+
+def test_the_next_requests_are_answered_in_the_order_of_the_calls(server: FakeOllama) -> None:
+    server.play("chat-stream")
+    server.next.fail(503, "busy")
+    server.next.play("chat-stream", close_at(after_record(2)))
+    server.next.fail(429, "slow down", times=2)
+    server.reply("then")
+    answers = [chat(server) for _ in range(5)]
+    assert [status for status, _ in answers] == [503, 200, 429, 429, 200]
+    assert answers[1][1].count(b"\n") == 2
+    assert b"then" in answers[4][1]
+
+
+def test_next_answers_the_next_request_that_it_is_for(server: FakeOllama) -> None:
+    server.next.reply("once", path="/api/generate")
+    assert b"once" not in chat(server)[1]
+    generated = [ask(server, "POST", "/api/generate", {"model": MODEL, "prompt": "x"})[1] for _ in range(2)]
+    assert [b"once" in body for body in generated] == [True, False]
+
+
+def test_what_next_arranged_is_forgotten_when_it_was_used(server: FakeOllama) -> None:
+    for _ in range(3):
+        server.next.fail(503, "busy")
+        assert chat(server)[0] == 503
+    server.next.fail(503, "busy")
+    assert len(server.programme.rules) == 1
+
+
+def test_one_of_many_connections_gets_what_is_next(server: FakeOllama) -> None:
+    server.next.fail(503, "busy", times=3)
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: chat(server)[0], range(16)))
+    assert sorted(statuses) == [200] * 13 + [503] * 3
+
+
+def test_an_edited_rule_begins_and_the_others_go_on() -> None:
+    first = ProgrammeRule(when=CHAT, nth=(2,), answer=BUSY, source="p: rule 1")
+    second = ProgrammeRule(when=CHAT, every=3, answer=OwnError.of(429, "three"), source="p: rule 2")
+    with FakeOllama(speed=0, any_model=True, programme=rules(first, second)) as server:
+        server.reply("once", times=1)
+        assert [chat(server)[0] for _ in range(2)] == [200, 503]
+        new = ProgrammeRule(when=CHAT, nth=(1,), answer=OwnError.of(500, "new"), source="p: rule 1")
+        edited = ProgrammeRule(when=CHAT, nth=(2,), answer=OwnError.of(502, "edited"), source="p: rule 2")
+        moved = replace(second, source="p: rule 3")
+        server.edit_programme(rules(new, edited, moved))
+        assert [chat(server)[0] for _ in range(4)] == [500, 502, 200, 429], (
+            "the third rule counts on: this is the sixth"
+        )
+        server.clear()
+        assert server.programme == rules(new, edited, moved)
+
+
+def test_a_broken_edit_changes_nothing(server: FakeOllama) -> None:
+    server.programme = rules(ProgrammeRule(when=CHAT, answer=BUSY, times=2))
+    assert chat(server)[0] == 503
+    with pytest.raises(ProgrammeError, match="no recording called 'nope'"):
+        server.edit_programme(rules(ProgrammeRule(answer=Play(("nope",)))))
+    assert [chat(server)[0] for _ in range(2)] == [503, 200]
 
 
 def test_setting_it_counts_from_the_beginning_and_clear_brings_back_the_first() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import queue
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ollama_harness.answers import parse_model
+from ollama_harness.cli.child_process import announced, child_process_options, when_stdin_closes
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
@@ -181,6 +183,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     help="A second port for /_harness/ only, which no fault strikes; 0 is any free port.",
 )
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
+@child_process_options
 @click.pass_context
 def serve(
     ctx: click.Context,
@@ -203,6 +206,9 @@ def serve(
     control_token: str | None,
     control_port: int | None,
     origins: str,
+    print_url: bool,
+    ready_file: Path | None,
+    exit_on_stdin_close: bool,
     **_in_order: tuple[str, ...],
 ) -> None:
     short = short_forms(ctx)
@@ -250,33 +256,36 @@ def serve(
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settled = server.journal.follow()
-    with server:
-        echo(f"Ollama {version}, as recorded, on {server.url}")
-        echo(f"  sh          export OLLAMA_HOST={server.url}")
-        echo(f"  cmd         set OLLAMA_HOST={server.url}")
-        echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
-        echo(f"control: {server.control_url or 'off'}{'' if server.control_url or not control else _TURN_ON}")
+    log = functools.partial(echo, err=print_url)
+    with server, announced(server.url, print_url=print_url, ready_file=ready_file):
+        if exit_on_stdin_close:
+            when_stdin_closes(stop.set)
+        log(f"Ollama {version}, as recorded, on {server.url}")
+        log(f"  sh          export OLLAMA_HOST={server.url}")
+        log(f"  cmd         set OLLAMA_HOST={server.url}")
+        log(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        log(f"control: {server.control_url or 'off'}{'' if server.control_url or not control else _TURN_ON}")
         if not any_model:
-            echo("models: those in /api/tags; --any-model adds all others")
+            log("models: those in /api/tags; --any-model adds all others")
         for line in summary(server.programme):
-            echo(line)
+            log(line)
         if faults:
-            echo(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
-        echo("Ctrl-C stops it.")
+            log(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
+        log("it ends with its standard input" if exit_on_stdin_close else "Ctrl-C stops it.")
         while not stop.is_set():
-            _print_next(settled, timeout_s=0.2)  # a signal does not end the wait
-    while _print_next(settled, timeout_s=0):
+            _log_next(log, settled, timeout_s=0.2)  # a signal does not end the wait
+    while _log_next(log, settled, timeout_s=0):
         pass
-    echo("stopped")
+    log("stopped")
 
 
-def _print_next(settled: queue.SimpleQueue[Entry], *, timeout_s: float) -> bool:
-    """Print the line of the next settled entry, if one comes in time; returns whether one did."""
+def _log_next(log: Callable[[str], None], settled: queue.SimpleQueue[Entry], *, timeout_s: float) -> bool:
+    """Log the line of the next settled entry, if one comes in time; returns whether one did."""
     try:
         entry = settled.get(timeout=timeout_s)
     except queue.Empty:
         return False
-    echo(entry.line)
+    log(entry.line)
     return True
 
 

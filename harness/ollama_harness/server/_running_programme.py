@@ -49,6 +49,8 @@ class RunningProgramme:
         self._rules: tuple[RunningRule, ...] = self._permanent
         self._kept: dict[tuple[str, str, bool], tuple[tuple[RunningRule, ...], tuple[RunningRule, ...]]] = {}
         self._lock = threading.Lock()
+        self._of_programme: tuple[RunningRule, ...] = ()
+        self._next: tuple[RunningRule, ...] = ()
         self._ids = map("r{}".format, itertools.count(1))
 
     @property
@@ -69,7 +71,33 @@ class RunningProgramme:
         rules = self._all_checked(programme.rules)
         with self._lock:
             refuse_unreachable(rules)
-            self._rules = (*self._named(rules), *self._permanent)
+            self._of_programme, self._next = self._named(rules), ()
+            self._rules = (*rules, *self._permanent)
+
+    def edit(self, programme: Programme) -> None:
+        """Put these rules in place of those that were set, and leave others where they are.
+
+        A rule that was there goes on with its counts. A rule that is new, or that was changed, begins.
+
+        Raises: ProgrammeError, UnknownName, FaultDoesNotApply, for a rule that can have no effect; nothing is changed.
+        """
+        rules = list(self._all_checked(programme.rules))
+        refuse_unreachable(rules)
+        with self._lock:
+            old = {id(one) for one in self._of_programme}
+            there = [one for one in self._of_programme if one in self._rules]
+            for at, one in enumerate(rules):
+                same = next((each for each in there if each.is_same(one)), None)
+                if same is not None:
+                    there.remove(same)
+                    same.rule, same.place, same.source = one.rule, one.place, one.source
+                    rules[at] = same
+            self._named(tuple(one for one in rules if not one.id))
+            first = next((at for at, one in enumerate(self._rules) if id(one) in old), None)
+            if first is None:
+                first = len(self._rules) - len(self._permanent)
+            after = (one for one in self._rules[first:] if id(one) not in old)
+            self._rules, self._of_programme = (*self._rules[:first], *rules, *after), tuple(rules)
 
     def put(self, rules: Sequence[ProgrammeRule], where: Where) -> tuple[RunningRule, ...]:
         """Put these rules into the programme, whose other counts stay; the journal names them by their ids.
@@ -94,9 +122,26 @@ class RunningProgramme:
         return is_there
 
     def prepend(self, rule: ProgrammeRule) -> None:
-        """Put a rule before all others, whose counts stay."""
+        """Put a rule before all others but those for the next requests; their counts stay."""
         with self._lock:
-            self._rules = (*self._named((RunningRule(rule, 0),)), *self._rules)
+            waiting = self._waiting()
+            after = self._rules[len(waiting) :]
+            self._rules = (*waiting, *self._named((RunningRule(rule, 0),)), *after)
+
+    def enqueue(self, rule: ProgrammeRule) -> None:
+        """Put a rule for the next requests before all others, but behind those that were put there before it."""
+        with self._lock:
+            waiting = self._waiting()
+            after = self._rules[len(waiting) :]
+            self._next = (*waiting, *self._named((RunningRule(rule, 0),)))
+            self._rules = (*self._next, *after)
+
+    def _waiting(self) -> tuple[RunningRule, ...]:
+        """The rules for the next requests, without those that are used up, which are taken away."""
+        waiting = tuple(one for one in self._next if one in self._rules and not one.is_used_up)
+        others = tuple(one for one in self._rules if one not in self._next)
+        self._next, self._rules = waiting, (*waiting, *others)
+        return waiting
 
     def _all_checked(self, rules: Sequence[ProgrammeRule]) -> tuple[RunningRule, ...]:
         if rules and self._permanent:
@@ -111,20 +156,22 @@ class RunningProgramme:
 
     # ------------------------------------------------------------------------------------- for each request
 
-    def by_head(self, asked: Asked, *, before_guard: bool) -> RunningRule | None:
-        """The first rule that may answer a request with this head; this counts nothing."""
+    def by_head(self, asked: Asked, *, before_guard: bool, first: Sequence[RunningRule] = ()) -> RunningRule | None:
+        """The first rule that may answer a request with this head; this counts nothing. `first` are as for `met`."""
         headers = values_of(asked.headers)
-        for one in self._on_route(asked.method, asked.raw_path, before_guard=before_guard):
+        for one in self._on_route(asked.method, asked.raw_path, before_guard=before_guard, first=first):
             if not one.is_used_up and one.rule.when.has_headers(headers):
                 return one
         return None
 
-    def met(self, seen: Seen, *, before_guard: bool) -> Iterator[RunningRule]:
+    def met(self, seen: Seen, *, before_guard: bool, first: Sequence[RunningRule] = ()) -> Iterator[RunningRule]:
         """The rules whose turn it is, in order. Each rule that counts has counted the request when this returns.
+
+        `first` are rules for this request only, which it chose; they stand before all others.
 
         Raises: FunctionRaised.
         """
-        rules = self._on_route(seen.asked.method, seen.asked.raw_path, before_guard=before_guard)
+        rules = self._on_route(seen.asked.method, seen.asked.raw_path, before_guard=before_guard, first=first)
         numbers: dict[RunningRule, int] = {}
         if counting := [one for one in rules if one.counts and one.is_for(seen)]:
             with self._lock:
@@ -142,7 +189,9 @@ class RunningProgramme:
             one.matched += 1
         return True
 
-    def _on_route(self, method: str, path: str, *, before_guard: bool) -> tuple[RunningRule, ...]:
+    def _on_route(
+        self, method: str, path: str, *, before_guard: bool, first: Sequence[RunningRule]
+    ) -> tuple[RunningRule, ...]:
         """The rules for requests for this method and path, which are found once for a list of rules."""
         rules, key = self._rules, (method, path, before_guard)
         of_rules, found = self._kept.get(key, (None, ()))
@@ -151,7 +200,7 @@ class RunningProgramme:
             if len(self._kept) >= _MOST_ROUTES:
                 self._kept.clear()
             self._kept[key] = rules, found
-        return found
+        return (*(one for one in first if one.is_for_route(method, path)), *found) if first else found
 
     def use(self, one: RunningRule) -> bool:
         """Count an answer; False if others have used the rule up meanwhile."""

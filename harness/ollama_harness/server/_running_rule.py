@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ollama_harness.answers import Asked, World
 from ollama_harness.answers.fitting import model_of
@@ -76,6 +76,10 @@ class RunningRule:
         self.counts, self.before_guard = rule.counts, rule.before_guard
         self._routes = {(one.recording.request.method, one.recording.request.path) for one in candidates}
         self.matched = self.answered = 0
+
+    def is_same(self, other: RunningRule) -> bool:
+        """Whether the other is this rule, wherever it was written."""
+        return replace(self.rule, source="") == replace(other.rule, source="")
 
     @property
     def name(self) -> str:

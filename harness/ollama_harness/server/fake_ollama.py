@@ -194,6 +194,16 @@ class FakeOllama(Arranging):
         """Load the recordings now, so that the first answer does not wait for them."""
         self._recorded.load()
 
+    def edit_programme(self, programme: Programme) -> None:
+        """Put this programme in place of the one at first; a rule that was in it, too, goes on with its counts.
+
+        What was arranged stays as it is.
+
+        Raises: ProgrammeError, if a rule can have no effect; FaultDoesNotApply; nothing is changed then.
+        """
+        self._programme.edit(programme)
+        self._programme_at_first = programme
+
     def clear(self) -> None:
         """Forget all expectations, journal entries and changes of models; the programme is the one at first again.
 
