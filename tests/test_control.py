@@ -14,6 +14,7 @@ import pytest
 
 from ollama_harness import FakeOllama
 from ollama_harness.faults import after_record, close_at, close_on_accept, drop_terminal_record, set_header, stall_at
+from ollama_harness.matrix._raw_socket import connect, read_to_end
 from ollama_harness.server.control import is_loopback
 from ollama_harness.server.programme import OwnError, Programme, ProgrammeRule, When, own_reply
 
@@ -42,7 +43,7 @@ class Client:
         response = self._connection.getresponse()
         data = response.read()
         is_json = (response.headers["Content-Type"] or "").startswith("application/json")
-        return response.status, json.loads(data) if is_json else data
+        return response.status, json.loads(data) if is_json and data else data
 
     def steer(self, method: str, path: str, body: Any = None, *, status: int = 200, **headers: str) -> Any:
         """The answer to a call, which has this status."""
@@ -452,18 +453,17 @@ def test_verify_finds_what_was_met_and_did_nothing(server: FakeOllama, client: C
 
 def test_verify_lists_what_nothing_answered_and_rules_faults_that_struck_nothing() -> None:
     """A fault of the whole server strikes what it can."""
-    with FakeOllama(speed=0, version=None, faults=[drop_terminal_record()]) as server:
+    with FakeOllama(speed=0, faults=[drop_terminal_record()]) as server:
         server.reply("x", path=GENERATE, faults=[close_at(after_record(99))])
+        server.fail(500, "x", path=CHAT, when=lambda request: request.json["nosuch"])
         client = Client(server.port)
-        for path in ("/v1/completions", GENERATE, "/api/version"):
-            client.ask("POST", path, BODY | {"prompt": "x"})
-        client.ask("POST", CHAT, BODY | {"model": "nosuch", "stream": False})
+        asked = [client.ask("POST", CHAT, BODY), client.ask("POST", GENERATE, BODY | {"prompt": "x"})]
+        client.ask("GET", "/api/version")
         found = client.steer("GET", "/verify")
-        unanswered = [entry.id for entry in server.journal.entries if entry.status == 501]
         client.close()
-        server.clear_all_handlers()
-    assert not found["ok"]
-    assert found["requests_unanswered"] == unanswered
+    assert [status for status, _ in asked] == [501, 200]
+    assert (found["ok"], found["requests_unanswered"]) == (False, [1])
+    assert found["message"][1].startswith(f"request 1 (POST {CHAT}) was not answered: the `when` of a ")
     [left_out] = found["faults_left_out"]
     assert left_out.startswith("close_at(after_record(99)) was left out: ")
 
@@ -475,6 +475,14 @@ def test_python_gets_the_same_value(server: FakeOllama, client: Client) -> None:
     assert found.as_json() == client.steer("GET", "/verify?strict=true")
     assert found.rules_never_met == ("r1 (mine)",)
     assert not found.ok
+
+
+def test_an_answer_to_head_has_no_body(server: FakeOllama) -> None:
+    with connect(server.port) as sock:
+        sock.sendall(b"HEAD /_harness/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = read_to_end(sock).data
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert answer.endswith(b"\r\n\r\n")
 
 
 # --- who may use it ---------------------------------------------------------------------------------------------------

@@ -86,14 +86,14 @@ class Control:
         """What is played to a call."""
         try:
             self._refuse_others(asked)
-            return self._called(asked).script
+            return self._called(asked).script(asked.method)
         except ControlError as error:
-            return error.answer.script
+            return error.answer.script(asked.method)
 
     @staticmethod
-    def too_large(error: RequestTooLarge) -> Script:
+    def too_large(error: RequestTooLarge, method: str) -> Script:
         """What is played to a call whose body is not read."""
-        return ControlAnswer(error.status, {"error": f"{error}; send less than 256 MB"}).script
+        return ControlAnswer(error.status, {"error": f"{error}; send less than 256 MB"}).script(method)
 
     # ------------------------------------------------------------------------------------- whom it answers
 
