@@ -18,6 +18,7 @@ from ollama_harness.cli.child_process import announced, child_process_options, w
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
+from ollama_harness.cli.watching import Watched
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
 from ollama_harness.matrix.served_scenario import ServedScenarios
@@ -26,7 +27,7 @@ from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.control import check_token, is_loopback
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import Entry
-from ollama_harness.server.programme import Programme
+from ollama_harness.server.programme import Programme, ProgrammeRule
 from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
 
@@ -88,6 +89,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     metavar="FILE",
     help="Answer by the rules in this file, in TOML or JSON.",
 )
+@click.option("--watch", is_flag=True, help="Read the --programme again when its file changes.")
 @click.option(
     "--on",
     "on_texts",
@@ -195,6 +197,7 @@ def serve(
     own: Path | None,
     scenario_name: str | None,
     programme_file: Path | None,
+    watch: bool,
     speed: float,
     gap_s: float | None,
     any_model: bool,
@@ -214,22 +217,25 @@ def serve(
     short = short_forms(ctx)
     if short.has_replies and reply_file is not None:
         raise click.UsageError("--reply and --reply-file are two sources of one thing; give one of them")
+    if watch and programme_file is None:
+        raise click.UsageError("--watch: there is no file to watch; give --programme FILE, too")
     if not control and (control_token or control_port is not None):
         raise click.UsageError("--no-control turns off what --control-token and --control-port are for; remove it")
     if control_port is not None and control_token is None and not is_loopback(host):
         raise click.UsageError(f"--control-port: programs elsewhere reach {host}; give --control-token, too")
-    rules = list(short.rules)
-    if reply_file is not None:
-        rules += in_turn(read_replies(reply_file), "--reply-file")
-    if programme_file is not None:
-        rules += read_programme(programme_file).rules
+    first = [*short.rules, *(in_turn(read_replies(reply_file), "--reply-file") if reply_file is not None else ())]
     store = store_of(own, version=ollama_version)
     version = ollama_version or store.newest
-    faults = short.faults
+    faults, last = short.faults, tuple[ProgrammeRule, ...]()
     if scenario_name is not None:
         found = ServedScenarios(store, store.version(version)).rules(scenario_name)
-        rules += found.programme.rules
+        last = found.programme.rules
         faults = (*faults, *found.on_accept)
+
+    def programme() -> Programme:
+        of_file = () if programme_file is None else read_programme(programme_file).rules
+        return Programme((*first, *of_file, *last))
+
     server = FakeOllama(
         host,
         port,
@@ -242,7 +248,7 @@ def serve(
         models=models,
         only_models=only_models,
         origins=tuple(origins.split(",")) if origins else (),
-        programme=Programme(tuple(rules)),
+        programme=programme(),
         journal_size=journal_size,
         control=control,
         control_token=control_token,
@@ -257,6 +263,9 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settled = server.journal.follow()
     log = functools.partial(echo, err=print_url)
+    watched = None
+    if watch and programme_file is not None:
+        watched = Watched(programme_file, lambda: server.edit_programme(programme()), log)
     with server, announced(server.url, print_url=print_url, ready_file=ready_file):
         if exit_on_stdin_close:
             when_stdin_closes(stop.set)
@@ -274,6 +283,8 @@ def serve(
         log("it ends with its standard input" if exit_on_stdin_close else "Ctrl-C stops it.")
         while not stop.is_set():
             _log_next(log, settled, timeout_s=0.2)  # a signal does not end the wait
+            if watched is not None:
+                watched.look()
     while _log_next(log, settled, timeout_s=0):
         pass
     log("stopped")

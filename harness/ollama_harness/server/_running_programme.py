@@ -147,6 +147,13 @@ class RunningProgramme:
         if rules and self._permanent:
             fault = "a fault that strikes when a connection is accepted"
             raise FaultDoesNotApply(f"{fault} leaves no request for a programme; give one of the two")
+        return self.checked_apart(rules)
+
+    def checked_apart(self, rules: Iterable[ProgrammeRule]) -> tuple[RunningRule, ...]:
+        """These rules, which are not put into the programme.
+
+        Raises: ProgrammeError, UnknownName, FaultDoesNotApply, for a rule that can have no effect.
+        """
         return tuple(checked(rule, place, self._recorded) for place, rule in enumerate(rules, start=1))
 
     def _named(self, rules: tuple[RunningRule, ...]) -> tuple[RunningRule, ...]:

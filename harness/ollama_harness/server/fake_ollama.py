@@ -32,6 +32,7 @@ from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
 from ollama_harness.server._answers import Answerer, Chosen
 from ollama_harness.server._arranging import Arranging
+from ollama_harness.server._choices import Choices
 from ollama_harness.server._expectations import Expectations, NoExpectation, segments
 from ollama_harness.server._playback import play
 from ollama_harness.server._running_programme import RunningProgramme
@@ -135,7 +136,8 @@ class FakeOllama(Arranging):
         self._programme_at_first = programme or Programme()
         if self._programme_at_first.rules:
             self.programme = self._programme_at_first
-        self._answerer = Answerer(self._recorded, self._programme, Expectations(self), self._as_given)
+        choices = Choices(self._programme, lambda: self.scenarios)
+        self._answerer = Answerer(self._recorded, self._programme, choices, Expectations(self), self._as_given)
         self._calls: Calls | None = None
         if control and (control_token is not None or is_loopback(host)):
             self._calls = Calls(Control(self._controlled, token=control_token), host, control_port)
