@@ -1,7 +1,7 @@
 """The examples in other languages pass, each with its own toolchain and the libraries that its lock file names.
 
 `tox -e examples` runs this. Where a toolchain is missing, its example is skipped. An example runs in a copy of its
-folder, with a PATH on which `ollama-harness` is the one under test. Fetching libraries may need the machine's proxy; the
+folder, with a PATH on which `ollama-harness` is the one under test. Fetching libraries may need the proxy; the
 tests themselves must not, so they run without it. The ordinary suite leaves this folder out: compilers take their time.
 """
 

@@ -27,15 +27,17 @@ class ControlAnswer:
     value: Any = None
     headers: Headers = ()
 
-    @property
-    def script(self) -> Script:
-        """What is played."""
-        body = b""
+    def script(self, method: str) -> Script:
+        """What is played; an answer to HEAD has no body."""
+        body, is_sent = b"", method != "HEAD"
         headers: Headers = (*self.headers, ("Cache-Control", "no-store"), ("Date", ""))
         if self.status != http.HTTPStatus.NO_CONTENT:
             body = json.dumps(self.value, allow_nan=False).encode("ascii") + b"\n"
             headers = (("Content-Type", "application/json"), *headers, ("Content-Length", str(len(body))))
-        parts = (Head(self.status, http.HTTPStatus(self.status).phrase, headers), Raw(body))
+        parts = (
+            Head(self.status, http.HTTPStatus(self.status).phrase, headers),
+            Raw(body if is_sent else b""),
+        )
         end = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
         return Script(method="GET", segments=(Segment(0.0, parts),), ending=end)
 

@@ -86,14 +86,14 @@ class Control:
         """What is played to a call."""
         try:
             self._refuse_others(asked)
-            return self._called(asked).script
+            return self._called(asked).script(asked.method)
         except ControlError as error:
-            return error.answer.script
+            return error.answer.script(asked.method)
 
     @staticmethod
-    def too_large(error: RequestTooLarge) -> Script:
+    def too_large(error: RequestTooLarge, method: str) -> Script:
         """What is played to a call whose body is not read."""
-        return ControlAnswer(error.status, {"error": f"{error}; send less than 256 MB"}).script
+        return ControlAnswer(error.status, {"error": f"{error}; send less than 256 MB"}).script(method)
 
     # ------------------------------------------------------------------------------------- whom it answers
 
@@ -105,8 +105,9 @@ class Control:
         if asked.header("Origin") is not None or asked.header("Sec-Fetch-Site") not in (None, "none"):
             raise ControlError(403, "a web page cannot use the control API; call it from your test's own process")
         if self._token is not None:
-            given = (asked.header("Authorization") or "").removeprefix("Bearer ")
-            if not hmac.compare_digest(given.encode("latin-1", "replace"), self._token.encode()):
+            scheme, _, given = (asked.header("Authorization") or "").partition(" ")
+            is_it = hmac.compare_digest(given.encode("latin-1", "replace"), self._token.encode())
+            if scheme.lower() != "bearer" or not is_it:
                 problem = (
                     "the token is missing or wrong; send Authorization: Bearer TOKEN with the one of --control-token"
                 )

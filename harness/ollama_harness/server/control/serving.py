@@ -61,7 +61,7 @@ class Calls:
         try:
             body = connection.await_body(head, lambda data, ended: read_go_body(data, head, ended=ended))
         except RequestTooLarge as error:
-            script, usable = self._control.too_large(error), False
+            script, usable = self._control.too_large(error, head.method), False
         else:
             script = self._control.answer(Asked.of(head, body.data, body_error=body.error or ""))
             usable = usable and body.error is None
