@@ -243,6 +243,37 @@ def test_serve_takes_over_an_edit_of_its_programme(serve: Serve, tmp_path: Path)
     assert f"{path}: read again" in lines
 
 
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ((), r"control: http://127\.0\.0\.1:\d+/_harness"),
+        (("--no-control",), "control: off"),
+        (("--host", "0.0.0.0"), r"control: off, because .*; --control-token TOKEN turns it on"),
+        (("--host", "0.0.0.0", "--control-token", "t"), r"control: http://0\.0\.0\.0:\d+/_harness"),
+        (("--fault", "close_on_accept()"), r"control: .*, which the faults below strike, too; --control-port 0 .*"),
+        (("--fault", "close_on_accept()", "--control-port", "0"), r"control: http://127\.0\.0\.1:\d+/_harness"),
+    ],
+)
+def test_the_first_lines_say_whether_it_is_steered_and_where(options: tuple[str, ...], line: str, serve: Serve) -> None:
+    _, lines = serve(*options, asks=(VERSION,))
+    [said] = [one for one in lines if one.startswith("control: ")]
+    assert re.fullmatch(line, said)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--no-control", "--control-token", "t"),
+        ("--no-control", "--control-port", "0"),
+        ("--host", "0.0.0.0", "--control-port", "0"),
+        ("--control-token", "a b"),
+    ],
+)
+def test_a_control_that_cannot_be_is_refused(options: tuple[str, ...], serve: Serve) -> None:
+    with pytest.raises(click.UsageError, match="token"):
+        serve(*options, asks=(VERSION,))
+
+
 # --- docs/serve.md ----------------------------------------------------------------------------------------------------
 
 PAGE = (Path(__file__).parent.parent / "docs" / "serve.md").read_text("utf-8")

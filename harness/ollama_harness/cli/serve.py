@@ -27,13 +27,14 @@ from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.control import check_token, is_loopback
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import Entry
-from ollama_harness.server.programme import Programme, ProgrammeRule
+from ollama_harness.server.programme import ON_ACCEPT, Programme, ProgrammeRule
 from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
 
 __all__ = ["serve"]
 
 
+_STRUCK_TOO = ", which the faults below strike, too; --control-port 0 gives it a port that they do not"
 _TURN_ON = ", because programs elsewhere reach this address; --control-token TOKEN turns it on"
 
 
@@ -273,7 +274,10 @@ def serve(
         log(f"  sh          export OLLAMA_HOST={server.url}")
         log(f"  cmd         set OLLAMA_HOST={server.url}")
         log(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
-        log(f"control: {server.control_url or 'off'}{'' if server.control_url or not control else _TURN_ON}")
+        note = _TURN_ON if control and server.control_url is None else ""
+        if server.control_url is not None and control_port is None and any(one.name in ON_ACCEPT for one in faults):
+            note = _STRUCK_TOO
+        log(f"control: {server.control_url or 'off'}{note}")
         if not any_model:
             log("models: those in /api/tags; --any-model adds all others")
         for line in summary(server.programme):
