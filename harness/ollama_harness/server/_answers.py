@@ -88,6 +88,15 @@ class Answerer:
     def _first_world(self) -> World:
         return self._given(self._recorded.world)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the recordings are loaded, which may take a second."""
+        return "_first_world" in self.__dict__
+
+    def get_ready(self) -> None:
+        """Load the recordings now."""
+        _ = self._first_world
+
     # ------------------------------------------------------------------------------------- the way of a request
 
     def refusal(self, asked: Asked) -> Chosen | None:

@@ -202,6 +202,14 @@ class RunningProgramme:
                 return one
         return None
 
+    def calls_functions(self, asked: Asked) -> bool:
+        """Whether a function of the user's is asked about requests for this route."""
+        return any(
+            one.rule.when.function is not None
+            for before_guard in (True, False)
+            for one in self._on_route(asked.method, asked.raw_path, before_guard=before_guard)
+        )
+
     def met(self, seen: Seen, *, before_guard: bool) -> Iterator[RunningRule]:
         """The rules whose turn it is, in order. Each rule that counts has counted the request when this returns.
 

@@ -3,19 +3,18 @@
 werkzeug's request handler cannot do this: it always sends `Connection: close`, writes two segments a chunk, adds a
 `Server` header and loses pipelined requests. So the sockets are our own, and only expectations go through werkzeug.
 
-A `Listener` runs `_serve` in a thread for each connection. If the newest play does not await a request
-(`close_on_accept` and its like), it is played at once. Otherwise the thread reads one request after the other, asks the
-`Answerer` for the answer to each, and plays that, until an answer ends the connection.
+A `Listener` runs `_serve` as a coroutine for each connection; `engine` has the page on how these run, and `connection`
+the states of one. If the newest play does not await a request (`close_on_accept` and its like), it is played at once.
+Otherwise the coroutine reads one request after the other, asks the `Chooser` for the answer to each, and plays that,
+until an answer ends the connection.
 """
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 import math
 import socket
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,14 +24,16 @@ from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Asked, Step, World, parse_model
-from ollama_harness.answers.go.go_request import GoHead, read_go_body, read_go_head
+from ollama_harness.answers.go.go_request import GoBodyReader, GoHead, GoHeadReader
 from ollama_harness.faults import Fault
+from ollama_harness.recordings.lazy import Lazy
 from ollama_harness.recordings.store import RecordingStore
-from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, http_date
 from ollama_harness.server._answers import Answerer, Chosen
 from ollama_harness.server._arranging import Arranging
+from ollama_harness.server._choosing import Chooser
 from ollama_harness.server._expectations import Expectations, NoExpectation, segments
-from ollama_harness.server._playback import play
+from ollama_harness.server._playback import Batch, batches, play, play_live
 from ollama_harness.server._running_programme import RunningProgramme, RunningRule
 from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.connection import Connection, RequestTooLarge
@@ -40,14 +41,15 @@ from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswers
+from ollama_harness.server.transport import Transport
 
 __all__ = ["FakeOllama"]
 
 _STAYS = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
 _NOTHING = Script(method="GET", segments=(), ending=_STAYS)
 
-#: How many rendered scripts a server caches.
-_MOST_RENDERED = 64
+#: Of how many scripts a server keeps the writes.
+_MOST_KEPT = 256
 
 
 class FakeOllama(Arranging):
@@ -104,7 +106,7 @@ class FakeOllama(Arranging):
         self._origins = tuple(origins)
         on_accept = [fault(_NOTHING) for fault in faults if fault.name in ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
-        self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
+        self._kept_writes: dict[int, tuple[Script, str, Sequence[Batch]]] = {}
         self._recorded = RecordedAnswers(
             store=store,
             own=None if recordings is None else Path(recordings),
@@ -117,7 +119,9 @@ class FakeOllama(Arranging):
         self._programme_at_first = programme or Programme()
         if self._programme_at_first.rules:
             self.programme = self._programme_at_first
-        self._answerer = Answerer(self._recorded, self._programme, Expectations(self), self._as_given)
+        self._expectations = Expectations(self)
+        self._answerer = Answerer(self._recorded, self._programme, self._expectations, self._as_given)
+        self._chooser = Chooser(self._answerer, self._programme, self._expectations)
 
     @property
     def store(self) -> RecordingStore:
@@ -146,7 +150,7 @@ class FakeOllama(Arranging):
     # ------------------------------------------------------------------------------------- starting and stopping
 
     def start(self) -> None:
-        """Start listening; a thread accepts connections.
+        """Start listening.
 
         Raises: PortInUse; HTTPServerError, if it is running already.
         """
@@ -154,63 +158,73 @@ class FakeOllama(Arranging):
             raise HTTPServerError("Server is already running")
         listener = Listener(self.host, self.port, self._serve if self._listens else None)
         self.port = listener.port
-        self.server = listener  # type: ignore[assignment]  # it has all that HTTPServer uses
-        self.server_thread = threading.Thread(target=listener.serve_forever, daemon=True)
-        self.server_thread.start()
+        self.server = listener  # type: ignore[assignment]  # `is_running` looks at it
+
+    def stop(self) -> None:
+        """End every connection and stop listening. A handler or function of yours that still runs after half a second
+        is left to end by itself, and its answer is dropped.
+
+        Raises: HTTPServerError, if the server is not running.
+        """
+        if self.server is None:
+            raise HTTPServerError("Server is not running")
+        self.server.shutdown()
+        self.server = None
 
     # ------------------------------------------------------------------------------------- one connection
 
-    def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
-        connection, journal = Connection(sock, stop), self.journal
-        number = journal.connected()
-        usable, index, after_post = True, 0, False
-        note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
+    async def _serve(self, sock: socket.socket) -> None:
+        connection, journal = Connection(Transport(sock)), self.journal
+        number, index, usable = journal.connected(), 0, True
+        entry: Entry | None = None
         try:
             if (first := self._programme.take_on_accept()) is not None:
-                self._play_on_accept(connection, first, number)
+                await self._play_on_accept(connection, first, number)
                 return
             while usable:
                 index += 1
-                read = connection.await_head(functools.partial(_read_head, after_post))
+                after_post = entry is not None and entry.head is not None and entry.head.method == "POST"
+                read = await connection.await_head(GoHeadReader(after_post=after_post))
                 if read is None:
-                    note_left()
+                    if entry is not None:
+                        journal.left(entry)
                     return
-                after_post = read.head.method == "POST"
                 entry = Entry(connection=number, index=index, head=None if read.flaw else read.head, body=b"")
-                usable = self._serve_request(connection, read, entry)
-                note_left = functools.partial(journal.left, entry)
+                usable = await self._serve_request(connection, read, entry)
         finally:
-            connection.close()
+            await connection.close()
 
-    def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
+    async def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
         """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
         head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw, at=_now())
         connection.take(head.size)
+        await self._chooser.get_ready()
         if (refused := self._answerer.refusal(asked)) is not None:
-            return self._answer(connection, entry, refused)
+            return await self._answer(connection, entry, refused)
         if self._answerer.needs_no_body(asked, head):
-            self._answer(connection, entry, self._answerer.answer(asked, head, unread=True))
+            await self._answer(connection, entry, await self._chooser.chosen(asked, head, unread=True))
             return False
+        body = GoBodyReader(head)
         try:
-            body = connection.await_body(head, lambda data, ended: read_go_body(data, head, ended=ended))
+            await connection.await_body(head, body)
         except RequestTooLarge as error:
             too_large = Chosen(answer=not_http(error), step=Step.NOTHING, by="nothing", why=str(error))
-            return self._answer(connection, entry, too_large)
-        entry.body = body.data
-        asked = Asked.of(head, body.data, body_error=body.error or "", at=asked.at)
-        usable = self._answer(connection, entry, self._answerer.answer(asked, head))
+            return await self._answer(connection, entry, too_large)
+        entry.body = body.content
+        asked = Asked.of(head, entry.body, body_error=body.error or "", at=asked.at)
+        usable = await self._answer(connection, entry, await self._chooser.chosen(asked, head))
         return usable and not head.wants_close and body.error is None
 
-    def _play_on_accept(self, connection: Connection, first: RunningRule, number: int) -> None:
+    async def _play_on_accept(self, connection: Connection, first: RunningRule, number: int) -> None:
         script = first.script
         assert script is not None
         entry = Entry(connection=number, index=1, head=None, body=b"", script=script)
         entry.answered_by, entry.step = first.name, Step.PROGRAMME
         if script.ending.how is ConnectionEnd.RESET:
-            connection.wait_for_request()  # an RST while the client connects or writes would be another fault
-        self._play(connection, script, entry)
+            await connection.wait_for_request()  # an RST while the client connects or writes would be another fault
+        await self._play(connection, script, entry)
 
-    def _answer(self, connection: Connection, entry: Entry, chosen: Chosen) -> bool:
+    async def _answer(self, connection: Connection, entry: Entry, chosen: Chosen) -> bool:
         """Give this answer, and note it; returns whether the connection can be used again."""
         entry.answered_by, entry.step, entry.rule = chosen.by, chosen.step, chosen.rule
         entry.programme_rules, entry.left_out = chosen.programme_rules, chosen.left_out
@@ -221,28 +235,38 @@ class FakeOllama(Arranging):
                 if unmet := script.unmet(entry.head):
                     entry.unmet, entry.why = unmet, f"{entry.why}; refused, because {unmet}"
                 script = script.answer_to(entry.head)
-            return self._play(connection, script, entry)
+            return await self._play(connection, script, entry)
         entry.date = http_date()
         self.journal.add(entry)
         method = entry.head.method if entry.head is not None else ""
-        response = segments(chosen.answer, method=method, date=entry.date)
-        return play(connection, response, _STAYS, entry=entry, journal=self.journal)
+        made = segments(chosen.answer, method=method, date=entry.date)
+        if not chosen.answer.is_streamed:
+            return await play(connection, batches(made), _STAYS, entry=entry, journal=self.journal)
+        try:
+            return await play_live(connection, made, entry=entry, journal=self.journal)
+        except Exception as error:  # noqa: BLE001 - whatever a user's iterator raises; check() raises it again
+            self._expectations.note_error(error)
+            broken_off = ScriptEnd(how=ConnectionEnd.CLOSE, at_s=0.0)
+            return await play(connection, (), broken_off, entry=entry, journal=self.journal)
 
-    def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
-        rendered, entry.date = self._render(script)
+    async def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
+        writes, entry.date = self._writes(script)
         self.journal.add(entry)
-        return play(connection, rendered.segments, rendered.ending, entry=entry, journal=self.journal)
+        return await play(connection, writes, script.ending, entry=entry, journal=self.journal)
 
-    def _render(self, script: Script) -> tuple[RenderedScript, str]:
-        """The script's bytes with the current Date, and that Date; rendered at most once a second."""
+    def _writes(self, script: Script) -> tuple[Iterable[Batch], str]:
+        """The writes that play a script with the current Date, and that Date; made at most once a second."""
         date = http_date()
-        kept, kept_date, rendered = self._rendered.get(id(script), (None, "", None))
-        if kept is not script or kept_date != date or rendered is None:
-            rendered = script.render(date=date)
-            if len(self._rendered) > _MOST_RENDERED:
-                self._rendered.clear()
-            self._rendered[id(script)] = script, date, rendered
-        return rendered, date
+        kept, kept_date, writes = self._kept_writes.get(id(script), (None, "", ()))
+        if kept is not script or kept_date != date:
+            rendered = script.render(date=date).segments
+            if isinstance(rendered, Lazy):  # it is long, so it is made while it is played
+                return batches(rendered), date
+            writes = tuple(batches(rendered))
+            if len(self._kept_writes) > _MOST_KEPT:
+                self._kept_writes.clear()
+            self._kept_writes[id(script)] = script, date, writes
+        return writes, date
 
     def respond_nohandler(self, request: WerkzeugRequest, extra_message: str = "") -> WerkzeugResponse:
         """What answers when no expectation matches: not these, unless their order is broken."""
@@ -255,10 +279,6 @@ class FakeOllama(Arranging):
         for name, able in self._models:
             world = world.with_model(world.model(name, *able))
         return replace(world, any_model=self._any_model, loopback=_is_loopback(self.host), origins=self._origins)
-
-
-def _read_head(after_post: bool, data: bytes, ended: bool) -> GoHead | None:  # noqa: FBT001
-    return read_go_head(data, ended=ended, after_post=after_post)
 
 
 def _now() -> datetime:
