@@ -35,9 +35,9 @@ from ollama_harness.faults import (
 from ollama_harness.matrix._raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment, http_date
+from ollama_harness.server import _connection as connection_module
 from ollama_harness.server import _playback
-from ollama_harness.server import connection as connection_module
-from ollama_harness.server.connection import Connection
+from ollama_harness.server._connection import Connection
 from ollama_harness.server.engine import Engine
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy
@@ -552,7 +552,7 @@ class Accepted:
 @pytest.fixture
 def accepted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Accepted]:
     """A connection whose patience does not end during a test."""
-    monkeypatch.setattr("ollama_harness.server.connection._LINGER_S", 60.0)
+    monkeypatch.setattr("ollama_harness.server._connection._LINGER_S", 60.0)
     engine = Engine()
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,

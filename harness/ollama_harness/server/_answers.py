@@ -33,10 +33,10 @@ from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.recordings.recording import GAP_S, Recording
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
+from ollama_harness.server._connection import awaits_continue
 from ollama_harness.server._expectations import Expectations
 from ollama_harness.server._running_programme import FunctionRaised, RunningProgramme, RunningRule, Seen, script_of
 from ollama_harness.server._unmatched import no_answer
-from ollama_harness.server.connection import awaits_continue
 from ollama_harness.server.programme import Play
 from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, strike
 

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ollama_harness.script.segments import ConnectionEnd, RenderedSegment, ScriptEnd
-from ollama_harness.server.connection import ClientLeft, Connection
+from ollama_harness.server._connection import ClientLeft, Connection
 from ollama_harness.server.engine import Kind, ServerStops, Signal, in_thread
 from ollama_harness.server.journal import EndedBy, Entry, Journal
 

@@ -3,7 +3,7 @@
 werkzeug's request handler cannot do this: it always sends `Connection: close`, writes two segments a chunk, adds a
 `Server` header and loses pipelined requests. So the sockets are our own, and only expectations go through werkzeug.
 
-A `Listener` runs `_serve` as a coroutine for each connection; `engine` has the page on how these run, and `connection`
+A `Listener` runs `_serve` as a coroutine for each connection; `engine` has the page on how these run, and `_connection`
 the states of one. If the newest play does not await a request (`close_on_accept` and its like), it is played at once.
 Otherwise the coroutine reads one request after the other, asks the `Chooser` for the answer to each, and plays that,
 until an answer ends the connection.
@@ -24,7 +24,8 @@ from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Asked, Step, World, parse_model
-from ollama_harness.answers.go.go_request import GoBodyReader, GoHead, GoHeadReader
+from ollama_harness.answers.go.go_body import GoBodyReader
+from ollama_harness.answers.go.go_request import GoHead, GoHeadReader
 from ollama_harness.faults import Fault
 from ollama_harness.recordings.lazy import Lazy
 from ollama_harness.recordings.store import RecordingStore
@@ -32,11 +33,11 @@ from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, http_
 from ollama_harness.server._answers import Answerer, Chosen
 from ollama_harness.server._arranging import Arranging
 from ollama_harness.server._choosing import Chooser
+from ollama_harness.server._connection import Connection, RequestTooLarge
 from ollama_harness.server._expectations import Expectations, NoExpectation, segments
 from ollama_harness.server._playback import Batch, batches, play, play_live
 from ollama_harness.server._running_programme import RunningProgramme, RunningRule
 from ollama_harness.server._unmatched import not_http
-from ollama_harness.server.connection import Connection, RequestTooLarge
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme

@@ -1,10 +1,10 @@
 """The journal: what the server received, what it really wrote and when, and how each connection really ended.
 
 Each entry is one request. The coroutine of its connection writes it; in lock-step the program that runs the client
-adds what was yielded. Any thread may read it at any time. One condition variable covers the whole journal: a change that a
-reader may wait for is made while holding it, and notifies, so `wait_for` needs no sleep. An entry is settled when
-`ended_by` is set. After that it does not change, except that a tunnel may be reopened, and that `client_left_s` may be
-set later.
+adds what was yielded. Any thread may read it at any time. One condition variable covers the whole journal: a change
+that a reader may wait for is made while holding it, and notifies, so `wait_for` needs no sleep. An entry is settled
+when `ended_by` is set. After that it does not change, except that a tunnel may be reopened, and that `client_left_s`
+may be set later.
 
 `sent` is the exception, because it changes with every segment. It needs no lock: it only grows, and its length is
 raised after the segment is there, so a reader sees a prefix of what was sent. It keeps the very bytes objects that were

@@ -1,12 +1,11 @@
-"""How Go's net/http reads a request: where it is more lenient than RFC 9112, and where it stops at once.
+"""How Go's net/http reads the head of a request: where it is more lenient than RFC 9112, and where it stops at once.
 
 Go reads a request line by line and refuses it at the first line that it cannot read, whatever may follow. What it
 refuses later (the version, Host, the names of the headers) it looks at once the head is whole. Lines may end with LF
-alone, and a line that begins with a blank continues the one before. A body has no fault of its own: the handler that
-reads it gets an error in place of what is missing.
+alone, and a line that begins with a blank continues the one before.
 
-Source: net/http, request.go (`readRequest`), server.go (`conn.readRequest`), transfer.go (`readTransfer`,
-`body.readLocked`), internal/chunked.go; net/textproto, reader.go (`readMIMEHeader`); all of Go 1.26.
+Source: net/http, request.go (`readRequest`), server.go (`conn.readRequest`), transfer.go (`readTransfer`);
+net/textproto, reader.go (`readMIMEHeader`); all of Go 1.26.
 """
 
 from __future__ import annotations
@@ -14,27 +13,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Literal
 
 from ollama_harness.answers.go.go_url import parse_target
 from ollama_harness.errors import ProtocolError
 from ollama_harness.recordings.recording import Headers
-from ollama_harness.script.http1 import Body, RequestHead, read_request_head
+from ollama_harness.script.http1 import RequestHead, read_request_head
 
-__all__ = [
-    "MAX_HEAD_BYTES",
-    "Flaw",
-    "GoBodyReader",
-    "GoHead",
-    "GoHeadReader",
-    "read_go_body",
-    "read_go_head",
-]
+__all__ = ["MAX_HEAD_BYTES", "Flaw", "GoHead", "GoHeadReader", "is_readable", "read_go_head"]
 
 #: Go's DefaultMaxHeaderBytes and the slop that it adds.
 MAX_HEAD_BYTES = 1 * 1024 * 1024 + 4096
-#: Go's bufio.Reader: no line of a chunked body, and no trailer section, may be longer.
-_BUFFER_BYTES = 4096
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LENIENT_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z ]+")
@@ -108,7 +96,7 @@ class GoHeadReader:
                     return _MALFORMED
                 lines[-1] += b" " + line.strip(b" \t")
                 continue
-            if b":" not in line or (lines and not _readable(lines[-1])):
+            if b":" not in line or (lines and not is_readable(lines[-1])):
                 return _MALFORMED
             lines.append(line.strip(b" \t"))
         self._searched = len(data)
@@ -139,7 +127,7 @@ class GoHeadReader:
         assert self._start is not None
         if size > MAX_HEAD_BYTES:
             return _TOO_LARGE
-        if self._lines and not _readable(self._lines[-1]):
+        if self._lines and not is_readable(self._lines[-1]):
             return _MALFORMED
         head = RequestHead(*self._start, tuple(map(_field, self._lines)), size + self._skipped)
         return GoHead(head, _flaw(head))
@@ -158,130 +146,12 @@ def _request_line(line: bytes) -> tuple[str, str, str] | None:
     return method, target, parts[2].decode("ascii")
 
 
-def read_go_body(data: bytes, head: RequestHead, *, ended: bool = False) -> Body:
-    """The body that begins at the start of `data`. Its `error` is the text of Go's error; no request can follow it."""
-    reader = GoBodyReader(head)
-    reader.feed(bytearray(data), ended=ended)
-    return Body(reader.content, whole=reader.whole, size=reader.size, needs=reader.needs, error=reader.error)
-
-
-class GoBodyReader:
-    """Reads the body of a request as it arrives, each byte once. Extensions and trailers are read and dropped.
-
-    `whole`: it has ended by its own framing. `error` is the text of Go's error, or None; no request can follow then.
-    `size` is how many bytes of the wire were read, and `needs` how many more are needed at least.
-    """
-
-    def __init__(self, head: RequestHead) -> None:
-        self._chunked = head.version != "HTTP/1.0" and any(
-            name.lower() == "transfer-encoding" for name, _ in head.headers
-        )
-        length = next((value for name, value in head.headers if name.lower() == "content-length"), "0")
-        self._left = 0 if self._chunked else int(length)  # bytes of this chunk, or of the whole body
-        self._awaits: Literal["size", "data", "end of chunk", "trailers"] = "size" if self._chunked else "data"
-        self._excess = 0
-        self._pieces: list[bytes] = []
-        self.whole, self.size = not self._chunked and not self._left, 0
-        self.error: str | None = None
-
-    @property
-    def needs(self) -> int:
-        """At least one byte while it is not whole."""
-        return 0 if self.whole else self._left or 1
-
-    @property
-    def content(self) -> bytes:
-        """What has been read, without the transfer coding."""
-        return b"".join(self._pieces)
-
-    def feed(self, buffer: bytearray, *, ended: bool = False) -> None:
-        """Take from the buffer what belongs to the body. `ended` is whether no more will come."""
-        at = 0
-        while not self.whole and self.error is None:
-            match self._awaits:
-                case "data":
-                    used = self._read_data(buffer, at)
-                case "size":
-                    used = self._read_size(buffer, at)
-                case "end of chunk":
-                    used = self._read_end(buffer, at)
-                case "trailers":
-                    used = self._read_trailers(buffer, at)
-            if not used:
-                break
-            at += used
-        self.size += at
-        del buffer[:at]
-        if ended and not self.whole and self.error is None:
-            in_trailers = self._awaits == "trailers"
-            self.error = "http: unexpected EOF reading trailer" if in_trailers else "unexpected EOF"
-
-    # Each of these reads what is next, and returns how many bytes it has used: none if it needs more.
-
-    def _read_data(self, buffer: bytearray, at: int) -> int:
-        piece = bytes(buffer[at : at + self._left])
-        if piece:
-            self._pieces.append(piece)
-            self._left -= len(piece)
-            if not self._left:
-                self._awaits, self.whole = "end of chunk", not self._chunked
-        return len(piece)
-
-    def _read_size(self, buffer: bytearray, at: int) -> int:
-        end = buffer.find(b"\n", at, at + _BUFFER_BYTES) + 1
-        if not end:
-            if len(buffer) - at >= _BUFFER_BYTES:
-                self.error = "header line too long"
-            return 0
-        line = bytes(buffer[at:end])
-        digits = line[:-2].rstrip(b" \t").partition(b";")[0]
-        if b"\r" not in line:
-            self.error = "chunked line ends with bare LF"
-        elif line.find(b"\r") != len(line) - 2:
-            self.error = "invalid CR in chunked line"
-        elif error := _size_error(digits):
-            self.error = error
-        else:
-            self._left = int(digits, 16)
-            self._awaits = "data" if self._left else "trailers"
-            # 16 bytes a chunk, and twice its data, may be extensions and the like.
-            self._excess = max(0, self._excess + len(line) - 16 - 2 * self._left)
-            if self._excess > 16 * 1024:
-                self.error = "chunked encoding contains too much non-data"
-        return len(line)
-
-    def _read_end(self, buffer: bytearray, at: int) -> int:
-        after = bytes(buffer[at : at + 2])
-        if len(after) < 2:
-            return 0
-        if after != b"\r\n":
-            self.error = "malformed chunked encoding"
-        self._awaits = "size"
-        return 2
-
-    def _read_trailers(self, buffer: bytearray, at: int) -> int:
-        if buffer.startswith(b"\r\n", at):
-            self.whole = True
-            return 2
-        end = buffer.find(b"\r\n\r\n", at, at + _BUFFER_BYTES)
-        if end >= 0:
-            lines = bytes(buffer[at:end]).split(b"\r\n")
-            if any(b":" not in line or not _readable(line) for line in lines):
-                self.error = "malformed MIME header line"
-            else:
-                self.whole = True
-            return end + 4 - at
-        if len(buffer) - at >= _BUFFER_BYTES:
-            self.error = "http: suspiciously long trailer after chunked body"
-        return 0
-
-
 def _line(data: bytes | bytearray, start: int, end: int) -> bytes:
     """A line without its end: LF, or CRLF."""
     return bytes(data[start:end]).removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _readable(line: bytes) -> bool:
+def is_readable(line: bytes) -> bool:
     """Whether a header line has a name, which may have blanks in it here, and a value without control characters."""
     name, _, value = line.partition(b":")
     return bool(_LENIENT_NAME.fullmatch(name)) and not _BAD_VALUE.search(value)
@@ -343,12 +213,3 @@ def _forbidden_trailer(headers: Headers) -> bool:
 _EMPTY = RequestHead("", "", "", (), 0)
 _MALFORMED = GoHead(_EMPTY, Flaw.MALFORMED)
 _TOO_LARGE = GoHead(_EMPTY, Flaw.TOO_LARGE)
-
-
-def _size_error(digits: bytes) -> str:
-    """Source: internal/chunked.go, `parseHexUint`."""
-    if not digits:
-        return "empty hex number for chunk length"
-    if not re.fullmatch(rb"[0-9A-Fa-f]+", digits[:17]):
-        return "invalid byte in chunk length"
-    return "http chunk length too large" if len(digits) > 16 else ""

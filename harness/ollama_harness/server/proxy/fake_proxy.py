@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from ollama_harness.script.script import ConnectionEnd, Script
-from ollama_harness.server.connection import Connection
+from ollama_harness.server._connection import Connection
 from ollama_harness.server.journal import Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.proxy.forwarding import Forward

@@ -1,10 +1,10 @@
 """Forwarding: the proxy sends a request to the server, and the answer to the client, as faithfully as `Forward` says.
 
 A request is read whole before it is sent on, so a client that leaves early costs the server nothing. An answer is sent
-on piece by piece, as it arrives, unless the proxy buffers. `_UpstreamResponse.relay` reads it and gives the bytes for the
-client: its head is changed (hop-by-hop headers, Via, framing), and its body passes as it is or gets another framing.
-`forward` writes each piece to the client and notes it in the journal. Every wait for the server also watches the client
-and the stop of the proxy (`Upstream`), so a client that leaves ends the request at the server too.
+on piece by piece, as it arrives, unless the proxy buffers. `_UpstreamResponse.relay` reads it and gives the bytes for
+the client: its head is changed (hop-by-hop headers, Via, framing), and its body passes as it is or gets another
+framing. `forward` writes each piece to the client and notes it in the journal. Every wait for the server also watches
+the client and the stop of the proxy (`Upstream`), so a client that leaves ends the request at the server too.
 
 How the client's connection ends tells it how the answer ended. If an answer breaks off, the client must not take it for
 a whole one. With a Content-Length or chunks a FIN is enough. If only the end of the connection ends the body, a FIN
@@ -24,8 +24,8 @@ from ollama_harness.script.body_reader import BodyReader
 from ollama_harness.script.http1 import RequestHead, ResponseHead
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk
 from ollama_harness.script.script import ConnectionEnd, ScriptEnd
+from ollama_harness.server._connection import ClientLeft, Connection
 from ollama_harness.server._playback import end_early, play
-from ollama_harness.server.connection import ClientLeft, Connection
 from ollama_harness.server.engine import ServerStops
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.proxy.hop_by_hop import accepts_gzip, compressed, request_onward, stripped

@@ -5,9 +5,9 @@ from __future__ import annotations
 from ollama_harness.errors import ProtocolError
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, Script, http_date
+from ollama_harness.server._connection import ClientLeft, Connection
 from ollama_harness.server._playback import batches, end_early, play
 from ollama_harness.server._unmatched import not_http
-from ollama_harness.server.connection import ClientLeft, Connection
 from ollama_harness.server.engine import ServerStops
 from ollama_harness.server.journal import Entry, Journal, Protocol
 from ollama_harness.server.proxy.forwarding import Forward, forward

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import time
 
-from ollama_harness.server.connection import Connection
+from ollama_harness.server._connection import Connection
 from ollama_harness.server.journal import Entry, Protocol
 from ollama_harness.server.proxy.target import Target
 

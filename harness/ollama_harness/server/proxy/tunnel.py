@@ -17,8 +17,8 @@ import time
 from dataclasses import dataclass
 
 from ollama_harness.script.script import ConnectionEnd, ScriptEnd
+from ollama_harness.server._connection import ClientLeft, Connection
 from ollama_harness.server._playback import end_early, play
-from ollama_harness.server.connection import ClientLeft, Connection
 from ollama_harness.server.engine import ServerStops, Waitable, running
 from ollama_harness.server.journal import EndedBy, Entry, Journal
 from ollama_harness.server.transport import Transport

@@ -19,7 +19,7 @@ import time
 
 from ollama_harness.script.http1 import ResponseHead, read_response_head
 from ollama_harness.script.script import ConnectionEnd
-from ollama_harness.server.connection import MAX_HEAD_BYTES, Connection
+from ollama_harness.server._connection import MAX_HEAD_BYTES, Connection
 from ollama_harness.server.proxy.target import Target
 from ollama_harness.server.transport import Transport
 

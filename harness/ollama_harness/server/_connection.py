@@ -298,7 +298,7 @@ class Connection:
             self._client_left = True
 
     async def close(self) -> None:
-        """Send a FIN, and close the socket when the client has closed its side, after a second, or if the server stops."""
+        """Send a FIN, and close the socket when the client has closed its side, or after a second."""
         if self._disposed:
             return
         try:
