@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from ollama_harness.answers import RULES, Asked, Step, World, answer
 from ollama_harness.answers.fitting import fitted
-from ollama_harness.answers.go.go_request import Flaw, GoHead, read_go_body, read_go_head
+from ollama_harness.answers.go.go_body import read_go_body
+from ollama_harness.answers.go.go_request import Flaw, GoHead, read_go_head
 from ollama_harness.answers.go.go_url import clean_path, parse_target, split_host_port
 from ollama_harness.answers.rules.routes import routing
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Raw

@@ -21,7 +21,8 @@ from pytest_httpserver import HTTPServer
 
 from ollama_harness import FakeOllama, RecordingStore
 from ollama_harness.answers import Asked
-from ollama_harness.answers.go.go_request import read_go_body, read_go_head
+from ollama_harness.answers.go.go_body import read_go_body
+from ollama_harness.answers.go.go_request import read_go_head
 from ollama_harness.matrix._raw_socket import connect, leave_and_read
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import Script

@@ -311,7 +311,8 @@ def test_a_server_that_stops_does_not_wait_for_a_call_that_waits() -> None:
         waiting = pool.submit(waits.steer, "GET", "/journal?wait=1&timeout=600", status=408)
         assert asked.wait(20)
         stopped.stop()
-        assert waiting.result(timeout=20)["entries"] == []
+        failed = waiting.exception(timeout=20)  # the answer came just before the end, or the connection ended
+        assert failed is None or isinstance(failed, http.client.RemoteDisconnected)
         waits.close()
         stopped.start()
 

@@ -33,11 +33,11 @@ from ollama_harness.oracle.reference import reference
 from ollama_harness.script.http1 import read_body, read_response_head
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
-from ollama_harness.server.connection import abort
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy, Entry, Protocol
 from ollama_harness.server.proxy import MODES, FakeProxy, Forward, route_of
 from ollama_harness.server.proxy.target import Target
+from ollama_harness.server.transport import Transport, abort
 
 real_resets = pytest.mark.skipif("not resets_are_real()", reason=NO_RESETS)
 
@@ -679,8 +679,11 @@ def test_a_silence_of_the_server_ends_the_answer_where_it_is(
     ready, behind = connect(upstream.port), upstream.accept()
     behind.sendall(CHUNKED + b"3\r\none\r\n")
     ready.recv(1, socket.MSG_PEEK)
-    ready.setblocking(False)
-    monkeypatch.setattr("ollama_harness.server.proxy.proxy_connection.connect", lambda _: ready)
+
+    async def at_once(*_: object) -> Transport:
+        return Transport(ready)
+
+    monkeypatch.setattr("ollama_harness.server.proxy.proxy_connection.connect", at_once)
     with FakeProxy(does=Forward(idle_limit_s=0.1)) as proxy, connect(proxy.port) as client:
         client.sendall(upstream.asks())
         seen = read_to_end(client)

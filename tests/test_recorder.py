@@ -30,7 +30,7 @@ from ollama_harness.recordings.recording import Frame, Headers, RecordedEnd, Rec
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import Segment, http_date
-from ollama_harness.server.connection import abort
+from ollama_harness.server.transport import abort
 
 LIBRARY = packaged_store()
 ASK = Request(method="POST", path="/api/generate", json={"model": "m"})

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
@@ -35,11 +35,13 @@ from ollama_harness.faults import (
 from ollama_harness.matrix._raw_socket import connect, leave_and_read, read_exactly, read_to_end, request
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment, http_date
+from ollama_harness.server import _connection as connection_module
 from ollama_harness.server import _playback
-from ollama_harness.server import connection as connection_module
-from ollama_harness.server.connection import Connection
+from ollama_harness.server._connection import Connection
+from ollama_harness.server.engine import Engine
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy
+from ollama_harness.server.transport import Transport
 
 
 @pytest.fixture
@@ -130,7 +132,7 @@ def test_the_date_of_each_answer_is_that_of_its_moment(
     assert began <= parsedate_to_datetime(now["Date"]) <= datetime.now(UTC)
     given = [http_date(86400.0 * day) for day in range(1, 4)]
     dates = iter(given)
-    monkeypatch.setattr("ollama_harness.server.fake_ollama.http_date", lambda: next(dates))
+    monkeypatch.setattr("ollama_harness.server._serving.http_date", lambda: next(dates))
     assert [ask(server, "GET", path)[1]["Date"] for _ in given] == given
     assert [entry.date for entry in server.journal.entries][1:] == given
 
@@ -241,7 +243,7 @@ def test_stop_ends_open_streams_at_once(server: FakeOllama) -> None:
     for sock in socks:
         sock.close()
     assert [entry.ended_by for entry in server.journal.entries] == [EndedBy.STOP] * len(socks)
-    assert not [thread for thread in threading.enumerate() if thread.name.endswith("(_serve)")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ollama-harness")]
     server.start()  # for the fixture, and to show that it can
 
 
@@ -527,35 +529,51 @@ def test_wrong_arguments_of_play_are_one_sentence(server: FakeOllama) -> None:
         server.play("generate-one-token", no_fault)
 
 
+class Accepted:
+    """A client's socket, and coroutines that get the server's side of it."""
+
+    def __init__(self, client: socket.socket, sock: socket.socket, engine: Engine) -> None:
+        self.client, self._sock, self._engine = client, sock, engine
+        self._connection: Connection | None = None
+
+    def run(self, use: Callable[[Connection], Coroutine[Any, Any, object]]) -> tuple[threading.Event, list[object]]:
+        """Run a coroutine; returns what is set when it has returned, and where its result is then."""
+        done, results = threading.Event(), list[object]()
+
+        async def coroutine() -> None:
+            self._connection = self._connection or Connection(Transport(self._sock))
+            results.append(await use(self._connection))
+            done.set()
+
+        self._engine.spawn(coroutine)
+        return done, results
+
+
 @pytest.fixture
-def accepted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[socket.socket, Connection]]:
-    """A client's socket, and the server's side of it, whose patience does not end during a test."""
-    monkeypatch.setattr("ollama_harness.server.connection._LINGER_S", 60.0)
-    stop, other_end = socket.socketpair()
+def accepted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Accepted]:
+    """A connection whose patience does not end during a test."""
+    monkeypatch.setattr("ollama_harness.server._connection._LINGER_S", 60.0)
+    engine = Engine()
     with (
-        stop,
-        other_end,
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0] as sock,
     ):
-        connection = Connection(listener.accept()[0], stop)
-        yield client, connection
-        connection.dispose()
+        yield Accepted(client, sock, engine)
+        engine.stop()
 
 
-def test_a_request_that_is_reset_unread_has_arrived_whole(accepted: tuple[socket.socket, Connection]) -> None:
+def test_a_request_that_is_reset_unread_has_arrived_whole(accepted: Accepted) -> None:
     """Else an RST meets a client now while it writes and now while it reads, and what it raises is chance."""
-    client, connection = accepted
-    waiting = threading.Thread(target=connection.wait_for_request, daemon=True)
-    waiting.start()
-    client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo")
-    waiting.join(0.1)
-    assert waiting.is_alive()
-    client.sendall(b"dy")
-    waiting.join(20.0)
-    assert not waiting.is_alive()
-    request = connection.read_request()
-    assert request is not None
+    done, _ = accepted.run(Connection.wait_for_request)
+    accepted.client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo")
+    assert not done.wait(0.1)
+    accepted.client.sendall(b"dy")
+    assert done.wait(20.0)
+    done, results = accepted.run(Connection.read_request)
+    assert done.wait(20.0)
+    [request] = results
+    assert isinstance(request, tuple)
     assert request[1] == b"body", "it is still there"
 
 
@@ -564,15 +582,10 @@ def test_a_request_that_is_reset_unread_has_arrived_whole(accepted: tuple[socket
     [b"no HTTP at all\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n"],
     ids=["head", "body"],
 )
-def test_what_never_becomes_a_request_is_not_waited_for(
-    sent: bytes, accepted: tuple[socket.socket, Connection]
-) -> None:
-    client, connection = accepted
-    client.sendall(sent)
-    waiting = threading.Thread(target=connection.wait_for_request, daemon=True)
-    waiting.start()
-    waiting.join(20.0)
-    assert not waiting.is_alive()
+def test_what_never_becomes_a_request_is_not_waited_for(sent: bytes, accepted: Accepted) -> None:
+    accepted.client.sendall(sent)
+    done, _ = accepted.run(Connection.wait_for_request)
+    assert done.wait(20.0)
 
 
 def test_a_held_connection_outlasts_every_timeout_of_a_client(

@@ -151,10 +151,10 @@ def _segments(large: Segment, size_bytes: int) -> Iterator[Segment]:
             parts.append(part if (start, stop) == (0, length) else piece)
             room -= stop - start
             if not room:
-                yield replace(large, parts=tuple(parts))
+                yield replace(large, parts=tuple(parts), apart=True)
                 parts, room = [], size_bytes
     if parts:
-        yield replace(large, parts=tuple(parts))
+        yield replace(large, parts=tuple(parts), apart=True)
 
 
 # ------------------------------------------------------------------------------------------ content coding

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ollama_harness.server.connection import abort
+from ollama_harness.server.transport import abort
 
 #: Long enough for any machine. Waiting so long means failure.
 PATIENCE_S = 20.0

@@ -1,8 +1,9 @@
 """A script: what will be played on one connection for one request, and when.
 
-A script is a sequence of segments and one ending. A segment is one TCP write. It consists of parts: the head, a chunk,
-the last chunk, or raw bytes. Parts keep their meaning, so that a fault can strike "after record 3" and not only "at
-byte 412". Times are absolute, in seconds after the request arrived, so that lateness never adds up.
+A script is a sequence of segments and one ending. A segment is one TCP write, or a part of one where no time lies
+between segments. It consists of parts: the head, a chunk, the last chunk, or raw bytes. Parts keep their meaning, so
+that a fault can strike "after record 3" and not only "at byte 412". Times are absolute, in seconds after the request
+arrived, so that lateness never adds up.
 
 Scripts are immutable. Each method that changes one returns another, which shares the parts that did not change. Faults
 are built from these methods. A place is found through the body: `body_parts` are the parts that carry it. `split_at`
@@ -125,7 +126,9 @@ class Script:
 
     def timed(self, when: Callable[[int, float], float]) -> Script:
         """The same script with segment i at `when(i, its time)`; the ending counts as one more segment."""
-        segments = mapped(lambda index, old: Segment(when(index, old.at_s), old.parts, old.awaits), self.segments)
+        segments = mapped(
+            lambda index, old: Segment(when(index, old.at_s), old.parts, old.awaits, old.apart), self.segments
+        )
         return replace(self, segments=segments, ending=replace(self.ending, at_s=when(len(segments), self.ending.at_s)))
 
     def unmet(self, head: RequestHead) -> str:

@@ -40,22 +40,26 @@ class RenderedSegment(NamedTuple):
     at_s: float
     data: bytes
     awaits: int = 0
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One segment: its parts are sent in one write, `at_s` seconds after the request arrived.
 
-    In lock-step it is sent only after the client has yielded `awaits` records, or after a limit.
+    In lock-step it is sent only after the client has yielded `awaits` records, or after a limit. One that is `apart`
+    has a write of its own; any other may share one with the segment before it, if no time lies between them.
     """
 
     at_s: float
     parts: tuple[Part, ...]
     awaits: int = 0
+    apart: bool = False
 
     def rendered(self, date: str) -> RenderedSegment:
         """The exact bytes of this segment, with `date` in the head."""
-        return RenderedSegment(self.at_s, b"".join(part.wire(date) for part in self.parts), self.awaits)
+        data = b"".join(part.wire(date) for part in self.parts)
+        return RenderedSegment(self.at_s, data, self.awaits, self.apart)
 
 
 def segments_of(recording: Recording) -> Sequence[Segment]:

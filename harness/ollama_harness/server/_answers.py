@@ -36,11 +36,11 @@ from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
 from ollama_harness.server._checked_rules import script_of
 from ollama_harness.server._choices import Choice, Choices
+from ollama_harness.server._connection import awaits_continue
 from ollama_harness.server._expectations import Expectations
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import FunctionRaised, RunningRule, Seen
 from ollama_harness.server._unmatched import bad_choice, no_answer
-from ollama_harness.server.connection import awaits_continue
 from ollama_harness.server.programme import Play
 from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, strike
 
@@ -94,6 +94,15 @@ class Answerer:
     @functools.cached_property
     def _first_world(self) -> World:
         return self._given(self._recorded.world)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the recordings are loaded, which may take a second."""
+        return "_first_world" in self.__dict__
+
+    def get_ready(self) -> None:
+        """Load the recordings now."""
+        _ = self._first_world
 
     # ------------------------------------------------------------------------------------- the way of a request
 

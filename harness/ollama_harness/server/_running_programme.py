@@ -47,6 +47,7 @@ class RunningProgramme:
         self._recorded = recorded
         self._permanent = tuple(RunningRule(ProgrammeRule(answer=script, name="faults"), 0) for script in permanent)
         self._rules: tuple[RunningRule, ...] = self._permanent
+        self._asks_functions: tuple[object, bool] = (None, False)
         self._kept: dict[tuple[str, str, bool], tuple[tuple[RunningRule, ...], tuple[RunningRule, ...]]] = {}
         self._lock = threading.Lock()
         self._of_programme: tuple[RunningRule, ...] = ()
@@ -170,6 +171,14 @@ class RunningProgramme:
             if not one.is_used_up and one.rule.when.has_headers(headers):
                 return one
         return None
+
+    @property
+    def calls_functions(self) -> bool:
+        """Whether a rule asks a function of the user's."""
+        rules = self._rules
+        if self._asks_functions[0] is not rules:
+            self._asks_functions = rules, any(one.rule.when.function is not None for one in rules)
+        return self._asks_functions[1]
 
     def met(self, seen: Seen, *, before_guard: bool, first: Sequence[RunningRule] = ()) -> Iterator[RunningRule]:
         """The rules whose turn it is, in order. Each rule that counts has counted the request when this returns.

@@ -12,7 +12,7 @@ from ollama_harness.errors import ProtocolError
 from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.message_parts import Head, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
-from ollama_harness.server.connection import RequestTooLarge
+from ollama_harness.server._connection import RequestTooLarge
 
 __all__ = ["bad_choice", "no_answer", "not_http"]
 

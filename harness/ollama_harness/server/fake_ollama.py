@@ -3,44 +3,36 @@
 werkzeug's request handler cannot do this: it always sends `Connection: close`, writes two segments a chunk, adds a
 `Server` header and loses pipelined requests. So the sockets are our own, and only expectations go through werkzeug.
 
-A `Listener` runs `_serve` in a thread for each connection. If the newest play does not await a request
-(`close_on_accept` and its like), it is played at once. Otherwise the thread reads one request after the other, asks the
-`Answerer` for the answer to each, and plays that, until an answer ends the connection.
+What is here is the server that a user holds: what it is given, how it is arranged, started and stopped. `_serving`
+serves its connections, `_answers` has what answers a request, and `engine` the page on how all that runs.
 """
 
 from __future__ import annotations
 
 import functools
-import ipaddress
 import math
-import socket
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_httpserver import HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.answers import Asked, Step, World, parse_model
-from ollama_harness.answers.go.go_request import GoHead, read_go_body, read_go_head
+from ollama_harness.answers import World, parse_model
 from ollama_harness.errors import PortInUse
 from ollama_harness.faults import Fault
 from ollama_harness.recordings.store import RecordingStore
-from ollama_harness.script.script import ConnectionEnd, RenderedScript, Script, ScriptEnd, http_date
-from ollama_harness.server._answers import Answerer, Chosen
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd
+from ollama_harness.server._answers import Answerer
 from ollama_harness.server._arranging import Arranging
 from ollama_harness.server._choices import Choices
-from ollama_harness.server._expectations import Expectations, NoExpectation, segments
-from ollama_harness.server._playback import play
+from ollama_harness.server._choosing import Chooser
+from ollama_harness.server._expectations import Expectations, NoExpectation
 from ollama_harness.server._running_programme import RunningProgramme
-from ollama_harness.server._running_rule import RunningRule
-from ollama_harness.server._unmatched import not_http
-from ollama_harness.server.connection import Connection, RequestTooLarge
+from ollama_harness.server._serving import Serving
 from ollama_harness.server.control import Calls, Control, Controlled, Verification, is_loopback, verification
-from ollama_harness.server.journal import Entry, Journal
+from ollama_harness.server.journal import Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswers
@@ -49,9 +41,6 @@ __all__ = ["FakeOllama"]
 
 _STAYS = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
 _NOTHING = Script(method="GET", segments=(), ending=_STAYS)
-
-#: How many rendered scripts a server caches.
-_MOST_RENDERED = 64
 
 
 class FakeOllama(Arranging):
@@ -122,7 +111,6 @@ class FakeOllama(Arranging):
         self._faults = tuple(faults)
         on_accept = [fault(_NOTHING) for fault in faults if fault.name in ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
-        self._rendered: dict[int, tuple[Script, str, RenderedScript]] = {}
         self._recorded = RecordedAnswers(
             store=store,
             own=None if recordings is None else Path(recordings),
@@ -136,13 +124,22 @@ class FakeOllama(Arranging):
         self._programme_at_first = programme or Programme()
         if self._programme_at_first.rules:
             self.programme = self._programme_at_first
-        choices = Choices(self._programme, lambda: self.scenarios)
-        self._answerer = Answerer(self._recorded, self._programme, choices, Expectations(self), self._as_given)
         self._calls: Calls | None = None
         if control and (control_token is not None or is_loopback(host)):
             self._calls = Calls(Control(self._controlled, token=control_token), host, control_port)
         elif control_port is not None:
             raise ValueError("control_port: the control API is off; give a control_token, or listen on 127.0.0.1")
+        expectations = Expectations(self)
+        choices = Choices(self._programme, lambda: self.scenarios)
+        self._answerer = Answerer(self._recorded, self._programme, choices, expectations, self._as_given)
+        self._serving = Serving(
+            journal=self.journal,
+            programme=self._programme,
+            answerer=self._answerer,
+            chooser=Chooser(self._answerer, self._programme, expectations),
+            expectations=expectations,
+            calls=self._calls,
+        )
 
     @property
     def store(self) -> RecordingStore:
@@ -219,127 +216,38 @@ class FakeOllama(Arranging):
     # ------------------------------------------------------------------------------------- starting and stopping
 
     def start(self) -> None:
-        """Start listening; a thread accepts connections.
+        """Start listening.
 
         Raises: PortInUse; HTTPServerError, if it is running already.
         """
         if self.is_running():
             raise HTTPServerError("Server is already running")
-        listener = Listener(self.host, self.port, self._serve if self._listens else None)
+        listener = Listener(self.host, self.port, self._serving.serve if self._listens else None)
         self.port = listener.port
-        self.server = listener  # type: ignore[assignment]  # it has all that HTTPServer uses
-        self.server_thread = threading.Thread(target=listener.serve_forever, daemon=True)
-        self.server_thread.start()
+        self.server = listener  # type: ignore[assignment]  # `is_running` looks at it
         try:
             if self._calls is not None:
                 self._calls.start()
         except PortInUse:
-            super().stop()
+            self._end()
             raise
 
     def stop(self) -> None:
-        """Stop, and end every connection.
+        """End every connection and stop listening. A handler or function of yours that still runs after half a second
+        is left to end by itself, and its answer is dropped.
 
-        Raises: HTTPServerError, if it is not running.
+        Raises: HTTPServerError, if the server is not running.
         """
+        if self.server is None:
+            raise HTTPServerError("Server is not running")
         if self._calls is not None:
             self._calls.stop()
-        super().stop()
+        self._end()
 
-    # ------------------------------------------------------------------------------------- one connection
-
-    def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
-        connection, journal = Connection(sock, stop), self.journal
-        number = journal.connected()
-        usable, index, after_post, is_counted = True, 0, False, True
-        note_left: Callable[[], None] = lambda: None  # noqa: E731 - until there is a request to note it in
-        try:
-            if (first := self._programme.take_on_accept()) is not None:
-                self._play_on_accept(connection, first, number)
-                return
-            while usable:
-                read = connection.await_head(functools.partial(_read_head, after_post))
-                if read is None:
-                    note_left()
-                    return
-                after_post = read.head.method == "POST"
-                if self._calls is not None and self._calls.is_call(read):
-                    if not index and is_counted:
-                        is_counted = False
-                        journal.uncount(1)
-                    usable = self._calls.answer(connection, read.head)
-                    continue
-                if not is_counted:
-                    is_counted = True
-                    journal.uncount(-1)
-                index += 1
-                entry = Entry(connection=number, index=index, head=None if read.flaw else read.head, body=b"")
-                usable = self._serve_request(connection, read, entry)
-                note_left = functools.partial(journal.left, entry)
-        finally:
-            connection.close()
-
-    def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
-        """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
-        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw, at=_now())
-        connection.take(head.size)
-        if (refused := self._answerer.refusal(asked)) is not None:
-            return self._answer(connection, entry, refused)
-        if self._answerer.needs_no_body(asked, head):
-            self._answer(connection, entry, self._answerer.answer(asked, head, unread=True))
-            return False
-        try:
-            body = connection.await_body(head, lambda data, ended: read_go_body(data, head, ended=ended))
-        except RequestTooLarge as error:
-            too_large = Chosen(answer=not_http(error), step=Step.NOTHING, by="nothing", why=str(error))
-            return self._answer(connection, entry, too_large)
-        entry.body = body.data
-        asked = Asked.of(head, body.data, body_error=body.error or "", at=asked.at)
-        usable = self._answer(connection, entry, self._answerer.answer(asked, head))
-        return usable and not head.wants_close and body.error is None
-
-    def _play_on_accept(self, connection: Connection, first: RunningRule, number: int) -> None:
-        script = first.script
-        assert script is not None
-        entry = Entry(connection=number, index=1, head=None, body=b"", script=script)
-        entry.answered_by, entry.step = first.name, Step.PROGRAMME
-        if script.ending.how is ConnectionEnd.RESET:
-            connection.wait_for_request()  # an RST while the client connects or writes would be another fault
-        self._play(connection, script, entry)
-
-    def _answer(self, connection: Connection, entry: Entry, chosen: Chosen) -> bool:
-        """Give this answer, and note it; returns whether the connection can be used again."""
-        entry.answered_by, entry.step, entry.rule = chosen.by, chosen.step, chosen.rule
-        entry.programme_rules, entry.left_out = chosen.programme_rules, chosen.left_out
-        entry.why = "; ".join((chosen.why, *chosen.left_out))
-        if isinstance(chosen.answer, Script):
-            entry.script = script = chosen.answer
-            if entry.head is not None:
-                if unmet := script.unmet(entry.head):
-                    entry.unmet, entry.why = unmet, f"{entry.why}; refused, because {unmet}"
-                script = script.answer_to(entry.head)
-            return self._play(connection, script, entry)
-        entry.date = http_date()
-        self.journal.add(entry)
-        method = entry.head.method if entry.head is not None else ""
-        response = segments(chosen.answer, method=method, date=entry.date)
-        return play(connection, response, _STAYS, entry=entry, journal=self.journal)
-
-    def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
-        rendered, entry.date = self._render(script)
-        self.journal.add(entry)
-        return play(connection, rendered.segments, rendered.ending, entry=entry, journal=self.journal)
-
-    def _render(self, script: Script) -> tuple[RenderedScript, str]:
-        """The script's bytes with the current Date, and that Date; rendered at most once a second."""
-        date = http_date()
-        kept, kept_date, rendered = self._rendered.get(id(script), (None, "", None))
-        if kept is not script or kept_date != date or rendered is None:
-            rendered = script.render(date=date)
-            if len(self._rendered) > _MOST_RENDERED:
-                self._rendered.clear()
-            self._rendered[id(script)] = script, date, rendered
-        return rendered, date
+    def _end(self) -> None:
+        assert self.server is not None
+        self.server.shutdown()
+        self.server = None
 
     def respond_nohandler(self, request: WerkzeugRequest, extra_message: str = "") -> WerkzeugResponse:
         """What answers when no expectation matches: not these, unless their order is broken."""
@@ -351,20 +259,4 @@ class FakeOllama(Arranging):
             world = world.only(*(world.model(name, *able) for name, able in self._only_models))
         for name, able in self._models:
             world = world.with_model(world.model(name, *able))
-        return replace(world, any_model=self._any_model, loopback=_is_loopback(self.host), origins=self._origins)
-
-
-def _read_head(after_post: bool, data: bytes, ended: bool) -> GoHead | None:  # noqa: FBT001
-    return read_go_head(data, ended=ended, after_post=after_post)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether a server that listens here is reached from this machine only; a name is taken for such a one."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return True
+        return replace(world, any_model=self._any_model, loopback=is_loopback(self.host), origins=self._origins)

@@ -1,10 +1,10 @@
 """The journal: what the server received, what it really wrote and when, and how each connection really ended.
 
-Each entry is one request. The thread of its connection writes it; in lock-step the program that runs the client adds
-what was yielded. Any thread may read it at any time. One condition variable covers the whole journal: a change that a
-reader may wait for is made while holding it, and notifies, so `wait_for` needs no sleep. An entry is settled when
-`ended_by` is set. After that it does not change, except that a tunnel may be reopened, and that `client_left_s` may be
-set later.
+Each entry is one request. The coroutine of its connection writes it; in lock-step the program that runs the client
+adds what was yielded. Any thread may read it at any time. One condition variable covers the whole journal: a change
+that a reader may wait for is made while holding it, and notifies, so `wait_for` needs no sleep. An entry is settled
+when `ended_by` is set. After that it does not change, except that a tunnel may be reopened, and that `client_left_s`
+may be set later.
 
 `sent` is the exception, because it changes with every segment. It needs no lock: it only grows, and its length is
 raised after the segment is there, so a reader sees a prefix of what was sent. It keeps the very bytes objects that were
@@ -12,6 +12,9 @@ written and copies none. A long stream is thus in memory once as the recording a
 
 A journal may be given a size, for a server that runs for a long time. Then the oldest entries that are settled go when
 there are more; those that are not settled stay. A program that must see each entry once follows the journal.
+
+Thousands of exchanges may be in it, and a segment or a request costs the same however many there are: how many are open
+is counted, and no list is searched.
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ import re
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import repeat
 
 from ollama_harness.answers import Step
 from ollama_harness.files.printable import one_line
@@ -77,6 +81,12 @@ class SentSegments(Lazy[tuple[float, bytes]]):
         self._data.append(data)
         self._length += 1  # last, so that a reader never sees a segment that is not there yet
 
+    def extend(self, at_s: float, data: Sequence[bytes]) -> None:
+        """Add segments that were written together."""
+        self._times.extend(repeat(at_s, len(data)))
+        self._data.extend(data)
+        self._length += len(data)
+
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
@@ -102,7 +112,7 @@ class Entry:
 
     Lock-step: `yielded` counts the records that the client has yielded, `awaited` those that the server waits for.
     `buffered` is the number of the first record that was yielded only after later bytes were sent, or None. While
-    `user_is_busy` with something else, the server waits without a limit.
+    `user_is_busy` with something else, the server waits without a limit. `wake` tells it that one of these has changed.
     """
 
     connection: int
@@ -129,6 +139,7 @@ class Entry:
     awaited: int = 0
     buffered: int | None = None
     user_is_busy: bool = False
+    wake: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     protocol: Protocol = Protocol.HTTP
     target: str = ""
 
@@ -187,8 +198,9 @@ class Journal:
         self._changed = threading.Condition()
         self._size = size
         self._entries: list[Entry] = []
-        self._last_id = self._last_connection = self._not_counted = 0
+        self._last_id = self._last_cleared = self._last_connection = self._not_counted = 0
         self._followers: list[queue.SimpleQueue[Entry]] = []
+        self._open = 0
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -204,6 +216,7 @@ class Journal:
         """Forget all entries and connections so far. Their numbers do not come again."""
         with self._changed:
             self._entries.clear()
+            self._open, self._last_cleared = 0, self._last_id
             self._not_counted = self._last_connection
             self._changed.notify_all()
 
@@ -220,9 +233,10 @@ class Journal:
 
     def wait_until_settled(self, *, timeout_s: float = 5.0) -> bool:
         """Wait until every exchange so far has ended, at most `timeout_s` seconds; returns whether all have."""
-        return self.wait_for(lambda entries: all(entry.ended_by for entry in entries), timeout_s=timeout_s)
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._open, timeout_s)
 
-    # ------------------------------------------------------------------------------------- for the server's threads
+    # ------------------------------------------------------------------------------------- for the server
 
     def connected(self) -> int:
         """Count a connection; returns its number."""
@@ -242,6 +256,7 @@ class Journal:
             self._last_id += 1
             entry.id = self._last_id
             self._entries.append(entry)
+            self._open += entry.ended_by is None
             self._drop_oldest()
             self._changed.notify_all()
 
@@ -256,6 +271,8 @@ class Journal:
     def settle(self, entry: Entry, ended: ConnectionEnd, by: EndedBy) -> None:
         """Note how an exchange ended, and which side ended it."""
         with self._changed:
+            if entry.id > self._last_cleared:
+                self._open -= entry.ended_by is None
             entry.ended, entry.ended_by = ended, by
             if entry.id:
                 for follower in self._followers:
@@ -265,6 +282,8 @@ class Journal:
     def reopen(self, entry: Entry) -> None:
         """Note that an exchange goes on: a tunnel that was idle."""
         with self._changed:
+            if entry.id > self._last_cleared:
+                self._open += entry.ended_by is not None
             entry.ended = entry.ended_by = None
             self._changed.notify_all()
 
@@ -273,6 +292,7 @@ class Journal:
         with self._changed:
             entry.yielded = count
             self._changed.notify_all()
+        entry.wake()
 
     @contextmanager
     def user_busy(self, entries: Iterable[Entry]) -> Iterator[None]:
@@ -280,16 +300,18 @@ class Journal:
         busy = list(entries)
         for entry in busy:
             entry.user_is_busy = True
+            entry.wake()
         try:
             yield
         finally:
             for entry in busy:
                 entry.user_is_busy = False
+                entry.wake()
 
-    def awaits(self, entry: Entry, number: int) -> None:
-        """Note that the server sends nothing more until the client has yielded `number` records."""
+    def awaits(self, entry: Entry, number: int, wake: Callable[[], None]) -> None:
+        """Note that the server sends nothing more until the client has yielded `number` records, and how to wake it."""
         with self._changed:
-            entry.awaited = number
+            entry.awaited, entry.wake = number, wake
             self._changed.notify_all()
 
     def left(self, entry: Entry) -> None:

@@ -1,90 +1,83 @@
-"""The listening socket: accepts, gives each connection a thread, and stops at once, even with streams open.
-
-A blocking accept or select cannot be woken from another thread by closing its socket, on any system in the same way. So
-there is a pair of connected sockets. Every wait (of the accepting thread, and of each connection's thread) includes one
-of them, `_stop`. `shutdown` closes the other one, `_stopping`. That makes `_stop` readable with an end of file, which
-nothing consumes: it wakes all waits, and all later ones.
-
-The order of closing matters. A closed descriptor may be used again at once by another socket, so a socket is closed
-only when no thread waits on it any more. `shutdown` therefore waits for the accepting thread, then for each
-connection's thread (which closes its own socket), and closes the listening socket and `_stop` last. One wait has no
-select: a write to a client that does not read. After half a second such a socket is shut down, which makes the write
-fail.
+"""The listening socket: accepts connections, and has an engine run a coroutine for each.
 
 A port without `listen` refuses connections, and the bind keeps other programs from using it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import functools
-import selectors
 import socket
 import sys
-import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from ollama_harness.errors import PortInUse
+from ollama_harness.server.engine import Engine, running
 
 __all__ = ["Listener", "has_ipv6"]
 
+#: How many connections may wait to be accepted; the system may allow fewer.
+_BACKLOG = max(socket.SOMAXCONN, 4096)
 
-#: How long a connection may take to end after a stop. Only a blocked write takes that long.
-_STOP_LIMIT_S = 0.5
+#: How many connections are accepted before others have their turn.
+_AT_ONCE = 64
+
+#: What `accept` raises when the system has no room for another connection, and how long it is then left alone.
+_FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_PAUSE_S = 0.05
 
 
 class Listener:
-    """Listens as soon as it is made. It has what pytest-httpserver needs of a server: `port`, `serve_forever`,
-    `shutdown`.
+    """Listens as soon as it is made, and serves each connection with `serve(socket)`, which has to close the socket.
 
-    `handle(socket, stop)` runs in a thread of its own for each connection; `stop` becomes readable on shutdown.
-    Without `handle` the port is bound, but nothing listens: connections are refused.
+    A connection has `sockets_each` sockets, its own among them. Without `serve` the port is bound, but nothing listens:
+    connections are refused.
 
     Raises: PortInUse.
     """
 
-    def __init__(self, host: str, port: int, handle: Callable[[socket.socket, socket.socket], None] | None) -> None:
-        self._handle = handle
-        self._threads: dict[threading.Thread, socket.socket] = {}
-        self._socket = _bind(host, port, exclusive=handle is None)
-        if handle is not None:
-            self._socket.listen(128)
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        serve: Callable[[socket.socket], Coroutine[Any, Any, None]] | None,
+        *,
+        sockets_each: int = 1,
+    ) -> None:
+        self._socket = _bind(host, port, exclusive=serve is None)
         self.port: int = self._socket.getsockname()[1]
-        self._stop, self._stopping = socket.socketpair()
-        self._ended = threading.Event()
-
-    def serve_forever(self) -> None:
-        """Accept until `shutdown`."""
-        try:
-            with selectors.DefaultSelector() as selector:
-                if self._handle is not None:
-                    selector.register(self._socket, selectors.EVENT_READ)
-                selector.register(self._stop, selectors.EVENT_READ)
-                while self._stop not in {key.fileobj for key, _ in selector.select()}:
-                    with contextlib.suppress(OSError):  # the client has left already
-                        self._start_thread(self._socket.accept()[0])
-        finally:
-            self._ended.set()
+        self._engine = Engine(sockets_each=sockets_each)
+        if serve is not None:
+            self._socket.listen(_BACKLOG)
+            self._socket.setblocking(False)
+            self._engine.spawn(functools.partial(self._accept, serve))
 
     def shutdown(self) -> None:
-        """Stop accepting and end every connection; returns when all threads have ended."""
-        self._stopping.close()  # wakes every wait on `_stop`, now and later
-        self._ended.wait()  # the accepting thread adds no more threads, and waits on no socket
-        for thread, connection in self._threads.items():
-            thread.join(_STOP_LIMIT_S)
-            if thread.is_alive():  # it writes to a client that does not read
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-                thread.join()
+        """Stop accepting and end every connection; returns when all have ended."""
+        self._engine.stop()
         self._socket.close()
-        self._stop.close()
 
-    def _start_thread(self, connection: socket.socket) -> None:
-        self._threads = {thread: other for thread, other in self._threads.items() if thread.is_alive()}
-        thread = threading.Thread(target=self._handle, args=(connection, self._stop), daemon=True)
-        self._threads[thread] = connection
-        thread.start()
+    async def _accept(self, serve: Callable[[socket.socket], Coroutine[Any, Any, None]]) -> None:
+        """Accept connections until the server stops."""
+        loop = running()
+        watch = loop.watch(self._socket)
+        try:
+            while True:
+                await loop.wait(watch.readable)
+                for _ in range(_AT_ONCE):
+                    try:
+                        sock, _ = self._socket.accept()
+                    except BlockingIOError:
+                        break
+                    except OSError as error:  # the client has left already, or there is no room
+                        if error.errno in _FULL:
+                            await loop.wait(until=time.monotonic() + _PAUSE_S)
+                        break
+                    self._engine.spawn(functools.partial(serve, sock))
+        finally:
+            watch.forget()
 
 
 @functools.cache

@@ -21,8 +21,8 @@ from typing import Any
 from ollama_harness.answers import Asked
 from ollama_harness.files.json_text import parse_json
 from ollama_harness.script.script import Script
+from ollama_harness.server._connection import RequestTooLarge
 from ollama_harness.server._running_programme import RunningProgramme, Where
-from ollama_harness.server.connection import RequestTooLarge
 from ollama_harness.server.control._answering import ControlAnswer, ControlError, Query
 from ollama_harness.server.control._journal_calls import entries_of, entry_of
 from ollama_harness.server.control._lists import fault_rows, recording_row

@@ -6,16 +6,17 @@ The first bytes of a connection show the form: absolute form, CONNECT, SOCKS 4, 
 from __future__ import annotations
 
 import socket
-import threading
 from types import TracebackType
 from typing import Self
 
 from ollama_harness.script.script import ConnectionEnd, Script
+from ollama_harness.server._connection import Connection
 from ollama_harness.server.journal import Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.proxy.forwarding import Forward
 from ollama_harness.server.proxy.proxy_connection import ProxyConnection
 from ollama_harness.server.proxy.target import Target
+from ollama_harness.server.transport import Transport
 
 __all__ = ["FakeProxy"]
 
@@ -49,7 +50,7 @@ class FakeProxy:
         if self._upstream is not None and not self._upstream.is_loopback:
             raise ValueError(f"upstream is {self._upstream}; give one on this machine, like 127.0.0.1")
         self._listens = listens and not (isinstance(does, Script) and does.ending.how is ConnectionEnd.REFUSE)
-        self._running: tuple[Listener, threading.Thread] | None = None
+        self._listener: Listener | None = None
 
     @property
     def address(self) -> str:
@@ -62,25 +63,21 @@ class FakeProxy:
         return f"http://{self.address}"
 
     def start(self) -> None:
-        """Start listening; a thread accepts connections.
+        """Start listening.
 
         Raises: PortInUse; RuntimeError, if it is running already.
         """
-        if self._running is not None:
+        if self._listener is not None:
             raise RuntimeError("this proxy is running already")
-        listener = Listener(self.host, self.port, self._serve if self._listens else None)
-        self.port = listener.port
-        thread = threading.Thread(target=listener.serve_forever, daemon=True)
-        thread.start()
-        self._running = listener, thread
+        serve = self._serve if self._listens else None
+        self._listener = Listener(self.host, self.port, serve, sockets_each=2)
+        self.port = self._listener.port
 
     def stop(self) -> None:
-        """End every connection and stop listening; returns when all threads have ended."""
-        if self._running is not None:
-            listener, thread = self._running
-            self._running = None
+        """End every connection and stop listening; returns when all have ended."""
+        if self._listener is not None:
+            listener, self._listener = self._listener, None
             listener.shutdown()
-            thread.join()
 
     def __enter__(self) -> Self:
         self.start()
@@ -91,5 +88,6 @@ class FakeProxy:
     ) -> None:
         self.stop()
 
-    def _serve(self, sock: socket.socket, stop: socket.socket) -> None:
-        ProxyConnection(sock, stop, journal=self.journal, does=self._does, upstream=self._upstream).serve()
+    async def _serve(self, sock: socket.socket) -> None:
+        connection = Connection(Transport(sock))
+        await ProxyConnection(connection, journal=self.journal, does=self._does, upstream=self._upstream).serve()

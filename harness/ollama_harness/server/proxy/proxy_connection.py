@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-
 from ollama_harness.errors import ProtocolError
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, Script, http_date
-from ollama_harness.server._playback import ended_early, play
+from ollama_harness.server._connection import ClientLeft, Connection
+from ollama_harness.server._playback import batches, end_early, play
 from ollama_harness.server._unmatched import not_http
-from ollama_harness.server.connection import ClientLeft, Connection, WakeReason
+from ollama_harness.server.engine import ServerStops
 from ollama_harness.server.journal import Entry, Journal, Protocol
 from ollama_harness.server.proxy.forwarding import Forward, forward
 from ollama_harness.server.proxy.modes import error_page, only
@@ -17,6 +16,7 @@ from ollama_harness.server.proxy.socks import DONE, NOT_ALLOWED, REFUSED, Refuse
 from ollama_harness.server.proxy.target import Target, form, target_of
 from ollama_harness.server.proxy.tunnel import tunnel
 from ollama_harness.server.proxy.upstream import UpstreamFailed, connect
+from ollama_harness.server.transport import Transport
 
 __all__ = ["ProxyConnection"]
 
@@ -32,39 +32,38 @@ class ProxyConnection:
 
     def __init__(
         self,
-        sock: socket.socket,
-        stop: socket.socket,
+        connection: Connection,
         *,
         journal: Journal,
         does: Script | Forward,
         upstream: Target | None,
     ) -> None:
-        self._connection, self._socket, self._stop = Connection(sock, stop), sock, stop
+        self._connection = connection
         self._journal, self._number = journal, journal.connected()
         self._does, self._upstream = does, upstream
         self._last: Entry | None = None
 
-    def serve(self) -> None:
+    async def serve(self) -> None:
         """Serve this client until its connection ends."""
         try:
             if isinstance(self._does, Script) and not self._does.awaits_request:
                 entry = self._noted(None)
                 if self._does.ending.how is ConnectionEnd.RESET:
-                    self._connection.wait_for_request()  # as FakeOllama does
-                self._play(self._does, entry, by="script")
+                    await self._connection.wait_for_request()  # as FakeOllama does
+                await self._play(self._does, entry, by="script")
                 return
-            match self._connection.peek(1)[:1]:
+            match (await self._connection.peek(1))[:1]:
                 case b"\x16":
                     entry = self._noted(None, self._connection.take(), protocol=Protocol.TLS)
-                    self._play(_NO_TLS, entry, why="a TLS hello, and this proxy speaks no TLS")
+                    await self._play(_NO_TLS, entry, why="a TLS hello, and this proxy speaks no TLS")
                 case b"\x04":
-                    self._socks(Protocol.SOCKS4)
+                    await self._socks(Protocol.SOCKS4)
                 case b"\x05":
-                    self._socks(Protocol.SOCKS5)
+                    await self._socks(Protocol.SOCKS5)
                 case _:
-                    self._http()
+                    await self._http()
         finally:
-            self._connection.close()
+            await self._connection.close()
 
     def _noted(
         self, head: RequestHead | None, body: bytes = b"", *, protocol: Protocol = Protocol.HTTP, target: str = ""
@@ -75,30 +74,32 @@ class ProxyConnection:
         self._last = entry
         return entry
 
-    def _play(self, script: Script, entry: Entry, *, by: str = "nothing", why: str = "") -> bool:
+    async def _play(self, script: Script, entry: Entry, *, by: str = "nothing", why: str = "") -> bool:
         """Play a script; returns whether the connection can be used again."""
         entry.answered_by, entry.why, entry.date = by, why, http_date()
         rendered = script.render(date=entry.date)
-        return play(self._connection, rendered.segments, rendered.ending, entry=entry, journal=self._journal)
+        return await play(
+            self._connection, batches(rendered.segments), rendered.ending, entry=entry, journal=self._journal
+        )
 
     # ------------------------------------------------------------------------------------- HTTP
 
-    def _http(self) -> None:
+    async def _http(self) -> None:
         usable = True
         while usable:
             try:
-                request = self._connection.read_request()
+                request = await self._connection.read_request()
             except ProtocolError as error:
-                self._play(not_http(error), self._noted(None), why=str(error))
+                await self._play(not_http(error), self._noted(None), why=str(error))
                 return
             if request is None:
                 if self._last is not None:
                     self._journal.left(self._last)
                 return
             head, body = request
-            usable = self._answer(head, body) and not head.wants_close
+            usable = await self._answer(head, body) and not head.wants_close
 
-    def _answer(self, head: RequestHead, body: bytes) -> bool:
+    async def _answer(self, head: RequestHead, body: bytes) -> bool:
         """Answer one request; returns whether the connection can be used again."""
         try:
             target, problem = target_of(head), None
@@ -106,48 +107,56 @@ class ProxyConnection:
             target, problem = None, error
         entry = self._noted(head, body, protocol=form(head), target=str(target or ""))
         if isinstance(self._does, Script):
-            return self._play(self._does, entry, by="script")
+            return await self._play(self._does, entry, by="script")
         server = self._upstream or target
         if problem is not None or server is None:
             problem = problem or ProtocolError(_NO_PROXY_REQUEST, "RFC 9112 section 3.2.2")
-            return self._play(not_http(problem), entry, why=str(problem))
+            return await self._play(not_http(problem), entry, why=str(problem))
         try:
-            with connect(server) as upstream:
-                if entry.protocol is Protocol.CONNECT:
-                    self._tunnel(upstream, _ESTABLISHED, entry)
-                    return False
-                entry.answered_by = "upstream"
-                return forward(self._connection, upstream, head, entry=entry, journal=self._journal, does=self._does)
+            upstream = await connect(server, self._connection)
+        except (ClientLeft, ServerStops) as gone:
+            end_early(self._connection, gone, entry=entry, journal=self._journal)
+            return False
         except UpstreamFailed as failure:
-            return self._play(error_page(failure.status, str(failure)), entry, why=str(failure))
+            return await self._play(error_page(failure.status, str(failure)), entry, why=str(failure))
+        entry.answered_by = "upstream"
+        if entry.protocol is Protocol.CONNECT:
+            await self._tunnel(upstream, _ESTABLISHED, entry)
+            return False
+        try:
+            return await forward(self._connection, upstream, head, entry=entry, journal=self._journal, does=self._does)
+        except UpstreamFailed as failure:
+            return await self._play(error_page(failure.status, str(failure)), entry, why=str(failure))
+        finally:
+            upstream.close()
 
     # ------------------------------------------------------------------------------------- tunnels
 
-    def _socks(self, protocol: Protocol) -> None:
+    async def _socks(self, protocol: Protocol) -> None:
         entry = self._noted(None, protocol=protocol)
         try:
-            target = handshake(self._connection, entry, serves=isinstance(self._does, Forward))
-            upstream = connect(self._upstream or target)
+            target = await handshake(self._connection, entry, serves=isinstance(self._does, Forward))
+            upstream = await connect(self._upstream or target, self._connection)
         except Refused as refused:
-            self._play(only(refused.reply), entry, why=str(refused))
+            await self._play(only(refused.reply), entry, why=str(refused))
         except UpstreamFailed as failure:
             code = NOT_ALLOWED if failure.status == 403 else REFUSED
-            self._play(only(reply(protocol, code)), entry, why=str(failure))
-        except ClientLeft:
-            ended_early(self._connection, WakeReason.LEFT, entry=entry, journal=self._journal)
+            await self._play(only(reply(protocol, code)), entry, why=str(failure))
+        except (ClientLeft, ServerStops) as gone:
+            end_early(self._connection, gone, entry=entry, journal=self._journal)
         else:
-            self._tunnel(upstream, reply(protocol, DONE), entry)
+            await self._tunnel(upstream, reply(protocol, DONE), entry)
 
-    def _tunnel(self, upstream: socket.socket, first: bytes, entry: Entry) -> None:
+    async def _tunnel(self, upstream: Transport, first: bytes, entry: Entry) -> None:
         entry.answered_by = "upstream"
-        with upstream:
-            tunnel(
+        try:
+            await tunnel(
                 self._connection,
-                self._socket,
                 upstream,
-                self._stop,
                 first=first,
                 entry=entry,
                 journal=self._journal,
                 idle_limit_s=self._does.idle_limit_s if isinstance(self._does, Forward) else None,
             )
+        finally:
+            upstream.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import time
 
-from ollama_harness.server.connection import Connection
+from ollama_harness.server._connection import Connection
 from ollama_harness.server.journal import Entry, Protocol
 from ollama_harness.server.proxy.target import Target
 
@@ -34,7 +34,7 @@ def reply(protocol: Protocol, code: int) -> bytes:
     return (b"\x00\x5b" if code else b"\x00\x5a") + bytes(6)
 
 
-def handshake(connection: Connection, entry: Entry, *, serves: bool) -> Target:
+async def handshake(connection: Connection, entry: Entry, *, serves: bool) -> Target:
     """The target that the client asks for; it and all bytes read are noted in the entry.
 
     A proxy that does not serve SOCKS refuses as soon as the protocol lets it.
@@ -42,15 +42,15 @@ def handshake(connection: Connection, entry: Entry, *, serves: bool) -> Target:
     Raises: Refused, ClientLeft.
     """
 
-    def read(size: int) -> bytes:
-        if len(connection.peek(size)) < size:
+    async def read(size: int) -> bytes:
+        if len(await connection.peek(size)) < size:
             raise Refused(b"", "the SOCKS request broke off")
         entry.body += (data := connection.take(size))
         return data
 
-    def read_text() -> str:
+    async def read_text() -> str:
         text = b""
-        while (byte := read(1)) != b"\0":
+        while (byte := await read(1)) != b"\0":
             text += byte
         return text.decode("latin-1")
 
@@ -58,25 +58,26 @@ def handshake(connection: Connection, entry: Entry, *, serves: bool) -> Target:
         return Refused(reply(entry.protocol, code), why)
 
     if entry.protocol is Protocol.SOCKS4:
-        _, command, *_ = fixed = read(8)
-        read_text()  # the user
+        _, command, *_ = fixed = await read(8)
+        await read_text()  # the user
         named = fixed[4:7] == bytes(3) and fixed[7]  # 4a
-        host, port = read_text() if named else str(ipaddress.IPv4Address(fixed[4:])), fixed[2:4]
+        host, port = await read_text() if named else str(ipaddress.IPv4Address(fixed[4:])), fixed[2:4]
     else:
-        methods = read(read(2)[1])
+        methods = await read((await read(2))[1])
         if not serves or 0 not in methods:
             raise Refused(b"\x05\xff", f"a SOCKS 5 greeting with the methods {list(methods)}: none is accepted")
-        connection.send(agreed := b"\x05\x00")  # no authentication
+        await connection.send(agreed := b"\x05\x00")  # no authentication
         entry.sent.append((time.monotonic() - entry.arrived_s, agreed))
-        _, command, _, kind = read(4)
+        _, command, _, kind = await read(4)
     if command != _CONNECT:
         raise refused(_NO_COMMAND, f"{entry.protocol} command {command}, and this proxy knows CONNECT only")
     if entry.protocol is Protocol.SOCKS5:
         if kind not in (1, 3, 4):
             raise refused(_NO_ADDRESS_TYPE, f"SOCKS 5 address type {kind} is not known")
         named = kind == 3
-        host = read(read(1)[0]).decode("latin-1") if named else str(ipaddress.ip_address(read(4 if kind == 1 else 16)))
-        port = read(2)
+        address = await read((await read(1))[0] if named else 4 if kind == 1 else 16)
+        host = address.decode("latin-1") if named else str(ipaddress.ip_address(address))
+        port = await read(2)
     target = Target(host, int.from_bytes(port, "big"))
     entry.target = str(target)
     if not serves:
