@@ -33,10 +33,10 @@ from ollama_harness.oracle.reference import reference
 from ollama_harness.script.http1 import read_body, read_response_head
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
+from ollama_harness.server._upstream import Target
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy, Entry, Protocol
 from ollama_harness.server.proxy import MODES, FakeProxy, Forward, route_of
-from ollama_harness.server.proxy.target import Target
 from ollama_harness.server.transport import Transport, abort
 
 real_resets = pytest.mark.skipif("not resets_are_real()", reason=NO_RESETS)

@@ -17,6 +17,7 @@ from ollama_harness.answers.own_answers import OwnReply
 from ollama_harness.faults import Fault
 from ollama_harness.faults.notation import parse_fault
 from ollama_harness.server.programme import (
+    Forwarded,
     OwnError,
     OwnVectors,
     Play,
@@ -132,6 +133,8 @@ def summary(programme: Programme) -> Iterable[str]:
                 parts.append(f"fail with {rule.answer.status} {rule.answer.message}")
             case OwnReply():
                 parts.append(f"say {_cut(rule.answer.text)}")
+            case Forwarded():
+                parts.append("forward")
             case OwnVectors():
                 parts.append("give your vectors")
         if rule.faults:

@@ -21,11 +21,13 @@ from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, 
 from ollama_harness.cli.watching import Watched
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
+from ollama_harness.faults.live import Strikes
 from ollama_harness.matrix.served_scenario import ServedScenarios
+from ollama_harness.recorder import FolderKeeper
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.control import check_token, is_loopback
-from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.fake_ollama import FakeOllama, upstream_target
 from ollama_harness.server.journal import Entry
 from ollama_harness.server.programme import ON_ACCEPT, Programme, ProgrammeRule
 from ollama_harness.server.programme_file import read_programme
@@ -51,6 +53,13 @@ class _Finite(click.FloatRange):
 def _token(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
     try:
         return None if text is None else check_token(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from error
+
+
+def _url(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    try:
+        return None if text is None else f"http://{upstream_target(text)}"
     except ValueError as error:
         raise click.BadParameter(str(error), param=param) from error
 
@@ -186,6 +195,22 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     help="A second port for /_harness/ only, which no fault strikes; 0 is any free port.",
 )
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
+@click.option(
+    "--upstream",
+    callback=_url,
+    metavar="URL",
+    help="A real Ollama: it answers what no rule does, and faults strike its answers while they come.",
+)
+@click.option("--misses-only", is_flag=True, help="Ask the --upstream only where no recording has the same request.")
+@click.option(
+    "--record-to",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep what the --upstream answers as recordings in this folder, without secrets.",
+)
+@click.option(
+    "--once", is_flag=True, help="Ask the --upstream only once: the next time, what is in --record-to answers."
+)
 @child_process_options
 @click.pass_context
 def serve(
@@ -210,6 +235,10 @@ def serve(
     control_token: str | None,
     control_port: int | None,
     origins: str,
+    upstream: str | None,
+    misses_only: bool,
+    record_to: Path | None,
+    once: bool,
     print_url: bool,
     ready_file: Path | None,
     exit_on_stdin_close: bool,
@@ -224,6 +253,12 @@ def serve(
         raise click.UsageError("--no-control turns off what --control-token and --control-port are for; remove it")
     if control_port is not None and control_token is None and not is_loopback(host):
         raise click.UsageError(f"--control-port: programs elsewhere reach {host}; give --control-token, too")
+    if upstream is None:
+        for option, given in (("--misses-only", misses_only), ("--record-to", record_to), ("--once", once)):
+            if given:
+                raise click.UsageError(f"{option}: there is no Ollama behind the server; give --upstream URL, too")
+    if once and record_to is None:
+        raise click.UsageError("--once: nothing keeps the answers; give --record-to DIR, too")
     first = [*short.rules, *(in_turn(read_replies(reply_file), "--reply-file") if reply_file is not None else ())]
     store = store_of(own, version=ollama_version)
     version = ollama_version or store.newest
@@ -255,6 +290,10 @@ def serve(
         control_token=control_token,
         control_port=control_port,
         scenarios=ServedScenarios,
+        upstream=upstream,
+        misses_only=misses_only,
+        keeper=None if upstream is None or record_to is None else FolderKeeper(record_to, upstream),
+        once=once,
     )
     server.load()
     for fault in faults:
@@ -278,7 +317,9 @@ def serve(
         if server.control_url is not None and control_port is None and any(one.name in ON_ACCEPT for one in faults):
             note = _STRUCK_TOO
         log(f"control: {server.control_url or 'off'}{note}")
-        if not any_model:
+        for line in _about_upstream(server, record_to, once=once):
+            log(line)
+        if not any_model and upstream is None:
             log("models: those in /api/tags; --any-model adds all others")
         for line in summary(server.programme):
             log(line)
@@ -292,6 +333,20 @@ def serve(
     while _log_next(log, settled, timeout_s=0):
         pass
     log("stopped")
+
+
+def _about_upstream(server: FakeOllama, record_to: Path | None, *, once: bool) -> Iterable[str]:
+    """What the first lines say of the Ollama behind the server, and of faults that keep its answers back."""
+    real = server.real_ollama
+    if real is None:
+        return
+    what = "what no recording answers" if real.misses_only else "what no rule answers"
+    kept = "" if record_to is None else f", and keeps it in {record_to}{' for the next time' if once else ''}"
+    yield f"upstream: {real.url} answers {what}{kept}"
+    every = server.faults
+    for faults in (every, *((*every, *rule.faults) for rule in server.programme.rules if rule.faults)):
+        if Strikes.WHOLE in real.strikes(faults):
+            yield f"  {', '.join(map(str, faults))}: an answer is sent only when it is whole, because that is needed"
 
 
 def _log_next(log: Callable[[str], None], settled: queue.SimpleQueue[Entry], *, timeout_s: float) -> bool:

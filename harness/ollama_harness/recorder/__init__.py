@@ -9,10 +9,12 @@ It reads plain sockets through h11, with one connection for each exchange, and i
 written to disk as it arrives. If an answer is longer than a recording may be, the exchange is aborted and its files are
 deleted.
 
-What another tool captured becomes recordings, too: `read_captures` reads it, and `keep` writes it.
+`FolderKeeper` keeps what a server sends on from a live Ollama. What another tool captured becomes recordings, too:
+`read_captures` reads it, and `keep` writes it.
 """
 
 from ollama_harness.recorder.captures import Captures, read_captures
+from ollama_harness.recorder.folder_keeper import FolderKeeper
 from ollama_harness.recorder.planning import Failure, Plan, models_of, plan
 from ollama_harness.recorder.probes import Probe, ProbeSet, default_probes, load_probes
 from ollama_harness.recorder.recording_writer import keep
@@ -22,6 +24,7 @@ __all__ = [
     "TIMEOUT_S",
     "Captures",
     "Failure",
+    "FolderKeeper",
     "Plan",
     "Probe",
     "ProbeSet",

@@ -38,11 +38,12 @@ from ollama_harness.server._checked_rules import script_of
 from ollama_harness.server._choices import Choice, Choices
 from ollama_harness.server._connection import awaits_continue
 from ollama_harness.server._expectations import Expectations
+from ollama_harness.server._real_ollama import Onward, RealOllama
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import FunctionRaised, RunningRule, Seen
 from ollama_harness.server._unmatched import bad_choice, no_answer
-from ollama_harness.server.programme import Play
-from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, strike
+from ollama_harness.server.programme import Forwarded, Play
+from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, request_of, strike
 
 __all__ = ["Answerer", "Chosen"]
 
@@ -51,9 +52,12 @@ _ARRANGED = "arranged for this method and path"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What answers a request: a script, or the response of an expectation. The rest is for the journal."""
+    """What answers a request: a script, the response of an expectation, or the real Ollama.
 
-    answer: Script | WerkzeugResponse
+    The rest is for the journal.
+    """
+
+    answer: Script | WerkzeugResponse | Onward
     step: Step
     by: str
     rule: str = ""
@@ -75,7 +79,9 @@ class Answerer:
         choices: Choices,
         expectations: Expectations,
         given: Callable[[World], World],
+        real_ollama: RealOllama | None,
     ) -> None:
+        self._real_ollama = real_ollama
         self._recorded, self._programme, self._choices = recorded, programme, choices
         self._expectations, self._given = expectations, given
         self._lock = threading.Lock()
@@ -129,7 +135,7 @@ class Answerer:
         strikers: list[RunningRule] = []
         if (arranged := self._arranged(asked, strikers, before_guard=True)) is not None:
             return arranged
-        guarded = self._ruled(asked, Step.GUARD, unread=unread)
+        guarded = self._guarded(asked, unread=unread)
         if guarded is not None and _keeps_out(guarded):
             return guarded
         if choice.problem:
@@ -141,13 +147,16 @@ class Answerer:
             if (own := self._recorded.own_bytes(asked, self._world)) is not None:
                 chosen = self._recording(own, asked, Step.PROGRAMME)
             else:
-                chosen = guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
+                chosen = self._sent_on(asked) or guarded or self._ruled(asked, Step.REQUEST, Step.MODEL)
+                chosen = chosen or self._handled(asked)
         for rule in reversed(strikers):
             chosen = self._struck(chosen, rule, notes=rule not in choice.rules)
         return _with_what_had_no_effect(chosen, choice)
 
     def _struck(self, chosen: Chosen, rule: RunningRule, *, notes: bool) -> Chosen:
         """An answer, struck by those faults of a rule that can strike it; `notes` has `check` raise for the others."""
+        if isinstance(chosen.answer, Onward):
+            return self._struck_onward(chosen, chosen.answer, rule, notes=notes)
         assert isinstance(chosen.answer, Script)
         script, left_out = strike(chosen.answer, rule.rule.faults)
         if len(left_out) < len(rule.rule.faults) and not self._programme.use(rule):
@@ -161,6 +170,34 @@ class Answerer:
             programme_rules=(*chosen.programme_rules, rule.label),
             left_out=(*chosen.left_out, *left_out),
         )
+
+    def _struck_onward(self, chosen: Chosen, onward: Onward, rule: RunningRule, *, notes: bool) -> Chosen:
+        """An answer that is still to come: its faults are tried on it then."""
+        if not self._programme.use(rule):
+            return chosen
+        faults = rule.rule.faults
+        onward = replace(
+            onward, faults=(*onward.faults, *faults), noted=(*onward.noted, *faults) if notes else onward.noted
+        )
+        return replace(chosen, answer=onward, programme_rules=(*chosen.programme_rules, rule.label))
+
+    def _guarded(self, asked: Asked, *, unread: bool = False) -> Chosen | None:
+        """What the guard refuses; a real Ollama guards itself."""
+        return None if self._real_ollama is not None else self._ruled(asked, Step.GUARD, unread=unread)
+
+    def _sent_on(self, asked: Asked) -> Chosen | None:
+        """What the real Ollama answers, or was recorded before; None if there is none, or it cannot be asked."""
+        real, world = self._real_ollama, self._world
+        if real is None or asked.body_error:
+            return None
+        keeps_out = self._ruled(asked, Step.GUARD)
+        if keeps_out is None or not _keeps_out(keeps_out):
+            if (kept := real.kept(request_of(asked, world))) is not None:
+                return self._recording(self._recorded.played(kept, "kept before"), asked, Step.RECORDING)
+            if real.misses_only and (found := self._recorded.same(asked, world)) is not None:
+                return self._recording(found, asked, Step.RECORDING)
+        onward = Onward(asked=asked, world=world, faults=self._recorded.faults)
+        return Chosen(answer=onward, step=Step.UPSTREAM, by="upstream", why=f"sent on to {real.url}")
 
     def _arranged(
         self, asked: Asked, strikers: list[RunningRule], *, before_guard: bool, first: Sequence[RunningRule] = ()
@@ -192,6 +229,23 @@ class Answerer:
             if not self._programme.use(rule):
                 return None
             script, left_out, faults, by = candidate.script, candidate.left_out, (), candidate.recording.id
+        elif isinstance(answer, Forwarded):
+            assert self._real_ollama is not None, "such a rule is refused without one"
+            if asked.body_error or not self._programme.use(rule):
+                return None
+            onward = Onward(
+                asked=asked,
+                world=world,
+                faults=(*self._recorded.faults, *faults),
+                noted=faults if notes else (),
+            )
+            return Chosen(
+                answer=onward,
+                step=Step.PROGRAMME,
+                by="upstream",
+                why=f"sent on to {self._real_ollama.url}" + (f" ({rule.label})" if rule.label else ""),
+                programme_rules=(rule.label,) if rule.label else (),
+            )
         elif isinstance(answer, Script):
             if not self._programme.use(rule):
                 return None
@@ -265,7 +319,7 @@ class Answerer:
             return False
         choice = self._choices.of(asked)
         asked = choice.asked
-        guarded = self._ruled(asked, Step.GUARD)
+        guarded = self._guarded(asked)
         rule = self._programme.by_head(asked, before_guard=True)
         if rule is None and (guarded is None or not _keeps_out(guarded)):
             if self._expectations or choice.problem:

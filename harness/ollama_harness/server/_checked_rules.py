@@ -11,14 +11,14 @@ from ollama_harness.faults import Fault, apply
 from ollama_harness.recordings.recording import GAP_S, Recording
 from ollama_harness.script.script import Script
 from ollama_harness.server._running_rule import Candidate, RunningRule
-from ollama_harness.server.programme import Play, ProgrammeRule
+from ollama_harness.server.programme import Forwarded, Play, ProgrammeRule
 from ollama_harness.server.recorded_answers import RecordedAnswers
 
 __all__ = ["checked", "refuse_unreachable", "script_of"]
 
 
-def checked(rule: ProgrammeRule, place: int, recorded: RecordedAnswers) -> RunningRule:
-    """A rule that can have an effect, with its recordings found.
+def checked(rule: ProgrammeRule, place: int, recorded: RecordedAnswers, *, forwards: bool) -> RunningRule:
+    """A rule that can have an effect, with its recordings found. `forwards` is whether a real Ollama is behind.
 
     Raises: ProgrammeError.
     """
@@ -26,8 +26,12 @@ def checked(rule: ProgrammeRule, place: int, recorded: RecordedAnswers) -> Runni
         match rule.answer:
             case Play():
                 return RunningRule(rule, place, _candidates(rule, rule.answer, recorded))
-            case None:
-                _refuse_useless(rule, recorded)
+            case Forwarded() if not forwards:
+                raise FaultDoesNotApply(
+                    "there is no Ollama to forward to; give --upstream URL, or FakeOllama(upstream=URL)"
+                )
+            case Forwarded() | None:
+                _refuse_useless(rule, recorded, forwards=forwards)
             case Script():
                 apply(rule.answer, rule.faults)
             case _:
@@ -54,8 +58,11 @@ def _candidates(rule: ProgrammeRule, play: Play, recorded: RecordedAnswers) -> t
     return tuple(found)
 
 
-def _refuse_useless(rule: ProgrammeRule, recorded: RecordedAnswers) -> None:
-    """Refuse faults that can strike no answer to a request that the rule is for."""
+def _refuse_useless(rule: ProgrammeRule, recorded: RecordedAnswers, *, forwards: bool) -> None:
+    """Refuse faults that can strike no answer to a request that the rule is for.
+
+    A real Ollama may have routes that were not recorded. Then all recordings are examples.
+    """
     recordings = sorted(recorded.recordings, key=lambda one: not one.name.endswith("-stream"))
     when = rule.when
     on_route = [
@@ -63,13 +70,13 @@ def _refuse_useless(rule: ProgrammeRule, recorded: RecordedAnswers) -> None:
         for one in recordings
         if when.is_for_route(one.request.method, one.request.path) and when.stream in (None, one.request.streams)
     ]
-    if recordings and not on_route:
+    if recordings and not on_route and not forwards:
         path = " or ".join(when.paths) or "any path"
         raise FaultDoesNotApply(
             f"no recording answers {when.method or 'a request'} to {path}, so the faults have nothing to strike; "
             "correct the route, or give the rule an answer with play or fail"
         )
-    _refuse_all(rule.faults, (Script.from_recording(one) for one in on_route))
+    _refuse_all(rule.faults, (Script.from_recording(one) for one in on_route or recordings))
 
 
 def _refuse_useless_on_own(rule: ProgrammeRule, own: OwnAnswer, recorded: RecordedAnswers) -> None:

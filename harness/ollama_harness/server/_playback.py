@@ -27,7 +27,7 @@ from ollama_harness.server._connection import ClientLeft, Connection
 from ollama_harness.server.engine import Kind, ServerStops, Signal, in_thread
 from ollama_harness.server.journal import EndedBy, Entry, Journal
 
-__all__ = ["Batch", "batches", "end_early", "play", "play_live"]
+__all__ = ["Batch", "await_record", "batches", "end_early", "play", "play_live"]
 
 #: In lock-step: how long the client may take to yield a record before it counts as buffered.
 LOCK_STEP_LIMIT_S = 3.0
@@ -79,7 +79,7 @@ async def play(
             if at_s > 0:
                 await connection.wait_until(arrived_s + at_s)
             if awaits > entry.yielded:
-                await _await_record(connection, entry, journal, awaits)
+                await await_record(connection, entry, journal, awaits)
             await connection.send(data)
             sent.extend(clock() - arrived_s, segments)
             segments = ()
@@ -162,7 +162,7 @@ async def _end(connection: Connection, ending: ScriptEnd, entry: Entry, journal:
     return False
 
 
-async def _await_record(connection: Connection, entry: Entry, journal: Journal, number: int) -> None:
+async def await_record(connection: Connection, entry: Entry, journal: Journal, number: int) -> None:
     """Wait until the client has yielded this many records, or note that it buffered one.
 
     Raises: ClientLeft.

@@ -40,11 +40,12 @@ class Where(StrEnum):
 class RunningProgramme:
     """The rules of a server in one order: what was arranged last comes first, and then its programme's.
 
-    `permanent` are scripts that are played when a connection is accepted, and stand at the end.
+    `permanent` are scripts that are played when a connection is accepted, and stand at the end. `forwards` is whether a
+    real Ollama is behind the server.
     """
 
-    def __init__(self, recorded: RecordedAnswers, permanent: Iterable[Script] = ()) -> None:
-        self._recorded = recorded
+    def __init__(self, recorded: RecordedAnswers, permanent: Iterable[Script] = (), *, forwards: bool = False) -> None:
+        self._recorded, self._forwards = recorded, forwards
         self._permanent = tuple(RunningRule(ProgrammeRule(answer=script, name="faults"), 0) for script in permanent)
         self._rules: tuple[RunningRule, ...] = self._permanent
         self._asks_functions: tuple[object, bool] = (None, False)
@@ -155,7 +156,9 @@ class RunningProgramme:
 
         Raises: ProgrammeError, UnknownName, FaultDoesNotApply, for a rule that can have no effect.
         """
-        return tuple(checked(rule, place, self._recorded) for place, rule in enumerate(rules, start=1))
+        return tuple(
+            checked(rule, place, self._recorded, forwards=self._forwards) for place, rule in enumerate(rules, start=1)
+        )
 
     def _named(self, rules: tuple[RunningRule, ...]) -> tuple[RunningRule, ...]:
         for one in rules:

@@ -10,7 +10,7 @@ from ollama_harness.answers.fitting import model_of
 from ollama_harness.answers.own_answers import OwnAnswer
 from ollama_harness.recordings.recording import Headers, Recording, Request
 from ollama_harness.script.script import Script
-from ollama_harness.server.programme import Play, ProgrammeRule
+from ollama_harness.server.programme import Forwarded, Play, ProgrammeRule
 from ollama_harness.server.recorded_answers import request_of
 
 __all__ = ["Candidate", "FunctionRaised", "RunningRule", "Seen", "values_of"]
@@ -71,7 +71,8 @@ class RunningRule:
         self.rule, self.place, self._candidates = rule, place, candidates
         self.id, self.source = "", rule.source or f"rule {place}"
         self._is_play = isinstance(rule.answer, Play)
-        self._own = None if rule.answer is None or isinstance(rule.answer, Script | Play) else rule.answer
+        answer = rule.answer
+        self._own = None if answer is None or isinstance(answer, Script | Play | Forwarded) else answer
         self._looks_at_body = not rule.when.is_for_all_bodies
         self.counts, self.before_guard = rule.counts, rule.before_guard
         self._routes = {(one.recording.request.method, one.recording.request.path) for one in candidates}
@@ -87,6 +88,8 @@ class RunningRule:
         answer = self.rule.answer
         if self.rule.name and not self.place:
             return self.rule.name
+        if isinstance(answer, Forwarded):
+            return "upstream"
         return "script" if answer is None or isinstance(answer, Script | Play) else answer.name
 
     @property

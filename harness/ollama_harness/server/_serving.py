@@ -13,8 +13,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from ollama_harness.answers import Asked, Step
+from ollama_harness.answers.fitting import fitted
 from ollama_harness.answers.go.go_body import GoBodyReader
 from ollama_harness.answers.go.go_request import GoHead, GoHeadReader
+from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.recordings.lazy import Lazy
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, http_date
 from ollama_harness.server._answers import Answerer, Chosen
@@ -22,9 +24,11 @@ from ollama_harness.server._choosing import Chooser
 from ollama_harness.server._connection import Connection, RequestTooLarge
 from ollama_harness.server._expectations import Expectations, segments
 from ollama_harness.server._playback import Batch, batches, play, play_live
+from ollama_harness.server._real_ollama import Onward, RealOllama
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import RunningRule
-from ollama_harness.server._unmatched import not_http
+from ollama_harness.server._unmatched import not_http, upstream_failed
+from ollama_harness.server._upstream import UpstreamFailed
 from ollama_harness.server.control import Calls
 from ollama_harness.server.journal import Entry, Journal
 from ollama_harness.server.transport import Transport
@@ -49,7 +53,9 @@ class Serving:
         chooser: Chooser,
         expectations: Expectations,
         calls: Calls | None,
+        real_ollama: RealOllama | None,
     ) -> None:
+        self._real_ollama = real_ollama
         self._journal, self._programme, self._expectations, self._calls = journal, programme, expectations, calls
         self._answerer, self._chooser = answerer, chooser
         self._kept_writes: dict[int, tuple[Script, str, Sequence[Batch]]] = {}
@@ -118,6 +124,8 @@ class Serving:
         entry.answered_by, entry.step, entry.rule = chosen.by, chosen.step, chosen.rule
         entry.programme_rules, entry.left_out = chosen.programme_rules, chosen.left_out
         entry.why = "; ".join((chosen.why, *chosen.left_out))
+        if isinstance(chosen.answer, Onward):
+            return await self._forward(connection, entry, chosen.answer)
         if isinstance(chosen.answer, Script):
             entry.script = script = chosen.answer
             if entry.head is not None:
@@ -137,6 +145,24 @@ class Serving:
             self._expectations.note_error(error)
             broken_off = ScriptEnd(how=ConnectionEnd.CLOSE, at_s=0.0)
             return await play(connection, (), broken_off, entry=entry, journal=self._journal)
+
+    async def _forward(self, connection: Connection, entry: Entry, onward: Onward) -> bool:
+        """Have the real Ollama answer."""
+        real = self._real_ollama
+        assert real is not None, "nothing is sent on where there is no Ollama"
+        self._journal.add(entry)
+        try:
+            return await real.answer(connection, entry, onward, journal=self._journal, complain=self._complain)
+        except UpstreamFailed as failure:
+            entry.why = f"{real.url}: {failure}"
+            problem = f"the upstream {entry.why}; start Ollama there, or give another --upstream"
+            script = upstream_failed(onward.asked, onward.world, failure.status, problem)
+            entry.script = script = fitted(script, onward.asked, onward.world, handled=True)
+            writes, entry.date = self._writes(script)
+            return await play(connection, writes, script.ending, entry=entry, journal=self._journal)
+
+    def _complain(self, text: str) -> None:
+        self._expectations.note_error(FaultDoesNotApply(text))
 
     async def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
         writes, entry.date = self._writes(script)

@@ -14,7 +14,7 @@ from ollama_harness.script.message_parts import Head, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 from ollama_harness.server._connection import RequestTooLarge
 
-__all__ = ["bad_choice", "no_answer", "not_http"]
+__all__ = ["bad_choice", "no_answer", "not_http", "upstream_failed"]
 
 _OURS = "X-Ollama-Harness"
 
@@ -36,6 +36,12 @@ def bad_choice(asked: Asked, world: World, problem: str) -> Script:
     """400 in the shape of the route, with a header of ours: the request chooses what is not there, or cannot be."""
     reply = route_error(asked, world, 400, f"ollama-harness: {problem}")
     return replace(reply, headers=(*reply.headers, (_OURS, "bad-choice"))).script(asked.method)
+
+
+def upstream_failed(asked: Asked, world: World, status: int, problem: str) -> Script:
+    """502 or 504 in the shape of the route, with a header of ours: the real Ollama did not answer."""
+    reply = route_error(asked, world, status, f"ollama-harness: {problem}")
+    return replace(reply, headers=(*reply.headers, (_OURS, "upstream-failed"))).script(asked.method)
 
 
 def not_http(error: ProtocolError) -> Script:

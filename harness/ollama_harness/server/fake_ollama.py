@@ -29,6 +29,7 @@ from ollama_harness.server._arranging import Arranging
 from ollama_harness.server._choices import Choices
 from ollama_harness.server._choosing import Chooser
 from ollama_harness.server._expectations import Expectations, NoExpectation
+from ollama_harness.server._real_ollama import Keeper, RealOllama, upstream_target
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._serving import Serving
 from ollama_harness.server.control import Calls, Control, Controlled, Verification, is_loopback, verification
@@ -37,7 +38,7 @@ from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswers
 
-__all__ = ["FakeOllama"]
+__all__ = ["FakeOllama", "upstream_target"]
 
 _STAYS = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
 _NOTHING = Script(method="GET", segments=(), ending=_STAYS)
@@ -64,6 +65,11 @@ class FakeOllama(Arranging):
     The journal keeps all entries, or only the last `journal_size` and those that are not settled.
     `scenarios` makes those that this server can play by name, for its recordings and its version: give
     `ollama_harness.matrix.served_scenario.ServedScenarios`, as `serve` and the fixture `fake_ollama` do.
+
+    With `upstream`, the URL of a real Ollama, that answers what is not arranged. Faults strike its answers while they
+    come, or if one needs a whole answer, when it is whole (`real_ollama.strikes` says which). With `misses_only`
+    recordings of the same request come first. `keeper` keeps what it answers (`ollama_harness.recorder.FolderKeeper`);
+    with `once` the next request that is the same gets what was kept.
 
     Programs in any language steer a server under /_harness/ (docs/control.md): one that listens on a loopback address
     without more, and any other with a `control_token`, which each call must bring then. Without `control` none does. A
@@ -98,6 +104,10 @@ class FakeOllama(Arranging):
         control_token: str | None = None,
         control_port: int | None = None,
         scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
+        upstream: str | None = None,
+        misses_only: bool = False,
+        keeper: Keeper | None = None,
+        once: bool = False,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
         for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
@@ -108,7 +118,7 @@ class FakeOllama(Arranging):
         self._models = tuple(map(parse_model, models))
         self._only_models = None if only_models is None else tuple(map(parse_model, only_models))
         self._origins = tuple(origins)
-        self._faults = tuple(faults)
+        self.faults = tuple(faults)
         on_accept = [fault(_NOTHING) for fault in faults if fault.name in ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
         self._recorded = RecordedAnswers(
@@ -120,7 +130,12 @@ class FakeOllama(Arranging):
             faults=faults,
         )
         self._make_scenarios = scenarios
-        self._programme = RunningProgramme(self._recorded, on_accept)
+        self.real_ollama: RealOllama | None = None
+        if upstream is not None:
+            self.real_ollama = RealOllama(upstream, self._recorded, misses_only=misses_only, keeper=keeper, once=once)
+        elif misses_only or keeper is not None or once:
+            raise ValueError("misses_only, keeper and once are for an upstream; give its URL")
+        self._programme = RunningProgramme(self._recorded, on_accept, forwards=upstream is not None)
         self._programme_at_first = programme or Programme()
         if self._programme_at_first.rules:
             self.programme = self._programme_at_first
@@ -131,7 +146,9 @@ class FakeOllama(Arranging):
             raise ValueError("control_port: the control API is off; give a control_token, or listen on 127.0.0.1")
         expectations = Expectations(self)
         choices = Choices(self._programme, lambda: self.scenarios)
-        self._answerer = Answerer(self._recorded, self._programme, choices, expectations, self._as_given)
+        self._answerer = Answerer(
+            self._recorded, self._programme, choices, expectations, self._as_given, self.real_ollama
+        )
         self._serving = Serving(
             journal=self.journal,
             programme=self._programme,
@@ -139,6 +156,7 @@ class FakeOllama(Arranging):
             chooser=Chooser(self._answerer, self._programme, expectations),
             expectations=expectations,
             calls=self._calls,
+            real_ollama=self.real_ollama,
         )
 
     @property
@@ -186,7 +204,7 @@ class FakeOllama(Arranging):
             self.journal.entries,
             self._recorded.world,
             strict=strict,
-            faults_of_server=map(str, self._faults),
+            faults_of_server=map(str, self.faults),
         )
 
     def load(self) -> None:

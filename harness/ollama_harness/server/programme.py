@@ -32,6 +32,7 @@ from ollama_harness.server._when import When
 
 __all__ = [
     "ON_ACCEPT",
+    "Forwarded",
     "OwnError",
     "OwnVectors",
     "Play",
@@ -68,12 +69,18 @@ class Play:
             raise ValueError('play: the list is empty; give a recording, like "chat-stream"')
 
 
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """The real Ollama behind the server answers: `FakeOllama(upstream=…)`, `serve --upstream`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProgrammeRule:
     """Which requests, which of them in turn, what answers them, and the faults that strike the answer.
 
-    `answer` are recordings, a script (played as it is), words, vectors or an error of your own; or None: what would
-    have come anyway. An own answer is only for the routes that it can answer.
+    `answer` are recordings, a script (played as it is), words, vectors or an error of your own, or what the real Ollama
+    behind the server answers; or None: what would have come anyway. An own answer is only for the routes that it can
+    answer.
 
     `nth`, `every` and `probability` look at the number of a request, from 1, among all that the rule is for, in order
     of arrival, whatever answers them: these numbers; each multiple of this; each with this probability, which `seed`,
@@ -86,7 +93,7 @@ class ProgrammeRule:
     """
 
     when: When = _EVERY_REQUEST
-    answer: Play | Script | OwnAnswer | None = None
+    answer: Play | Script | OwnAnswer | Forwarded | None = None
     faults: tuple[Fault, ...] = ()
     nth: tuple[int, ...] = ()
     every: int | None = None
@@ -112,7 +119,7 @@ class ProgrammeRule:
                     "give it to the whole server"
                 )
         if self.answer is None and not self.faults:
-            raise ValueError("answer: the rule changes nothing; give it play, reply, embed or fail, or faults")
+            raise ValueError("answer: the rule changes nothing; give it play, reply, embed, fail or forward, or faults")
         if self.answer is None and self.before_guard:
             raise ValueError("before_guard: what would have come anyway comes after the guard; give the rule an answer")
         self._refuse_route()
@@ -136,7 +143,7 @@ class ProgrammeRule:
     def answers_all(self) -> bool:
         """Whether it leaves no request to the rules after it."""
         is_always = not self.counts and self.times is None
-        return is_always and self.when == _EVERY_REQUEST and isinstance(self.answer, OwnError | Script)
+        return is_always and self.when == _EVERY_REQUEST and isinstance(self.answer, OwnError | Script | Forwarded)
 
     @property
     def counts(self) -> bool:

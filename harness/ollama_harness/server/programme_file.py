@@ -15,6 +15,7 @@ from ollama_harness.faults import Fault
 from ollama_harness.faults.notation import parse_fault
 from ollama_harness.files.reading import read_json, read_toml
 from ollama_harness.server.programme import (
+    Forwarded,
     OwnError,
     OwnVectors,
     Play,
@@ -28,7 +29,7 @@ from ollama_harness.server.reply_file import reply_fields
 
 __all__ = ["parse_rule", "read_programme"]
 
-_ANSWERS = ("play", "reply", "embed", "fail")
+_ANSWERS = ("play", "reply", "embed", "fail", "forward")
 _EXAMPLE = "give one, like [[rules]] with fail = 503"
 
 
@@ -90,7 +91,8 @@ class _Table:
             raise ProgrammeError(f"{self._path}: {self._place}, {error}") from None
         self._no_more(
             "a rule",
-            "name, when, nth, every, times, probability, seed, play, speed, reply, embed, fail, faults, before_guard",
+            "name, when, nth, every, times, probability, seed, play, speed, reply, embed, fail, forward, faults, "
+            "before_guard",
         )
         return rule
 
@@ -109,6 +111,10 @@ class _Table:
                     return OwnVectors.of(vectors)
                 except (ValueError, TypeError) as error:
                     self._fail("embed", str(error), "give a list of lists of numbers")
+            case "forward":
+                if self._left.pop("forward") is not True:
+                    self._fail("forward", "is not true", "make it true, or remove it")
+                return Forwarded()
         status = self._left.pop("fail")
         if not isinstance(status, dict):
             return self._own_error(status, None)

@@ -142,6 +142,15 @@ class RecordedAnswers:
             raise UnknownName("recording", " ".join(patterns), self.store.names(self.version, ["*"]))
         return list(found.values())
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Those of the server."""
+        return self._faults
+
+    def played(self, recording: Recording, why: str) -> RecordedAnswer:
+        """Any recording as an answer."""
+        return self._answer(recording, why)
+
     def own_bytes(self, asked: Asked, world: World) -> RecordedAnswer | None:
         """The recording that answers whatever a request for its method and path says.
 

@@ -34,6 +34,7 @@ class Step(StrEnum):
     ANSWER = "answer"  # a good answer that the world alone decides
     RECORDING = "recording"  # the recording of the same request
     MADE = "made"  # the nearest recording, made to fit
+    UPSTREAM = "upstream"  # the real Ollama behind the server
     NOTHING = "nothing"  # nothing fits: an error of the harness's own
 
 

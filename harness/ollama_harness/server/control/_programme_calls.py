@@ -12,7 +12,7 @@ from ollama_harness.script.script import Script
 from ollama_harness.server._running_programme import RunningProgramme, Where
 from ollama_harness.server._running_rule import RunningRule
 from ollama_harness.server.control._answering import ControlAnswer, ControlError
-from ollama_harness.server.programme import Play, ProgrammeRule, When
+from ollama_harness.server.programme import Forwarded, Play, ProgrammeRule, When
 from ollama_harness.server.programme_file import parse_rule
 from ollama_harness.server.programme_notation import parse_fail, parse_on
 
@@ -146,6 +146,8 @@ def _answer_json(rule: ProgrammeRule) -> dict[str, Any]:
             return {"embed": [list(struct.unpack(f"<{len(one) // 4}f", one)) for one in vectors]}
         case OwnError():
             return {"fail": {"status": rule.answer.status, "message": rule.answer.message}}
+        case Forwarded():
+            return {"forward": True}
         case Script(segments=segments):
             return {"script": f"{rule.name or 'script'}, {len(segments)} segments"}
         case other:

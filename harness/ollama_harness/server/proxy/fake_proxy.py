@@ -11,11 +11,11 @@ from typing import Self
 
 from ollama_harness.script.script import ConnectionEnd, Script
 from ollama_harness.server._connection import Connection
+from ollama_harness.server._upstream import Target
 from ollama_harness.server.journal import Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.proxy.forwarding import Forward
 from ollama_harness.server.proxy.proxy_connection import ProxyConnection
-from ollama_harness.server.proxy.target import Target
 from ollama_harness.server.transport import Transport
 
 __all__ = ["FakeProxy"]

@@ -25,11 +25,11 @@ from ollama_harness.script.http1 import RequestHead, ResponseHead
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk
 from ollama_harness.script.script import ConnectionEnd, ScriptEnd
 from ollama_harness.server._connection import ClientLeft, Connection
+from ollama_harness.server._hop_by_hop import accepts_gzip, compressed, request_onward, stripped
 from ollama_harness.server._playback import end_early, play
+from ollama_harness.server._upstream import Upstream, UpstreamFailed
 from ollama_harness.server.engine import ServerStops
 from ollama_harness.server.journal import Entry, Journal
-from ollama_harness.server.proxy.hop_by_hop import accepts_gzip, compressed, request_onward, stripped
-from ollama_harness.server.proxy.upstream import Upstream, UpstreamFailed
 from ollama_harness.server.transport import Transport
 
 __all__ = ["Forward", "forward"]

@@ -8,14 +8,14 @@ from ollama_harness.script.script import ConnectionEnd, Script, http_date
 from ollama_harness.server._connection import ClientLeft, Connection
 from ollama_harness.server._playback import batches, end_early, play
 from ollama_harness.server._unmatched import not_http
+from ollama_harness.server._upstream import Target, UpstreamFailed, connect
 from ollama_harness.server.engine import ServerStops
 from ollama_harness.server.journal import Entry, Journal, Protocol
 from ollama_harness.server.proxy.forwarding import Forward, forward
 from ollama_harness.server.proxy.modes import error_page, only
 from ollama_harness.server.proxy.socks import DONE, NOT_ALLOWED, REFUSED, Refused, handshake, reply
-from ollama_harness.server.proxy.target import Target, form, target_of
+from ollama_harness.server.proxy.target import form, target_of
 from ollama_harness.server.proxy.tunnel import tunnel
-from ollama_harness.server.proxy.upstream import UpstreamFailed, connect
 from ollama_harness.server.transport import Transport
 
 __all__ = ["ProxyConnection"]
@@ -113,7 +113,7 @@ class ProxyConnection:
             problem = problem or ProtocolError(_NO_PROXY_REQUEST, "RFC 9112 section 3.2.2")
             return await self._play(not_http(problem), entry, why=str(problem))
         try:
-            upstream = await connect(server, self._connection)
+            upstream = await _connect(server, self._connection)
         except (ClientLeft, ServerStops) as gone:
             end_early(self._connection, gone, entry=entry, journal=self._journal)
             return False
@@ -136,7 +136,7 @@ class ProxyConnection:
         entry = self._noted(None, protocol=protocol)
         try:
             target = await handshake(self._connection, entry, serves=isinstance(self._does, Forward))
-            upstream = await connect(self._upstream or target, self._connection)
+            upstream = await _connect(self._upstream or target, self._connection)
         except Refused as refused:
             await self._play(only(refused.reply), entry, why=str(refused))
         except UpstreamFailed as failure:
@@ -160,3 +160,13 @@ class ProxyConnection:
             )
         finally:
             upstream.close()
+
+
+async def _connect(target: Target, client: Connection) -> Transport:
+    """A connection to a target on this machine.
+
+    Raises: UpstreamFailed, if it is on another machine (403), or nothing accepts there; ClientLeft.
+    """
+    if not target.is_loopback:
+        raise UpstreamFailed(f"{target} is not on this machine", status=403)
+    return await connect(target, client)

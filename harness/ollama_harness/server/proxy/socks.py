@@ -9,8 +9,8 @@ import ipaddress
 import time
 
 from ollama_harness.server._connection import Connection
+from ollama_harness.server._upstream import Target
 from ollama_harness.server.journal import Entry, Protocol
-from ollama_harness.server.proxy.target import Target
 
 __all__ = ["DONE", "NOT_ALLOWED", "REFUSED", "Refused", "handshake", "reply"]
 

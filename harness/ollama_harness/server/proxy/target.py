@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ollama_harness.errors import ProtocolError
 from ollama_harness.network.route import Route
 from ollama_harness.script.http1 import RequestHead
+from ollama_harness.server._upstream import Target
 from ollama_harness.server.journal import Entry, Protocol
 
-__all__ = ["Target", "form", "route_of", "target_of"]
+__all__ = ["form", "route_of", "target_of"]
 
 _ROUTES = {
     Protocol.HTTP: Route.PROXIED,
@@ -27,26 +26,6 @@ _ROUTES = {
 def route_of(entry: Entry) -> Route:
     """The route that the request of a proxy's journal entry took; origin form at a proxy counts as proxied."""
     return _ROUTES[entry.protocol]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A host (a name, or an address without brackets) and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether the host is localhost, in 127.0.0.0/8, or ::1; names are not resolved."""
-        try:
-            address = ipaddress.ip_address(self.host)
-        except ValueError:
-            return self.host.lower() == "localhost"
-        return address == ipaddress.IPv6Address("::1") or address in ipaddress.ip_network("127.0.0.0/8")
 
 
 def form(head: RequestHead) -> Protocol:

@@ -9,10 +9,10 @@ from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.http1 import RequestHead, ResponseHead, members
 from ollama_harness.script.message_parts import Head
 
-__all__ = ["accepts_gzip", "compressed", "request_onward", "stripped"]
+__all__ = ["HOP_BY_HOP", "accepts_gzip", "compressed", "request_onward", "stripped", "without"]
 
 #: RFC 9110 section 7.6.1, and the credentials for the proxy itself (section 11.7.2).
-_HOP_BY_HOP = {
+HOP_BY_HOP = {
     "connection",
     "keep-alive",
     "proxy-authorization",
@@ -37,7 +37,7 @@ def request_onward(head: RequestHead, body: bytes, *, absolute: bool) -> bytes:
     framed = members(head.headers, "content-length") or members(head.headers, "transfer-encoding")
     headers = [
         ("Host", host),
-        *_without(head.headers, _HOP_BY_HOP | {"host", "expect", "content-length"}),
+        *without(head.headers, HOP_BY_HOP | {"host", "expect", "content-length"}),
         ("Via", f"{head.version.partition('/')[2]} ollama-harness"),
         *([("Content-Length", str(len(body)))] if framed else []),
     ]
@@ -47,7 +47,7 @@ def request_onward(head: RequestHead, body: bytes, *, absolute: bool) -> bytes:
 
 def stripped(head: ResponseHead, version: str) -> Head:
     """The head of an answer without hop-by-hop headers, except the framing of the body."""
-    headers = _without(head.headers, _HOP_BY_HOP - {"transfer-encoding"})
+    headers = without(head.headers, HOP_BY_HOP - {"transfer-encoding"})
     return Head(head.status, head.reason, tuple(headers), version)
 
 
@@ -62,7 +62,7 @@ def compressed(head: ResponseHead) -> bool:
     return bool(head.header("content-encoding")) or "no-transform" in head.header("cache-control").lower()
 
 
-def _without(headers: Headers, names: set[str]) -> list[tuple[str, str]]:
+def without(headers: Headers, names: set[str]) -> list[tuple[str, str]]:
     """The headers without these, and without those that the Connection header names."""
     dropped = names | {option.lower() for option in members(headers, "connection")}
     return [(name, value) for name, value in headers if name.lower() not in dropped]

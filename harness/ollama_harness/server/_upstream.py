@@ -1,4 +1,4 @@
-"""The server behind a proxy: a connection to it that is used while the client is watched too.
+"""The server behind a proxy, or behind a FakeOllama: a connection to it that is used while the client is watched too.
 
 Each method that waits for the server waits with the client's `Connection.wait_beside`, which also ends when the client
 leaves (ClientLeft) or the proxy stops (ServerStops). So either interrupts the wait at once, and the caller closes the
@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import os
 import socket
 import time
+from dataclasses import dataclass
 
 from ollama_harness.script.http1 import ResponseHead, read_response_head
 from ollama_harness.script.script import ConnectionEnd
 from ollama_harness.server._connection import MAX_HEAD_BYTES, Connection
-from ollama_harness.server.proxy.target import Target
+from ollama_harness.server.engine import Kind, in_thread
 from ollama_harness.server.transport import Transport
 
-__all__ = ["Upstream", "UpstreamFailed", "connect"]
+__all__ = ["Target", "Upstream", "UpstreamFailed", "connect"]
 
-#: How long a server on this machine may take to accept, in seconds.
+#: How long a server may take to accept, in seconds.
 _CONNECT_S = 5.0
 
 #: What a connect that has begun says on Linux and macOS, and on Windows.
@@ -40,27 +42,63 @@ class UpstreamFailed(Exception):
         super().__init__(why)
 
 
-async def connect(target: Target, client: Connection) -> Transport:
-    """A connection to a target on this machine.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A host (a name, or an address without brackets) and a port."""
 
-    Raises: UpstreamFailed, if the target is on another machine (403), or nothing accepts there (502); ClientLeft.
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is localhost, in 127.0.0.0/8, or ::1; names are not resolved."""
+        try:
+            address = ipaddress.ip_address(self.host)
+        except ValueError:
+            return self.host.lower() == "localhost"
+        return address == ipaddress.IPv6Address("::1") or address in ipaddress.ip_network("127.0.0.0/8")
+
+
+async def connect(target: Target, client: Connection) -> Transport:
+    """A connection to a target, at the first of its addresses that accepts.
+
+    Raises: UpstreamFailed, if none does (502, or 504 if there was no answer); ClientLeft.
     """
-    if not target.is_loopback:
-        raise UpstreamFailed(f"{target} is not on this machine", status=403)
-    problem = ""
-    for address in ("127.0.0.1", "::1") if target.host.lower() == "localhost" else (target.host,):
+    problem, status = "", 502
+    for address in await _addresses(target):
         transport = Transport(socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET))
         try:
             await _connected(transport, (address, target.port), client)
         except OSError as error:
             transport.close()
-            problem = problem or f"no connection to {target}: {error}"
+            if not problem:
+                problem = f"no connection to {target}: {error}"
+                status = 504 if isinstance(error, TimeoutError) else 502
         except BaseException:
             transport.close()
             raise
         else:
             return transport
-    raise UpstreamFailed(problem)
+    raise UpstreamFailed(problem, status=status)
+
+
+async def _addresses(target: Target) -> list[str]:
+    """The addresses of a target. A name is resolved in a thread, because that may take its time.
+
+    Raises: UpstreamFailed.
+    """
+    if target.host.lower() == "localhost":
+        return ["127.0.0.1", "::1"]
+    with contextlib.suppress(ValueError):
+        return [str(ipaddress.ip_address(target.host))]
+    try:
+        found = await in_thread(Kind.MAY_WAIT, socket.getaddrinfo, target.host, target.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA cannot encode
+        raise UpstreamFailed(f"no connection to {target}: {error}") from None
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 async def _connected(transport: Transport, address: tuple[str, int], client: Connection) -> None:
@@ -100,10 +138,17 @@ class Upstream:
             data, self.rest = self.rest, b""
             return data
         until = None if self._idle_limit_s is None else time.monotonic() + self._idle_limit_s
+        received = await self.received_by(until)
+        if received is None:
+            raise UpstreamFailed(f"the server was silent for {self._idle_limit_s} s", status=504)
+        return received
+
+    async def received_by(self, until: float | None) -> bytes | None:
+        """The next bytes that arrive, empty after a FIN; None if there are none by a moment of `time.monotonic`."""
         received = None
         while received is None:
             if await self._client.wait_beside(self._transport.readable, until=until) is None:
-                raise UpstreamFailed(f"the server was silent for {self._idle_limit_s} s", status=504)
+                return None
             try:
                 received = self._transport.receive()
             except OSError as error:
