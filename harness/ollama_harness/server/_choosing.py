@@ -2,9 +2,9 @@
 
 A loop serves all connections, so nothing may keep it. Recordings are loaded in a thread, and so is an answer found: it
 may have to be made of the nearest recording, which takes milliseconds, or asked of a function of the user's, which may
-take for ever. But handing a request to a thread and back costs more than all else that is done for it. So a request that was
-answered quickly once, without any function of the user's, is answered in the loop from then on, and its equals that
-come meanwhile wait for that: load tests send the same again and again, a thousand at once.
+take for ever. But handing a request to a thread and back costs more than all else that is done for it. So a request
+that was answered quickly once, without any function of the user's, is answered in the loop from then on, and its equals
+that come meanwhile wait for that: load tests send the same again and again, a thousand at once.
 """
 
 from __future__ import annotations
