@@ -27,6 +27,7 @@ from ollama_harness.matrix._raw_socket import connect, leave_and_read
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import Script
 from ollama_harness.server._answers import Answerer
+from ollama_harness.server._choices import Choices
 from ollama_harness.server._expectations import Expectations
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server.recorded_answers import RecordedAnswers
@@ -90,9 +91,11 @@ def store() -> RecordingStore:
 def answerer(version: str, number: int, *, any_model: bool) -> Answerer:
     """One of two that share nothing but the recordings: what one has kept, the other does not know."""
     recorded = RecordedAnswers(store=store(), version=version, speed=0, gap_s=None, faults=())
+    programme = RunningProgramme(recorded)
     return Answerer(
         recorded,
-        RunningProgramme(recorded),
+        programme,
+        Choices(programme, lambda: None),
         Expectations(HTTPServer()),
         lambda world: replace(world, any_model=any_model),
     )

@@ -264,8 +264,8 @@ def test_serve_answers_until_interrupted(tmp_path: Path) -> None:
     process = _start("serve", "--port", "0", "--speed", "0", cwd=tmp_path)
     assert process.stdout is not None
     url = process.stdout.readline().split()[-1]
-    lines = [process.stdout.readline() for _ in range(5)]
-    assert [line.split()[0] for line in lines] == ["sh", "cmd", "PowerShell", "models:", "Ctrl-C"]
+    lines = [process.stdout.readline() for _ in range(6)]
+    assert [line.split()[0] for line in lines] == ["sh", "cmd", "PowerShell", "control:", "models:", "Ctrl-C"]
     assert f"export OLLAMA_HOST={url}" in lines[0]
     with urllib.request.urlopen(f"{url}/api/version", timeout=20) as response:
         assert json.load(response) == {"version": "0.32.15"}
@@ -280,9 +280,9 @@ def test_serve_says_its_replies_one_after_the_other(tmp_path: Path) -> None:
     process = _start("serve", "--port", "0", "--speed", "0", "--any-model", *replies, cwd=tmp_path)
     assert process.stdout is not None
     url = process.stdout.readline().split()[-1]
-    lines = [process.stdout.readline() for _ in range(6)]
-    assert lines[3] == "--reply: once: say 'one'\n"
-    assert lines[4] == "--reply: every request that it can answer: say 'two'\n"
+    lines = [process.stdout.readline() for _ in range(7)]
+    assert lines[4] == "--reply: once: say 'one'\n"
+    assert lines[5] == "--reply: every request that it can answer: say 'two'\n"
     said = []
     for _ in range(3):
         body = b'{"model": "llama3", "prompt": "Hi", "stream": false}'

@@ -9,19 +9,20 @@ import re
 import shlex
 import signal
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from ollama_harness.cli.watching import Watched
 from ollama_harness.errors import HarnessError
-from ollama_harness.matrix.scenarios import scenario
-from ollama_harness.matrix.served_scenario import served
+from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.programme import Play
+from ollama_harness.server.programme_file import read_programme
 
 Ask = Callable[..., tuple[int, bytes]]
 Serve = Callable[..., tuple[list[tuple[int, bytes]], list[str]]]
@@ -47,7 +48,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
             super().__init__(*arguments, **named)
             made.append(self)
 
-    def run(*options: str, asks: tuple[tuple[Any, ...], ...]) -> tuple[list[tuple[int, bytes]], list[str]]:
+    def run(*options: str, asks: Iterable[tuple[Any, ...]]) -> tuple[list[tuple[int, bytes]], list[str]]:
         answers: list[tuple[int, bytes]] = []
 
         class Stop:
@@ -204,10 +205,73 @@ def test_a_full_queue_refuses_on_every_route_for_text(serve: Serve) -> None:
 
 def test_a_cold_load_delays_every_route_for_text() -> None:
     store = packaged_store()
-    own, others = served(scenario("cold-load"), store, store.newest)[0]
+    own, others = ServedScenarios(store, store.newest).rules("cold-load").programme.rules
     assert own.answer == Play(("generate-cold",), speed=1.0)
     assert "/api/chat" in others.when.paths
     assert [fault.name for fault in others.faults] == ["delay_first_byte"]
+
+
+# --- --watch ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_watched_file_is_read_again_and_a_broken_edit_leaves_the_old_one(tmp_path: Path) -> None:
+    path, lines = tmp_path / "p.toml", list[str]()
+    path.write_text("[[rules]]\nfail = 503\n", "utf-8")
+    with FakeOllama(speed=0, programme=read_programme(path)) as server:
+        watched = Watched(path, lambda: server.edit_programme(read_programme(path)), lines.append)
+        statuses = []
+        for text in (None, "[[rules]]\nfail = 429\n", "[[rules]]\nfail = 999\n", "[[rules]]\nfail = 500\n"):
+            if text is not None:
+                path.write_text(text, "utf-8")
+            watched.look_now()
+            statuses.append(ask(server.port, *VERSION)[0])
+    assert statuses == [503, 429, 429, 500]
+    broken = f"{path}: rule 1, fail: 999 is no status of an error; give one from 400 to 599"
+    assert lines == [f"{path}: read again", f"{broken}; the programme before it stays in force", f"{path}: read again"]
+
+
+def test_serve_takes_over_an_edit_of_its_programme(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text("[[rules]]\nfail = 503\n", "utf-8")
+
+    def asks_and_edits() -> Iterator[tuple[Any, ...]]:
+        yield VERSION
+        path.write_text("[[rules]]\nfail = 429\n", "utf-8")
+
+    answers, lines = serve("--watch", "--programme", str(path), asks=asks_and_edits())
+    assert statuses(answers) == [503]
+    assert f"{path}: read again" in lines
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ((), r"control: http://127\.0\.0\.1:\d+/_harness"),
+        (("--no-control",), "control: off"),
+        (("--host", "0.0.0.0"), r"control: off, because .*; --control-token TOKEN turns it on"),
+        (("--host", "0.0.0.0", "--control-token", "t"), r"control: http://0\.0\.0\.0:\d+/_harness"),
+        (("--fault", "close_on_accept()"), r"control: .*, which the faults below strike, too; --control-port 0 .*"),
+        (("--fault", "close_on_accept()", "--control-port", "0"), r"control: http://127\.0\.0\.1:\d+/_harness"),
+    ],
+)
+def test_the_first_lines_say_whether_it_is_steered_and_where(options: tuple[str, ...], line: str, serve: Serve) -> None:
+    _, lines = serve(*options, asks=(VERSION,))
+    [said] = [one for one in lines if one.startswith("control: ")]
+    assert re.fullmatch(line, said)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--no-control", "--control-token", "t"),
+        ("--no-control", "--control-port", "0"),
+        ("--host", "0.0.0.0", "--control-port", "0"),
+        ("--control-token", "a b"),
+    ],
+)
+def test_a_control_that_cannot_be_is_refused(options: tuple[str, ...], serve: Serve) -> None:
+    with pytest.raises(click.UsageError, match="token"):
+        serve(*options, asks=(VERSION,))
 
 
 # --- docs/serve.md ----------------------------------------------------------------------------------------------------
@@ -279,6 +343,7 @@ def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None
         (("--scenario", "issue-9549"), "use `ollama-harness run --scenario issue-9549`"),
         (("--scenario", "tools", "--ollama-version", "0.5.7", "--play", "nope"), "no recording called 'nope'"),
         (("--programme", "missing.toml"), "missing.toml: cannot be read"),
+        (("--watch",), "--watch: there is no file to watch; give --programme FILE, too"),
         (("--reply", "a", "--reply-file", "b"), "are two sources of one thing"),
     ],
 )

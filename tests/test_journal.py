@@ -15,7 +15,8 @@ from ollama_harness.answers import Step
 from ollama_harness.faults import after_record, close_at, close_on_accept, reset_at
 from ollama_harness.matrix._raw_socket import connect, read_to_end
 from ollama_harness.script.http1 import RequestHead
-from ollama_harness.server.journal import Entry
+from ollama_harness.script.script import ConnectionEnd
+from ollama_harness.server.journal import EndedBy, Entry, Journal
 
 TAGS = b"GET /api/tags HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 CHAT = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
@@ -107,3 +108,44 @@ def test_no_line_is_longer_than_160_characters_or_more_than_a_line(target: str, 
     entry = Entry(connection=1, index=1, head=head, body=b"", answered_by=answered_by, why=why)
     assert len(entry.line) <= 160
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u202e]", entry.line)
+
+
+def settled(journal: Journal, *, connection: int = 1) -> Entry:
+    entry = Entry(connection=connection, index=1, head=None, body=b"")
+    journal.add(entry)
+    journal.settle(entry, ConnectionEnd.CLOSE, EndedBy.SERVER)
+    return entry
+
+
+def test_ids_never_come_again() -> None:
+    journal = Journal()
+    first = settled(journal)
+    journal.clear()
+    assert (journal.entries, journal.connections) == ((), 0)
+    assert (first.id, settled(journal).id) == (1, 2)
+
+
+def test_clearing_counts_connections_from_the_beginning_and_keeps_their_numbers() -> None:
+    journal = Journal()
+    assert journal.connected() == 1
+    journal.clear()
+    assert (journal.connected(), journal.connections) == (2, 1)
+
+
+def test_a_journal_of_a_size_drops_the_oldest_that_are_settled() -> None:
+    journal = Journal(size=2)
+    open_ = Entry(connection=1, index=1, head=None, body=b"")
+    journal.add(open_)
+    assert [settled(journal).id for _ in range(3)] == [2, 3, 4]
+    assert [entry.id for entry in journal.entries] == [1, 4]
+
+
+def test_who_follows_sees_each_entry_once_whether_it_is_kept_or_not() -> None:
+    journal = Journal(size=1)
+    before, follower = settled(journal), journal.follow()
+    entries = [settled(journal) for _ in range(3)]
+    assert [follower.get_nowait() for _ in entries] == entries
+    assert follower.empty()
+    journal.settle(Entry(connection=1, index=1, head=None, body=b""), ConnectionEnd.CLOSE, EndedBy.SERVER)
+    assert follower.empty(), "an exchange that is not in the journal"
+    assert before not in journal.entries

@@ -260,7 +260,8 @@ def test_events_are_played_as_they_are(tmp_path: Path) -> None:
     with FakeOllama(recordings=tmp_path, speed=0) as server:
         status, headers, body = asked(server, "POST", "/v1/chat/completions", {**CHAT, "stream": True})
         assert (status, headers["Content-Type"], body) == (200, "text/event-stream", HEARTBEATS)
-        [entry] = server.journal.take_settled(timeout_s=10)
+        assert server.journal.wait_until_settled(timeout_s=10)
+        [entry] = server.journal.entries
         assert len(entry.sent) == 5  # four events, the first with the head, and the last chunk
 
 

@@ -9,6 +9,7 @@ import threading
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ from ollama_harness.faults import (
     set_header,
 )
 from ollama_harness.matrix.scenarios import SCENARIOS
-from ollama_harness.matrix.served_scenario import served
+from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import packaged_store
-from ollama_harness.server._running_programme import RunningProgramme, Seen
+from ollama_harness.server._running_programme import RunningProgramme
+from ollama_harness.server._running_rule import Seen
+from ollama_harness.server._when import is_part_of
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.programme import (
     OwnError,
@@ -42,11 +45,10 @@ from ollama_harness.server.programme import (
     Programme,
     ProgrammeRule,
     When,
-    is_part_of,
     own_reply,
-    parse_on,
 )
 from ollama_harness.server.programme_file import read_programme
+from ollama_harness.server.programme_notation import parse_on
 from ollama_harness.server.recorded_answers import RecordedAnswers
 
 MODEL = "smollm2:135m"
@@ -277,6 +279,36 @@ def test_a_when_that_cannot_be_is_refused(method: str | None, path: Any, message
         When(method=method, path=path)
 
 
+@pytest.mark.parametrize(
+    ("expression", "yes", "no"),
+    [
+        ("messages[-1].role == 'tool'", {"messages": [{"role": "user"}, {"role": "tool"}]}, {"messages": []}),
+        ("length(messages) > `1`", {"messages": [{}, {}]}, {"messages": [{}]}),
+        ("length(messages) > `1`", {"messages": [{}, {}]}, {}),
+        ("options.num_ctx", {"options": {"num_ctx": 0}}, {"options": {}}),
+        ("tools[?function.name == 'add']", {"tools": [{"function": {"name": "add"}}]}, {"tools": []}),
+        ("keep_alive == `0` || !stream", {"stream": False}, {"stream": True}),
+    ],
+)
+def test_an_expression_of_jmespath_is_true_of_a_request_or_not(expression: str, yes: Any, no: Any) -> None:
+    when = When(jmespath=expression)
+    found = [when.is_for_body(Request(method="POST", path="/api/chat", json=value), "") for value in (yes, no, None)]
+    assert found[:2] == [True, False]
+    assert found[2] is (expression == "keep_alive == `0` || !stream"), "no JSON is null"
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("messages[", r"when\.jmespath: 'messages\[' is no JMESPath .*; write one like messages"),
+        ("a || lenght(b) > `1`", "when.jmespath: JMESPath has no function lenght; it has abs"),
+    ],
+)
+def test_what_is_no_jmespath_is_refused(expression: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        When(jmespath=expression)
+
+
 def test_a_fault_before_a_request_is_for_no_rule() -> None:
     with pytest.raises(FaultDoesNotApply, match="before a request is read"):
         rule_for(faults=(close_on_accept(),))
@@ -329,6 +361,65 @@ def test_what_is_arranged_later_comes_before_the_programme_and_keeps_its_counts(
     server.fail(500, "first", times=1)
     assert [chat(server)[0] for _ in range(2)] == [500, 503]
     assert [rule.times for rule in server.programme.rules] == [1, None]
+
+
+def test_the_next_requests_are_answered_in_the_order_of_the_calls(server: FakeOllama) -> None:
+    server.play("chat-stream")
+    server.next.fail(503, "busy")
+    server.next.play("chat-stream", close_at(after_record(2)))
+    server.next.fail(429, "slow down", times=2)
+    server.reply("then")
+    answers = [chat(server) for _ in range(5)]
+    assert [status for status, _ in answers] == [503, 200, 429, 429, 200]
+    assert answers[1][1].count(b"\n") == 2
+    assert b"then" in answers[4][1]
+
+
+def test_next_answers_the_next_request_that_it_is_for(server: FakeOllama) -> None:
+    server.next.reply("once", path="/api/generate")
+    assert b"once" not in chat(server)[1]
+    generated = [ask(server, "POST", "/api/generate", {"model": MODEL, "prompt": "x"})[1] for _ in range(2)]
+    assert [b"once" in body for body in generated] == [True, False]
+
+
+def test_what_next_arranged_is_forgotten_when_it_was_used(server: FakeOllama) -> None:
+    for _ in range(3):
+        server.next.fail(503, "busy")
+        assert chat(server)[0] == 503
+    server.next.fail(503, "busy")
+    assert len(server.programme.rules) == 1
+
+
+def test_one_of_many_connections_gets_what_is_next(server: FakeOllama) -> None:
+    server.next.fail(503, "busy", times=3)
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: chat(server)[0], range(16)))
+    assert sorted(statuses) == [200] * 13 + [503] * 3
+
+
+def test_an_edited_rule_begins_and_the_others_go_on() -> None:
+    first = ProgrammeRule(when=CHAT, nth=(2,), answer=BUSY, source="p: rule 1")
+    second = ProgrammeRule(when=CHAT, every=3, answer=OwnError.of(429, "three"), source="p: rule 2")
+    with FakeOllama(speed=0, any_model=True, programme=rules(first, second)) as server:
+        server.reply("once", times=1)
+        assert [chat(server)[0] for _ in range(2)] == [200, 503]
+        new = ProgrammeRule(when=CHAT, nth=(1,), answer=OwnError.of(500, "new"), source="p: rule 1")
+        edited = ProgrammeRule(when=CHAT, nth=(2,), answer=OwnError.of(502, "edited"), source="p: rule 2")
+        moved = replace(second, source="p: rule 3")
+        server.edit_programme(rules(new, edited, moved))
+        assert [chat(server)[0] for _ in range(4)] == [500, 502, 200, 429], (
+            "the third rule counts on: this is the sixth"
+        )
+        server.clear()
+        assert server.programme == rules(new, edited, moved)
+
+
+def test_a_broken_edit_changes_nothing(server: FakeOllama) -> None:
+    server.programme = rules(ProgrammeRule(when=CHAT, answer=BUSY, times=2))
+    assert chat(server)[0] == 503
+    with pytest.raises(ProgrammeError, match="no recording called 'nope'"):
+        server.edit_programme(rules(ProgrammeRule(answer=Play(("nope",)))))
+    assert [chat(server)[0] for _ in range(2)] == [503, 200]
 
 
 def test_setting_it_counts_from_the_beginning_and_clear_brings_back_the_first() -> None:
@@ -465,9 +556,9 @@ def test_two_hundred_rules_are_read_with_one_look_at_the_body(monkeypatch: pytes
         )
     )
     for name in ("request_of", "model_of"):
-        whole = getattr(__import__("ollama_harness.server._running_programme", fromlist=[name]), name)
+        whole = getattr(__import__("ollama_harness.server._running_rule", fromlist=[name]), name)
         monkeypatch.setattr(
-            f"ollama_harness.server._running_programme.{name}",
+            f"ollama_harness.server._running_rule.{name}",
             lambda *arguments, name=name, whole=whole: (looks.append(name), whole(*arguments))[1],
         )
     body = json.dumps({"model": MODEL, "messages": [], "options": {"seed": 150}}).encode()
@@ -479,22 +570,40 @@ def test_two_hundred_rules_are_read_with_one_look_at_the_body(monkeypatch: pytes
 
 # --- scenarios --------------------------------------------------------------------------------------------------------
 
-SERVED = [one for one in SCENARIOS.values() if one.environment is None]
+STORE = packaged_store()
+SERVED = ServedScenarios(STORE, STORE.newest)
+NOT_SERVED = [one.name for one in SERVED.summaries if not one.routes]
 
 
-@pytest.mark.parametrize("one", SERVED, ids=lambda one: one.name)
-def test_every_scenario_can_be_served(one: Any) -> None:
-    """Each has rules or faults of which none is refused, in the newest version."""
-    store = packaged_store()
-    found, on_accept = served(one, store, store.newest)
-    server = FakeOllama(programme=Programme(found), faults=on_accept, store=store)
-    assert bool(server.programme.rules) is not bool(on_accept)
+@pytest.mark.parametrize("name", [one.name for one in SERVED.summaries if one.routes])
+def test_a_scenario_that_is_served_has_rules_or_faults_of_which_none_is_refused(name: str) -> None:
+    found = SERVED.rules(name)
+    server = FakeOllama(programme=found.programme, faults=found.on_accept, store=STORE)
+    assert bool(server.programme.rules) is not bool(found.on_accept)
 
 
-@pytest.mark.parametrize("one", [one for one in SCENARIOS.values() if one.environment], ids=lambda one: one.name)
-def test_an_environment_is_refused_with_what_to_use(one: Any) -> None:
-    with pytest.raises(HarnessError, match=f"use `ollama-harness run --scenario {one.name}`"):
-        served(one, packaged_store(), "0.32.15")
+@pytest.mark.parametrize("name", NOT_SERVED)
+def test_a_scenario_that_is_not_served_is_refused_with_what_to_use(name: str) -> None:
+    with pytest.raises(HarnessError, match=f"use `ollama-harness run --scenario {name}`"):
+        SERVED.rules(name)
+
+
+def test_only_what_no_answer_can_do_is_not_served() -> None:
+    others = {name for name in NOT_SERVED if SCENARIOS[name].environment is None}
+    assert others == {"lock-step", "meanwhile"}, "they wait for what a client yields"
+
+
+def test_a_fault_that_only_run_can_do_is_left_out_and_named() -> None:
+    (rule,) = SERVED.rules("cut-after-many-records").programme.rules
+    assert [fault.name for fault in rule.faults] == ["close_at"]
+    assert rule.source == "scenario cut-after-many-records (without lock_step(), which only `run` can do)"
+
+
+def test_a_scenario_lists_the_routes_that_it_answers_or_strikes() -> None:
+    routes = {one.name: one.routes for one in SERVED.summaries}
+    assert routes["closed-on-accept"] == ("*",)
+    assert set(routes["runner-killed"]) == {"/api/chat", "/api/generate"}
+    assert "/v1/chat/completions" in routes["cut-after-record"]
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -505,7 +614,7 @@ WHOLE = """
 [[rules]]
 name = "second chat"
 when = { method = "POST", path = ["/api/chat", "/v1/*"], headers = { "X-Try" = "*" }, json = { think = true }, \
-stream = true, model = "smol*" }
+jmespath = "messages[-1].role == 'user'", stream = true, model = "smol*" }
 nth = [2, 4]
 play = ["chat-*", "!chat-load"]
 speed = 2
@@ -548,6 +657,7 @@ def test_a_file_says_all_that_a_rule_can(tmp_path: Path) -> None:
             path=("/api/chat", "/v1/*"),
             headers={"X-Try": "*"},
             json={"think": True},
+            jmespath="messages[-1].role == 'user'",
             stream=True,
             model="smol*",
         ),
@@ -589,6 +699,7 @@ BAD = [
     ("when = { path = 3 }\nfail = 503", "rule 1, when, path: is 3; make it a path", True),
     ("when = { headers = { a = 1 } }\nfail = 503", "rule 1, when, headers: is {'a': 1}; make it a table", True),
     ("when = { stream = 'no' }\nfail = 503", "rule 1, when, stream: is 'no'; make it true or false", True),
+    ("when = { jmespath = 'a[' }\nfail = 503", "rule 1, when.jmespath: 'a[' is no JMESPath (", False),
     ("when = 3\nfail = 503", "rule 1, when: is 3, not a table", True),
     ("nth = 2", "rule 1, answer: the rule changes nothing; give it play, reply", True),
     ("faults = 'close_at(3)'", "rule 1, faults: close_at takes (place); 3 is no Place", False),

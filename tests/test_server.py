@@ -132,7 +132,7 @@ def test_the_date_of_each_answer_is_that_of_its_moment(
     assert began <= parsedate_to_datetime(now["Date"]) <= datetime.now(UTC)
     given = [http_date(86400.0 * day) for day in range(1, 4)]
     dates = iter(given)
-    monkeypatch.setattr("ollama_harness.server.fake_ollama.http_date", lambda: next(dates))
+    monkeypatch.setattr("ollama_harness.server._serving.http_date", lambda: next(dates))
     assert [ask(server, "GET", path)[1]["Date"] for _ in given] == given
     assert [entry.date for entry in server.journal.entries][1:] == given
 

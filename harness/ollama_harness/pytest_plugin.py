@@ -58,14 +58,15 @@ def fake_ollama(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     This machine is added to `NO_PROXY`, so that no system proxy comes between the test and the server.
     """
-    from ollama_harness.server.fake_ollama import (
-        FakeOllama,  # imported late, so that a user's coverage does not start after this import
-    )
+    # imported late, so that a user's coverage does not start after these imports
+    from ollama_harness.matrix.served_scenario import ServedScenarios
+    from ollama_harness.server.fake_ollama import FakeOllama
 
     setting: str = request.config.getini(_RECORDINGS)
     base = request.config.rootpath if request.config.inipath is None else request.config.inipath.parent
     own = base / setting if setting else None
-    arguments: dict[str, Any] = {"speed": 0, "recordings": own, **getattr(request, "param", {})}
+    given = getattr(request, "param", {})
+    arguments: dict[str, Any] = {"speed": 0, "recordings": own, "scenarios": ServedScenarios, **given}
     with FakeOllama(**arguments) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         for name, value in _excluding_this_machine(os.environ).items():

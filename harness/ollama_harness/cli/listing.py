@@ -11,13 +11,12 @@ from ollama_harness import answers
 from ollama_harness.cli.output import json_option, table
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.clients import clients
-from ollama_harness.faults import FAULTS, PLACES
 from ollama_harness.gate.rules import RULES
 from ollama_harness.matrix.cells import names_in
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import ENVIRONMENTS
-from ollama_harness.recordings.recording import Recording
+from ollama_harness.server.control import fault_rows, recording_row
 
 __all__ = ["list_"]
 
@@ -107,12 +106,7 @@ def list_environments(*, as_json: bool) -> None:
 )
 @json_option
 def list_faults(*, as_json: bool) -> None:
-    rows = [
-        {"fault": f"{one.name}({one.parameters})", "group": one.group, "summary": one.summary}
-        for kinds in (FAULTS, PLACES)
-        for one in kinds.values()
-    ]
-    table(rows, as_json=as_json)
+    table(list(fault_rows()), as_json=as_json)
 
 
 @list_.command(
@@ -162,21 +156,7 @@ def list_recordings(*, ollama_version: tuple[str, ...], own: Path | None, as_jso
     store = store_of(own, version=ollama_version[0] if len(ollama_version) == 1 else None)
     versions = [store.version(name) for name in ollama_version] or store.versions
     found = [one for version in versions for one in store.of_version(version)]
-    table([_row(one) for one in found if own is None or one.id in store.own_ids], as_json=as_json)
-
-
-def _row(one: Recording) -> dict[str, object]:
-    return {
-        "recording": one.id,
-        "request": f"{one.request.method} {one.request.path}",
-        "status": one.response.status,
-        "frames": len(one.frames),
-        "bytes": one.size_bytes,
-        "seconds": round(one.ended_at_s, 3),
-        "end": str(one.ended),
-        "intervention": one.intervention,
-        "note": one.note,
-    }
+    table([recording_row(one) for one in found if own is None or one.id in store.own_ids], as_json=as_json)
 
 
 def _wire(one: RequestProfile, *, in_full: bool) -> dict[str, object]:

@@ -24,9 +24,8 @@ from ollama_harness.server.programme import (
     ProgrammeRule,
     When,
     own_reply,
-    parse_on,
 )
-from ollama_harness.server.programme_file import own_error
+from ollama_harness.server.programme_notation import parse_fail, parse_on
 
 __all__ = ["InOrder", "Short", "in_turn", "short_forms", "summary"]
 
@@ -105,9 +104,9 @@ def short_forms(ctx: click.Context) -> Short:
                     rules.append(lambda: _rule("--play", answer=Play(tuple(plays))))
                 plays.append(text)
             case "fails" if on is not None:
-                on.take("fail", _usage(own_error, *_fail_of(text)))
+                on.take("fail", _fail(text))
             case "fails":
-                rules.append(functools.partial(_rule, "--fail", answer=_usage(own_error, *_fail_of(text))))
+                rules.append(functools.partial(_rule, "--fail", answer=_fail(text)))
             case "texts" if on is not None:
                 on.take("reply", own_reply(text=text))
             case "texts":
@@ -168,14 +167,11 @@ def _on(text: str) -> _On:
     return _On(text, when, nth)
 
 
-def _fail_of(text: str) -> tuple[int, str | None]:
-    """The status and the message of `503` or `503: busy`."""
-    status, _, message = text.partition(":")
-    if not status.strip().isdecimal() or not status.isascii():
-        raise click.UsageError(
-            f"--fail: {text[:60]!r} is no status; give one from 400 to 599, or 503: and your message"
-        )
-    return int(status[:9]), message.strip() or None
+def _fail(text: str) -> OwnError:
+    try:
+        return parse_fail(text)
+    except ValueError as error:
+        raise click.UsageError(f"--fail: {error}") from None
 
 
 def _rule(source: str, **fields: Any) -> ProgrammeRule:

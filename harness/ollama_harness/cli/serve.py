@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import queue
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ollama_harness.answers import parse_model
+from ollama_harness.cli.child_process import announced, child_process_options, when_stdin_closes
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
+from ollama_harness.cli.watching import Watched
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
-from ollama_harness.matrix.scenarios import scenario
-from ollama_harness.matrix.served_scenario import served
+from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import Script, http_date
+from ollama_harness.server.control import check_token, is_loopback
 from ollama_harness.server.fake_ollama import FakeOllama
-from ollama_harness.server.programme import Programme
+from ollama_harness.server.journal import Entry
+from ollama_harness.server.programme import ON_ACCEPT, Programme, ProgrammeRule
 from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
 
 __all__ = ["serve"]
+
+
+_STRUCK_TOO = ", which the faults below strike, too; --control-port 0 gives it a port that they do not"
+_TURN_ON = ", because programs elsewhere reach this address; --control-token TOKEN turns it on"
 
 
 class _Finite(click.FloatRange):
@@ -37,6 +46,13 @@ class _Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number; give 0 or more", param, ctx)
         return number
+
+
+def _token(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    try:
+        return None if text is None else check_token(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from error
 
 
 def _models(_ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -74,6 +90,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     metavar="FILE",
     help="Answer by the rules in this file, in TOML or JSON.",
 )
+@click.option("--watch", is_flag=True, help="Read the --programme again when its file changes.")
 @click.option(
     "--on",
     "on_texts",
@@ -142,7 +159,34 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     help="Say what is in this file: a text; or in a .json file an object with text, thinking, tool_calls, json, "
     "done_reason, tokens_per_s or first_token_s, or a list of such.",
 )
+@click.option(
+    "--journal-size",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="How many of the last requests are kept, with what was sent.",
+)
+@click.option(
+    "--control/--no-control",
+    default=True,
+    help="Whether programs can steer it under /_harness/ (docs/control.md): on 127.0.0.1 without more, elsewhere only "
+    "with --control-token.",
+)
+@click.option(
+    "--control-token",
+    callback=_token,
+    metavar="TOKEN",
+    envvar="OLLAMA_HARNESS_CONTROL_TOKEN",
+    show_envvar=True,
+    help="What each call under /_harness/ must bring, as Authorization: Bearer TOKEN.",
+)
+@click.option(
+    "--control-port",
+    type=click.IntRange(0, 65535),
+    help="A second port for /_harness/ only, which no fault strikes; 0 is any free port.",
+)
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
+@child_process_options
 @click.pass_context
 def serve(
     ctx: click.Context,
@@ -154,30 +198,45 @@ def serve(
     own: Path | None,
     scenario_name: str | None,
     programme_file: Path | None,
+    watch: bool,
     speed: float,
     gap_s: float | None,
     any_model: bool,
     models: tuple[str, ...],
     only_models: tuple[str, ...] | None,
     reply_file: Path | None,
+    journal_size: int,
+    control: bool,
+    control_token: str | None,
+    control_port: int | None,
     origins: str,
+    print_url: bool,
+    ready_file: Path | None,
+    exit_on_stdin_close: bool,
     **_in_order: tuple[str, ...],
 ) -> None:
     short = short_forms(ctx)
     if short.has_replies and reply_file is not None:
         raise click.UsageError("--reply and --reply-file are two sources of one thing; give one of them")
-    rules = list(short.rules)
-    if reply_file is not None:
-        rules += in_turn(read_replies(reply_file), "--reply-file")
-    if programme_file is not None:
-        rules += read_programme(programme_file).rules
+    if watch and programme_file is None:
+        raise click.UsageError("--watch: there is no file to watch; give --programme FILE, too")
+    if not control and (control_token or control_port is not None):
+        raise click.UsageError("--no-control turns off what --control-token and --control-port are for; remove it")
+    if control_port is not None and control_token is None and not is_loopback(host):
+        raise click.UsageError(f"--control-port: programs elsewhere reach {host}; give --control-token, too")
+    first = [*short.rules, *(in_turn(read_replies(reply_file), "--reply-file") if reply_file is not None else ())]
     store = store_of(own, version=ollama_version)
     version = ollama_version or store.newest
-    faults = short.faults
+    faults, last = short.faults, tuple[ProgrammeRule, ...]()
     if scenario_name is not None:
-        scenario_rules, on_accept = served(scenario(scenario_name), store, store.version(version))
-        rules += scenario_rules
-        faults = (*faults, *on_accept)
+        found = ServedScenarios(store, store.version(version)).rules(scenario_name)
+        last = found.programme.rules
+        faults = (*faults, *found.on_accept)
+
+    def programme() -> Programme:
+        of_file = () if programme_file is None else read_programme(programme_file).rules
+        return Programme((*first, *of_file, *last))
+
     server = FakeOllama(
         host,
         port,
@@ -190,7 +249,12 @@ def serve(
         models=models,
         only_models=only_models,
         origins=tuple(origins.split(",")) if origins else (),
-        programme=Programme(tuple(rules)),
+        programme=programme(),
+        journal_size=journal_size,
+        control=control,
+        control_token=control_token,
+        control_port=control_port,
+        scenarios=ServedScenarios,
     )
     server.load()
     for fault in faults:
@@ -198,24 +262,46 @@ def serve(
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with server:
-        echo(f"Ollama {version}, as recorded, on {server.url}")
-        echo(f"  sh          export OLLAMA_HOST={server.url}")
-        echo(f"  cmd         set OLLAMA_HOST={server.url}")
-        echo(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+    settled = server.journal.follow()
+    log = functools.partial(echo, err=print_url)
+    watched = None
+    if watch and programme_file is not None:
+        watched = Watched(programme_file, lambda: server.edit_programme(programme()), log)
+    with server, announced(server.url, print_url=print_url, ready_file=ready_file):
+        if exit_on_stdin_close:
+            when_stdin_closes(stop.set)
+        log(f"Ollama {version}, as recorded, on {server.url}")
+        log(f"  sh          export OLLAMA_HOST={server.url}")
+        log(f"  cmd         set OLLAMA_HOST={server.url}")
+        log(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        note = _TURN_ON if control and server.control_url is None else ""
+        if server.control_url is not None and control_port is None and any(one.name in ON_ACCEPT for one in faults):
+            note = _STRUCK_TOO
+        log(f"control: {server.control_url or 'off'}{note}")
         if not any_model:
-            echo("models: those in /api/tags; --any-model adds all others")
+            log("models: those in /api/tags; --any-model adds all others")
         for line in summary(server.programme):
-            echo(line)
+            log(line)
         if faults:
-            echo(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
-        echo("Ctrl-C stops it.")
+            log(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
+        log("it ends with its standard input" if exit_on_stdin_close else "Ctrl-C stops it.")
         while not stop.is_set():
-            for entry in server.journal.take_settled(timeout_s=0.2):  # a signal does not end the wait
-                echo(entry.line)
-    for entry in server.journal.take_settled(timeout_s=0):
-        echo(entry.line)
-    echo("stopped")
+            _log_next(log, settled, timeout_s=0.2)  # a signal does not end the wait
+            if watched is not None:
+                watched.look()
+    while _log_next(log, settled, timeout_s=0):
+        pass
+    log("stopped")
+
+
+def _log_next(log: Callable[[str], None], settled: queue.SimpleQueue[Entry], *, timeout_s: float) -> bool:
+    """Log the line of the next settled entry, if one comes in time; returns whether one did."""
+    try:
+        entry = settled.get(timeout=timeout_s)
+    except queue.Empty:
+        return False
+    log(entry.line)
+    return True
 
 
 def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:

@@ -85,7 +85,7 @@ class Fault(_Call):
         struck = self.strike(script)
         if struck == script:
             raise FaultDoesNotApply(f"{self} changes nothing in this script")
-        return struck
+        return replace(struck, struck_by=(*script.struck_by, str(self)))
 
 
 FAULTS: dict[str, FaultKind[Fault]] = {}

@@ -1,4 +1,4 @@
-"""A scenario as a programme, for `serve --scenario`: what a client in any language meets in the matrix.
+"""Scenarios as programmes, for servers that play them by name: what a client in any language meets in the matrix.
 
 Recordings that are only examples of a stream are not played: the faults strike whatever answers a request for text.
 Otherwise the scenario's recordings are played to requests for their routes. The exchanges of a sequence come one after
@@ -7,65 +7,118 @@ the other, and then ordinary answers.
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Sequence
 
 from ollama_harness.answers.own_answers import TEXT_ROUTES
 from ollama_harness.errors import HarnessError
 from ollama_harness.faults import Fault, delay_first_byte
-from ollama_harness.matrix.scenarios import Scenario
+from ollama_harness.matrix.scenarios import GROUPS, Scenario, scenario
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
-from ollama_harness.server.programme import ON_ACCEPT, OwnError, Play, ProgrammeRule, When
+from ollama_harness.server.programme import (
+    ON_ACCEPT,
+    OwnError,
+    Play,
+    Programme,
+    ProgrammeRule,
+    ScenarioRules,
+    ScenarioSummary,
+    When,
+)
 
-__all__ = ["served"]
+__all__ = ["ServedScenarios"]
 
 #: The first status that speaks of the server, and not of the request.
 _SERVERS = 500
 
 
-def served(
-    scenario: Scenario, store: RecordingStore, version: str
-) -> tuple[tuple[ProgrammeRule, ...], tuple[Fault, ...]]:
-    """The rules that play a scenario, and the faults that strike each connection before there is a request.
+class ServedScenarios:
+    """The scenarios of the matrix, for a server that answers from these recordings as this version does."""
 
-    Faults that wait for what only `run` can know (`lock_step`) are left out.
+    def __init__(self, store: RecordingStore, version: str) -> None:
+        self._store, self._version = store, version
 
-    Raises: HarnessError, if the scenario is an environment, or has no recording of this version.
-    """
-    name = scenario.name
-    if scenario.environment is not None:
-        raise HarnessError(
-            f"{name} is an environment: it changes the settings of a client's process, and no answer; "
-            f"use `ollama-harness run --scenario {name}`, or `ollama-harness doctor` for the settings of this machine"
+    @functools.cached_property
+    def summaries(self) -> Sequence[ScenarioSummary]:
+        """All scenarios, in the order of the reports; also those that cannot be served."""
+        return tuple(
+            ScenarioSummary(name=one.name, group=group, summary=one.summary, routes=self._routes(one))
+            for group, scenarios in GROUPS.items()
+            for one in scenarios
         )
-    exchanges = [
-        tuple(one for one in faults if one.name != "lock_step") for faults in (scenario.faults, *scenario.then)
-    ]
-    if any(fault.name in ON_ACCEPT for faults in exchanges for fault in faults):
-        if len(exchanges) > 1:
-            raise HarnessError(f"{name} strikes one connection and not the next, which serve cannot; use `run`")
-        return (), exchanges[0]
-    names = store.names(version, scenario.recordings)
-    if not names:
-        having = ", ".join(one for one in store.versions if store.names(one, scenario.recordings))
-        raise HarnessError(f"{name} has no recording of {version}; give --ollama-version, one of {having}")
-    strikes = scenario.is_for_any_stream and any(exchanges)
-    rules = []
-    for number, faults in enumerate(exchanges, start=1):
-        if strikes and not faults:
-            continue  # an ordinary answer
-        rules.append(
-            ProgrammeRule(
-                when=When(method="POST", path=TEXT_ROUTES) if strikes else When(),
-                answer=None if strikes else Play(tuple(names), speed=scenario.speed or None),
-                faults=faults,
-                nth=(number,) if len(exchanges) > 1 else (),
-                source=f"scenario {name}" + (f", exchange {number}" if len(exchanges) > 1 else ""),
+
+    def rules(self, name: str) -> ScenarioRules:
+        """The rules that play a scenario, or the faults that strike each connection before there is a request.
+
+        Faults that wait for what only `run` can know (`lock_step`) are left out, and the rules' sources say so.
+
+        Raises: UnknownName; HarnessError, if nothing of it can be served, or it has no recording of this version.
+        """
+        one = scenario(name)
+        if one.environment is not None:
+            raise HarnessError(
+                f"{name} is an environment: it changes the settings of a client's process, and no answer; "
+                f"use `ollama-harness run --scenario {name}`, or `ollama-harness doctor` for the settings of this "
+                "machine"
             )
-        )
-    if len(exchanges) == 1 and not strikes:
-        rules += _on_other_routes(scenario, [store.get(f"{version}/{one}") for one in names])
-    return tuple(rules), ()
+        all_faults = (one.faults, *one.then)
+        exchanges = [tuple(fault for fault in faults if fault.name != "lock_step") for faults in all_faults]
+        left_out = exchanges != list(all_faults)
+        if left_out and not any(exchanges):
+            raise HarnessError(
+                f"{name} waits for what the client yields, which only a client's adapter can tell; "
+                f"use `ollama-harness run --scenario {name}`"
+            )
+        if any(fault.name in ON_ACCEPT for faults in exchanges for fault in faults):
+            if len(exchanges) > 1:
+                raise HarnessError(
+                    f"{name} strikes one connection and not the next, which a server's rules cannot; "
+                    f"use `ollama-harness run --scenario {name}`"
+                )
+            return ScenarioRules(Programme(), exchanges[0])
+        source = f"scenario {name}" + (" (without lock_step(), which only `run` can do)" if left_out else "")
+        return ScenarioRules(Programme(tuple(self._of_requests(one, exchanges, source))))
+
+    def _of_requests(self, one: Scenario, exchanges: list[tuple[Fault, ...]], source: str) -> list[ProgrammeRule]:
+        names = self._store.names(self._version, one.recordings)
+        if not names:
+            having = ", ".join(each for each in self._store.versions if self._store.names(each, one.recordings))
+            raise HarnessError(
+                f"{one.name} has no recording of {self._version}; give --ollama-version, one of {having}"
+            )
+        strikes = one.is_for_any_stream and any(exchanges)
+        rules = []
+        for number, faults in enumerate(exchanges, start=1):
+            if strikes and not faults:
+                continue  # an ordinary answer
+            rules.append(
+                ProgrammeRule(
+                    when=When(method="POST", path=TEXT_ROUTES) if strikes else When(),
+                    answer=None if strikes else Play(tuple(names), speed=one.speed or None),
+                    faults=faults,
+                    nth=(number,) if len(exchanges) > 1 else (),
+                    source=source + (f", exchange {number}" if len(exchanges) > 1 else ""),
+                )
+            )
+        if len(exchanges) == 1 and not strikes:
+            rules += _on_other_routes(one, [self._store.get(f"{self._version}/{name}") for name in names])
+        return rules
+
+    def _routes(self, one: Scenario) -> tuple[str, ...]:
+        try:
+            found = self.rules(one.name)
+        except HarnessError:
+            return ()
+        if found.on_accept:
+            return ("*",)
+        routes: dict[str, None] = {}
+        for rule in found.programme.rules:
+            played = rule.answer.recordings if isinstance(rule.answer, Play) else ()
+            recorded = (self._store.get(f"{self._version}/{name}").request.path for name in played)
+            routes |= dict.fromkeys(rule.when.paths or recorded)
+        return tuple(routes)
 
 
 def _on_other_routes(scenario: Scenario, recordings: list[Recording]) -> list[ProgrammeRule]:

@@ -17,7 +17,7 @@ reads them more than once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from itertools import dropwhile, takewhile
 
@@ -76,7 +76,8 @@ class Script:
     `path` and `version` are those of the recording, or "": an error in its place has the shape of that route.
 
     A script that `awaits_request` is played when a request has been read; any other when a connection is accepted.
-    With `conditions` it is played only to a request that meets them all; see `answer_to`.
+    With `conditions` it is played only to a request that meets them all; see `answer_to`. `struck_by` are the faults
+    that made it, in their order; scripts are equal whatever made them.
     """
 
     method: str
@@ -86,6 +87,7 @@ class Script:
     conditions: tuple[HeadCondition, ...] = ()
     path: str = ""
     version: str = ""
+    struck_by: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.segments, Lazy):

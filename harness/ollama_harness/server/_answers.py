@@ -1,11 +1,11 @@
 """What answers a request, and why: the steps of its way, in the world as it is now.
 
 The order is: what Go's HTTP server refuses; a rule of the programme that stands before the guard; a Host or an Origin
-that Ollama does not let in; an expectation of pytest-httpserver; the first rule of the programme that is for the
-request, and has an answer; bytes of the user's own for its method and path; what else Ollama refuses; the recording of
+that Ollama does not let in; a 400 of ours if the request chooses what is not there; an expectation of
+pytest-httpserver; the first rule that is for the request, and has an answer, of those that the request chooses itself,
+and then of the programme; bytes of the user's own for its method and path; what else Ollama refuses; the recording of
 the same request, or what a rule makes of the models that are there; the nearest recording made to fit; a 501 of ours.
-Rules of the programme that stand before the one that answers, and have only faults, strike the answer; the first of
-them strikes last.
+Rules that stand before the one that answers, and have only faults, strike the answer; the first of them strikes last.
 
 A rule of the programme or an expectation is a handler, and so its method and path are a route. What the guard says of a
 route (that it is not there, has other methods, is spelled differently) is therefore true only after them, but whom it
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from werkzeug import Response as WerkzeugResponse
@@ -30,13 +30,17 @@ from werkzeug import Response as WerkzeugResponse
 from ollama_harness.answers import Answer, Asked, Step, World, after, answer
 from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted
 from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.faults import set_header
 from ollama_harness.recordings.recording import GAP_S, Recording
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import Script
+from ollama_harness.server._checked_rules import script_of
+from ollama_harness.server._choices import Choice, Choices
 from ollama_harness.server._connection import awaits_continue
 from ollama_harness.server._expectations import Expectations
-from ollama_harness.server._running_programme import FunctionRaised, RunningProgramme, RunningRule, Seen, script_of
-from ollama_harness.server._unmatched import no_answer
+from ollama_harness.server._running_programme import RunningProgramme
+from ollama_harness.server._running_rule import FunctionRaised, RunningRule, Seen
+from ollama_harness.server._unmatched import bad_choice, no_answer
 from ollama_harness.server.programme import Play
 from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, strike
 
@@ -68,16 +72,19 @@ class Answerer:
         self,
         recorded: RecordedAnswers,
         programme: RunningProgramme,
+        choices: Choices,
         expectations: Expectations,
         given: Callable[[World], World],
     ) -> None:
-        self._recorded, self._programme, self._expectations, self._given = recorded, programme, expectations, given
+        self._recorded, self._programme, self._choices = recorded, programme, choices
+        self._expectations, self._given = expectations, given
         self._lock = threading.Lock()
 
     def forget_changes(self) -> None:
-        """Make the world again what it was at first."""
+        """Make the world again what it was at first, and begin the counts of what requests choose."""
         with self._lock:
             self.__dict__.pop("_world", None)
+        self._choices.clear()
 
     @functools.cached_property
     def _world(self) -> World:
@@ -105,38 +112,48 @@ class Answerer:
 
     def answer(self, asked: Asked, head: RequestHead, *, unread: bool = False) -> Chosen:
         """What answers a request. With `unread` its body has been left where it is."""
-        chosen = self._chosen(asked, head, unread=unread)
+        choice = self._choices.of(asked)
+        if choice.asked is not asked:
+            asked = choice.asked
+            head = replace(head, target=asked.target, headers=asked.headers)
+        chosen = self._chosen(choice, head, unread=unread)
+        if choice.prefix and chosen.step is Step.GUARD:
+            chosen = _redirected_below(choice.prefix, chosen)
         if isinstance(chosen.answer, Script):  # a pull brings a model, a chat loads one
             with self._lock:
                 self._world = after(asked, self._world, chosen.answer.answer_to(head))
         return chosen
 
-    def _chosen(self, asked: Asked, head: RequestHead, *, unread: bool) -> Chosen:
+    def _chosen(self, choice: Choice, head: RequestHead, *, unread: bool) -> Chosen:
+        asked = choice.asked
         strikers: list[RunningRule] = []
         if (arranged := self._arranged(asked, strikers, before_guard=True)) is not None:
             return arranged
         guarded = self._ruled(asked, Step.GUARD, unread=unread)
         if guarded is not None and _keeps_out(guarded):
             return guarded
+        if choice.problem:
+            return self._refused_choice(asked, choice.problem)
         if (response := self._expectations.answer(head, asked.body)) is not None:
             return Chosen(answer=response, step=Step.PROGRAMME, by="expectation")
-        chosen = self._arranged(asked, strikers, before_guard=False)
+        chosen = self._arranged(asked, strikers, before_guard=False, first=choice.rules)
         if chosen is None:
             if (own := self._recorded.own_bytes(asked, self._world)) is not None:
                 chosen = self._recording(own, asked, Step.PROGRAMME)
             else:
                 chosen = guarded or self._ruled(asked, Step.REQUEST, Step.MODEL) or self._handled(asked)
         for rule in reversed(strikers):
-            chosen = self._struck(chosen, rule)
-        return chosen
+            chosen = self._struck(chosen, rule, notes=rule not in choice.rules)
+        return _with_what_had_no_effect(chosen, choice)
 
-    def _struck(self, chosen: Chosen, rule: RunningRule) -> Chosen:
-        """An answer, struck by those faults of a rule that can strike it."""
+    def _struck(self, chosen: Chosen, rule: RunningRule, *, notes: bool) -> Chosen:
+        """An answer, struck by those faults of a rule that can strike it; `notes` has `check` raise for the others."""
         assert isinstance(chosen.answer, Script)
         script, left_out = strike(chosen.answer, rule.rule.faults)
         if len(left_out) < len(rule.rule.faults) and not self._programme.use(rule):
             return chosen
-        self._note(left_out)
+        if notes:
+            self._note(left_out)
         return replace(
             chosen,
             answer=script,
@@ -145,21 +162,26 @@ class Answerer:
             left_out=(*chosen.left_out, *left_out),
         )
 
-    def _arranged(self, asked: Asked, strikers: list[RunningRule], *, before_guard: bool) -> Chosen | None:
-        """What the first rule of the programme that has an answer answers; those before it that have none strike it."""
+    def _arranged(
+        self, asked: Asked, strikers: list[RunningRule], *, before_guard: bool, first: Sequence[RunningRule] = ()
+    ) -> Chosen | None:
+        """What the first rule that has an answer answers; those before it that have none strike it.
+
+        The rules are `first`, which the request chose, and then those of the programme.
+        """
         seen = Seen(asked, self._world)
         try:
-            for rule in self._programme.met(seen, before_guard=before_guard):
+            for rule in self._programme.met(seen, before_guard=before_guard, first=first):
                 if rule.rule.answer is None:
                     strikers.append(rule)
-                elif (chosen := self._by_programme(rule, seen)) is not None:
+                elif (chosen := self._by_programme(rule, seen, notes=rule not in first)) is not None:
                     return chosen
         except FunctionRaised as raised:
             self._expectations.note_error(raised.error)
             return self._nothing(asked, seen.world, str(raised))
         return None
 
-    def _by_programme(self, rule: RunningRule, seen: Seen) -> Chosen | None:
+    def _by_programme(self, rule: RunningRule, seen: Seen, *, notes: bool) -> Chosen | None:
         """What a rule of the programme answers; None if it has been used up meanwhile."""
         answer, asked, world = rule.rule.answer, seen.asked, seen.world
         assert answer is not None
@@ -185,7 +207,8 @@ class Answerer:
             if isinstance(given.answer, Recording):
                 script, left_out = self._recorded.struck(script)
         script, not_struck = strike(script, faults)
-        self._note(not_struck)
+        if notes:
+            self._note(not_struck)
         if not isinstance(answer, Script | Play):
             script = fitted(script, asked, world, handled=True)
         return Chosen(
@@ -218,6 +241,10 @@ class Answerer:
         script = fitted(found.script, asked, self._world, handled=True)
         return Chosen(answer=script, step=step, by=found.recording.id, why=found.why, left_out=found.left_out)
 
+    def _refused_choice(self, asked: Asked, problem: str) -> Chosen:
+        script = fitted(bad_choice(asked, self._world, problem), asked, self._world, handled=True)
+        return Chosen(answer=script, step=Step.NOTHING, by="nothing", why=problem)
+
     def _nothing(self, asked: Asked, world: World, why: str) -> Chosen:
         script = fitted(no_answer(asked.method, asked.path, why), asked, world, handled=True)
         return Chosen(answer=script, step=Step.NOTHING, by="nothing", why=why)
@@ -236,12 +263,14 @@ class Answerer:
         keeps_back = awaits_continue(head)
         if not keeps_back and int(asked.header("Content-Length") or "0") < MOST_UNREAD_BYTES:
             return False
+        choice = self._choices.of(asked)
+        asked = choice.asked
         guarded = self._ruled(asked, Step.GUARD)
         rule = self._programme.by_head(asked, before_guard=True)
         if rule is None and (guarded is None or not _keeps_out(guarded)):
-            if self._expectations:
+            if self._expectations or choice.problem:
                 return False
-            rule = self._programme.by_head(asked, before_guard=False)
+            rule = self._programme.by_head(asked, before_guard=False, first=choice.rules)
             if rule is None and self._recorded.own_bytes(asked, self._world) is not None:
                 return False
         if rule is None:
@@ -275,6 +304,24 @@ class Answerer:
 def _by_rule(found: Answer, script: Script) -> Chosen:
     rule = found.rule
     return Chosen(answer=script, step=rule.step, by=f"rule {rule.id}", rule=rule.id, why=found.why)
+
+
+def _with_what_had_no_effect(chosen: Chosen, choice: Choice) -> Chosen:
+    """The answer; it says so if the request's choice changed nothing in it."""
+    labels = {rule.label for rule in choice.rules}
+    if not labels or labels & set(chosen.programme_rules):
+        return chosen
+    return replace(chosen, why=f"{chosen.why}; {choice.door} changed nothing")
+
+
+def _redirected_below(prefix: str, chosen: Chosen) -> Chosen:
+    """A redirect to the clean path keeps the prefix, so that the choice is not lost on the way."""
+    head = chosen.answer.head if isinstance(chosen.answer, Script) else None
+    location = "" if head is None else dict(head.headers).get("Location", "")
+    if not location.startswith("/"):
+        return chosen
+    assert isinstance(chosen.answer, Script)
+    return replace(chosen, answer=set_header("Location", f"{prefix}{location}")(chosen.answer))
 
 
 def _keeps_out(guarded: Chosen) -> bool:

@@ -1,4 +1,4 @@
-"""What a test arranges on a FakeOllama: a programme, or one rule of it after the other."""
+"""What a test arranges on a FakeOllama: a programme, or one rule of it after the other, from now on or once."""
 
 from __future__ import annotations
 
@@ -16,32 +16,20 @@ from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server.programme import Programme, ProgrammeRule, When
 from ollama_harness.server.recorded_answers import RecordedAnswers
 
-__all__ = ["Arranging"]
+__all__ = ["Arranging", "Next"]
 
 Function = Callable[[Request], object]
 
 
-class Arranging(HTTPServer):
-    """The half of a FakeOllama that a test talks to. The other half makes what is here, and answers."""
+class Arranger:
+    """The methods that arrange an answer. `_put` says where its rule stands, `_times` how often it answers."""
 
     _recorded: RecordedAnswers
-    _programme: RunningProgramme
     _listens: bool
+    _times: int | None = None
 
-    @property
-    def programme(self) -> Programme:
-        """The rules that answer requests, in the order in which they are tried.
-
-        `play`, `reply`, `embed` and `fail` put a rule before all others: the newest is tried first. To set it replaces
-        all rules, in the order in which you read them, and counts from the beginning.
-
-        Raises: ProgrammeError, when it is set, if a rule can have no effect; FaultDoesNotApply.
-        """
-        return self._programme.programme
-
-    @programme.setter
-    def programme(self, programme: Programme) -> None:
-        self._programme.set(programme)
+    def _put(self, rule: ProgrammeRule, /) -> None:
+        raise NotImplementedError
 
     def play(
         self,
@@ -62,8 +50,8 @@ class Arranging(HTTPServer):
 
         `when` is a function that says whether a request gets the answer: it is given the `method`, `path`, `headers`
         and `json` of the request. With `times` it answers only this many requests, and then what was arranged before
-        answers again: to fail twice and then succeed, play the success first, or set a `programme`. With `before_guard`
-        it also answers what Ollama refuses for its Host or Origin, and comes before expectations.
+        answers again; `next` is for answers one after the other. With `before_guard` it also answers what Ollama
+        refuses for its Host or Origin, and comes before expectations.
 
         Raises: UnknownName, if there is no such recording; FaultDoesNotApply; ValueError, if `times` is below 1.
         """
@@ -202,13 +190,63 @@ class Arranging(HTTPServer):
     ) -> None:
         if isinstance(faults, Fault):
             raise TypeError(f"faults is one fault, and not a list; give faults=[{faults}]")
-        self._programme.prepend(
+        self._put(
             ProgrammeRule(
                 when=When(method=method, path=path, model=model, function=when),
                 answer=answer,
                 faults=tuple(faults),
-                times=times,
+                times=self._times if times is None else times,
                 before_guard=before_guard,
                 name=name,
             )
         )
+
+
+class Next(Arranger):
+    """What answers the next requests: `server.next.fail(503, "busy")`.
+
+    Each call is for one request that it can answer, or for `times` of them. They answer in the order of the calls, and
+    before all else that was arranged: `next.fail(…)`, `next.fail(…)`, `next.reply(…)` fails twice and then succeeds.
+    """
+
+    _times = 1
+
+    def __init__(self, programme: RunningProgramme, recorded: RecordedAnswers, *, listens: bool) -> None:
+        self._programme, self._recorded, self._listens = programme, recorded, listens
+
+    def _put(self, rule: ProgrammeRule, /) -> None:
+        self._programme.enqueue(rule)
+
+
+class Arranging(Arranger, HTTPServer):
+    """The half of a FakeOllama that a test talks to. The other half makes what is here, and answers."""
+
+    _programme: RunningProgramme
+
+    @property
+    def programme(self) -> Programme:
+        """The rules that answer requests, in the order in which they are tried.
+
+        There is one order: what `next` arranged, in the order of its calls; what `play`, `reply`, `embed` and `fail`
+        arranged, the newest first; and the programme from top to bottom. To set it replaces all rules, and counts from
+        the beginning.
+
+        Raises: ProgrammeError, when it is set, if a rule can have no effect; FaultDoesNotApply.
+        """
+        return self._programme.programme
+
+    @programme.setter
+    def programme(self, programme: Programme) -> None:
+        self._programme.set(programme)
+
+    @property
+    def next(self) -> Next:
+        """`play`, `reply`, `embed` and `fail` for just the next request, or with `times` for the next ones.
+
+        They answer in the order of the calls, before all else that was arranged: `server.next.fail(503, "busy")` twice
+        and then `server.next.reply("Hello")` fails twice and then succeeds.
+        """
+        return Next(self._programme, self._recorded, listens=self._listens)
+
+    def _put(self, rule: ProgrammeRule, /) -> None:
+        self._programme.prepend(rule)

@@ -47,7 +47,7 @@ class Chooser:
 
     async def chosen(self, asked: Asked, head: RequestHead, *, unread: bool = False) -> Chosen:
         """What answers a request. With `unread` its body has been left where it is."""
-        if self._expectations or self._programme.calls_functions(asked):
+        if self._expectations or self._programme.calls_functions:
             return await in_thread(Kind.MAY_WAIT, self._answerer.answer, asked, head, unread=unread)
         answer = functools.partial(self._timed, asked, head, unread=unread)
         if asked not in self._quick and (found := await self._once(asked, answer)) is not None:

@@ -1,17 +1,22 @@
-"""The server's answers when no recording answers: a 501 of its own, and the errors of Go's net/http."""
+"""The server's answers when no recording answers: a 501 and a 400 of its own, and the errors of Go's net/http."""
 
 from __future__ import annotations
 
 import http
 import json
+from dataclasses import replace
 
+from ollama_harness.answers import Asked, World
+from ollama_harness.answers.route_error import route_error
 from ollama_harness.errors import ProtocolError
 from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.message_parts import Head, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 from ollama_harness.server._connection import RequestTooLarge
 
-__all__ = ["no_answer", "not_http"]
+__all__ = ["bad_choice", "no_answer", "not_http"]
+
+_OURS = "X-Ollama-Harness"
 
 
 def no_answer(method: str, path: str, why: str) -> Script:
@@ -20,11 +25,17 @@ def no_answer(method: str, path: str, why: str) -> Script:
     body = json.dumps({"error": text}, ensure_ascii=False).encode("utf-8", "replace")
     headers = (
         ("Content-Type", "application/json; charset=utf-8"),
-        ("X-Ollama-Harness", "no-answer"),
+        (_OURS, "no-answer"),
         ("Date", ""),
         ("Content-Length", str(len(body))),
     )
     return _script(501, headers, b"" if method == "HEAD" else body, ConnectionEnd.KEEP_OPEN)
+
+
+def bad_choice(asked: Asked, world: World, problem: str) -> Script:
+    """400 in the shape of the route, with a header of ours: the request chooses what is not there, or cannot be."""
+    reply = route_error(asked, world, 400, f"ollama-harness: {problem}")
+    return replace(reply, headers=(*reply.headers, (_OURS, "bad-choice"))).script(asked.method)
 
 
 def not_http(error: ProtocolError) -> Script:

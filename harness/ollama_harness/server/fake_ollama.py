@@ -3,54 +3,44 @@
 werkzeug's request handler cannot do this: it always sends `Connection: close`, writes two segments a chunk, adds a
 `Server` header and loses pipelined requests. So the sockets are our own, and only expectations go through werkzeug.
 
-A `Listener` runs `_serve` as a coroutine for each connection; `engine` has the page on how these run, and `_connection`
-the states of one. If the newest play does not await a request (`close_on_accept` and its like), it is played at once.
-Otherwise the coroutine reads one request after the other, asks the `Chooser` for the answer to each, and plays that,
-until an answer ends the connection.
+What is here is the server that a user holds: what it is given, how it is arranged, started and stopped. `_serving`
+serves its connections, `_answers` has what answers a request, and `engine` the page on how all that runs.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import functools
 import math
-import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_httpserver import HTTPServerError
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response as WerkzeugResponse
 
-from ollama_harness.answers import Asked, Step, World, parse_model
-from ollama_harness.answers.go.go_body import GoBodyReader
-from ollama_harness.answers.go.go_request import GoHead, GoHeadReader
+from ollama_harness.answers import World, parse_model
+from ollama_harness.errors import PortInUse
 from ollama_harness.faults import Fault
-from ollama_harness.recordings.lazy import Lazy
 from ollama_harness.recordings.store import RecordingStore
-from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, http_date
-from ollama_harness.server._answers import Answerer, Chosen
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd
+from ollama_harness.server._answers import Answerer
 from ollama_harness.server._arranging import Arranging
+from ollama_harness.server._choices import Choices
 from ollama_harness.server._choosing import Chooser
-from ollama_harness.server._connection import Connection, RequestTooLarge
-from ollama_harness.server._expectations import Expectations, NoExpectation, segments
-from ollama_harness.server._playback import Batch, batches, play, play_live
-from ollama_harness.server._running_programme import RunningProgramme, RunningRule
-from ollama_harness.server._unmatched import not_http
-from ollama_harness.server.journal import Entry, Journal
+from ollama_harness.server._expectations import Expectations, NoExpectation
+from ollama_harness.server._running_programme import RunningProgramme
+from ollama_harness.server._serving import Serving
+from ollama_harness.server.control import Calls, Control, Controlled, Verification, is_loopback, verification
+from ollama_harness.server.journal import Journal
 from ollama_harness.server.listener import Listener
-from ollama_harness.server.programme import ON_ACCEPT, Programme
+from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswers
-from ollama_harness.server.transport import Transport
 
 __all__ = ["FakeOllama"]
 
 _STAYS = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
 _NOTHING = Script(method="GET", segments=(), ending=_STAYS)
-
-#: Of how many scripts a server keeps the writes.
-_MOST_KEPT = 256
 
 
 class FakeOllama(Arranging):
@@ -71,9 +61,17 @@ class FakeOllama(Arranging):
     each as NAME or NAME=CAPABILITY,CAPABILITY; with `only_models` there are no others. With `any_model` every model is
     there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is bound, but
     connections to it are refused. `port` 0 is any free port. `programme` is the programme at first and after `clear`.
+    The journal keeps all entries, or only the last `journal_size` and those that are not settled.
+    `scenarios` makes those that this server can play by name, for its recordings and its version: give
+    `ollama_harness.matrix.served_scenario.ServedScenarios`, as `serve` and the fixture `fake_ollama` do.
 
-    Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more;
-    ProgrammeError, if a rule of `programme` can have no effect; FaultDoesNotApply.
+    Programs in any language steer a server under /_harness/ (docs/control.md): one that listens on a loopback address
+    without more, and any other with a `control_token`, which each call must bring then. Without `control` none does. A
+    `control_port` of its own (0 is any free one) is there even if faults strike all connections to the other.
+
+    Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more,
+    or the control API cannot be as wanted; ProgrammeError, if a rule of `programme` can have no effect;
+    FaultDoesNotApply.
     """
 
     DEFAULT_LISTEN_HOST = "127.0.0.1"
@@ -95,19 +93,24 @@ class FakeOllama(Arranging):
         origins: Sequence[str] = (),
         listens: bool = True,
         programme: Programme | None = None,
+        journal_size: int | None = None,
+        control: bool = True,
+        control_token: str | None = None,
+        control_port: int | None = None,
+        scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
     ) -> None:
         super().__init__(host=host, port=port, threaded=True)
         for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
             if not 0 <= number < math.inf:
                 raise ValueError(f"{name} is {number}; give 0 or more")
-        self.journal = Journal()
+        self.journal = Journal(size=journal_size)
         self._any_model = any_model
         self._models = tuple(map(parse_model, models))
         self._only_models = None if only_models is None else tuple(map(parse_model, only_models))
         self._origins = tuple(origins)
+        self._faults = tuple(faults)
         on_accept = [fault(_NOTHING) for fault in faults if fault.name in ON_ACCEPT]
         self._listens = listens and all(script.ending.how is not ConnectionEnd.REFUSE for script in on_accept)
-        self._kept_writes: dict[int, tuple[Script, str, Sequence[Batch]]] = {}
         self._recorded = RecordedAnswers(
             store=store,
             own=None if recordings is None else Path(recordings),
@@ -116,27 +119,89 @@ class FakeOllama(Arranging):
             gap_s=gap_s,
             faults=faults,
         )
+        self._make_scenarios = scenarios
         self._programme = RunningProgramme(self._recorded, on_accept)
         self._programme_at_first = programme or Programme()
         if self._programme_at_first.rules:
             self.programme = self._programme_at_first
-        self._expectations = Expectations(self)
-        self._answerer = Answerer(self._recorded, self._programme, self._expectations, self._as_given)
-        self._chooser = Chooser(self._answerer, self._programme, self._expectations)
+        self._calls: Calls | None = None
+        if control and (control_token is not None or is_loopback(host)):
+            self._calls = Calls(Control(self._controlled, token=control_token), host, control_port)
+        elif control_port is not None:
+            raise ValueError("control_port: the control API is off; give a control_token, or listen on 127.0.0.1")
+        expectations = Expectations(self)
+        choices = Choices(self._programme, lambda: self.scenarios)
+        self._answerer = Answerer(self._recorded, self._programme, choices, expectations, self._as_given)
+        self._serving = Serving(
+            journal=self.journal,
+            programme=self._programme,
+            answerer=self._answerer,
+            chooser=Chooser(self._answerer, self._programme, expectations),
+            expectations=expectations,
+            calls=self._calls,
+        )
 
     @property
     def store(self) -> RecordingStore:
         """The recordings that this server answers from."""
         return self._recorded.store
 
+    @functools.cached_property
+    def scenarios(self) -> Scenarios | None:
+        """Those that this server can play by name; None if it was given none."""
+        return None if self._make_scenarios is None else self._make_scenarios(self.store, self._recorded.version)
+
     @property
     def url(self) -> str:
         """The server's base URL without a slash at the end, for `OLLAMA_HOST` and `ollama.Client`."""
         return f"http://{self.format_host(self.host)}:{self.port}"
 
+    @property
+    def control_url(self) -> str | None:
+        """The base URL of the control API, without a slash at the end; None if it is off."""
+        if self._calls is None:
+            return None
+        return f"http://{self.format_host(self.host)}:{self._calls.port or self.port}/_harness"
+
+    @property
+    def _controlled(self) -> Controlled:
+        return Controlled(
+            host=self.host,
+            journal=self.journal,
+            programme=self._programme,
+            recorded=self._recorded,
+            url=lambda: self.url,
+            reset=self.clear,
+            verify=lambda strict: self.verify(strict=strict),
+            scenarios=lambda: self.scenarios,
+        )
+
+    def verify(self, *, strict: bool = False) -> Verification:
+        """Whether each rule was needed and each request answered; a test asserts that this is `ok` at its end.
+
+        With `strict`, each request must have met a rule.
+        """
+        return verification(
+            self._programme.rules,
+            self.journal.entries,
+            self._recorded.world,
+            strict=strict,
+            faults_of_server=map(str, self._faults),
+        )
+
     def load(self) -> None:
         """Load the recordings now, so that the first answer does not wait for them."""
         self._recorded.load()
+
+    def edit_programme(self, programme: Programme) -> None:
+        """Put this programme in place of the one at first; a rule that was in it, too, goes on with its counts.
+
+        What was arranged stays as it is.
+
+        Raises: ProgrammeError, if a rule can have no effect; FaultDoesNotApply; nothing is changed then.
+        """
+        self._programme.edit(programme)
+        self._programme_at_first = programme
 
     def clear(self) -> None:
         """Forget all expectations, journal entries and changes of models; the programme is the one at first again.
@@ -146,7 +211,7 @@ class FakeOllama(Arranging):
         super().clear()
         self.programme = self._programme_at_first
         self._answerer.forget_changes()
-        self.journal = Journal()
+        self.journal.clear()
 
     # ------------------------------------------------------------------------------------- starting and stopping
 
@@ -157,9 +222,15 @@ class FakeOllama(Arranging):
         """
         if self.is_running():
             raise HTTPServerError("Server is already running")
-        listener = Listener(self.host, self.port, self._serve if self._listens else None)
+        listener = Listener(self.host, self.port, self._serving.serve if self._listens else None)
         self.port = listener.port
         self.server = listener  # type: ignore[assignment]  # `is_running` looks at it
+        try:
+            if self._calls is not None:
+                self._calls.start()
+        except PortInUse:
+            self._end()
+            raise
 
     def stop(self) -> None:
         """End every connection and stop listening. A handler or function of yours that still runs after half a second
@@ -169,105 +240,14 @@ class FakeOllama(Arranging):
         """
         if self.server is None:
             raise HTTPServerError("Server is not running")
+        if self._calls is not None:
+            self._calls.stop()
+        self._end()
+
+    def _end(self) -> None:
+        assert self.server is not None
         self.server.shutdown()
         self.server = None
-
-    # ------------------------------------------------------------------------------------- one connection
-
-    async def _serve(self, sock: socket.socket) -> None:
-        connection, journal = Connection(Transport(sock)), self.journal
-        number, index, usable = journal.connected(), 0, True
-        entry: Entry | None = None
-        try:
-            if (first := self._programme.take_on_accept()) is not None:
-                await self._play_on_accept(connection, first, number)
-                return
-            while usable:
-                index += 1
-                after_post = entry is not None and entry.head is not None and entry.head.method == "POST"
-                read = await connection.await_head(GoHeadReader(after_post=after_post))
-                if read is None:
-                    if entry is not None:
-                        journal.left(entry)
-                    return
-                entry = Entry(connection=number, index=index, head=None if read.flaw else read.head, body=b"")
-                usable = await self._serve_request(connection, read, entry)
-        finally:
-            await connection.close()
-
-    async def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
-        """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
-        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw, at=_now())
-        connection.take(head.size)
-        await self._chooser.get_ready()
-        if (refused := self._answerer.refusal(asked)) is not None:
-            return await self._answer(connection, entry, refused)
-        if self._answerer.needs_no_body(asked, head):
-            await self._answer(connection, entry, await self._chooser.chosen(asked, head, unread=True))
-            return False
-        body = GoBodyReader(head)
-        try:
-            await connection.await_body(head, body)
-        except RequestTooLarge as error:
-            too_large = Chosen(answer=not_http(error), step=Step.NOTHING, by="nothing", why=str(error))
-            return await self._answer(connection, entry, too_large)
-        entry.body = body.content
-        asked = Asked.of(head, entry.body, body_error=body.error or "", at=asked.at)
-        usable = await self._answer(connection, entry, await self._chooser.chosen(asked, head))
-        return usable and not head.wants_close and body.error is None
-
-    async def _play_on_accept(self, connection: Connection, first: RunningRule, number: int) -> None:
-        script = first.script
-        assert script is not None
-        entry = Entry(connection=number, index=1, head=None, body=b"", script=script)
-        entry.answered_by, entry.step = first.name, Step.PROGRAMME
-        if script.ending.how is ConnectionEnd.RESET:
-            await connection.wait_for_request()  # an RST while the client connects or writes would be another fault
-        await self._play(connection, script, entry)
-
-    async def _answer(self, connection: Connection, entry: Entry, chosen: Chosen) -> bool:
-        """Give this answer, and note it; returns whether the connection can be used again."""
-        entry.answered_by, entry.step, entry.rule = chosen.by, chosen.step, chosen.rule
-        entry.programme_rules, entry.left_out = chosen.programme_rules, chosen.left_out
-        entry.why = "; ".join((chosen.why, *chosen.left_out))
-        if isinstance(chosen.answer, Script):
-            entry.script = script = chosen.answer
-            if entry.head is not None:
-                if unmet := script.unmet(entry.head):
-                    entry.unmet, entry.why = unmet, f"{entry.why}; refused, because {unmet}"
-                script = script.answer_to(entry.head)
-            return await self._play(connection, script, entry)
-        entry.date = http_date()
-        self.journal.add(entry)
-        method = entry.head.method if entry.head is not None else ""
-        made = segments(chosen.answer, method=method, date=entry.date)
-        if not chosen.answer.is_streamed:
-            return await play(connection, batches(made), _STAYS, entry=entry, journal=self.journal)
-        try:
-            return await play_live(connection, made, entry=entry, journal=self.journal)
-        except Exception as error:  # noqa: BLE001 - whatever a user's iterator raises; check() raises it again
-            self._expectations.note_error(error)
-            broken_off = ScriptEnd(how=ConnectionEnd.CLOSE, at_s=0.0)
-            return await play(connection, (), broken_off, entry=entry, journal=self.journal)
-
-    async def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
-        writes, entry.date = self._writes(script)
-        self.journal.add(entry)
-        return await play(connection, writes, script.ending, entry=entry, journal=self.journal)
-
-    def _writes(self, script: Script) -> tuple[Iterable[Batch], str]:
-        """The writes that play a script with the current Date, and that Date; made at most once a second."""
-        date = http_date()
-        kept, kept_date, writes = self._kept_writes.get(id(script), (None, "", ()))
-        if kept is not script or kept_date != date:
-            rendered = script.render(date=date).segments
-            if isinstance(rendered, Lazy):  # it is long, so it is made while it is played
-                return batches(rendered), date
-            writes = tuple(batches(rendered))
-            if len(self._kept_writes) > _MOST_KEPT:
-                self._kept_writes.clear()
-            self._kept_writes[id(script)] = script, date, writes
-        return writes, date
 
     def respond_nohandler(self, request: WerkzeugRequest, extra_message: str = "") -> WerkzeugResponse:
         """What answers when no expectation matches: not these, unless their order is broken."""
@@ -279,16 +259,4 @@ class FakeOllama(Arranging):
             world = world.only(*(world.model(name, *able) for name, able in self._only_models))
         for name, able in self._models:
             world = world.with_model(world.model(name, *able))
-        return replace(world, any_model=self._any_model, loopback=_is_loopback(self.host), origins=self._origins)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether a server that listens here is reached from this machine only; a name is taken for such a one."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return True
+        return replace(world, any_model=self._any_model, loopback=is_loopback(self.host), origins=self._origins)

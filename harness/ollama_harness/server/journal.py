@@ -10,12 +10,16 @@ may be set later.
 raised after the segment is there, so a reader sees a prefix of what was sent. It keeps the very bytes objects that were
 written and copies none. A long stream is thus in memory once as the recording and once as the journal.
 
+A journal may be given a size, for a server that runs for a long time. Then the oldest entries that are settled go when
+there are more; those that are not settled stay. A program that must see each entry once follows the journal.
+
 Thousands of exchanges may be in it, and a segment or a request costs the same however many there are: how many are open
 is counted, and no list is searched.
 """
 
 from __future__ import annotations
 
+import queue
 import re
 import threading
 import time
@@ -88,7 +92,8 @@ class SentSegments(Lazy[tuple[float, bytes]]):
 class Entry:
     """One request and its answer. `arrived_s` is its arrival by `time.monotonic`; other times are seconds after that.
 
-    The request: `connection` is the number of its connection, `index` its number on that connection, both from 1.
+    The request: `id` is its number in the journal, which never comes again, `connection` the number of its connection,
+    and `index` its number on that connection, all from 1. An exchange that is not in a journal has the id 0.
     `protocol` is its form. `target` is the host:port that a proxy was asked for. What is no HTTP has no `head`, and
     its first bytes are the `body`.
 
@@ -114,6 +119,7 @@ class Entry:
     index: int
     head: RequestHead | None
     body: bytes
+    id: int = 0
     arrived_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     arrived_s: float = field(default_factory=time.monotonic)
     answered_by: str = "nothing"
@@ -184,13 +190,17 @@ def _cut(text: str, size: int) -> str:
 
 
 class Journal:
-    """All entries so far, in order of arrival, and the number of connections accepted."""
+    """All entries so far in order of arrival, or the last `size` and those that are not settled; and the number of
+    connections accepted.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, size: int | None = None) -> None:
         self._changed = threading.Condition()
+        self._size = size
         self._entries: list[Entry] = []
+        self._last_id = self._last_cleared = self._last_connection = self._not_counted = 0
+        self._followers: list[queue.SimpleQueue[Entry]] = []
         self._open = 0
-        self._connections = 0
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -200,20 +210,26 @@ class Journal:
     @property
     def connections(self) -> int:
         with self._changed:
-            return self._connections
+            return self._last_connection - self._not_counted
+
+    def clear(self) -> None:
+        """Forget all entries and connections so far. Their numbers do not come again."""
+        with self._changed:
+            self._entries.clear()
+            self._open, self._last_cleared = 0, self._last_id
+            self._not_counted = self._last_connection
+            self._changed.notify_all()
+
+    def follow(self) -> queue.SimpleQueue[Entry]:
+        """A queue that gets each entry when it is settled, from now on, whether the journal keeps it or not."""
+        with self._changed:
+            self._followers.append(found := queue.SimpleQueue[Entry]())
+        return found
 
     def wait_for(self, condition: Callable[[tuple[Entry, ...]], bool], *, timeout_s: float) -> bool:
         """Wait until `condition(entries)` is true, at most `timeout_s` seconds; returns whether it became true."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(tuple(self._entries)), timeout_s)
-
-    def take_settled(self, *, timeout_s: float) -> list[Entry]:
-        """Remove the settled entries and return them, after waiting for one: for a server that runs for a long time."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._open < len(self._entries), timeout_s)
-            settled = [entry for entry in self._entries if entry.ended_by]
-            self._entries = [entry for entry in self._entries if not entry.ended_by]
-        return settled
 
     def wait_until_settled(self, *, timeout_s: float = 5.0) -> bool:
         """Wait until every exchange so far has ended, at most `timeout_s` seconds; returns whether all have."""
@@ -225,26 +241,49 @@ class Journal:
     def connected(self) -> int:
         """Count a connection; returns its number."""
         with self._changed:
-            self._connections += 1
-            return self._connections
+            self._last_connection += 1
+            return self._last_connection
+
+    def uncount(self, connections: int) -> None:
+        """Leave so many out of the connections that are counted: they brought calls of the control API only."""
+        with self._changed:
+            self._not_counted += connections
+            self._changed.notify_all()
 
     def add(self, entry: Entry) -> None:
+        """Take an entry in, and give it its id."""
         with self._changed:
+            self._last_id += 1
+            entry.id = self._last_id
             self._entries.append(entry)
             self._open += entry.ended_by is None
+            self._drop_oldest()
             self._changed.notify_all()
+
+    def _drop_oldest(self) -> None:
+        if self._size is None or len(self._entries) <= self._size:
+            return
+        for place, entry in enumerate(self._entries):
+            if entry.ended_by is not None:
+                del self._entries[place]
+                return
 
     def settle(self, entry: Entry, ended: ConnectionEnd, by: EndedBy) -> None:
         """Note how an exchange ended, and which side ended it."""
         with self._changed:
-            self._open -= entry.ended_by is None
+            if entry.id > self._last_cleared:
+                self._open -= entry.ended_by is None
             entry.ended, entry.ended_by = ended, by
+            if entry.id:
+                for follower in self._followers:
+                    follower.put(entry)
             self._changed.notify_all()
 
     def reopen(self, entry: Entry) -> None:
         """Note that an exchange goes on: a tunnel that was idle."""
         with self._changed:
-            self._open += entry.ended_by is not None
+            if entry.id > self._last_cleared:
+                self._open += entry.ended_by is not None
             entry.ended = entry.ended_by = None
             self._changed.notify_all()
 

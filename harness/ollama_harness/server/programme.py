@@ -10,15 +10,12 @@ of them. The server counts.
 
 from __future__ import annotations
 
-import fnmatch
 import functools
 import hashlib
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
-from ollama_harness.answers.model_name import parse_name
 from ollama_harness.answers.own_answers import (
     EMBEDDING_ROUTES,
     TEXT_ROUTES,
@@ -30,8 +27,8 @@ from ollama_harness.answers.own_answers import (
 )
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import Fault
-from ollama_harness.recordings.recording import Request
 from ollama_harness.script.script import Script
+from ollama_harness.server._when import When
 
 __all__ = [
     "ON_ACCEPT",
@@ -40,100 +37,18 @@ __all__ = [
     "Play",
     "Programme",
     "ProgrammeRule",
+    "ScenarioRules",
+    "ScenarioSummary",
+    "Scenarios",
     "When",
-    "is_part_of",
     "own_reply",
-    "parse_on",
 ]
 
 #: Faults that strike before a request is read, so that they strike every connection.
 ON_ACCEPT = ("refuse", "close_on_accept", "reset_on_accept", "never_read")
 
 _64_BITS = 2**64 - 1
-
-_METHOD = re.compile(r"[A-Z]+")
-_ON = re.compile(r"(?:(?P<method>[A-Za-z]+)(?:\s+|$))?(?P<path>[/*][^\s#]*)?\s*(?:#(?P<nth>\d{1,9}(?:,\d{1,9})*))?")
-
-
-@dataclass(frozen=True, kw_only=True)
-class When:
-    """Which requests a rule is for. What is not given is true of every request.
-
-    `path` is a pattern, or several of which one must match; it is compared with the path as it was sent, and `*` in it
-    also stands for slashes. `headers` has a pattern for the value of each header. `json` is a part of the request's
-    JSON: an object has at least these fields, a list at least these items in this order. `stream` is whether the answer
-    is a stream of records. `model` is a pattern for the model's name, with its tag or without. `function` is given the
-    request, and says whether.
-    """
-
-    method: str | None = None
-    path: str | Sequence[str] | None = None
-    headers: Mapping[str, str] | None = None
-    json: Any = None
-    stream: bool | None = None
-    model: str | None = None
-    function: Callable[[Request], object] | None = None
-
-    def __post_init__(self) -> None:
-        if self.function is not None and not callable(self.function):
-            raise ValueError(
-                f"when: {self.function!r} is no function; give one of the request, like lambda request: request.json[…]"
-            )
-        if self.method is not None and not _METHOD.fullmatch(self.method):
-            raise ValueError(f'when.method: {self.method!r} is no method; give one in upper case, like "POST"')
-        if self.path is not None and not self.paths:
-            raise ValueError('when.path: the list is empty; give a path like "/api/chat", or leave it out')
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The patterns of the path."""
-        if self.path is None:
-            return ()
-        return (self.path,) if isinstance(self.path, str) else tuple(self.path)
-
-    @property
-    def is_for_all_bodies(self) -> bool:
-        """Whether the head of a request decides."""
-        return self.json is None and self.stream is None and self.model is None and self.function is None
-
-    def is_for_route(self, method: str, path: str) -> bool:
-        """Whether method and path of a request are one of these."""
-        return self.method in (None, method) and self.is_for_path(path)
-
-    def has_headers(self, headers: Mapping[str, Sequence[str]]) -> bool:
-        """Whether a request has the headers: the values of each, by its name in lower case."""
-        return all(any(map(matches, headers.get(name, ()))) for name, matches in self._header_matchers)
-
-    @functools.cached_property
-    def _header_matchers(self) -> tuple[tuple[str, Callable[[str], object]], ...]:
-        return tuple((name.lower(), _matcher(pattern)) for name, pattern in (self.headers or {}).items())
-
-    def is_for_path(self, path: str) -> bool:
-        """Whether one of the patterns matches."""
-        return self.path is None or any(_matches(pattern, path) for pattern in self.paths)
-
-    def is_for_body(self, request: Request, model: str) -> bool:
-        """Whether what a request says is one of these; `function` is asked last, and may raise."""
-        if self.model is not None and not self._has_model(_names(model)):
-            return False
-        if self.json is not None and not self._has_json(request.json):
-            return False
-        if self.stream is not None and request.streams is not self.stream:
-            return False
-        return self.function is None or bool(self.function(request))
-
-    @functools.cached_property
-    def _has_json(self) -> Callable[[Any], bool]:
-        return _part(self.json)
-
-    @functools.cached_property
-    def _has_model(self) -> Callable[[tuple[str, str, str]], bool]:
-        pattern = self.model or ""
-        if not _is_pattern(pattern):
-            key = _names(pattern)[0]
-            return lambda names: names[0] == key
-        matches = _matcher(pattern.lower())
-        return lambda names: bool(matches(names[1]) or matches(names[2]))
+_EVERY_REQUEST = When()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +85,7 @@ class ProgrammeRule:
     Raises: ValueError, whose text begins with the field; FaultDoesNotApply.
     """
 
-    when: When = When()
+    when: When = _EVERY_REQUEST
     answer: Play | Script | OwnAnswer | None = None
     faults: tuple[Fault, ...] = ()
     nth: tuple[int, ...] = ()
@@ -221,7 +136,7 @@ class ProgrammeRule:
     def answers_all(self) -> bool:
         """Whether it leaves no request to the rules after it."""
         is_always = not self.counts and self.times is None
-        return is_always and self.when == When() and isinstance(self.answer, OwnError | Script)
+        return is_always and self.when == _EVERY_REQUEST and isinstance(self.answer, OwnError | Script)
 
     @property
     def counts(self) -> bool:
@@ -244,72 +159,41 @@ class Programme:
     rules: tuple[ProgrammeRule, ...] = ()
 
 
-def is_part_of(part: Any, value: Any) -> bool:
-    """Whether a JSON value holds at least this: objects these fields, lists these items in this order."""
-    return _part(part)(value)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioSummary:
+    """A scenario for people who choose one. `routes` are the patterns of the paths that it answers or strikes.
 
-
-def parse_on(text: str) -> tuple[When, tuple[int, ...]]:
-    """Which requests `[METHOD] [PATH] [#N[,N]]` means, and the numbers of those that are meant.
-
-    Raises: ValueError.
+    They are () if it cannot be served; then `Scenarios.rules` says what to use instead.
     """
-    found = _ON.fullmatch(text.strip())
-    if not text.strip() or found is None:
-        raise ValueError(f"{text!r} names no requests; give METHOD PATH #N, each of them or not: POST /api/chat #2")
-    method, path, nth = found["method"], found["path"], found["nth"]
-    numbers = tuple(map(int, nth.split(","))) if nth else ()
-    if 0 in numbers:
-        raise ValueError(f"{text!r}: the first request is #1; give 1 or more")
-    return When(method=method and method.upper(), path=path), numbers
+
+    name: str
+    group: str
+    summary: str
+    routes: tuple[str, ...]
 
 
-def _part(part: Any) -> Callable[[Any], bool]:
-    """Whether a JSON value holds at least this, made ready once for many values."""
-    if isinstance(part, Mapping):
-        fields = [(name, _part(inner)) for name, inner in part.items()]
+@dataclass(frozen=True, slots=True)
+class ScenarioRules:
+    """What a server does in a scenario: the rules, or the faults that strike each connection before a request."""
 
-        def has_fields(value: Any) -> bool:
-            if not isinstance(value, dict):
-                return False
-            return all(name in value and has(value[name]) for name, has in fields)
-
-        return has_fields
-    if isinstance(part, list | tuple):
-        items = [_part(inner) for inner in part]
-
-        def has_items(value: Any) -> bool:
-            if not isinstance(value, list):
-                return False
-            rest = iter(value)  # `any` goes on where it has stopped, so the order counts
-            return all(any(map(has, rest)) for has in items)
-
-        return has_items
-    if isinstance(part, bool):
-        return lambda value: value is part
-    return lambda value: value == part and not isinstance(value, bool)
+    programme: Programme
+    on_accept: tuple[Fault, ...] = ()
 
 
-@functools.lru_cache(maxsize=1024)
-def _names(model: str) -> tuple[str, str, str]:
-    """What is compared of a model's name: Ollama's key of it, it as it is, and it with its tag; case counts nothing."""
-    name = parse_name(model)
-    return str(name.key), model.lower(), name.short.lower()
+class Scenarios(Protocol):
+    """The scenarios that a server can play by their names, for its recordings and its version."""
 
+    @property
+    def summaries(self) -> Sequence[ScenarioSummary]:
+        """All scenarios, in the order of the reports; also those that cannot be served."""
+        ...
 
-def _matches(pattern: str, text: str) -> bool:
-    return bool(_matcher(pattern)(text))
+    def rules(self, name: str) -> ScenarioRules:
+        """What plays the scenario.
 
-
-def _is_pattern(text: str) -> bool:
-    return not set("*?[").isdisjoint(text)
-
-
-@functools.lru_cache(maxsize=4096)
-def _matcher(pattern: str) -> Callable[[str], object]:
-    if not _is_pattern(pattern):
-        return pattern.__eq__
-    return re.compile(fnmatch.translate(pattern)).match
+        Raises: UnknownName; HarnessError, which says what to use instead, if it cannot be served.
+        """
+        ...
 
 
 def _chance(seed: int, place: int, number: int) -> float:

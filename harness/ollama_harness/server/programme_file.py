@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,9 +23,10 @@ from ollama_harness.server.programme import (
     When,
     own_reply,
 )
+from ollama_harness.server.programme_notation import own_error
 from ollama_harness.server.reply_file import reply_fields
 
-__all__ = ["own_error", "read_programme"]
+__all__ = ["parse_rule", "read_programme"]
 
 _ANSWERS = ("play", "reply", "embed", "fail")
 _EXAMPLE = "give one, like [[rules]] with fail = 503"
@@ -46,16 +46,15 @@ def read_programme(path: Path) -> Programme:
     rules = value.get("rules")
     if not isinstance(rules, list) or not rules:
         raise ProgrammeError.about(path, "rules", "is no list of rules, or has none", _EXAMPLE)
-    return Programme(tuple(_Table(path, f"rule {place}", one).rule() for place, one in enumerate(rules, start=1)))
+    return Programme(tuple(parse_rule(path, f"rule {place}", one) for place, one in enumerate(rules, start=1)))
 
 
-def own_error(status: int, message: str | None = None) -> OwnError:
-    """An error with a message, or with the status' own name.
+def parse_rule(path: Path, place: str, value: Any) -> ProgrammeRule:
+    """The rule that a table says; errors name the path and the place.
 
-    Raises: ValueError.
+    Raises: ProgrammeError, ReplyError.
     """
-    known = {one.value: one.phrase for one in HTTPStatus}
-    return OwnError.of(status, known.get(status, "error") if message is None else message)
+    return _Table(path, place, value).rule()
 
 
 class _Table:
@@ -133,10 +132,11 @@ class _Table:
             path=table._many("path", _is_text, "a path, or a list of paths") or None,
             headers=table._take("headers", _is_headers, "a table of texts"),
             json=table._take("json", _is_json, "a JSON value that is not null"),
+            jmespath=table._take("jmespath", _is_text, "a text"),
             stream=table._take("stream", _is_flag, "true or false"),
             model=table._take("model", _is_text, "a text"),
         )
-        table._no_more("when", "method, path, headers, json, stream, model")
+        table._no_more("when", "method, path, headers, json, jmespath, stream, model")
         return when
 
     def _faults(self) -> list[Fault]:

@@ -1,0 +1,162 @@
+"""Serves the connections of a FakeOllama: reads requests, has an answer chosen for each, and plays it.
+
+A `Listener` has an engine run `Serving.serve`, a coroutine, for each connection. If the first rule of the programme
+does not await a request (`close_on_accept` and its like), it is played at once. Otherwise one request after the other
+is read and answered, until an answer ends the connection. Calls of the control API are answered beside all that, and
+are in no journal.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from ollama_harness.answers import Asked, Step
+from ollama_harness.answers.go.go_body import GoBodyReader
+from ollama_harness.answers.go.go_request import GoHead, GoHeadReader
+from ollama_harness.recordings.lazy import Lazy
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, http_date
+from ollama_harness.server._answers import Answerer, Chosen
+from ollama_harness.server._choosing import Chooser
+from ollama_harness.server._connection import Connection, RequestTooLarge
+from ollama_harness.server._expectations import Expectations, segments
+from ollama_harness.server._playback import Batch, batches, play, play_live
+from ollama_harness.server._running_programme import RunningProgramme
+from ollama_harness.server._running_rule import RunningRule
+from ollama_harness.server._unmatched import not_http
+from ollama_harness.server.control import Calls
+from ollama_harness.server.journal import Entry, Journal
+from ollama_harness.server.transport import Transport
+
+__all__ = ["Serving"]
+
+_STAYS = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
+
+#: Of how many scripts the writes are kept.
+_MOST_KEPT = 256
+
+
+class Serving:
+    """Serves all connections of one server. Without `calls` the control API is off."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        programme: RunningProgramme,
+        answerer: Answerer,
+        chooser: Chooser,
+        expectations: Expectations,
+        calls: Calls | None,
+    ) -> None:
+        self._journal, self._programme, self._expectations, self._calls = journal, programme, expectations, calls
+        self._answerer, self._chooser = answerer, chooser
+        self._kept_writes: dict[int, tuple[Script, str, Sequence[Batch]]] = {}
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Serve a connection until it ends."""
+        connection, journal = Connection(Transport(sock)), self._journal
+        number, index, usable, after_post, is_counted = journal.connected(), 0, True, False, True
+        entry: Entry | None = None
+        try:
+            if (first := self._programme.take_on_accept()) is not None:
+                await self._play_on_accept(connection, first, number)
+                return
+            while usable:
+                read = await connection.await_head(GoHeadReader(after_post=after_post))
+                if read is None:
+                    if entry is not None:
+                        journal.left(entry)
+                    return
+                after_post = read.head.method == "POST"
+                is_call = self._calls is not None and self._calls.is_call(read)
+                if is_counted is (is_call and not index):  # a connection that only brings calls is not counted
+                    is_counted = not is_counted
+                    journal.uncount(-1 if is_counted else 1)
+                if self._calls is not None and is_call:
+                    usable = await self._calls.answer(connection, read.head)
+                    continue
+                index += 1
+                entry = Entry(connection=number, index=index, head=None if read.flaw else read.head, body=b"")
+                usable = await self._serve_request(connection, read, entry)
+        finally:
+            await connection.close()
+
+    async def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
+        """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
+        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw, at=_now())
+        connection.take(head.size)
+        await self._chooser.get_ready()
+        if (refused := self._answerer.refusal(asked)) is not None:
+            return await self._answer(connection, entry, refused)
+        if self._answerer.needs_no_body(asked, head):
+            await self._answer(connection, entry, await self._chooser.chosen(asked, head, unread=True))
+            return False
+        body = GoBodyReader(head)
+        try:
+            await connection.await_body(head, body)
+        except RequestTooLarge as error:
+            too_large = Chosen(answer=not_http(error), step=Step.NOTHING, by="nothing", why=str(error))
+            return await self._answer(connection, entry, too_large)
+        entry.body = body.content
+        asked = Asked.of(head, entry.body, body_error=body.error or "", at=asked.at)
+        usable = await self._answer(connection, entry, await self._chooser.chosen(asked, head))
+        return usable and not head.wants_close and body.error is None
+
+    async def _play_on_accept(self, connection: Connection, first: RunningRule, number: int) -> None:
+        script = first.script
+        assert script is not None
+        entry = Entry(connection=number, index=1, head=None, body=b"", script=script)
+        entry.answered_by, entry.step = first.name, Step.PROGRAMME
+        if script.ending.how is ConnectionEnd.RESET:
+            await connection.wait_for_request()  # an RST while the client connects or writes would be another fault
+        await self._play(connection, script, entry)
+
+    async def _answer(self, connection: Connection, entry: Entry, chosen: Chosen) -> bool:
+        """Give this answer, and note it; returns whether the connection can be used again."""
+        entry.answered_by, entry.step, entry.rule = chosen.by, chosen.step, chosen.rule
+        entry.programme_rules, entry.left_out = chosen.programme_rules, chosen.left_out
+        entry.why = "; ".join((chosen.why, *chosen.left_out))
+        if isinstance(chosen.answer, Script):
+            entry.script = script = chosen.answer
+            if entry.head is not None:
+                if unmet := script.unmet(entry.head):
+                    entry.unmet, entry.why = unmet, f"{entry.why}; refused, because {unmet}"
+                script = script.answer_to(entry.head)
+            return await self._play(connection, script, entry)
+        entry.date = http_date()
+        self._journal.add(entry)
+        method = entry.head.method if entry.head is not None else ""
+        made = segments(chosen.answer, method=method, date=entry.date)
+        if not chosen.answer.is_streamed:
+            return await play(connection, batches(made), _STAYS, entry=entry, journal=self._journal)
+        try:
+            return await play_live(connection, made, entry=entry, journal=self._journal)
+        except Exception as error:  # noqa: BLE001 - whatever a user's iterator raises; check() raises it again
+            self._expectations.note_error(error)
+            broken_off = ScriptEnd(how=ConnectionEnd.CLOSE, at_s=0.0)
+            return await play(connection, (), broken_off, entry=entry, journal=self._journal)
+
+    async def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
+        writes, entry.date = self._writes(script)
+        self._journal.add(entry)
+        return await play(connection, writes, script.ending, entry=entry, journal=self._journal)
+
+    def _writes(self, script: Script) -> tuple[Iterable[Batch], str]:
+        """The writes that play a script with the current Date, and that Date; made at most once a second."""
+        date = http_date()
+        kept, kept_date, writes = self._kept_writes.get(id(script), (None, "", ()))
+        if kept is not script or kept_date != date:
+            rendered = script.render(date=date).segments
+            if isinstance(rendered, Lazy):  # it is long, so it is made while it is played
+                return batches(rendered), date
+            writes = tuple(batches(rendered))
+            if len(self._kept_writes) > _MOST_KEPT:
+                self._kept_writes.clear()
+            self._kept_writes[id(script)] = script, date, writes
+        return writes, date
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
