@@ -64,7 +64,7 @@ def test_the_journal_shows_that_a_cancel_arrived(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (entry,) = json.loads(done.stdout[done.stdout.index('{"entries"') :])["entries"]
     assert entry["ended_by"] == "client"
-    assert entry["client_left_s"] >= 1
+    assert entry["client_left_s"] > 0
     assert entry["records_sent"] >= 1
 
 
