@@ -147,7 +147,7 @@ def test_errors_of_the_three_dialects(text: bytes, error: object) -> None:
         (b"data: [DONE]", False),
     ],
 )
-def test_the_reason_why_the_model_stopped(text: bytes, told: bool) -> None:  # noqa: FBT001
+def test_the_reason_why_the_model_stopped(text: bytes, told: bool) -> None:
     assert is_finish(_event(text)) is told
 
 
