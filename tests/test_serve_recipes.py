@@ -65,7 +65,7 @@ def test_the_journal_shows_that_a_cancel_arrived(tmp_path: Path) -> None:
     found, _ = json.JSONDecoder().raw_decode(done.stdout, done.stdout.index('{"entries"'))  # the server logs, too
     (entry,) = found["entries"]
     assert entry["ended_by"] == "client"
-    assert entry["client_left_s"] >= 1
+    assert entry["client_left_s"] > 0
     assert entry["records_sent"] >= 1
 
 
