@@ -95,16 +95,14 @@ def _in_process(client: ClientProcess, store: RecordingStore, count: int, rounds
 
 
 def _serve(client: ClientProcess, store: RecordingStore, count: int, rounds: int) -> _Measured:
-    recording = workload.shortened(store)
-    with server_process.serve_shortened(recording, "--gap", str(GAP_S)) as server:
-        client.streams(server.port, workload.request(recording), count=1, records=workload.RECORDS)  # to warm up
+    with server_process.serve_shortened(workload.shortened(store), "--gap", str(GAP_S)) as server:
         return _Measured(count, "serve", _arrivals(client, server.port, store, count, rounds))
 
 
 def _peer(client: ClientProcess, store: RecordingStore, count: int) -> _Measured:
     request = workload.request(workload.shortened(store))
     with aimock(records=workload.RECORDS, gap_s=GAP_S) as server:
-        client.streams(server.port, request, count=1, records=workload.RECORDS)
+        client.streams(server.port, request, count=1, records=workload.RECORDS)  # to warm up
         return _Measured(count, AIMOCK, _arrivals(client, server.port, store, count, 1))
 
 
@@ -129,7 +127,7 @@ def _add(section: Section, measured: _Measured, streams: int) -> None:
     if measured.written is not None:
         figures = _figures(measured.written, _DUE_S)
         rows.append((count, server, "written", sum(map(len, measured.written)), "–", *figures))
-    section.rows += rows
+    section.rows.extend(rows)
     if server == AIMOCK:
         return
     name = f"{server}, 1 stream" if count == 1 else f"{server}, {count:,} streams"

@@ -51,13 +51,17 @@ def measure(client: ClientProcess, store: RecordingStore, *, rounds: int) -> Sec
             others[AIMOCK] = stack.enter_context(aimock(records=workload.RECORDS, gap_s=0)).port
         except PeerMissing as missing:
             section.sentences.append(f"{missing}.")
-        ratios = _processes(section.rows, client, workload.request(workload.shortened(store)), ours.port, others, rounds)
+        ratios = _processes(
+            section.rows, client, workload.request(workload.shortened(store)), ours.port, others, rounds
+        )
     section.aims.append(Aim("median ratio, serve to the bare server", ratios["bare server"], AIM_SERVE, at_least=True))
     if AIMOCK in ratios:
         section.aims.append(Aim(f"median ratio, serve to {AIMOCK}", ratios[AIMOCK], AIM_PEER, at_least=True))
     with FakeOllama(store=store) as server:
         server.play(workload.script(store), path=workload.PATH)
-        ratio = _threads(section.rows, client, server, workload.shortened(store), workload.script(store), "play", rounds)
+        ratio = _threads(
+            section.rows, client, server, workload.shortened(store), workload.script(store), "play", rounds
+        )
     section.aims.append(Aim("median ratio, in process, play()", ratio, AIM_IN_PROCESS, at_least=True))
     recording = store.get(f"{store.newest}/{MATCHED}")
     with FakeOllama(store=store, speed=0) as server:
