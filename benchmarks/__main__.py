@@ -26,7 +26,7 @@ def main(as_json: bool, markdown: bool, quick: bool) -> None:  # noqa: FBT001 - 
         sections = [
             throughput.measure(client, store, rounds=24 // part),
             refusals.measure(store, rounds=30 // part),
-            lateness.measure(client, store, rounds=4 // part),
+            lateness.measure(client, store, alone=9 // part),
             startup.measure(store, rounds=30 // part),
             memory.measure(long_mb=100 // part),
         ]
