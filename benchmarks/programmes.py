@@ -27,12 +27,12 @@ Rule = Callable[[int], ProgrammeRule]
 
 
 def _rule(**when: object) -> ProgrammeRule:
-    return ProgrammeRule(when=When(method="POST", path=workload.PATH, **when), answer=OwnError.of(503))  # type: ignore[arg-type]
+    return ProgrammeRule(when=When(method="POST", path=workload.PATH, **when), answer=OwnError.of(503, "busy"))  # type: ignore[arg-type]
 
 
 #: What the rules look at -> the rule of a number.
 _KINDS: dict[str, Rule] = {
-    "another route": lambda number: ProgrammeRule(when=When(path=f"/{number}"), answer=OwnError.of(503)),
+    "another route": lambda number: ProgrammeRule(when=When(path=f"/{number}"), answer=OwnError.of(503, "busy")),
     "a header": lambda number: _rule(headers={"X-Try": str(number)}),
     "the model": lambda number: _rule(model=f"model-{number}"),
     "JSON": lambda number: _rule(json={"options": {"seed": 10_000 + number}}),

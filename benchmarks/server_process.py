@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import workload
 from ollama_harness import Recording
 from ollama_harness.recordings import on_disk
 

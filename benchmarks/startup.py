@@ -3,7 +3,8 @@
 Start: from before the constructor until a client has seen that its connection was accepted: it connects, sends a FIN
 at once, and waits for the server's own. Both servers do that only once they have accepted and read. Also until the
 first answer, which for the fake server includes reading all recordings of a version from disk. Modules are imported
-already. For `serve` the time begins before its process does, so everything counts. Stop: `stop()` while a stream stalls, when the client has read all that will come.
+already. For `serve` the time begins before its process does, so everything counts. Stop: `stop()` while a stream
+stalls, when the client has read all that will come.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def measure(store: RecordingStore, *, rounds: int) -> Section:
     section = Section(
         "startup",
         "Starting and stopping, in milliseconds",
-        f"{rounds} times each, in turn, in one process with the client; the processes {_processes(rounds)} times. “only "
-        "Python”: a process that does nothing.",
+        f"{rounds} times each, in turn, in one process with the client; the processes {_processes(rounds)} times. "
+        "“only Python”: a process that does nothing.",
         ("server", "what", "min", "median", "max"),
     )
     fake: list[float] = []
@@ -49,7 +50,7 @@ def measure(store: RecordingStore, *, rounds: int) -> Section:
             times.append(seconds * 1000)
             servers.append(server)
     with ThreadPoolExecutor(len(servers)) as pool:  # HTTPServer.stop takes up to half a second
-        list(pool.map(HTTPServer.stop, servers))
+        list(pool.map(lambda server: server.stop(), servers))
     answered = [_start_answer_stop() * 1000 for _ in range(rounds)]
     stalled = _stalled(store)
     stopped = [_stop(stalled, len(workload.segments(stalled)[0])) * 1000 for _ in range(rounds)]

@@ -40,8 +40,8 @@ def measure(client: ClientProcess, store: RecordingStore, *, rounds: int) -> Sec
     section = Section(
         "throughput",
         "Streams per second",
-        f"{workload.RECORDS} records; one keep-alive connection, {_STREAMS} requests a round, no gaps; {rounds} rounds of each server, in turn "
-        f"({rounds // 2} where the request is matched). The ratio is taken round by round.",
+        f"{workload.RECORDS} records; one keep-alive connection, {_STREAMS} requests a round, no gaps; {rounds} rounds "
+        f"of each server, in turn ({rounds // 2} where the request is matched). The ratio is taken round by round.",
         ("servers", "what", "min", "median", "max"),
     )
     with contextlib.ExitStack() as stack:
