@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ollama_harness.answers import parse_model
-from ollama_harness.cli.child_process import announced, child_process_options, when_stdin_closes
+from ollama_harness.cli.child_process import announced, child_process_options, for_many_connections, when_stdin_closes
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
@@ -33,6 +33,9 @@ from ollama_harness.server.reply_file import read_replies
 
 __all__ = ["serve"]
 
+
+#: How often what was answered is logged.
+_LOG_EVERY_S = 0.1
 
 _STRUCK_TOO = ", which the faults below strike, too; --control-port 0 gives it a port that they do not"
 _TURN_ON = ", because programs elsewhere reach this address; --control-token TOKEN turns it on"
@@ -267,6 +270,7 @@ def serve(
     watched = None
     if watch and programme_file is not None:
         watched = Watched(programme_file, lambda: server.edit_programme(programme()), log)
+    for_many_connections()
     with server, announced(server.url, print_url=print_url, ready_file=ready_file):
         if exit_on_stdin_close:
             when_stdin_closes(stop.set)
@@ -285,23 +289,19 @@ def serve(
         if faults:
             log(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
         log("it ends with its standard input" if exit_on_stdin_close else "Ctrl-C stops it.")
-        while not stop.is_set():
-            _log_next(log, settled, timeout_s=0.2)  # a signal does not end the wait
+        while not stop.wait(_LOG_EVERY_S):  # short, since a signal does not end the wait everywhere
+            _log_settled(log, settled)
             if watched is not None:
                 watched.look()
-    while _log_next(log, settled, timeout_s=0):
-        pass
+    _log_settled(log, settled)
     log("stopped")
 
 
-def _log_next(log: Callable[[str], None], settled: queue.SimpleQueue[Entry], *, timeout_s: float) -> bool:
-    """Log the line of the next settled entry, if one comes in time; returns whether one did."""
-    try:
-        entry = settled.get(timeout=timeout_s)
-    except queue.Empty:
-        return False
-    log(entry.line)
-    return True
+def _log_settled(log: Callable[..., None], settled: queue.SimpleQueue[Entry]) -> None:
+    """Log a line for each entry that has been settled since the last time, at once: no stream must wait for it."""
+    lines = [settled.get().line for _ in range(settled.qsize())]
+    if lines:
+        log(*lines)
 
 
 def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:

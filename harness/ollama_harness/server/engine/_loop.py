@@ -33,6 +33,8 @@ __all__ = ["Loop", "ServerStops", "Signal", "Waitable", "Watch", "running"]
 _LATE_S = 0.02 if sys.platform == "win32" else 0.0015
 #: The longest sleep during which no socket is looked at.
 _SLEEP_S = 0.001
+#: The longest wait in a selector: under Wine an event was seen to be lost, and then it must not be lost for ever.
+_IDLE_S = 1.0
 
 _here = threading.local()
 
@@ -185,6 +187,8 @@ class Loop:
         self._waker, self._wakes = socket.socketpair()
         for sock in (self._waker, self._wakes):
             sock.setblocking(False)
+            if sock.family is not getattr(socket, "AF_UNIX", None):  # on Windows it is TCP, which waits for an answer
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.selector.register(self._wakes, selectors.EVENT_READ, None)
         self._thread = threading.Thread(target=self._run, name="ollama-harness engine", daemon=True)
 
@@ -199,8 +203,10 @@ class Loop:
         self._calls.append(function)
         if not self._woken:
             self._woken = True
-            with contextlib.suppress(OSError):  # it has ended, or has more wake-ups than it needs
+            try:
                 self._waker.send(b"\0")
+            except OSError:  # it has ended; or else the next call tries again
+                self._woken = False
 
     def stop(self) -> None:
         """Make every wait raise ServerStops, now and later."""
@@ -274,6 +280,8 @@ class Loop:
                 self._answer_calls()
             else:
                 key.data.happened(events)
+        if self._calls:
+            self._answer_calls()
         timers = self._timers
         if timers and timers[0][0] <= (now := time.monotonic()):
             while timers and timers[0][0] <= now:
@@ -308,10 +316,10 @@ class Loop:
         if self._ready:
             return self.selector.select(0)
         if not timers:
-            return self.selector.select()
+            return self.selector.select(_IDLE_S)
         remaining_s = timers[0][0] - time.monotonic()
         if remaining_s > _LATE_S:
-            return self.selector.select(remaining_s - _LATE_S)
+            return self.selector.select(min(remaining_s - _LATE_S, _IDLE_S))
         if remaining_s > 0:
             time.sleep(min(remaining_s, _SLEEP_S))
         return self.selector.select(0)
