@@ -33,6 +33,8 @@ __all__ = ["Loop", "ServerStops", "Signal", "Waitable", "Watch", "running"]
 _LATE_S = 0.02 if sys.platform == "win32" else 0.0015
 #: The longest sleep during which no socket is looked at.
 _SLEEP_S = 0.001
+#: How many that are only ready are resumed before it is looked again what is due.
+_TURN = 32
 #: The longest wait in a selector: under Wine an event was seen to be lost, and then it must not be lost for ever.
 _IDLE_S = 1.0
 
@@ -282,17 +284,19 @@ class Loop:
                 key.data.happened(events)
         if self._calls:
             self._answer_calls()
-        timers = self._timers
+        timers, due = self._timers, 0
         if timers and timers[0][0] <= (now := time.monotonic()):
             while timers and timers[0][0] <= now:
                 _, _, task, number = heapq.heappop(timers)
                 if task.number == number:
                     self.wake(task, None)
+                    due += 1
+            self._ready.rotate(due)  # what is due comes before what is only ready
         elif len(timers) > 2 * len(self._tasks) + 64:
             self._timers = [timer for timer in timers if timer[2].number == timer[3]]
             heapq.heapify(self._timers)
         ready = self._ready
-        for _ in range(len(ready)):  # those that they wake are for the next round
+        for _ in range(min(len(ready), due + _TURN)):  # those that they wake are for the next round
             task, woken = ready.popleft()
             task.queued = False
             self._current = task
