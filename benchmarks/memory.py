@@ -127,7 +127,7 @@ def _play(folder: Path, url: str, size_bytes: int) -> None:  # noqa: ARG001 - on
     size = sum(len(segment.data) for segment in script.render(date=http_date()).segments)
     with FakeOllama(store=store, speed=0) as server, ClientProcess() as client:
         server.play(recording)
-        client.streams(server.port, workload.request(recording), count=1, records=len(script.record_ends()))
+        client.streams(server.port, workload.request(recording), count=1, records=len(recording.frames))
         server.journal.wait_until_settled()
         (entry,) = server.journal.entries
         if sum(len(data) for _, data in entry.sent) < size:
