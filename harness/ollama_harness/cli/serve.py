@@ -259,7 +259,8 @@ def serve(
         control_port=control_port,
         scenarios=ServedScenarios,
     )
-    server.load()
+    if own is not None:
+        server.load()  # so that a bad file is refused before the server listens
     for fault in faults:
         _refuse_useless(fault, store.of_version(store.version(version)))
     stop = threading.Event()
@@ -270,7 +271,6 @@ def serve(
     watched = None
     if watch and programme_file is not None:
         watched = Watched(programme_file, lambda: server.edit_programme(programme()), log)
-    for_many_connections()
     with server, announced(server.url, print_url=print_url, ready_file=ready_file):
         if exit_on_stdin_close:
             when_stdin_closes(stop.set)
@@ -289,6 +289,8 @@ def serve(
         if faults:
             log(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
         log("it ends with its standard input" if exit_on_stdin_close else "Ctrl-C stops it.")
+        server.load()  # after the first lines, since a client may connect by now
+        for_many_connections()
         while not stop.wait(_LOG_EVERY_S):  # short, since a signal does not end the wait everywhere
             _log_settled(log, settled)
             if watched is not None:
