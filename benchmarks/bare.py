@@ -1,15 +1,20 @@
 """The server that the fake server is compared with: the least code that sends the same bytes in the same segments.
 
-It prepares nothing, chooses nothing, waits for nothing and writes nothing down.
+It prepares nothing, chooses nothing, waits for nothing and writes nothing down. `python -m benchmarks.bare` runs it in
+a process of its own until its input ends.
 """
 
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
+
+from benchmarks import workload
+from ollama_harness import RecordingStore
 
 __all__ = ["BareServer"]
 
@@ -72,3 +77,14 @@ def _missing(buffer: bytes) -> int | None:
         if name.lower() == b"content-length":
             return int(value) - len(body)
     return -len(body)
+
+
+def main() -> None:
+    """Serve the stream of the measurements."""
+    with BareServer(workload.segments(workload.script(RecordingStore()))) as server:
+        print(f"http://127.0.0.1:{server.port}", flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

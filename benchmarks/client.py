@@ -1,22 +1,31 @@
 """The client of all measurements: raw sockets, no HTTP library, in its own process.
 
-It shares no GIL with the servers, and it does the same to each of them. Jobs come as lines of JSON on stdin, answers
-go as lines of JSON to stdout. Only the standard library is imported.
+It shares no GIL with the servers, and it does the same to each of them. One loop over a selector reads all streams, so
+that a thousand of them cost it a fraction of a core; `arrivals` reports that fraction. Jobs come as lines of JSON on
+stdin, answers go as lines of JSON to stdout. Only the standard library is imported.
+
+A record ends with `}` and a line feed. That is nowhere else in an answer: heads and chunk sizes end with CRLF, and the
+records have no line feeds inside.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import selectors
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from typing import Any
 
 LAST_CHUNK = b"0\r\n\r\n"
 _TIMEOUT_S = 30.0
-#: From the last connection to the first request: the time to accept is not measured.
+#: From the last connection to the first request, for each connection: the time to accept is not measured.
 _SETTLE_S = 0.1
+_SETTLE_EACH_S = 0.001
+
+#: Connections that are open between two jobs.
+_held: list[socket.socket] = []
 
 
 def connect(port: int) -> socket.socket:
@@ -26,67 +35,131 @@ def connect(port: int) -> socket.socket:
     return sock
 
 
+def records_in(data: bytes, before: bytes) -> int:
+    """How many records end in these bytes; `before` is what came before them, at least its last byte."""
+    return data.count(b"}\n") + (before.endswith(b"}") and data.startswith(b"\n"))
+
+
 def read_answer(sock: socket.socket) -> int:
-    """Read up to the last chunk; returns the number of bytes. (In NDJSON no other chunk ends like the last one.)"""
-    total, tail = 0, b""
+    """Read up to the last chunk; returns the number of records. (In NDJSON no other chunk ends like the last one.)"""
+    records, tail = 0, b""
     while tail != LAST_CHUNK:
         data = sock.recv(65536)
         if not data:
-            raise ConnectionError(f"the server closed the connection after {total} bytes")
-        total += len(data)
+            raise ConnectionError(f"the server closed the connection after {records} records")
+        records += records_in(data, tail)
         tail = (tail + data)[-len(LAST_CHUNK) :]
-    return total
+    return records
 
 
-def streams(port: int, request: bytes, *, count: int, size: int) -> float:
-    """Make `count` requests in turn on one connection; returns the seconds. Answers have `size` bytes."""
+def streams(port: int, request: bytes, *, count: int, records: int) -> float:
+    """Make `count` requests in turn on one connection; returns the seconds. Answers have so many records."""
     with connect(port) as sock:
         begin = time.perf_counter()
         for _ in range(count):
             sock.sendall(request)
             got = read_answer(sock)
-            if got != size:
-                raise ConnectionError(f"an answer of {got} bytes, not {size}")
+            if got != records:
+                raise ConnectionError(f"an answer of {got} records, not {records}")
         return time.perf_counter() - begin
 
 
-def arrivals(port: int, request: bytes, *, count: int, ends: Sequence[int]) -> list[list[float]]:
-    """Make `count` requests at once, each on a connection of its own: when each segment was whole, in seconds since
-    its request was sent. `ends` are the offsets in the answer at which segments end.
+def arrivals(port: int, request: bytes, *, count: int, records: int) -> dict[str, Any]:
+    """Make `count` requests at once, each on a connection of its own.
+
+    `times`: when each record of each stream had arrived, in seconds since its request was sent. A stream that broke has
+    fewer of them. `busy`: the share of a core that this client used.
     """
     socks = [connect(port) for _ in range(count)]
-    time.sleep(_SETTLE_S)
+    time.sleep(_SETTLE_S + count * _SETTLE_EACH_S)
+    since, last = [0.0] * count, [b""] * count
+    times: list[list[float]] = [[] for _ in range(count)]
+    gc.disable()
+    begin, cpu = time.perf_counter(), time.process_time()
     with selectors.DefaultSelector() as selector:
-        since, total = [0.0] * count, [0] * count
-        times: list[list[float]] = [[] for _ in range(count)]
         for index, sock in enumerate(socks):
             selector.register(sock, selectors.EVENT_READ, index)
         for index, sock in enumerate(socks):
             since[index] = time.perf_counter()
             sock.sendall(request)
         while selector.get_map():
-            for key, _ in selector.select(_TIMEOUT_S):
-                index, sock = key.data, socks[key.data]
-                data = sock.recv(65536)
-                now = time.perf_counter()
-                total[index] += len(data)
-                while len(times[index]) < len(ends) and total[index] >= ends[len(times[index])]:
-                    times[index].append(now - since[index])
-                if not data or total[index] == ends[-1]:
-                    selector.unregister(sock)
-                    sock.close()
-    return times
+            ready = selector.select(_TIMEOUT_S)
+            for key, _ in ready:
+                index = key.data
+                data = _received(socks[index])
+                at_s = time.perf_counter() - since[index]
+                times[index] += [at_s] * records_in(data, last[index])
+                last[index] = data[-1:]
+                if not data or len(times[index]) >= records:
+                    selector.unregister(socks[index])
+            if not ready:
+                break
+    busy = (time.process_time() - cpu) / (time.perf_counter() - begin)
+    gc.enable()
+    for sock in socks:
+        sock.close()
+    return {"times": times, "busy": busy}
+
+
+def _received(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(65536)
+    except ConnectionError:
+        return b""
+
+
+def upload(port: int, request: bytes, *, size_bytes: int, chunk_bytes: int, records: int) -> float:
+    """POST a chunked body of so many bytes; returns the seconds until its answer has arrived. `request` is the head
+    without `Transfer-Encoding`, and without the empty line.
+    """
+    begin, end = b'{"model":"llama3.2:1b","prompt":"', b'"}'
+    body = begin + b"x" * (size_bytes - len(begin) - len(end)) + end
+    pieces = [body[at : at + chunk_bytes] for at in range(0, len(body), chunk_bytes)]
+    chunked = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + LAST_CHUNK
+    with connect(port) as sock:
+        since = time.perf_counter()
+        sock.sendall(request + b"Transfer-Encoding: chunked\r\n\r\n" + chunked)
+        if (got := read_answer(sock)) != records:
+            raise ConnectionError(f"an answer of {got} records, not {records}")
+        return time.perf_counter() - since
+
+
+def hold(port: int, request: bytes, *, count: int) -> int:
+    """Open so many connections, get one answer with a Content-Length over each, and keep them open until `release`.
+
+    Returns how many are open: fewer, if the system or the server allows no more.
+    """
+    try:
+        for _ in range(count):
+            sock = connect(port)
+            _held.append(sock)
+            sock.sendall(request)
+            answer = b""
+            while not answer.partition(b"\r\n\r\n")[2].endswith(b"}"):
+                if not (data := sock.recv(65536)):
+                    raise ConnectionError("the server closed the connection")
+                answer += data
+    except OSError:
+        _held.pop().close()
+    return len(_held)
+
+
+def release() -> None:
+    """Close the connections that `hold` has opened."""
+    while _held:
+        _held.pop().close()
+
+
+JOBS = {"streams": streams, "arrivals": arrivals, "upload": upload, "hold": hold, "release": release}
 
 
 def main() -> None:
     """Do jobs until stdin ends."""
     for line in sys.stdin:
         job = json.loads(line)
-        request = job["request"].encode()
-        if job["do"] == "streams":
-            answer: object = streams(job["port"], request, count=job["count"], size=job["size"])
-        else:
-            answer = arrivals(job["port"], request, count=job["count"], ends=job["ends"])
+        if "request" in job:
+            job["request"] = job["request"].encode()
+        answer = JOBS[job.pop("do")](**job)  # type: ignore[operator]
         print(json.dumps(answer), flush=True)
 
 

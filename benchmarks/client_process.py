@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["ClientProcess"]
+__all__ = ["Arrivals", "ClientProcess"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """When each record of each stream arrived, in seconds since its request; and the share of a core that the client
+    used.
+    """
+
+    times: list[list[float]]
+    busy: float
 
 
 class ClientProcess:
@@ -32,17 +42,29 @@ class ClientProcess:
         self._process.kill()
         self._process.communicate()
 
-    def streams(self, port: int, request: bytes, *, count: int, size: int) -> float:
+    def streams(self, port: int, request: bytes, *, count: int, records: int) -> float:
         """See `client.streams`."""
-        seconds: float = self._do(do="streams", port=port, request=request.decode(), count=count, size=size)
+        seconds: float = self._do(do="streams", port=port, request=request.decode(), count=count, records=records)
         return seconds
 
-    def arrivals(self, port: int, request: bytes, *, count: int, ends: Sequence[int]) -> list[list[float]]:
+    def arrivals(self, port: int, request: bytes, *, count: int, records: int) -> Arrivals:
         """See `client.arrivals`."""
-        times: list[list[float]] = self._do(
-            do="arrivals", port=port, request=request.decode(), count=count, ends=list(ends)
-        )
-        return times
+        return Arrivals(**self._do(do="arrivals", port=port, request=request.decode(), count=count, records=records))
+
+    def upload(self, port: int, request: bytes, *, size_bytes: int, chunk_bytes: int, records: int) -> float:
+        """See `client.upload`."""
+        sizes = {"size_bytes": size_bytes, "chunk_bytes": chunk_bytes, "records": records}
+        seconds: float = self._do(do="upload", port=port, request=request.decode(), **sizes)
+        return seconds
+
+    def hold(self, port: int, request: bytes, *, count: int) -> int:
+        """See `client.hold`."""
+        held: int = self._do(do="hold", port=port, request=request.decode(), count=count)
+        return held
+
+    def release(self) -> None:
+        """See `client.release`."""
+        self._do(do="release")
 
     def _do(self, **job: Any) -> Any:
         assert self._process.stdin is not None

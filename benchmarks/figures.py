@@ -32,7 +32,7 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table: a sentence on it, its columns and rows, and the aims."""
+    """One table: a sentence on it, its columns and rows, the aims, and sentences on what was not measured."""
 
     key: str
     title: str
@@ -40,6 +40,7 @@ class Section:
     columns: tuple[str, ...]
     rows: list[tuple[Value, ...]] = field(default_factory=list)
     aims: list[Aim] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

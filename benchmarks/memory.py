@@ -123,10 +123,11 @@ def _play(folder: Path, url: str, size_bytes: int) -> None:  # noqa: ARG001 - on
     """Play the stream that was recorded before."""
     store = RecordingStore(folder)
     recording = store.get(f"{_VERSION}/generate-long")
-    size = sum(len(segment.data) for segment in Script.from_recording(recording).render(date=http_date()).segments)
+    script = Script.from_recording(recording)
+    size = sum(len(segment.data) for segment in script.render(date=http_date()).segments)
     with FakeOllama(store=store, speed=0) as server, ClientProcess() as client:
         server.play(recording)
-        client.streams(server.port, workload.request(recording), count=1, size=size)
+        client.streams(server.port, workload.request(recording), count=1, records=len(recording.frames))
         server.journal.wait_until_settled()
         (entry,) = server.journal.entries
         if sum(len(data) for _, data in entry.sent) < size:

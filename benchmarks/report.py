@@ -31,6 +31,8 @@ def show(machine: Machine, sections: Sequence[Section]) -> None:
         console.print(table)
         for aim in section.aims:
             console.print(str(aim), style="green" if aim.met else "bold red", highlight=False)
+        for sentence in section.sentences:
+            console.print(sentence, highlight=False)
 
 
 def to_json(machine: Machine, sections: Sequence[Section]) -> str:
@@ -41,6 +43,7 @@ def to_json(machine: Machine, sections: Sequence[Section]) -> str:
             "note": section.note,
             "rows": [dict(zip(section.columns, row, strict=True)) for row in section.rows],
             "aims": [asdict(aim) | {"met": aim.met} for aim in section.aims],
+            "sentences": section.sentences,
         }
         for section in sections
     }
@@ -56,7 +59,7 @@ def markdown(machine: Machine, sections: Sequence[Section]) -> str:
         marks = ("---" if _is_text(section, index) else "---:" for index in range(len(section.columns)))
         lines.append("|" + "|".join(marks) + "|")
         lines += ["| " + " | ".join(shown(value) for value in row) + " |" for row in section.rows]
-        lines += ["", *(f"- {aim}" for aim in section.aims), ""]
+        lines += ["", *(f"- {aim}" for aim in section.aims), *(f"- {each}" for each in section.sentences), ""]
     return "\n".join(lines)
 
 

@@ -3,12 +3,15 @@
 Start: from before the constructor until a client has seen that its connection was accepted: it connects, sends a FIN
 at once, and waits for the server's own. Both servers do that only once they have accepted and read. Also until the
 first answer, which for the fake server includes reading all recordings of a version from disk. Modules are imported
-already. Stop: `stop()` while a stream stalls, when the client has read all that will come.
+already. For `serve` the time begins before its process does, so everything counts. Stop: `stop()` while a stream
+stalls, when the client has read all that will come.
 """
 
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +19,17 @@ from dataclasses import replace
 
 from pytest_httpserver import HTTPServer
 
-from benchmarks import workload
+from benchmarks import server_process, workload
 from benchmarks.client import connect
 from benchmarks.figures import Aim, Section, spread
 from ollama_harness import FakeOllama, RecordingStore, Script
 from ollama_harness.script.script import ConnectionEnd, ScriptEnd
 
-__all__ = ["AIM_MORE_MS", "measure"]
+__all__ = ["AIM_MORE_MS", "AIM_READY_MS", "measure"]
 
 AIM_MORE_MS = 20.0
+#: From the start of the process of `serve` to its first answer.
+AIM_READY_MS = 300.0
 
 
 def measure(store: RecordingStore, *, rounds: int) -> Section:
@@ -32,7 +37,8 @@ def measure(store: RecordingStore, *, rounds: int) -> Section:
     section = Section(
         "startup",
         "Starting and stopping, in milliseconds",
-        f"{rounds} times each, in turn, in one process with the client.",
+        f"{rounds} times each, in turn, in one process with the client; the processes {_processes(rounds)} times. "
+        "“only Python”: a process that does nothing.",
         ("server", "what", "min", "median", "max"),
     )
     fake: list[float] = []
@@ -44,7 +50,7 @@ def measure(store: RecordingStore, *, rounds: int) -> Section:
             times.append(seconds * 1000)
             servers.append(server)
     with ThreadPoolExecutor(len(servers)) as pool:  # HTTPServer.stop takes up to half a second
-        list(pool.map(HTTPServer.stop, servers))
+        list(pool.map(lambda server: server.stop(), servers))
     answered = [_start_answer_stop() * 1000 for _ in range(rounds)]
     stalled = _stalled(store)
     stopped = [_stop(stalled, len(workload.segments(stalled)[0])) * 1000 for _ in range(rounds)]
@@ -52,9 +58,36 @@ def measure(store: RecordingStore, *, rounds: int) -> Section:
     section.rows.append(("pytest_httpserver.HTTPServer", "start to first accepted connection", *spread(plain)))
     section.rows.append(("FakeOllama", "start to first answer from a recording", *spread(answered)))
     section.rows.append(("FakeOllama", "stop with a stalled stream", *spread(stopped)))
+    python = [_only_python() * 1000 for _ in range(_processes(rounds))]
+    accepted, ready = zip(*(_ready() for _ in range(_processes(rounds))), strict=True)
+    section.rows.append(("only Python", "start to end", *spread(python)))
+    section.rows.append(("serve", "start to first accepted connection", *spread(accepted)))
+    section.rows.append(("serve", "start to first answer", *spread(ready)))
     more = spread(fake)[1] - spread(plain)[1]
     section.aims.append(Aim("median start, more than HTTPServer, ms", more, AIM_MORE_MS))
+    section.aims.append(Aim("median start of serve to its first answer, ms", spread(ready)[1], AIM_READY_MS))
     return section
+
+
+def _processes(rounds: int) -> int:
+    """A process takes a hundred times as long as a server in this one."""
+    return max(1, rounds // 3)
+
+
+def _only_python() -> float:
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    return time.perf_counter() - begin
+
+
+def _ready() -> tuple[float, float]:
+    """Milliseconds from the start of `serve` to an accepted connection, and to an answer."""
+    begin = time.perf_counter()
+    with server_process.serve() as server:
+        _until_accepted(server.port)
+        accepted = time.perf_counter() - begin
+        _until_answered(server.port)
+        return accepted * 1000, (time.perf_counter() - begin) * 1000
 
 
 def _start(kind: type[HTTPServer], use: Callable[[int], None]) -> tuple[HTTPServer, float]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import accumulate
 
 from ollama_harness import Recording, RecordingStore, Script
 from ollama_harness.script.script import http_date
 
-__all__ = ["PATH", "RECORDING", "RECORDS", "ends", "request", "script", "segments", "shortened"]
+__all__ = ["PATH", "RECORDING", "RECORDS", "request", "script", "segments", "shortened"]
 
 RECORDS = 53
 RECORDING = "0.32.15/generate-long"
@@ -16,10 +15,10 @@ PATH = "/api/generate"
 
 
 def shortened(store: RecordingStore) -> Recording:
-    """The first 52 records of the recording, and its last one, which has `done`."""
+    """The first 52 records of the recording, and its last one, which has `done`; under a name of its own."""
     recording = store.get(RECORDING)
     frames = (*recording.frames[: RECORDS - 1], recording.frames[-1])
-    return replace(recording, frames=frames)
+    return replace(recording, id=f"{RECORDING}-{RECORDS}", frames=frames)
 
 
 def script(store: RecordingStore, *, gap_s: float | None = None) -> Script:
@@ -33,11 +32,6 @@ def script(store: RecordingStore, *, gap_s: float | None = None) -> Script:
 def segments(made: Script) -> list[bytes]:
     """The exact bytes of each segment, with the current date."""
     return [segment.data for segment in made.render(date=http_date()).segments]
-
-
-def ends(made: Script) -> list[int]:
-    """The offset in the answer at which each segment ends."""
-    return list(accumulate(len(data) for data in segments(made)))
 
 
 def request(recording: Recording) -> bytes:

@@ -19,7 +19,7 @@ from ollama_harness.answers import Asked, World, after, answer, world_of
 from ollama_harness.faults import drop_terminal_record
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import Script
-from ollama_harness.server import fake_ollama
+from ollama_harness.server import _serving
 from ollama_harness.server.fake_ollama import FakeOllama
 
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
@@ -275,7 +275,7 @@ def test_without_a_recorded_list_there_is_one_of_what_was_used() -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
     """The time of all servers: the last entry."""
     times = [NOON]
-    monkeypatch.setattr(fake_ollama, "_now", lambda: times[-1])
+    monkeypatch.setattr(_serving, "_now", lambda: times[-1])
     return times
 
 

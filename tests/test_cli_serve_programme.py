@@ -55,7 +55,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
             def set(self) -> None:
                 raise AssertionError("no signal is sent")
 
-            def is_set(self) -> bool:
+            def wait(self, timeout_s: float) -> bool:
                 if not answers:
                     answers.extend(ask(made[-1].port, *one) for one in asks)
                     assert made[-1].journal.wait_until_settled()
@@ -63,6 +63,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
                 return True
 
         monkeypatch.setattr(SERVE, "FakeOllama", Kept)
+        monkeypatch.setattr(SERVE, "for_many_connections", lambda: None)  # this process serves nothing else
         monkeypatch.setattr(SERVE, "threading", types.SimpleNamespace(Event=Stop))
         code = SERVE.serve.main(["--port", "0", "--speed", "0", *options], standalone_mode=False)
         assert not code

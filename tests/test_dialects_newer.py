@@ -21,7 +21,7 @@ from ollama_harness.answers.completions.dialects.messages import MESSAGES
 from ollama_harness.answers.completions.dialects.responses import RESPONSES
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request, Response
-from ollama_harness.recordings.records import stream_records
+from ollama_harness.recordings.records import stream_values
 from ollama_harness.recordings.store import packaged_store
 
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
@@ -183,10 +183,8 @@ def test_an_answer_in_one_piece_is_written_as_a_stream_like_its_twin(stream: str
     """It has one piece of text where the twin has many; everything else is the same."""
     recording, dialect, completion = read(stream)
     _, _, one_piece = read(whole)
-    made = [
-        record for _, frame in dialect.stream(one_piece, wanted(recording)) for record in stream_records(SSE, frame)
-    ]
-    real = stream_records(SSE, recording.body)
+    made = [record for _, frame in dialect.stream(one_piece, wanted(recording)) for record in stream_values(SSE, frame)]
+    real = stream_values(SSE, recording.body)
     deltas = [index for index, record in enumerate(real) if record["type"].endswith("delta") and "usage" not in record]
     assert len(made) == len(real) - len(deltas) + 1
     del real[deltas[0] + 1 : deltas[-1] + 1]
@@ -238,7 +236,7 @@ CALLING = Completion(
 def streamed(completion: Completion, path: str, **changes: Any) -> list[Any]:
     """The records of a stream."""
     want = wants(path, BODIES[path] | {"stream": True} | changes)
-    return [record for _, data in DIALECTS[path].stream(completion, want) for record in stream_records(SSE, data)]
+    return [record for _, data in DIALECTS[path].stream(completion, want) for record in stream_values(SSE, data)]
 
 
 def in_one_piece(completion: Completion, path: str, **changes: Any) -> Any:
@@ -403,7 +401,7 @@ def test_a_model_that_was_only_loaded_says_nothing() -> None:
     loaded = Completion(done_reason=DoneReason.LOAD, end_s=0.2)
     want = wants("/v1/responses", {"model": "smollm2:135m", "input": [], "stream": True})
     assert want.only_loads
-    records = [record for _, data in RESPONSES.stream(loaded, want) for record in stream_records(SSE, data)]
+    records = [record for _, data in RESPONSES.stream(loaded, want) for record in stream_values(SSE, data)]
     assert [record["type"] for record in records] == [
         "response.created",
         "response.in_progress",
@@ -502,8 +500,7 @@ def test_an_answer_of_another_shape_is_read_as_far_as_it_goes(id_: str, changes:
     real = STORE.get(id_)
     if real.response.media_type == SSE:
         records = [
-            record | {key: changes[key] for key in changes if key in record}
-            for record in stream_records(SSE, real.body)
+            record | {key: changes[key] for key in changes if key in record} for record in stream_values(SSE, real.body)
         ]
         body = b"".join(b"data: " + json.dumps(record).encode() + b"\n\n" for record in records)
     else:

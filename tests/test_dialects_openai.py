@@ -23,7 +23,7 @@ from ollama_harness.answers.completions.dialects.native import GENERATE
 from ollama_harness.answers.completions.dialects.openai import CHAT_COMPLETIONS, TEXT_COMPLETIONS
 from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, Request, Response
-from ollama_harness.recordings.records import stream_records
+from ollama_harness.recordings.records import stream_values
 from ollama_harness.recordings.store import packaged_store
 
 STORE = packaged_store()
@@ -92,7 +92,7 @@ def masked(data: bytes) -> bytes:
 def records(recording: Recording) -> list[Any]:
     """The records of a stream, [DONE] among them, or the one record of one piece."""
     if recording.response.media_type == "text/event-stream":
-        return stream_records("text/event-stream", recording.body)
+        return stream_values("text/event-stream", recording.body)
     return [json.loads(recording.body)]
 
 

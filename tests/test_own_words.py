@@ -31,7 +31,7 @@ from ollama_harness.faults import (
     set_header,
 )
 from ollama_harness.recordings.recording import Recording, Request
-from ollama_harness.recordings.records import is_terminal, stream_records
+from ollama_harness.recordings.records import is_terminal, stream_values
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.server.reply_file import read_replies
 
@@ -439,7 +439,7 @@ def test_faults_strike_what_is_said(server: FakeOllama) -> None:
 def test_a_stream_may_be_cut_on_every_route(path: str, server: FakeOllama) -> None:
     server.reply("a", "b", "c", faults=(drop_terminal_record(),))
     answer = ask(server, path, stream=True)
-    records = stream_records(answer.response.media_type, answer.body)
+    records = stream_values(answer.response.media_type, answer.body)
     assert len(records) > 2
     assert not any(map(is_terminal, records))
     server.reply("a", "b", "c", faults=(close_at(after_record(1)),))

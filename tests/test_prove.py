@@ -74,8 +74,8 @@ def test_every_recording_comes_back_byte_for_byte(version: str) -> None:
 
 
 def test_every_fault_strikes_on_the_wire() -> None:
-    faults = [kind.make(*kind.example) for kind in FAULTS.values()]
-    assert wrong(not_proven, [with_faults(f"{LIBRARY.newest}/chat-stream", fault) for fault in faults]) == []
+    faults = [(kind.plays or "chat-stream", kind.make(*kind.example)) for kind in FAULTS.values()]
+    assert wrong(not_proven, [with_faults(f"{LIBRARY.newest}/{name}", fault) for name, fault in faults]) == []
 
 
 def test_faults_compose_on_the_wire() -> None:

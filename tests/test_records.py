@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from builders import NDJSON, NO_LINE_ENDS, SSE, json_values, line
+from builders import JSON, NDJSON, NO_LINE_ENDS, SSE, json_values, line
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_harness.files.json_text import ndjson_lines, parse_json
-from ollama_harness.recordings.records import event_record, in_band_error, is_terminal, record_ends, sse_events
+from ollama_harness.recordings.records import in_band_error, is_terminal, items_of, record_ends, stream_values
 
 FEW = {"max_size": 30}
 
@@ -28,13 +28,6 @@ def test_no_other_character_ends_a_line(character: str) -> None:
     assert len(list(ndjson_lines(body))) == 2
 
 
-@given(st.lists(st.sampled_from([b"\n", b"\r", b"data: {}", b":"])).map(b"".join))
-def test_events_end_at_an_empty_line_and_join_to_the_body(body: bytes) -> None:
-    events = list(sse_events(body))
-    assert b"".join(events) == body
-    assert all(one.endswith(b"\n\n") for one in events[:-1])
-
-
 @given(st.lists(json_values, max_size=4), st.booleans())
 def test_record_ends_are_where_records_end(values: list[object], ends_with_lf: bool) -> None:
     lines = [line(value) for value in values]
@@ -50,7 +43,7 @@ def test_blank_lines_are_no_records() -> None:
 
 
 def test_an_event_is_a_record_of_an_event_stream() -> None:
-    assert record_ends(SSE, b"data: {}\n\ndata: [DONE]\n\n") == [10, 24]
+    assert record_ends(SSE, b"data: {}\n\n: ping\n\ndata: 1\r\rdata: [DONE]\n\n") == [10, 27]
 
 
 def test_any_other_body_is_one_record() -> None:
@@ -71,25 +64,39 @@ def test_parse_json_refuses_what_is_no_json(data: bytes) -> None:
         parse_json(data)
 
 
-@pytest.mark.parametrize(
-    ("event", "record"),
-    [
-        (b'data: {"a":1}\n\n', {"a": 1}),
-        (b'data:{"a":1}\n\n', {"a": 1}),
-        (b'event: message_stop\ndata: {"type":"message_stop"}\n\n', {"type": "message_stop"}),
-        (b'data: {"a":\ndata: 1}\n\n', {"a": 1}),
-        (b"data: [DONE]\n\n", "[DONE]"),
-        (b": keep alive\n\n", None),
-        (b"\n", None),
-    ],
+@given(
+    st.sampled_from([NDJSON, SSE, JSON]), st.lists(st.sampled_from([b"\n", b"\r", b"{}", b"data: 1", b"data: [DONE]"]))
 )
-def test_an_event_carries_the_json_of_its_data_lines(event: bytes, record: object) -> None:
-    assert event_record(event) == record
+def test_the_ends_of_records_are_those_of_the_items_that_are_records(media_type: str, pieces: list[bytes]) -> None:
+    body = b"".join(pieces)
+    items = items_of(media_type, body)
+    assert record_ends(media_type, body) == [one.end for one in items if one.is_record]
+    assert all(one.data in body[one.start : one.end] for one in items if b"data: 1\n" not in body and b"\r" not in body)
+
+
+def test_the_items_of_a_stream_are_its_records_and_its_end() -> None:
+    record, finish, end = items_of(SSE, b'data: {}\n\ndata: {"choices":[{"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n')
+    assert [(one.is_record, one.tells_whole, one.is_last) for one in (record, finish, end)] == [
+        (True, False, False),
+        (True, True, False),
+        (False, True, True),
+    ]
+    text, done = items_of(NDJSON, b'{"response":"a"}\n{"done":true}')
+    assert [(one.is_record, one.tells_whole, one.is_last, one.ended) for one in (text, done)] == [
+        (True, False, False, True),
+        (True, True, True, False),
+    ]
+
+
+def test_the_values_of_a_stream_are_those_of_its_ends_too() -> None:
+    assert stream_values(SSE, b"data: {}\n\ndata: {\n\ndata: [DONE]\n\n") == [{}, None, "[DONE]"]
+    assert stream_values(NDJSON, b"{}\n\n<html>\n") == [{}, None]
+    assert stream_values(JSON, b"{}") == []
 
 
 @pytest.mark.parametrize(
     "record",
-    [{"done": True}, {"status": "success"}, "[DONE]", {"type": "message_stop"}, {"type": "response.completed"}],
+    [{"done": True}, {"status": "success"}],
 )
 def test_terminal_records(record: object) -> None:
     assert is_terminal(record)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -241,26 +242,81 @@ def test_what_holds_no_json_has_no_records_and_is_complete(script: Script) -> No
 # --------------------------------------------------------------------------------------------- event streams
 
 
-def sse(*events: bytes, ended: RecordedEnd = RecordedEnd.COMPLETE) -> Reference:
-    return reference(Script.from_recording(recording(*events, media_type=SSE, ended=ended)))
+def sse(*events: bytes, ended: RecordedEnd = RecordedEnd.COMPLETE, as_events: bool = False) -> Reference:
+    return reference(Script.from_recording(recording(*events, media_type=SSE, ended=ended)), as_events=as_events)
 
 
-def test_events_are_records_and_done_is_the_last() -> None:
+FINISH = {"choices": [{"finish_reason": "stop"}]}
+
+
+def event(value: Any) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def test_events_are_records_and_done_is_none() -> None:
     got = sse(b'data: {"id":1}\n\n', b": a comment\n\n", b"event: x\ndata: {}\n\n", b"data: [DONE]\n\n")
-    assert (got.records, both(got)) == (({"id": 1}, {}, "[DONE]"), COMPLETE)
+    assert (got.records, both(got)) == (({"id": 1}, {}), COMPLETE)
 
 
-def test_an_event_stream_without_done_is_truncated_for_ollama_only() -> None:
+@pytest.mark.parametrize("last", [event(FINISH), b"data: [DONE]\r\n\r\n", event({"type": "message_stop"})])
+def test_an_event_stream_is_whole_with_a_finish_reason_or_an_end(last: bytes) -> None:
+    assert both(sse(b"data: {}\n\n", last)) == COMPLETE
+
+
+def test_an_event_stream_without_either_is_truncated_for_ollama_only() -> None:
     assert sse(b"data: {}\n\n").ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: UNFINISHED}
 
 
-def test_half_an_event_is_no_record() -> None:
-    got = sse(b'data: {"id":1}\n\n', b"data: {}\n", ended=RecordedEnd.EOF)
-    assert (got.records, both(got)) == (({"id": 1},), TRUNCATED)
+@pytest.mark.parametrize("ended", [RecordedEnd.COMPLETE, RecordedEnd.EOF])
+def test_a_last_event_without_its_blank_line_may_be_yielded_or_not(ended: RecordedEnd) -> None:
+    got = sse(b'data: {"id":1}\n\n', b'data: {"id":2}\n', ended=ended)
+    assert (got.records, got.due) == (({"id": 1}, {"id": 2}), {Layer.HTTP: 1, Layer.OLLAMA: 1})
 
 
-def test_a_bad_event_is_bad_json() -> None:
+def test_an_end_without_its_blank_line_may_be_taken_for_one_or_not() -> None:
+    got = sse(b"data: {}\n\n", b"data: [DONE]")
+    assert got.ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: replace(COMPLETE, either=True)}
+
+
+def test_after_the_finish_reason_a_cut_loses_nothing_but_the_end() -> None:
+    got = sse(event(FINISH), b"data: [DO", ended=RecordedEnd.EOF)
+    assert got.ends == {Layer.HTTP: TRUNCATED, Layer.OLLAMA: replace(TRUNCATED, either=True)}
+
+
+def test_a_bad_event_is_bad_json_and_half_an_event_is_none() -> None:
     assert both(sse(b"data: {\n\n")).cause is Cause.BAD_JSON
+    assert sse(event(FINISH), b'data: {"choi').ends == {Layer.HTTP: COMPLETE, Layer.OLLAMA: COMPLETE}
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ({"error": {"message": "m"}}, "{'message': 'm'}"),
+        ({"type": "error", "error": "m"}, "m"),
+        ({"type": "response.failed", "response": {"error": "m"}}, "m"),
+    ],
+)
+def test_an_error_in_an_event_stream_is_one_for_ollama(error: Any, text: str) -> None:
+    got = sse(b"data: {}\n\n", event(error), b"data: [DONE]\n\n")
+    assert got.ends[Layer.OLLAMA] == ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, text)
+    assert got.due[Layer.OLLAMA] == 1
+
+
+@pytest.mark.parametrize("after", [b"data: {}\n\n", b"data: [DONE]\n\n"])
+def test_after_an_end_nothing_should_come(after: bytes) -> None:
+    got = sse(event(FINISH), b"data: [DONE]\n\n", after)
+    assert got.ends[Layer.OLLAMA] == ExpectedEnd(ExpectedEndKind.ERROR, Cause.AFTER_TERMINAL_RECORD, either=True)
+    assert (got.due[Layer.OLLAMA], got.ends[Layer.HTTP]) == (1, COMPLETE)
+
+
+def test_a_usage_chunk_after_the_finish_reason_is_right() -> None:
+    assert both(sse(event(FINISH), event({"choices": [], "usage": {}}), b"data: [DONE]\n\n")) == COMPLETE
+
+
+def test_an_http_library_yields_each_event_as_text() -> None:
+    got = sse(b"event: x\r\n: hi\r\ndata: {\r\n\r\n", b": hi\n\n", b"data: [DONE]\n\n", as_events=True)
+    assert (got.records, got.ends[Layer.HTTP]) == (("event: x\ndata: {", "data: [DONE]"), COMPLETE)
+    assert sse(b"data: \xff\n\n", as_events=True).records == ("data: \ufffd",)
 
 
 # ---------------------------------------------------------------------------------------------- head, framing

@@ -147,14 +147,14 @@ def test_bytes_that_were_promised_and_not_sent_are_inconclusive(
     runner: Runner, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The journal is compared with the plan: a server that loses a segment must not cost the client its verdict."""
-    from ollama_harness.server import fake_ollama
+    from ollama_harness.server import _serving
 
-    real = fake_ollama.play
+    real = _serving.play
 
-    def lossy(connection: Any, segments: Any, *args: Any, **kwargs: Any) -> bool:
-        return real(connection, list(segments)[:-2], *args, **kwargs)
+    async def lossy(connection: Any, writes: Any, *args: Any, **kwargs: Any) -> bool:
+        return await real(connection, list(writes)[:-1], *args, **kwargs)
 
-    monkeypatch.setattr(fake_ollama, "play", lossy)
+    monkeypatch.setattr(_serving, "play", lossy)
     got = runner.run_cell(cell(store, f"canary-perfect/cut-after-record/{NEWEST}/chat-stream"))
     assert got.judgement.verdict is Verdict.INCONCLUSIVE
     assert "planned segments" in got.judgement.why

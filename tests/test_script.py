@@ -47,7 +47,7 @@ def recordings(draw: st.DrawFn) -> Recording:
 
 def test_a_recording_becomes_exactly_these_bytes() -> None:
     one = recording(b'{"a":"\xc2\x85"}\n', b"0123456789abcdef", media_type=NDJSON)
-    assert [(at_s, data) for at_s, data, _ in Script.from_recording(one).render(date=DATE).segments] == [
+    assert [(at_s, data) for at_s, data, *_ in Script.from_recording(one).render(date=DATE).segments] == [
         (
             0.1,
             b"HTTP/1.1 200 OK\r\n"

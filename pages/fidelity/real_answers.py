@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_harness import FakeOllama
-from ollama_harness.recordings.records import stream_records
+from ollama_harness.recordings.records import stream_values
 from ollama_harness.script.http1 import ResponseHead, read_body, read_response_head
 
 REQUESTS = Path(__file__).resolve().parents[2] / "fixtures" / "requests"
@@ -131,7 +131,7 @@ def _records(content_type: str, data: bytes) -> list[Any] | None:
     media_type = content_type.partition(";")[0]
     if media_type in ("application/x-ndjson", "text/event-stream"):
         end = b"\n\n" if media_type == "text/event-stream" else b"\n"
-        return list(stream_records(media_type, data[: data.rfind(end) + len(end)] if end in data else b"")) or None
+        return list(stream_values(media_type, data[: data.rfind(end) + len(end)] if end in data else b"")) or None
     try:
         return [json.loads(data)]
     except ValueError:

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ollama_harness.answers import parse_model
-from ollama_harness.cli.child_process import announced, child_process_options, when_stdin_closes
+from ollama_harness.cli.child_process import announced, child_process_options, for_many_connections, when_stdin_closes
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
@@ -29,12 +29,15 @@ from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.control import check_token, is_loopback
 from ollama_harness.server.fake_ollama import FakeOllama, upstream_target
 from ollama_harness.server.journal import Entry
-from ollama_harness.server.programme import ON_ACCEPT, Programme, ProgrammeRule
+from ollama_harness.server.programme import ON_ACCEPT, Forwarded, Programme, ProgrammeRule
 from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
 
 __all__ = ["serve"]
 
+
+#: How often what was answered is logged.
+_LOG_EVERY_S = 0.1
 
 _STRUCK_TOO = ", which the faults below strike, too; --control-port 0 gives it a port that they do not"
 _TURN_ON = ", because programs elsewhere reach this address; --control-token TOKEN turns it on"
@@ -295,7 +298,8 @@ def serve(
         keeper=None if upstream is None or record_to is None else FolderKeeper(record_to, upstream),
         once=once,
     )
-    server.load()
+    if own is not None:
+        server.load()  # so that a bad file is refused before the server listens
     for fault in faults:
         _refuse_useless(fault, store.of_version(store.version(version)))
     stop = threading.Event()
@@ -326,12 +330,13 @@ def serve(
         if faults:
             log(f"faults, in every answer to which they apply: {', '.join(map(str, faults))}")
         log("it ends with its standard input" if exit_on_stdin_close else "Ctrl-C stops it.")
-        while not stop.is_set():
-            _log_next(log, settled, timeout_s=0.2)  # a signal does not end the wait
+        server.load()  # after the first lines, since a client may connect by now
+        for_many_connections()
+        while not stop.wait(_LOG_EVERY_S):  # short, since a signal does not end the wait everywhere
+            _log_settled(log, settled)
             if watched is not None:
                 watched.look()
-    while _log_next(log, settled, timeout_s=0):
-        pass
+    _log_settled(log, settled)
     log("stopped")
 
 
@@ -343,20 +348,18 @@ def _about_upstream(server: FakeOllama, record_to: Path | None, *, once: bool) -
     what = "what no recording answers" if real.misses_only else "what no rule answers"
     kept = "" if record_to is None else f", and keeps it in {record_to}{' for the next time' if once else ''}"
     yield f"upstream: {real.url} answers {what}{kept}"
-    every = server.faults
-    for faults in (every, *((*every, *rule.faults) for rule in server.programme.rules if rule.faults)):
+    every, rules = server.faults, server.programme.rules
+    may_forward = (rule.faults for rule in rules if rule.faults and isinstance(rule.answer, Forwarded | None))
+    for faults in (every, *((*every, *own) for own in may_forward)):
         if Strikes.WHOLE in real.strikes(faults):
             yield f"  {', '.join(map(str, faults))}: an answer is sent only when it is whole, because that is needed"
 
 
-def _log_next(log: Callable[[str], None], settled: queue.SimpleQueue[Entry], *, timeout_s: float) -> bool:
-    """Log the line of the next settled entry, if one comes in time; returns whether one did."""
-    try:
-        entry = settled.get(timeout=timeout_s)
-    except queue.Empty:
-        return False
-    log(entry.line)
-    return True
+def _log_settled(log: Callable[..., None], settled: queue.SimpleQueue[Entry]) -> None:
+    """Log a line for each entry that has been settled since the last time, at once: no stream must wait for it."""
+    lines = [settled.get().line for _ in range(settled.qsize())]
+    if lines:
+        log(*lines)
 
 
 def _refuse_useless(fault: Fault, recordings: Iterable[Recording]) -> None:

@@ -15,7 +15,7 @@ from ollama_harness.oracle.reference import Cause, Layer
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.recording import Request
 
-__all__ = ["Client", "Contract", "ExchangeFunction", "Job", "Layer", "SessionFactory", "nothing"]
+__all__ = ["Client", "Contract", "EventLines", "ExchangeFunction", "Job", "Layer", "SessionFactory", "nothing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,28 @@ ExchangeFunction = Callable[[Job, Any], Iterator[Any] | AsyncIterator[Any]]
 
 #: Makes the object that a library keeps between requests, its session or client; None if there is no such object.
 SessionFactory = Callable[[Job], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
+
+
+class EventLines:
+    """Gathers the lines of an event stream that an HTTP library yields, as a user of such a library does.
+
+    Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] | None = None
+
+    def add(self, line: bytes | str) -> str | None:
+        """The event that a line ends, without its comments; None if there is none yet."""
+        text = line if isinstance(line, str) else line.decode("utf-8", "replace")
+        text = text.rstrip("\r\n")  # some libraries leave the line end
+        if self._lines is None:
+            self._lines, text = [], text.removeprefix("\ufeff")
+        if text:
+            self._lines += [] if text.startswith(":") else [text]
+            return None
+        lines, self._lines = self._lines, []
+        return "\n".join(lines) if any(line.partition(":")[0] == "data" for line in lines) else None
 
 
 def nothing(_: Job) -> AbstractContextManager[None]:

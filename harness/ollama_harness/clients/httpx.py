@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
-from ollama_harness.clients.adapter import Client, Contract, Job
+from ollama_harness.clients.adapter import Client, Contract, EventLines, Job
 from ollama_harness.oracle.reference import Layer
 
 
@@ -27,8 +27,12 @@ def exchange(job: Job, client: Any) -> Iterator[Any]:
     if job.request.streams:
         with client.stream(**_arguments(job)) as response:
             response.raise_for_status()
+            gathered = EventLines()
             for line in response.iter_lines():
-                yield json.loads(line)
+                if not job.request.streams_events:
+                    yield json.loads(line)
+                elif (event := gathered.add(line)) is not None:
+                    yield event
     else:
         yield from _answer(client.request(**_arguments(job)))
 
@@ -37,8 +41,12 @@ async def exchange_async(job: Job, client: Any) -> AsyncIterator[Any]:
     if job.request.streams:
         async with client.stream(**_arguments(job)) as response:
             response.raise_for_status()
+            gathered = EventLines()
             async for line in response.aiter_lines():
-                yield json.loads(line)
+                if not job.request.streams_events:
+                    yield json.loads(line)
+                elif (event := gathered.add(line)) is not None:
+                    yield event
     else:
         for record in _answer(await client.request(**_arguments(job))):
             yield record

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ollama_harness.clients.adapter import Client, Contract, Job
+from ollama_harness.clients.adapter import Client, Contract, EventLines, Job
 from ollama_harness.oracle.reference import Layer
 
 
@@ -31,7 +31,12 @@ def exchange(job: Job, session: Any) -> Iterator[Any]:
         timeout=job.read_timeout_s,
     ) as response:
         response.raise_for_status()
-        if request.streams:
+        if request.streams_events:
+            gathered = EventLines()
+            for line in response.iter_lines():
+                if (event := gathered.add(line)) is not None:
+                    yield event
+        elif request.streams:
             for line in response.iter_lines():
                 if line:  # filter out keep-alive new lines, as the documentation says
                     yield json.loads(line)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from ollama_harness.clients.adapter import Client, Contract, Job
+from ollama_harness.clients.adapter import Client, Contract, EventLines, Job
 from ollama_harness.oracle.reference import Layer
 
 
@@ -22,7 +22,12 @@ def exchange(job: Job, urlopen: Any) -> Iterator[Any]:
     if job.request.json is not None:
         request.add_header("Content-Type", "application/json")
     with urlopen(request, timeout=job.read_timeout_s) as response:
-        if job.request.streams:
+        if job.request.streams_events:
+            gathered = EventLines()
+            for line in response:
+                if (event := gathered.add(line)) is not None:
+                    yield event
+        elif job.request.streams:
             for line in response:
                 yield json.loads(line)
         elif job.request.method != "HEAD" and "json" in response.headers.get_content_type():

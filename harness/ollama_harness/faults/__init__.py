@@ -11,6 +11,7 @@ from ollama_harness.faults.definition import FaultKind as FaultKind
 from ollama_harness.faults.definition import Place as Place
 from ollama_harness.faults.definition import apply as apply
 from ollama_harness.faults.disconnects import *
+from ollama_harness.faults.events import *
 from ollama_harness.faults.framing import *
 from ollama_harness.faults.head import *
 from ollama_harness.faults.intermediaries import INTERMEDIARIES as INTERMEDIARIES

@@ -1,17 +1,20 @@
-"""Faults of the content: the message is whole HTTP, but the content is not what Ollama promises."""
+"""Faults of the content: the message is whole HTTP, but the content is not what Ollama promises.
+
+They strike streams of NDJSON, streams of events, and answers in one piece, which are one record. A fault of a record
+changes the JSON in it, and no other byte: not the name of an event, and not what lies between two records.
+"""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.faults import _json_path
 from ollama_harness.faults.definition import fault
-from ollama_harness.faults.editing import Piece, record_span, records, with_pieces
-from ollama_harness.faults.places import TEXT
-from ollama_harness.recordings.records import STREAMS, event_record, is_terminal, stream_records
+from ollama_harness.faults.editing import ContentPart, Piece, content, json_span, number_of, record_span, with_pieces
+from ollama_harness.recordings.records import STREAMS
 from ollama_harness.recordings.versions import order
 from ollama_harness.script.message_parts import LastChunk
 from ollama_harness.script.script import Script
@@ -20,10 +23,12 @@ __all__ = [
     "add_field",
     "begin_with",
     "drop_all_records",
+    "drop_field",
     "drop_last_line_feed",
     "drop_record",
     "drop_terminal_record",
     "duplicate_record",
+    "end_after_record",
     "end_inside_record",
     "error_line_after_record",
     "insert_line",
@@ -41,6 +46,8 @@ RUNNER_DIED = "an error was encountered while running the model: unexpected EOF"
 #: From this version on only the first event of a chat names the role.
 _ROLE_ONCE_SINCE = "0.32.6"
 
+_EVENTS = "text/event-stream"
+
 
 # ------------------------------------------------------------------------------------------ whole records
 
@@ -53,28 +60,24 @@ _ROLE_ONCE_SINCE = "0.32.6"
 def error_line_after_record(
     script: Script, n: int, error: Any = RUNNER_DIED, *, goes_on: bool = False, line_feed: bool = True
 ) -> Script:
-    if script.head is not None and script.head.media_type == "text/event-stream":
+    parts, at = parts_and_place(script, n)
+    if kind_of(script) == _EVENTS:
         if goes_on or not line_feed:
-            raise FaultDoesNotApply("a stream of events ends in the place of an error, and has no line of it")
-        events, at = _records(script), _index(script, n) + 1
-        return with_pieces(script, [*events[:at], *_in_place_of_an_error(events[at - 1], script.version)])
+            raise FaultDoesNotApply("a stream of events ends in the place of an error: use error_event_after_record")
+        return with_parts(script, [*parts[:at], *_in_place_of_an_error(parts[at - 1], script.version)])
+    refuse_one_piece(script, "an error in its place has a status: use replace_with_error")
     line = json.dumps({"error": error}, separators=(",", ":"), ensure_ascii=False).encode()
-    lines, at = _lines(script), _index(script, n) + 1
-    rest = lines[at:] if goes_on else []
-    return with_pieces(script, [*lines[:at], (lines[at - 1][0], line + b"\n" * line_feed), *rest])
+    rest = parts[at:] if goes_on else []
+    return with_parts(script, [*parts[:at], ContentPart(parts[at - 1].at_s, line + b"\n" * line_feed), *rest])
 
 
-def _in_place_of_an_error(before: Piece, version: str) -> list[Piece]:
+def _in_place_of_an_error(before: ContentPart, version: str) -> list[ContentPart]:
     """What Ollama sends in a stream of events in the place of an error, after this event.
 
     It reads the error as a record without fields, so OpenAI's kinds get an event without text and model.
     Source: the recordings `fault-runner-killed-v1-*`; openai/openai.go (`ToChunk`, `ToCompleteChunk`).
     """
-    at_s, event = before
-    try:
-        record = event_record(event)
-    except ValueError:
-        record = None
+    record: Any = before.item.value if before.item is not None else None
     choice: dict[str, Any] = {"index": 0}
     match record:
         case {"object": "text_completion"}:
@@ -85,58 +88,67 @@ def _in_place_of_an_error(before: Piece, version: str) -> list[Piece]:
         case _:
             return []
     said = {**record, "choices": [{**choice, "finish_reason": None}], "model": ""}
-    return [(at_s, b"data: " + json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n")]
+    data = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
+    return [ContentPart(before.at_s, b"data: " + data + b"\n\n")]
 
 
 @fault("Send any line after record n (0: before the first).", 3, "null")
 def insert_line(script: Script, n: int, line: str) -> Script:
-    lines = _lines(script)
-    at = 0 if n == 0 else _index(script, n) + 1
-    return with_pieces(script, [*lines[:at], (lines[max(0, at - 1)][0], line.encode() + b"\n"), *lines[at:]])
+    return insert_after(script, n, line.encode() + b"\n")
 
 
 @fault("Send record n twice.", 3)
 def duplicate_record(script: Script, n: int) -> Script:
-    lines, at = _records(script), _index(script, n)
-    return with_pieces(script, [*lines[: at + 1], *lines[at:]])
+    parts, at = parts_and_place(script, n)
+    return with_parts(script, [*parts[:at], *parts[at - 1 :]])
 
 
 @fault("Leave record n out.", 3)
 def drop_record(script: Script, n: int) -> Script:
-    lines, at = _records(script), _index(script, n)
-    return with_pieces(script, [*lines[:at], *lines[at + 1 :]])
+    parts, at = parts_and_place(script, n)
+    return with_parts(script, [*parts[: at - 1], *parts[at:]])
 
 
-@fault("End cleanly without the terminal record: no `done: true`, and no error.")
+@fault("End cleanly without the terminal record: no `done: true`, no `finish_reason`, no end, and no error.")
 def drop_terminal_record(script: Script) -> Script:
-    sent = stream_records(script.head.media_type, script.body) if script.head and script.head.chunked else []
-    terminal = next((n for n, record in enumerate(sent, 1) if is_terminal(record)), None)
-    if terminal is None:
+    if kind_of(script) not in STREAMS or not any(item.tells_whole for item in script.items()):
         raise FaultDoesNotApply("this script sends no stream with a terminal record")
-    lines = _records(script)
-    return with_pieces(script, [*lines[: terminal - 1], *lines[terminal:]])
+    parts = parts_of(script)
+    terminal = next(at for at, one in enumerate(parts) if one.item is not None and one.item.tells_whole)
+    rest = [] if kind_of(script) == _EVENTS else parts[terminal + 1 :]
+    return with_parts(script, [*parts[:terminal], *rest])
 
 
 @fault("Send record n after the one that follows it.", 3)
 def swap_records(script: Script, n: int) -> Script:
-    lines, at = _records(script), _index(script, n)
-    if at + 1 == len(lines):
+    parts, at = parts_and_place(script, n)
+    following = next((k for k, one in enumerate(parts) if k >= at and one.is_record), None)
+    if following is None:
         raise FaultDoesNotApply(f"no record follows record {n}")
-    (first_s, first), (second_s, second) = lines[at : at + 2]
-    return with_pieces(script, [*lines[:at], (first_s, second), (second_s, first), *lines[at + 2 :]])
+    first, second = parts[at - 1], parts[following]
+    parts[at - 1], parts[following] = ContentPart(first.at_s, second.data), ContentPart(second.at_s, first.data)
+    return with_parts(script, parts)
 
 
 @fault("End the message cleanly before the first record: an empty body.")
 def drop_all_records(script: Script) -> Script:
-    _records(script)
-    return with_pieces(script, [])
+    parts_of(script)
+    return with_parts(script, [])
+
+
+@fault("End the message cleanly after record n, as if nothing more were to come.", 3)
+def end_after_record(script: Script, n: int) -> Script:
+    parts, at = parts_and_place(script, n)
+    if at == len(parts):
+        raise FaultDoesNotApply(f"nothing comes after record {n}, so the message ends there as it is")
+    return with_parts(script, parts[:at])
 
 
 @fault("End the message cleanly in the middle of record n.", 3)
 def end_inside_record(script: Script, n: int) -> Script:
-    lines, at = _records(script), _index(script, n)
-    at_s, line = lines[at]
-    return with_pieces(script, [*lines[:at], (at_s, line[: len(line) // 2])])
+    parts, at = parts_and_place(script, n)
+    record = parts[at - 1]
+    return with_parts(script, [*parts[: at - 1], record._replace(data=record.data[: len(record.data) // 2])])
 
 
 # ------------------------------------------------------------------------------------------ lines
@@ -144,19 +156,24 @@ def end_inside_record(script: Script, n: int) -> Script:
 
 @fault("End each line with other bytes than LF.", b"\r\n")
 def separate_lines_with(script: Script, separator: bytes) -> Script:
-    return with_pieces(script, [(at_s, line.rstrip(b"\n") + separator) for at_s, line in _lines(script)])
+    parts = parts_of(script)
+    if not any(b"\n" in one.data for one in parts):
+        raise FaultDoesNotApply("this answer has no line feed that could be another")
+    return with_parts(script, [one._replace(data=one.data.replace(b"\n", separator)) for one in parts])
 
 
-@fault("Leave out the line feed at the very end.")
+@fault("Leave out the line feed at the very end, and in a stream of events the blank line.")
 def drop_last_line_feed(script: Script) -> Script:
-    lines = _lines(script)
-    return with_pieces(script, [*lines[:-1], (lines[-1][0], lines[-1][1].rstrip(b"\n"))])
+    *parts, last = parts_of(script)
+    if not last.data.endswith(b"\n"):
+        raise FaultDoesNotApply("this answer has no line feed at its end")
+    return with_parts(script, [*parts, last._replace(data=last.data.rstrip(b"\n"))])
 
 
 @fault("Put bytes before the first record: a byte order mark, white space.", b"\xef\xbb\xbf")
 def begin_with(script: Script, data: bytes) -> Script:
-    (at_s, first), *rest = _lines(script)
-    return with_pieces(script, [(at_s, data + first), *rest])
+    first, *rest = parts_of(script)
+    return with_parts(script, [first._replace(data=data + first.data), *rest])
 
 
 # ------------------------------------------------------------------------------------------ inside a record
@@ -165,11 +182,11 @@ def begin_with(script: Script, data: bytes) -> Script:
 @fault("Put bytes into the text of record n, as they are.", 3, "\u0085".encode())
 def put_into_text(script: Script, n: int, data: bytes) -> Script:
 
-    def change(line: bytes) -> bytes:
-        found = TEXT.search(line)
-        if found is None:
+    def change(record: bytes) -> bytes:
+        text = _json_path.find_text(record)
+        if text is None:
             raise FaultDoesNotApply(f"record {n} has no text")
-        return line[: found.end(1)] + data + line[found.end(1) :]
+        return record[: text[1]] + data + record[text[1] :]
 
     return _change(script, n, change)
 
@@ -185,55 +202,125 @@ def nest_record(script: Script, n: int, depth: int) -> Script:
 
 
 @fault(
-    "Add a field with a value in JSON at the end of record n, even if it has one of that name.",
+    "Add a field with a value in JSON at the end of the object that holds it, even if that has one of that name; "
+    "`message.tool_calls` is a field of `message`.",
     3,
     "confidence",
     "0.5",
 )
-def add_field(script: Script, n: int, name: str, value: str) -> Script:
-    field = f",{json.dumps(name)}:{value}}}".encode()
-    return _change(script, n, lambda line: line.rstrip(b"\n").removesuffix(b"}") + field + b"\n")
+def add_field(script: Script, n: int, path: str, value: str) -> Script:
+    holder, _, name = path.rpartition(".")
 
-
-@fault("Give a field of record n another value in JSON.", 3, "done", '"no"')
-def set_field(script: Script, n: int, name: str, value: str) -> Script:
-    pattern = re.compile(rb'(%b:)("(?:[^"\\]|\\.)*"|[-+.0-9a-zA-Z]+)' % re.escape(json.dumps(name).encode()))
-
-    def change(line: bytes) -> bytes:
-        if not pattern.search(line):
-            raise FaultDoesNotApply(f"record {n} has no simple field {name!r}")
-        return pattern.sub(lambda found: found[1] + value.encode(), line, count=1)
+    def change(record: bytes) -> bytes:
+        span = _found(record, n, holder)
+        inside = record[span.start : span.end].rstrip()
+        if not inside.endswith(b"}"):
+            raise FaultDoesNotApply(f"{holder or 'the record'} of record {n} is no object, so it cannot have {name!r}")
+        comma = b"" if inside[1:-1].strip() == b"" else b","
+        end = span.start + len(inside) - 1
+        return record[:end] + comma + json.dumps(name).encode() + b":" + value.encode() + record[end:]
 
     return _change(script, n, change)
 
 
-def _lines(script: Script) -> list[Piece]:
-    """The lines of an NDJSON stream that ends cleanly.
+@fault(
+    "Give a field of record n another value in JSON. A path leads to it: `done`, `message.tool_calls.0.function.name`.",
+    3,
+    "done",
+    '"no"',
+)
+def set_field(script: Script, n: int, path: str, value: str) -> Script:
 
-    Raises: FaultDoesNotApply.
+    def change(record: bytes) -> bytes:
+        span = _found(record, n, path)
+        return record[: span.start] + value.encode() + record[span.end :]
+
+    return _change(script, n, change)
+
+
+@fault("Leave out a field of record n; a path leads to it, as in `set_field`.", 3, "done")
+def drop_field(script: Script, n: int, path: str) -> Script:
+
+    def change(record: bytes) -> bytes:
+        span = _found(record, n, path)
+        before, after = record[: span.name_start], record[span.end :]
+        if after.lstrip().startswith(b","):
+            return before + after.lstrip()[1:].lstrip()
+        return before.rstrip().removesuffix(b",") + after
+
+    return _change(script, n, change)
+
+
+def _found(record: bytes, n: int, path: str) -> _json_path.FieldSpan:
+    """Where a field is.
+
+    Raises: FaultDoesNotApply, which names the paths that end like this one.
     """
-    if script.head is None or script.head.media_type != "application/x-ndjson":
-        raise FaultDoesNotApply("this strikes an NDJSON stream; this script sends none")
-    return _records(script)
-
-
-def _records(script: Script) -> list[Piece]:
-    """The records of any stream that ends cleanly.
-
-    Raises: FaultDoesNotApply.
-    """
-    if script.head is None or script.head.media_type not in STREAMS:
-        raise FaultDoesNotApply("this strikes a stream of records; this script sends none")
-    if script.head.chunked and not any(isinstance(part, LastChunk) for _, _, part in script.parts()):
-        raise FaultDoesNotApply("this script's stream does not end cleanly: change its content before you cut it")
-    return records(script)
-
-
-def _index(script: Script, n: int) -> int:
-    record_span(script, n)
-    return n - 1 if n > 0 else len(script.record_ends()) + n
+    try:
+        span = _json_path.find(record, path)
+        others = [] if span else sorted(_json_path.paths_to(record, path.rpartition(".")[2]))
+    except ValueError:
+        raise FaultDoesNotApply(f"record {n} is no JSON, so it has no fields") from None
+    if span is None:
+        hint = f"; it has {', '.join(others)}" if others else ""
+        raise FaultDoesNotApply(f"record {n} has no field {path!r}{hint}")
+    return span
 
 
 def _change(script: Script, n: int, change: Callable[[bytes], bytes]) -> Script:
-    lines, at = _lines(script), _index(script, n)
-    return with_pieces(script, [(at_s, change(line) if k == at else line) for k, (at_s, line) in enumerate(lines)])
+    """The same answer with the JSON of record `n` changed."""
+    parts, at = parts_and_place(script, n)
+    (start, end), (record_start, _) = json_span(script, n), record_span(script, n)
+    record = parts[at - 1]
+    a, b = start - record_start, end - record_start
+    parts[at - 1] = record._replace(data=record.data[:a] + change(record.data[a:b]) + record.data[b:])
+    return with_parts(script, parts)
+
+
+# ------------------------------------------------------------------------------------------ for all of them
+
+
+def kind_of(script: Script) -> str:
+    """The media type of the answer."""
+    return "" if script.head is None else script.head.media_type
+
+
+def parts_of(script: Script) -> list[ContentPart]:
+    """The content of an answer with records that ends cleanly.
+
+    Raises: FaultDoesNotApply.
+    """
+    if kind_of(script) not in (*STREAMS, "application/json"):
+        raise FaultDoesNotApply("this strikes records, or an answer in JSON; this script sends none")
+    ends = any(isinstance(part, LastChunk) for *_, part in script.parts())
+    if script.head is not None and script.head.chunked and not ends:
+        raise FaultDoesNotApply("this script's stream does not end cleanly: change its content before you cut it")
+    return content(script)
+
+
+def parts_and_place(script: Script, n: int) -> tuple[list[ContentPart], int]:
+    """The content of an answer, and the index just after record `n` in it.
+
+    Raises: FaultDoesNotApply.
+    """
+    parts = parts_of(script)
+    places = [at for at, one in enumerate(parts, 1) if one.is_record]
+    return parts, places[number_of(n, len(places)) - 1]
+
+
+def insert_after(script: Script, n: int, data: bytes) -> Script:
+    """The same answer with `data` after record `n`, or at its very beginning for 0."""
+    parts, at = (parts_of(script), 0) if n == 0 else parts_and_place(script, n)
+    return with_parts(script, [*parts[:at], ContentPart(parts[max(0, at - 1)].at_s, data), *parts[at:]])
+
+
+def with_parts(script: Script, parts: Iterable[ContentPart]) -> Script:
+    """The same answer with another content, each part in a chunk of its own."""
+    body: list[Piece] = [(one.at_s, one.data) for one in parts]
+    return with_pieces(script, body)
+
+
+def refuse_one_piece(script: Script, why: str) -> None:
+    """Raises: FaultDoesNotApply, if the answer is in one piece."""
+    if kind_of(script) not in STREAMS:
+        raise FaultDoesNotApply(f"this is an answer in one piece: {why}")

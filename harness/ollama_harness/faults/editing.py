@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.recordings.records import Item
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Raw
 from ollama_harness.script.script import Script, Segment
 
-__all__ = ["Piece", "head_of", "pieces", "record_span", "records", "require_plain", "with_head", "with_pieces"]
+__all__ = [
+    "ContentPart",
+    "Piece",
+    "content",
+    "head_of",
+    "json_span",
+    "number_of",
+    "pieces",
+    "record_span",
+    "require_plain",
+    "with_head",
+    "with_pieces",
+]
 
 #: When some bytes of a body are sent (seconds), and the bytes.
 Piece = tuple[float, bytes]
+
+
+class ContentPart(NamedTuple):
+    """A part of a body with the time of its last byte: a record, an end, or what lies between two of them (None)."""
+
+    at_s: float
+    data: bytes
+    item: Item | None = None
+
+    @property
+    def is_record(self) -> bool:
+        return self.item is not None and self.item.is_record
 
 
 def head_of(script: Script) -> Head:
@@ -40,11 +67,36 @@ def record_span(script: Script, n: int) -> tuple[int, int]:
 
     Raises: FaultDoesNotApply, if there is no such record.
     """
-    ends = script.record_ends()
-    index = n - 1 if n > 0 else len(ends) + n
-    if n == 0 or not 0 <= index < len(ends):
-        raise FaultDoesNotApply(f"there is no record {n}: this script sends {len(ends)}")
-    return (ends[index - 1] if index else 0), ends[index]
+    item = _record(script, n)
+    return item.start, item.end
+
+
+def json_span(script: Script, n: int) -> tuple[int, int]:
+    """Where in the body the JSON of record `n` is: the line, or the data of the event.
+
+    Raises: FaultDoesNotApply, if there is no such record, or its data is on several lines.
+    """
+    item = _record(script, n)
+    start = script.body.find(item.data, item.start, item.end)
+    if start < 0:
+        raise FaultDoesNotApply(f"record {n} has its data on several lines: change it before you cut it")
+    return start, start + len(item.data)
+
+
+def _record(script: Script, n: int) -> Item:
+    records = [item for item in script.items() if item.is_record]
+    return records[number_of(n, len(records)) - 1]
+
+
+def number_of(n: int, count: int) -> int:
+    """The number of record `n` of `count`, from 1. The last is -1.
+
+    Raises: FaultDoesNotApply, if there is no such record.
+    """
+    number = n if n > 0 else count + 1 + n
+    if n == 0 or not 1 <= number <= count:
+        raise FaultDoesNotApply(f"there is no record {n}: this script sends {count}")
+    return number
 
 
 def pieces(script: Script) -> list[Piece]:
@@ -52,16 +104,21 @@ def pieces(script: Script) -> list[Piece]:
     return [(script.segments[i].at_s, part.data) for i, _, part in script.body_parts()]
 
 
-def records(script: Script) -> list[Piece]:
-    """The records of the body with their line ends, each with the time of its last byte; the rest is dropped.
+def content(script: Script) -> list[ContentPart]:
+    """The whole body in parts, each with the time of its last byte.
 
-    Raises: FaultDoesNotApply, if there are none.
+    Raises: FaultDoesNotApply, if it has no records.
     """
-    ends = script.record_ends()
-    if not ends:
+    items, body, sent = script.items(), script.body, pieces(script)
+    if not any(item.is_record for item in items):
         raise FaultDoesNotApply("this script sends no records")
-    body, times = script.body, list(_times(script))
-    return [(times[end - 1], body[start:end]) for start, end in itertools.pairwise([0, *ends])]
+    edges = sorted({0, len(body), *(edge for item in items for edge in (item.start, item.end))})
+    starts = {item.start: item for item in items}
+    ends = list(itertools.accumulate(len(data) for _, data in sent))
+    return [
+        ContentPart(sent[bisect.bisect_left(ends, end)][0], body[start:end], starts.get(start))
+        for start, end in itertools.pairwise(edges)
+    ]
 
 
 def with_pieces(script: Script, body: Iterable[Piece]) -> Script:
@@ -104,9 +161,3 @@ def require_plain(script: Script) -> None:
     )
     if not plain:
         raise FaultDoesNotApply("an earlier fault has changed framing or pace: put the fault of the body before it")
-
-
-def _times(script: Script) -> Iterator[float]:
-    """When each byte of the body is sent, in seconds."""
-    for at_s, data in pieces(script):
-        yield from itertools.repeat(at_s, len(data))

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults.definition import fault
-from ollama_harness.faults.editing import Piece, head_of, pieces, record_span, require_plain, with_pieces
+from ollama_harness.faults.editing import Piece, head_of, pieces, require_plain, with_pieces
 from ollama_harness.faults.head import set_header
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw, slices
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
@@ -127,8 +127,8 @@ def join_records(script: Script, count: int) -> Script:
 @fault("Begin every chunk `offset_bytes` bytes into a record, so that each record is in two chunks.", 20)
 def straddle_records(script: Script, offset_bytes: int) -> Script:
     chunks, body = _chunks(script), script.body
-    spans = [record_span(script, n) for n in range(1, len(script.record_ends()) + 1)]
-    edges = [0, *(start + offset_bytes for start, end in spans if start + offset_bytes < end), len(body)]
+    starts = [item.start + offset_bytes for item in script.items() if item.start + offset_bytes < item.end]
+    edges = [0, *starts, len(body)]
     ends = list(itertools.accumulate(len(data) for _, data in chunks))
     cut = [(a, b) for a, b in itertools.pairwise(edges) if a < b]
     return with_pieces(script, [(chunks[bisect.bisect_left(ends, b)][0], body[a:b]) for a, b in cut])

@@ -6,8 +6,9 @@ import re
 from typing import TypeVar
 
 from ollama_harness.errors import FaultDoesNotApply
+from ollama_harness.faults._json_path import find_text
 from ollama_harness.faults.definition import place
-from ollama_harness.faults.editing import record_span
+from ollama_harness.faults.editing import json_span, record_span
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk
 from ollama_harness.script.script import Script, http_date
 
@@ -27,8 +28,6 @@ __all__ = [
     "inside_text",
 ]
 
-#: The text of a model in Ollama's compact JSON: a string that is not empty.
-TEXT = re.compile(rb'"(?:response|content|thinking|status)":"((?:[^"\\]|\\.)+)"')
 _NUMBER = re.compile(rb'[^\\]":(-?[0-9][-+.0-9eE]+)')
 _CHARACTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
 
@@ -69,8 +68,11 @@ def inside_record(script: Script, n: int) -> Spot:
 
 @place("Inside the text of record n, before its last byte.", 3)
 def inside_text(script: Script, n: int) -> Spot:
-    start, end = record_span(script, n)
-    return _inside_body(script, start + _find(TEXT, script.body[start:end], f"record {n} has no text").end(1) - 1)
+    start, end = json_span(script, n)
+    text = find_text(script.body[start:end])
+    if text is None:
+        raise FaultDoesNotApply(f"record {n} has no text")
+    return _inside_body(script, start + text[1] - 1)
 
 
 @place("Inside a number of record n: the part that arrives is a number too, and a wrong one.", -1)

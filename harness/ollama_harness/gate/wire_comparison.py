@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ollama_harness.gate.findings import Evidence, Finding, gathered
 from ollama_harness.gate.rules import Change, Level, Rule, VersionExchange, rules_about
 from ollama_harness.gate.shapes import Shape, VersionShapes
-from ollama_harness.recordings.records import record_ends
+from ollama_harness.recordings.records import items_of
 
 __all__ = ["WireComparison", "compare"]
 
@@ -104,8 +104,8 @@ def _line(shape: Shape, number: int) -> str:
     recording = shape.recording
     if number == 0:
         return f"{shape.status} {shape.reason}, " + ", ".join(f"{name}: {value}" for name, value in shape.headers)
-    ends = record_ends(recording.response.media_type, recording.body)
-    if number > len(ends):
+    items = items_of(recording.response.media_type, recording.body)
+    if number > len(items):
         return ""
-    line = recording.body[([0, *ends])[number - 1] : ends[number - 1]].strip()
+    line = recording.body[items[number - 1].start : items[number - 1].end].strip()
     return line[:_SHOWN_BYTES].decode("utf-8", "replace") + ("…" if len(line) > _SHOWN_BYTES else "")

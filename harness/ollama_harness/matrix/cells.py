@@ -130,6 +130,7 @@ class Cell:
             script,
             media_type=self.recording.response.media_type,
             read_timeout_s=self.scenario.read_timeout_s,
+            as_events=self.client.layer is Layer.HTTP,
         )
 
 

@@ -6,6 +6,9 @@ undone. The content is split into records, which are parsed. Each step may make 
 `Cause`. The end at Ollama's layer follows from the records and from the end of HTTP: a stream without its terminal
 record is complete for HTTP and truncated for Ollama.
 
+A stream of /v1 can be read in two ways. Its records are the JSON of its events, but for the ends. An HTTP library knows
+no JSON there and no ends: it yields each event as text, and `as_events` asks for these.
+
 Where the standards allow a client two readings, the end is marked `either`, and a client is right both ways. Some
 records at the edge are allowed and not due: `records` has them, `due` does not count them.
 
@@ -15,17 +18,19 @@ Nothing is expected by hand, and the reference knows no client: it shares no lin
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
 from ollama_harness.errors import ProtocolError
-from ollama_harness.files.json_text import has_lone_surrogate, ndjson_lines, parse_json
-from ollama_harness.recordings.records import STREAMS, event_record, in_band_error, is_terminal, sse_events
+from ollama_harness.files.json_text import has_lone_surrogate, parse_json
+from ollama_harness.recordings.events import NO_JSON
+from ollama_harness.recordings.records import STREAMS, Item, items_of
 from ollama_harness.script.http1 import Body, ResponseHead, read_body, read_response_head
 from ollama_harness.script.script import ConnectionEnd, Script, http_date
 
@@ -122,18 +127,20 @@ class Reference:
 _COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)
 
 
-def reference(script: Script, *, media_type: str | None = None, read_timeout_s: float = math.inf) -> Reference:
+def reference(
+    script: Script, *, media_type: str | None = None, read_timeout_s: float = math.inf, as_events: bool = False
+) -> Reference:
     """What a perfect client sees of a script.
 
     `media_type` is what the client expects, by default what the head says. A silence that is longer than
-    `read_timeout_s` seconds ends the answer.
+    `read_timeout_s` seconds ends the answer. With `as_events` an event stream is read as HTTP libraries do.
     """
     if script.ending.how is ConnectionEnd.REFUSE:
         return _both((), ExpectedEnd(ExpectedEndKind.ERROR, Cause.REFUSED))
     if (silent := first_silence(script, read_timeout_s)) is not None:
         script = script.cut(silent, ConnectionEnd.HOLD)
     wire = script.render(date=http_date(0)).wire
-    return decode(wire, script.ending.how, method=script.method, media_type=media_type)
+    return decode(wire, script.ending.how, method=script.method, media_type=media_type, as_events=as_events)
 
 
 def first_silence(script: Script, read_timeout_s: float) -> int | None:
@@ -148,10 +155,13 @@ def redirected(target: Reference) -> Reference:
     return replace(target, ends=ends)
 
 
-def decode(wire: bytes, how: ConnectionEnd, *, method: str, media_type: str | None = None) -> Reference:
+def decode(
+    wire: bytes, how: ConnectionEnd, *, method: str, media_type: str | None = None, as_events: bool = False
+) -> Reference:
     """What a perfect client sees of these bytes, an answer to `method`, if the connection then ends like `how`.
 
     Informational (1xx) responses are skipped. `media_type` is what the client expects, whatever the head says.
+    `as_events`: an event stream yields the text of each event.
     """
     try:
         head = read_response_head(wire)
@@ -177,15 +187,16 @@ def decode(wire: bytes, how: ConnectionEnd, *, method: str, media_type: str | No
     if data.startswith(BOM_UTF8):  # RFC 8259 section 8.1: parsers MAY ignore it
         data = data.removeprefix(BOM_UTF8)
         http = replace(http, cause=Cause.BYTE_ORDER_MARK, either=True) if http == _COMPLETE else http
-    records, certain, bad_json = _records(kind, data, whole=http.kind is ExpectedEndKind.COMPLETE)
-    http = ExpectedEnd(ExpectedEndKind.ERROR, Cause.BAD_JSON, bad_json) if bad_json else http
+    content = _content(kind, data, whole=http.kind is ExpectedEndKind.COMPLETE, as_events=as_events)
+    records = content.records
+    http = ExpectedEnd(ExpectedEndKind.ERROR, Cause.BAD_JSON, content.bad_json) if content.bad_json else http
     if http == _COMPLETE and rb"\u" in data and any(map(has_lone_surrogate, records)):  # RFC 8259 section 8.2
         http = replace(http, cause=Cause.LONE_SURROGATE, either=True)
-    end, due = _ollama_end(kind, records, http)
+    end, due = _ollama_end(kind, content.items, http, as_events=as_events)
     return Reference(
         records=records,
         ends={Layer.HTTP: http, Layer.OLLAMA: end},
-        due={Layer.HTTP: certain, Layer.OLLAMA: min(due, certain)},
+        due={Layer.HTTP: content.certain, Layer.OLLAMA: min(due, content.certain)},
     )
 
 
@@ -231,52 +242,76 @@ def _decoded(head: ResponseHead, data: bytes, end: ExpectedEnd) -> tuple[bytes, 
     return unpacked, end
 
 
-def _records(media_type: str, data: bytes, *, whole: bool) -> tuple[tuple[Any, ...], int, str]:
-    """The records of a body, how many of them are certain, and what is wrong with the first that is not valid.
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """The records and ends of a body, how many records are certain, and what is wrong with the first that is bad."""
 
-    The last line of a body that is cut short is no certain record. If it is JSON, a client may yield it or not; if it
-    is not, that is no error.
+    items: Sequence[Item]
+    certain: int
+    bad_json: str = ""
+
+    @property
+    def records(self) -> tuple[Any, ...]:
+        return tuple(item.value for item in self.items if item.is_record)
+
+
+def _content(media_type: str, data: bytes, *, whole: bool, as_events: bool) -> _Content:
+    """The content of a body, up to the first record that is no JSON.
+
+    The last line of a body that is cut short is no certain record, and an event without its blank line never is. If it
+    is JSON, a client may yield it or not; if it is not, that is no error.
     """
-    records: list[Any] = []
-    parse: Callable[[bytes], Any] = parse_json
-    match media_type:
-        case "application/x-ndjson":
-            pieces, ending = list(ndjson_lines(data)), b"\n"
-        case "text/event-stream":
-            pieces, ending, parse = list(sse_events(data)), b"\n\n", event_record
-        case "application/json":
-            pieces, ending = [data] if whole else [], b""
-        case _:
-            return (), 0, ""
-    for piece in filter(bytes.strip, pieces):
-        certain = whole or piece.endswith(ending)
-        try:
-            record = parse(piece)
-        except (ValueError, RecursionError) as error:
-            return tuple(records), len(records), str(error) if certain else ""
+    known, count, is_events = list[Item](), 0, media_type == "text/event-stream"
+    if media_type not in STREAMS and not (media_type == "application/json" and whole):
+        return _Content((), 0)
+    for item in items_of(media_type, data):
+        certain = item.ended or (whole and not is_events)
+        if is_events and as_events:
+            item = replace(item, value=_text(data[item.start : item.end]), is_record=True)
+        if item.value is NO_JSON and item.is_record:
+            return _Content(known, count, _problem(item.data) if certain else "")
         if not certain:
-            whole_line = media_type == "application/x-ndjson" and isinstance(record, dict)
-            return (*records, record) if whole_line else tuple(records), len(records), ""
-        if record is not None or media_type != "text/event-stream":  # in an event stream None is a comment
-            records.append(record)
-    return tuple(records), len(records), ""
+            allowed = not item.is_record or isinstance(item.value, dict) or (is_events and as_events)
+            return _Content([*known, item] if allowed else known, count)
+        known.append(item)
+        count += item.is_record
+    return _Content(known, count)
 
 
-def _ollama_end(media_type: str, records: tuple[Any, ...], http: ExpectedEnd) -> tuple[ExpectedEnd, int]:
+def _text(event: bytes) -> str:
+    """An event as an HTTP library yields it: its lines but for comments, decoded as the standard says."""
+    lines = re.split(rb"\r\n|\n|\r", event)
+    return b"\n".join(line for line in lines if line and not line.startswith(b":")).decode("utf-8", "replace")
+
+
+def _problem(data: bytes) -> str:
+    try:
+        parse_json(data)
+    except ValueError as error:
+        return str(error)
+    raise AssertionError("data without a value is no JSON")
+
+
+def _ollama_end(
+    media_type: str, items: Sequence[Item], http: ExpectedEnd, *, as_events: bool
+) -> tuple[ExpectedEnd, int]:
     """The end and the number of due records at Ollama's layer, given the end at HTTP's layer."""
-    for index, record in enumerate(records):
-        if media_type == "application/x-ndjson" and not isinstance(record, dict):
-            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.NO_OBJECT, repr(record)), index
-        if in_band_error(record) is not None:
-            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, str(in_band_error(record))), index
-        if is_terminal(record) and index + 1 < len(records):
-            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.AFTER_TERMINAL_RECORD, either=True), index + 1
+    stream, count = media_type in STREAMS, 0
+    for index, item in enumerate(items):
+        if stream and item.is_record and not as_events and not isinstance(item.value, dict):
+            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.NO_OBJECT, repr(item.value)), count
+        if item.error is not None:
+            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, str(item.error)), count
+        count += item.is_record
+        if item.is_last and index + 1 < len(items):
+            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.AFTER_TERMINAL_RECORD, either=True), count
+    told = [item.ended for item in items if item.tells_whole]
     if http.kind is not ExpectedEndKind.COMPLETE:
         # After the terminal record Ollama's answer is whole, even if HTTP still lacks its last chunk.
-        lacks_only_http = bool(records) and is_terminal(records[-1]) and http.cause is not Cause.BAD_JSON
-        return replace(http, either=lacks_only_http), len(records)
-    stream = media_type in STREAMS
-    unfinished = any(isinstance(record, dict) and record.get("done") is False for record in records[-1:])
-    if (stream and not any(map(is_terminal, records))) or (not stream and unfinished):
-        return ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD), len(records)
-    return http, len(records)
+        return replace(http, either=bool(told) and http.cause is not Cause.BAD_JSON), count
+    unfinished = any(isinstance(one.value, dict) and one.value.get("done") is False for one in items[-1:])
+    if (stream and not told) or (not stream and unfinished):
+        return ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD), count
+    if media_type == "text/event-stream" and not any(told):  # only an event without its blank line tells it
+        return replace(http, either=True), count
+    return http, count

@@ -14,9 +14,9 @@ import urllib.parse
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ollama_harness.files.json_text import ndjson_lines, parse_json
+from ollama_harness.files.json_text import ndjson_lines
 from ollama_harness.recordings.recording import STREAMS_BY_DEFAULT, Request
-from ollama_harness.recordings.records import event_record
+from ollama_harness.recordings.records import items_of
 
 __all__ = ["Endpoint", "endpoint_at", "endpoint_of", "frames_in", "is_endpoint", "request_for"]
 
@@ -154,12 +154,9 @@ def _can_send(endpoint: Endpoint, suffix: str) -> bool:
 def _records(suffix: str, body: bytes) -> Iterator[dict[str, Any]]:
     """The first objects in a body; what is no JSON is passed over."""
     for frame in itertools.islice(frames_in(suffix, body), _MOST_LOOKED_AT):
-        try:
-            record = event_record(re.sub(rb"\r\n?", b"\n", frame)) if suffix == ".sse" else parse_json(frame)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            yield record
+        for item in items_of("text/event-stream" if suffix == ".sse" else "", frame):
+            if isinstance(item.value, dict):
+                yield item.value
 
 
 def _told_by(record: dict[str, Any]) -> Endpoint | None:

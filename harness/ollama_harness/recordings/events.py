@@ -1,11 +1,12 @@
 """Server-sent events, read as the standard has it, and what the events of the /v1 routes say of their answer.
 
-Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, section 9.2.6 ("Interpreting an event stream").
 A line ends with CRLF, LF or CR. A blank line ends an event. A block without a `data` line is no event: a comment, a
 heartbeat. Bytes stay bytes: the standard replaces what is no UTF-8, and JSON forbids it, so the reader decides.
 
 An *end* says that no more comes: `[DONE]`, `message_stop`, `response.completed` and its like. It is no record. An
 answer is whole once an event says why the model stopped, or that no more comes.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
 
 from __future__ import annotations

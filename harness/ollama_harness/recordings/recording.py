@@ -93,6 +93,11 @@ class Request:
         return default if wanted is None else wanted is True
 
     @property
+    def streams_events(self) -> bool:
+        """Whether the answer to this request is a stream of server-sent events."""
+        return self.streams and self.path.startswith("/v1/")
+
+    @property
     def content(self) -> bytes | None:
         """The body's bytes, or None for a request without one."""
         if self.json is not None:

@@ -24,7 +24,7 @@ from itertools import dropwhile, takewhile
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.recordings.lazy import Lazy, mapped
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.records import record_ends
+from ollama_harness.recordings.records import Item, items_of, record_ends
 from ollama_harness.script.head_predicates import HeadPredicate
 from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Part, Raw, slices
@@ -177,6 +177,11 @@ class Script:
         """The offset in the body just after each record; [] for a body with a content coding."""
         head = self.head
         return [] if head is None or head.header("content-encoding") else record_ends(head.media_type, self.body)
+
+    def items(self) -> list[Item]:
+        """The records of the body, and the ends of an event stream; [] for a body with a content coding."""
+        head = self.head
+        return [] if head is None or head.header("content-encoding") else items_of(head.media_type, self.body)
 
     def split_at(self, offset: int) -> tuple[Script, int]:
         """The same body with a segment boundary at `offset`; returns the script and the index of the segment there.

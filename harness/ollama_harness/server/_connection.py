@@ -115,14 +115,10 @@ class Connection:
 
         Raises: ProtocolError, if the bytes are no HTTP or end inside the request.
         """
-        head = await self.read_head()
-        return None if head is None else (head, await self.read_rest(head))
+        head = await self._read_head()
+        return None if head is None else (head, await self._read_rest(head))
 
-    async def read_head(self) -> RequestHead | None:
-        """The head of the next request; None if the client left before it began.
-
-        Raises: ProtocolError.
-        """
+    async def _read_head(self) -> RequestHead | None:
         searched = 0
         while (end := self._buffer.find(b"\r\n\r\n", max(0, searched - 3))) < 0:
             searched = len(self._buffer)
@@ -137,11 +133,7 @@ class Connection:
         del self._buffer[: head.size]
         return head
 
-    async def read_rest(self, head: RequestHead) -> bytes:
-        """The body of the request whose head was read last. A client that waits for 100 Continue gets it first.
-
-        Raises: ProtocolError.
-        """
+    async def _read_rest(self, head: RequestHead) -> bytes:
         body = BodyReader(head, method=head.method)
         await self.await_body(head, body)
         if body.error is not None:

@@ -16,33 +16,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_harness.files.json_text import parse_json
 from ollama_harness.gate.shapes.formats import WORDS, anonymous, escapes, format_of, normal_route, status_kind
 from ollama_harness.gate.shapes.shape import Chunking, FieldShape, Newline, RecordKind, RecordShape, Shape
+from ollama_harness.recordings.events import DONE, NO_JSON
 from ollama_harness.recordings.recording import Headers, Recording
-from ollama_harness.recordings.records import DONE, STREAMS, event_record, is_terminal, record_ends
+from ollama_harness.recordings.records import STREAMS, Item, items_of
 
 __all__ = ["shape"]
 
 #: The model writes these objects, and not Ollama, so no client can depend on their fields.
 _OPAQUE = ("arguments",)
 
-_NOT_JSON = object()
-
 
 def shape(recording: Recording) -> Shape:
     """What a client can depend on in this exchange."""
     response, media_type, body = recording.response, recording.response.media_type, recording.body
-    stream, ends = media_type in STREAMS, record_ends(media_type, body) if body else []
-    pieces = [body[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-    records = [_record(media_type, piece) for piece in pieces]
-    kinds = [_kind(record, index, stream=stream) for index, record in enumerate(records)]
+    stream, items = media_type in STREAMS, items_of(media_type, body)
+    records = [item.value for item in items]
+    kinds = [_kind(item, index, stream=stream) for index, item in enumerate(items)]
     if response.status >= 400 and kinds == [RecordKind.ONLY]:
         kinds = [RecordKind.ERROR]
     drafts: dict[str, _Draft] = {}
     for line, (kind, record) in enumerate(zip(kinds, records, strict=True), 1):
         drafts.setdefault(kind, _Draft(line)).add(record, line)
-    terminal = next((index for index, record in enumerate(records, 1) if stream and is_terminal(record)), len(records))
+    terminal = next((index for index, item in enumerate(items, 1) if stream and item.is_last), len(items))
     return Shape(
         name=recording.name,
         route=normal_route(recording.request.method, recording.request.path),
@@ -54,29 +51,22 @@ def shape(recording: Recording) -> Shape:
         stream=stream,
         records={kind: draft.shape(kind) for kind, draft in drafts.items()},
         ends_with=kinds[-1] if kinds else "",
-        after_done=len(records) - terminal,
-        newlines=_newlines(media_type, pieces),
-        chunking=_chunking(recording, ends) if stream else None,
-        escapes=escapes(body) if _NOT_JSON not in records else {},
+        after_done=len(items) - terminal,
+        newlines=_newlines(media_type, [body[item.start : item.end] for item in items]),
+        chunking=_chunking(recording, [item.end for item in items]) if stream else None,
+        escapes=escapes(body) if RecordKind.NO_JSON not in kinds else {},
         error=next((text for record in records if (text := _error_text(record)) is not None), None),
         recording=recording,
     )
 
 
-def _record(media_type: str, piece: bytes) -> Any:
-    try:
-        return event_record(piece) if media_type == "text/event-stream" else parse_json(piece)
-    except ValueError:
-        return _NOT_JSON
-
-
-def _kind(record: Any, index: int, *, stream: bool) -> str:
-    match record:
-        case _ if record is _NOT_JSON:
-            return RecordKind.NO_JSON
-        case _ if record == DONE:
+def _kind(item: Item, index: int, *, stream: bool) -> str:
+    match item.value:
+        case _ if item.data == DONE:
             return RecordKind.DONE
-        case {"error": _} if stream and "type" not in record:
+        case _ if item.value is NO_JSON:
+            return RecordKind.NO_JSON
+        case {"error": _} if stream and "type" not in item.value:
             return RecordKind.ERROR
         case _ if not stream:
             return RecordKind.ONLY
@@ -159,7 +149,7 @@ class _Draft:
         self._orders: dict[str, list[str] | None] = {}
 
     def add(self, record: Any, line: int) -> None:
-        if record is not _NOT_JSON:
+        if record is not NO_JSON:
             self._walk("", "", record, line)
 
     def _walk(self, path: str, key: str, value: Any, line: int) -> None:

@@ -33,6 +33,10 @@ __all__ = ["Loop", "ServerStops", "Signal", "Waitable", "Watch", "running"]
 _LATE_S = 0.02 if sys.platform == "win32" else 0.0015
 #: The longest sleep during which no socket is looked at.
 _SLEEP_S = 0.001
+#: How many that are only ready are resumed before it is looked again what is due.
+_TURN = 32
+#: The longest wait in a selector: under Wine an event was seen to be lost, and then it must not be lost for ever.
+_IDLE_S = 1.0
 
 _here = threading.local()
 
@@ -185,6 +189,8 @@ class Loop:
         self._waker, self._wakes = socket.socketpair()
         for sock in (self._waker, self._wakes):
             sock.setblocking(False)
+            if sock.family is not getattr(socket, "AF_UNIX", None):  # on Windows it is TCP, which waits for an answer
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.selector.register(self._wakes, selectors.EVENT_READ, None)
         self._thread = threading.Thread(target=self._run, name="ollama-harness engine", daemon=True)
 
@@ -199,8 +205,10 @@ class Loop:
         self._calls.append(function)
         if not self._woken:
             self._woken = True
-            with contextlib.suppress(OSError):  # it has ended, or has more wake-ups than it needs
+            try:
                 self._waker.send(b"\0")
+            except OSError:  # it has ended; or else the next call tries again
+                self._woken = False
 
     def stop(self) -> None:
         """Make every wait raise ServerStops, now and later."""
@@ -274,17 +282,21 @@ class Loop:
                 self._answer_calls()
             else:
                 key.data.happened(events)
-        timers = self._timers
+        if self._calls:
+            self._answer_calls()
+        timers, due = self._timers, 0
         if timers and timers[0][0] <= (now := time.monotonic()):
             while timers and timers[0][0] <= now:
                 _, _, task, number = heapq.heappop(timers)
                 if task.number == number:
                     self.wake(task, None)
+                    due += 1
+            self._ready.rotate(due)  # what is due comes before what is only ready
         elif len(timers) > 2 * len(self._tasks) + 64:
             self._timers = [timer for timer in timers if timer[2].number == timer[3]]
             heapq.heapify(self._timers)
         ready = self._ready
-        for _ in range(len(ready)):  # those that they wake are for the next round
+        for _ in range(min(len(ready), due + _TURN)):  # those that they wake are for the next round
             task, woken = ready.popleft()
             task.queued = False
             self._current = task
@@ -308,10 +320,10 @@ class Loop:
         if self._ready:
             return self.selector.select(0)
         if not timers:
-            return self.selector.select()
+            return self.selector.select(_IDLE_S)
         remaining_s = timers[0][0] - time.monotonic()
         if remaining_s > _LATE_S:
-            return self.selector.select(remaining_s - _LATE_S)
+            return self.selector.select(min(remaining_s - _LATE_S, _IDLE_S))
         if remaining_s > 0:
             time.sleep(min(remaining_s, _SLEEP_S))
         return self.selector.select(0)

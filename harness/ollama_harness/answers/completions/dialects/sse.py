@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ollama_harness.answers.completions.wanted import Wanted
 from ollama_harness.answers.reply import go_json
+from ollama_harness.recordings.events import events_of
 from ollama_harness.recordings.recording import Headers, Recording
-from ollama_harness.recordings.records import event_record, sse_events
 
 __all__ = ["event", "events", "headers", "is_good"]
 
@@ -31,18 +33,8 @@ def is_good(recording: Recording) -> bool:
 
 
 def events(recording: Recording) -> Iterator[tuple[float, Mapping[str, Any]]]:
-    """The record of each event of a stream, at the time at which the event was whole."""
-    rest = b""
-    for frame in recording.frames:
-        rest, whole = rest + frame.data, 0
-        for text in sse_events(rest):
-            if not text.endswith(b"\n\n"):
-                break
-            whole += len(text)
-            try:
-                record = event_record(text)
-            except ValueError:
-                continue
-            if isinstance(record, Mapping):
-                yield frame.at_s, record
-        rest = rest[whole:]
+    """The JSON of each event of a stream, at the time at which the event was whole."""
+    ends = list(itertools.accumulate(len(frame.data) for frame in recording.frames))
+    for one in events_of(recording.body).all:
+        if one.ended and isinstance(one.value, Mapping):
+            yield recording.frames[bisect.bisect_left(ends, one.end)].at_s, one.value
