@@ -22,7 +22,7 @@ from ollama_harness.server.fake_ollama import FakeOllama
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "serve.md").read_text("utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", "")
-CANCEL, CI = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+CANCEL, UPSTREAM, CI = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
 COMPOSE, WORKFLOW = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 TOKEN = "OLLAMA_HARNESS_CONTROL_TOKEN"
 
@@ -67,6 +67,18 @@ def test_the_journal_shows_that_a_cancel_arrived(tmp_path: Path) -> None:
     assert entry["ended_by"] == "client"
     assert entry["client_left_s"] > 0
     assert entry["records_sent"] >= 1
+
+
+@needs_bash
+def test_a_fault_strikes_the_second_answer_of_a_real_ollama_and_the_first_is_kept(tmp_path: Path) -> None:
+    done = bash(UPSTREAM, tmp_path)
+    assert done.returncode == 0, done.stderr
+    answers = done.stdout[done.stdout.index('{"model"') :]
+    whole, cut, said = answers.partition('"done":true')[0::2][0], *answers.partition('"done":true')[2].split("curl: 18")
+    assert '"done":false' in whole
+    assert cut.count('"done":false') == 3
+    assert "the answer is not whole" in said
+    assert "api-chat-1.meta.json" in said
 
 
 NPM = """#!/bin/sh

@@ -7,18 +7,26 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from ollama_harness.errors import ProgrammeError
-from ollama_harness.faults import FAULTS, after_record, close_at, rechunk, reset_at
+from ollama_harness.cli.serve import about_upstream, serve
+from ollama_harness.errors import FaultDoesNotApply, ProgrammeError
+from ollama_harness.faults import FAULTS, Fault, after_record, close_at, live, rechunk, reset_at
+from ollama_harness.faults.live import Strikes, how_they_strike
+from ollama_harness.faults.notation import parse_fault
 from ollama_harness.recorder import FolderKeeper
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.http1 import read_request_head
 from ollama_harness.script.script import ConnectionEnd, Script
+from ollama_harness.server import _playback
 from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.programme import ON_ACCEPT, Forwarded, Programme, ProgrammeRule, When
 
 LIVE = sorted(set(FAULTS) - set(ON_ACCEPT))
@@ -62,11 +70,30 @@ def without_date(wire: bytes) -> bytes:
     return re.sub(rb"\r\nDate: [^\r]*", b"\r\nDate: x", wire)
 
 
-@pytest.mark.parametrize("name", LIVE)
-def test_a_fault_strikes_a_live_answer_as_it_strikes_the_whole(real: FakeOllama, name: str) -> None:
-    kind = FAULTS[name]
-    fault = kind.make(*kind.example)
-    one = recording(kind.plays or "chat-stream")
+#: Other arguments than those of the example, which would take seconds.
+QUICK: dict[str, tuple[Any, ...]] = {"throttle": (500_000,), "slow_records": (0.001,), "jitter": (0.002, 7)}
+
+
+def cases() -> Iterator[tuple[Fault, Recording]]:
+    """Every fault with recordings that it strikes: its own, and a stream of events."""
+    for name in LIVE:
+        kind = FAULTS[name]
+        fault = kind.make(*QUICK.get(name, kind.example))
+        for one in map(recording, dict.fromkeys((kind.plays or "chat-stream", "v1-chat-stream"))):
+            with contextlib.suppress(FaultDoesNotApply):
+                fault(Script.from_recording(one))
+                yield fault, one
+
+
+def test_every_fault_is_tried_on_a_live_answer() -> None:
+    assert {fault.name for fault, _ in cases()} == set(LIVE)
+
+
+@pytest.mark.parametrize(("fault", "one"), cases(), ids=lambda each: getattr(each, "name", None))
+def test_a_fault_strikes_a_live_answer_as_it_strikes_the_whole(
+    real: FakeOllama, fault: Fault, one: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_playback, "LOCK_STEP_LIMIT_S", 0.01)
     whole = fault(Script.from_recording(one, speed=0)).answer_to(read_request_head(request(one)))
     expected = whole.render(date="x" * 29).wire
     with FakeOllama(upstream=real.url, faults=[fault]) as server:
@@ -74,8 +101,26 @@ def test_a_fault_strikes_a_live_answer_as_it_strikes_the_whole(real: FakeOllama,
         (entry,) = server.journal.entries
         assert without_date(entry.wire) == without_date(expected)
         assert entry.ended is whole.ending.how
-        assert entry.left_out == ()
-        assert entry.answered_by == "upstream"
+        assert (entry.left_out, entry.answered_by) == ((), "upstream")
+
+
+@pytest.mark.parametrize("text", ["close_at(after_record(3))", "drop_terminal_record()", "add_field(3, 'x', '1')"])
+def test_these_strike_while_the_answer_comes(text: str) -> None:
+    streams = [one for one in packaged_store().of_version(packaged_store().newest) if one.suffix == ".ndjson"]
+    assert Strikes.WHOLE not in how_they_strike([parse_fault(text)], map(Script.from_recording, streams))
+
+
+def test_a_long_answer_keeps_no_loop_busy_with_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_MOST_TRYING_S", 0.0)
+    script = Script.from_recording(recording("chat-stream"))
+    fault = parse_fault("add_field(-1, 'x', '1')")
+    answer = live.LiveAnswer((fault,), (Strikes.EACH_RECORD,), replace(script, segments=(), ending=script.ending))
+    first, *rest = script.segments
+    assert answer.feed((first,)) == [first]
+    assert [answer.feed((one,)) for one in rest] == [[] for _ in rest]
+    late = answer.finish(script.ending)
+    sent = b"".join(one.rendered("").data for one in (first, *late))
+    assert sent == fault(script).render(date="").wire
 
 
 CHAT = b'{"model": "mine", "messages": [{"role": "user", "content": "Hi"}]}'
@@ -168,6 +213,7 @@ def test_an_upstream_that_is_not_there_is_named_in_the_shape_of_the_route() -> N
         assert b"X-Ollama-Harness: upstream-failed" in head
         assert nothing.url in json.loads(body)["error"]["message"]
         assert nothing.url in server.journal.entries[0].line
+        assert server.verify().requests_unanswered == (server.journal.entries[0].id,)
 
 
 def test_a_fault_that_cannot_strike_is_left_out_and_said(real: FakeOllama) -> None:
@@ -241,3 +287,48 @@ def test_fifty_streams_come_whole_at_once(real: FakeOllama) -> None:
             answers.add(re.sub(rb'"created_at":"[^"]*"', b"", without_date(got)))
         assert len(answers) == 1
         assert answers.pop().endswith(b"}\n\r\n0\r\n\r\n")
+
+
+def test_a_file_and_the_control_api_know_the_rule(tmp_path: Path, real: FakeOllama) -> None:
+    file = tmp_path / "p.toml"
+    file.write_text('[[rules]]\nwhen = { path = "/api/chat" }\nforward = true\n')
+    programme = read_programme(file)
+    assert programme.rules[0].answer == Forwarded()
+    with FakeOllama(upstream=real.url, programme=programme) as server:
+        shown = json.loads(answer(server, b"GET /_harness/programme HTTP/1.0\r\nHost: localhost\r\n\r\n").split(b"\r\n\r\n")[1])
+        assert shown["rules"][0]["forward"] is True
+    file.write_text("[[rules]]\nforward = 1\n")
+    with pytest.raises(ProgrammeError, match="rule 1, forward: is not true; make it true, or remove it"):
+        read_programme(file)
+
+
+def test_what_a_fault_has_ended_is_not_kept(real: FakeOllama, tmp_path: Path) -> None:
+    keeper = FolderKeeper(tmp_path / "mine", real.url)
+    with FakeOllama(upstream=real.url, keeper=keeper, faults=[close_at(after_record(1))]) as server:
+        answer(server, post("/api/chat"))
+        assert "not kept" in server.journal.entries[0].why
+    assert keeper.recordings == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--once",), "--once: there is no Ollama behind the server; give --upstream URL, too"),
+        (("--misses-only",), "--misses-only: there is no Ollama behind the server"),
+        (("--upstream", "http://127.0.0.1:1", "--once"), "--once: nothing keeps the answers; give --record-to DIR, too"),
+        (("--upstream", "https://x"), "https is not supported; give the http:// URL of Ollama itself"),
+    ],
+)
+def test_options_that_can_have_no_effect_are_refused(options: tuple[str, ...], problem: str) -> None:
+    done = CliRunner().invoke(serve, options)
+    assert done.exit_code == 2
+    assert problem in " ".join(done.output.split())
+
+
+def test_the_first_lines_say_what_is_kept_back(real: FakeOllama, tmp_path: Path) -> None:
+    with FakeOllama(upstream=real.url, faults=[rechunk(16)], misses_only=True) as server:
+        assert list(about_upstream(server, tmp_path, once=True)) == [
+            f"upstream: {real.url} answers what no recording answers, and keeps it in {tmp_path} for the next time",
+            "  rechunk(16): application/x-ndjson is kept back until it is whole",
+            "  rechunk(16): text/event-stream is kept back until it is whole",
+        ]

@@ -25,6 +25,7 @@ from ollama_harness.faults.live import Strikes
 from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recorder import FolderKeeper
 from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.records import STREAMS
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.control import check_token, is_loopback
 from ollama_harness.server.fake_ollama import FakeOllama, upstream_target
@@ -33,7 +34,7 @@ from ollama_harness.server.programme import ON_ACCEPT, Forwarded, Programme, Pro
 from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
 
-__all__ = ["serve"]
+__all__ = ["about_upstream", "serve"]
 
 
 #: How often what was answered is logged.
@@ -321,8 +322,7 @@ def serve(
         if server.control_url is not None and control_port is None and any(one.name in ON_ACCEPT for one in faults):
             note = _STRUCK_TOO
         log(f"control: {server.control_url or 'off'}{note}")
-        for line in _about_upstream(server, record_to, once=once):
-            log(line)
+        log(*about_upstream(server, record_to, once=once))
         if not any_model and upstream is None:
             log("models: those in /api/tags; --any-model adds all others")
         for line in summary(server.programme):
@@ -340,7 +340,7 @@ def serve(
     log("stopped")
 
 
-def _about_upstream(server: FakeOllama, record_to: Path | None, *, once: bool) -> Iterable[str]:
+def about_upstream(server: FakeOllama, record_to: Path | None, *, once: bool) -> Iterable[str]:
     """What the first lines say of the Ollama behind the server, and of faults that keep its answers back."""
     real = server.real_ollama
     if real is None:
@@ -351,8 +351,9 @@ def _about_upstream(server: FakeOllama, record_to: Path | None, *, once: bool) -
     every, rules = server.faults, server.programme.rules
     may_forward = (rule.faults for rule in rules if rule.faults and isinstance(rule.answer, Forwarded | None))
     for faults in (every, *((*every, *own) for own in may_forward)):
-        if Strikes.WHOLE in real.strikes(faults):
-            yield f"  {', '.join(map(str, faults))}: an answer is sent only when it is whole, because that is needed"
+        for kind in STREAMS:
+            if Strikes.WHOLE in real.strikes(faults, kind):
+                yield f"  {', '.join(map(str, faults))}: {kind} is kept back until it is whole"
 
 
 def _log_settled(log: Callable[..., None], settled: queue.SimpleQueue[Entry]) -> None:

@@ -8,14 +8,20 @@ passes as it comes, and later by as much as the fault has moved the end.
 
 Faults of the content strike only a stream that ends cleanly. They are tried as if it ended with each record.
 
+Each try reads all that has arrived. Where that has taken long, because the stream is, the rest is kept back, and the
+fault is tried once more at the end.
+
 Not each fault can work so. One that gives the whole body another framing would have to know its length, and the last
 record is known only at the end. Whether it does is found out beforehand: with recordings, each played record by record
-and as a whole. If both give the same bytes at the same times, and the same end, the fault works in a live answer. Some
-work if they are tried only at the end. All others need the whole answer, which is then kept back until it is there.
+and as a whole. If both give the same bytes at the same times, and the same end, the fault works in a live answer of
+this media type. Some work if they are tried only at the end. All others need the whole answer, which is then kept back
+until it is there.
 """
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -35,8 +41,11 @@ _OPEN = ScriptEnd(how=ConnectionEnd.HOLD, at_s=_OPEN_S)
 #: A Date, of which only the length matters.
 _DATE = "x" * 29
 
-#: On how many recordings of one media type faults are tried.
-_MOST_OF_A_KIND = 2
+#: How long a fault may be tried on one answer, in all.
+_MOST_TRYING_S = 0.25
+
+#: With how many recordings is found out how faults strike.
+_EXAMPLES = 3
 #: How many segments the best of them have: after most places, something must follow, and it must not take long.
 _SEGMENTS = 24
 
@@ -45,13 +54,14 @@ class Strikes(StrEnum):
     """When a fault is tried on a live answer."""
 
     EACH_RECORD = "each record"  # on what has arrived, before the record is sent
-    AS_LAST = "as last"  # the same, as if this record were the last; then the rest passes
+    ALONE = "alone"  # on the head and the record, as if there were no other
+    AS_LAST = "as last"  # on what has arrived, as if this record were the last; then the rest passes
     AS_LAST_THEN_END = "as last, then end"  # the same, and then nothing passes but the end
     AT_END = "at the end"
     WHOLE = "whole"  # it needs the whole answer, of which nothing is sent before
 
 
-_SUPPOSE_AN_END = (Strikes.AS_LAST, Strikes.AS_LAST_THEN_END)
+_SUPPOSE_AN_END = (Strikes.ALONE, Strikes.AS_LAST, Strikes.AS_LAST_THEN_END)
 
 
 class LiveAnswer:
@@ -121,7 +131,7 @@ class _Stage:
         self.fault, self._how, self._begun, self._request = fault, how, begun, request
         self._seen: list[Segment] = []
         self._sent = 0  # of those seen
-        self._later_s = 0.0
+        self._later_s = self._trying_s = 0.0
         self.struck, self.why, self.unmet = False, "nothing has arrived", ""
         self.end: ScriptEnd | None = None
 
@@ -134,18 +144,27 @@ class _Stage:
             segments = [one for one in segments if isinstance(one.parts[-1], LastChunk)]
         if self.struck:
             return [replace(one, at_s=one.at_s + self._later_s) for one in segments]
+        if self._how is Strikes.ALONE:
+            del self._seen[1:]
+            self._sent = len(self._seen)
         self._seen += segments
-        new = self._tried(_OPEN) if self._how is not Strikes.AT_END else None
-        if new is not None:
-            return new
+        if self._trying_s > _MOST_TRYING_S and self._how is not Strikes.ALONE:
+            return []
+        if self._how is not Strikes.AT_END:
+            began_s = time.perf_counter()
+            new = self._tried(_OPEN)
+            self._trying_s += time.perf_counter() - began_s
+            if new is not None:
+                self._seen.clear()
+                return new
         self._sent = len(self._seen)
         return segments
 
     def finish(self, end: ScriptEnd) -> list[Segment]:
-        new = None if self.struck else self._tried(end)
+        new = [] if self.struck else self._tried(end)
         if self.end is None:
             self.end = replace(end, at_s=end.at_s + self._later_s)
-        return new or []
+        return self._seen[self._sent :] if new is None else new
 
     def whole(self, segments: tuple[Segment, ...], end: ScriptEnd) -> tuple[tuple[Segment, ...], ScriptEnd]:
         try:
@@ -225,18 +244,15 @@ def _wire(segments: Iterable[Segment]) -> bytes:
 def how_they_strike(faults: Sequence[Fault], scripts: Iterable[Script]) -> tuple[Strikes, ...]:
     """When each of these faults can be tried, so that a live answer is the same as one that was struck as a whole.
 
-    It is found out with those of the scripts, of recordings, that they strike.
+    It is found out with those of the scripts, recordings of one media type, that they strike. If they strike none: ().
     """
-    examples, kinds = list[Script](), dict[str, int]()
-    for script in sorted(scripts, key=lambda one: abs(len(one.segments) - _SEGMENTS)):
-        kind = "" if script.head is None else script.head.media_type
-        if kinds.get(kind, 0) < _MOST_OF_A_KIND and any(_strikes(fault, script) for fault in faults):
-            kinds[kind] = kinds.get(kind, 0) + 1
-            examples.append(_in_parts(script))
+    nearest = sorted(scripts, key=lambda one: abs(len(one.segments) - _SEGMENTS))
+    struck = (_in_parts(one) for one in nearest if any(_strikes(fault, one) for fault in faults))
+    examples = list(itertools.islice(struck, _EXAMPLES))
     how = tuple(_how_it_strikes(fault, examples) for fault in faults)
-    if Strikes.WHOLE in how or not _is_same(faults, how, examples):
+    if examples and (Strikes.WHOLE in how or not _is_same(faults, how, examples)):
         return (Strikes.WHOLE,) * len(faults)
-    return how
+    return how if examples else ()
 
 
 def _how_it_strikes(fault: Fault, examples: Sequence[Script]) -> Strikes:

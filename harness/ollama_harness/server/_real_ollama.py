@@ -45,6 +45,9 @@ __all__ = ["Keeper", "Onward", "RealOllama", "upstream_target"]
 #: What Connection says of the end of a connection.
 _OF_THE_END = ("close", "keep-alive")
 
+#: For how many choices of faults it is kept how they strike: a client may send any.
+_MOST_KEPT = 1024
+
 #: How much of an answer waits to be due before no more of it is read.
 _MOST_WAITING_BYTES = 1024 * 1024
 
@@ -129,13 +132,26 @@ class RealOllama:
         """The kept answer to the same request, where such answer."""
         return self._of_kept.same(request)
 
-    def strikes(self, faults: Sequence[Fault]) -> tuple[Strikes, ...]:
-        """When these faults are tried on a live answer; found out once."""
-        key = tuple(map(str, faults))
-        if key not in self._strikes:
-            scripts = (Script.from_recording(one) for one in self._recorded.recordings) if faults else ()
-            self._strikes[key] = how_they_strike(faults, scripts)
-        return self._strikes[key]
+    def strikes(self, faults: Sequence[Fault], media_type: str) -> tuple[Strikes, ...]:
+        """When these faults are tried on a live answer of this type; () if they strike no recording of it."""
+        key = (media_type, *map(str, faults))
+        with self._lock:
+            if key in self._strikes:
+                return self._strikes[key]
+        like = [one for one in self._recorded.recordings if one.response.media_type == media_type]
+        found = how_they_strike(faults, map(Script.from_recording, like)) if faults else ()
+        with self._lock:
+            if len(self._strikes) > _MOST_KEPT:
+                self._strikes.clear()
+            self._strikes[key] = found
+        return found
+
+    async def _live(self, begun: Script, onward: Onward, head: ResponseHead, request: RequestHead) -> LiveAnswer:
+        """The answer with this head, with its faults. Where nothing says how these strike, they get it whole."""
+        faults, strikes = onward.faults, tuple[Strikes, ...]()
+        if faults:
+            strikes = await in_thread(Kind.COMPUTES, self.strikes, faults, head.media_type)
+        return LiveAnswer(faults, strikes or (Strikes.WHOLE,) * len(faults), begun, request)
 
     async def answer(
         self,
@@ -152,14 +168,13 @@ class RealOllama:
 
         Raises: UpstreamFailed, if nothing has been sent to the client.
         """
-        strikes = await in_thread(Kind.COMPUTES, self.strikes, onward.faults) if onward.faults else ()
         try:
             transport = await connect(self.target, connection)
             server = Upstream(transport, connection, idle_limit_s=None)
             try:
-                relay = _Relay(connection, server, onward, strikes, entry=entry, journal=journal)
+                relay = _Relay(connection, server, onward, entry=entry, journal=journal, keeps=self._keeper is not None)
                 try:
-                    await relay.run(_request_to(self.target, onward.asked, entry.body), self._keep)
+                    await relay.run(_request_to(self.target, onward.asked, entry.body), self._live, self._keep)
                 finally:
                     relay.note(complain)
             finally:
@@ -170,9 +185,8 @@ class RealOllama:
         return await play(connection, (), relay.end, entry=entry, journal=journal)
 
     async def _keep(self, recording: Recording) -> str:
-        """Keep what arrived, where that is wanted; returns what is wrong, or ""."""
-        if self._keeper is None:
-            return ""
+        """Keep what has arrived; returns what is wrong, or ""."""
+        assert self._keeper is not None
         if self._kept is not None and _is_good(recording):
             with self._lock:
                 self._kept.append(replace(recording, id=f"kept/{len(self._kept)}"))
@@ -197,13 +211,13 @@ class _Relay:
         connection: Connection,
         server: Upstream,
         onward: Onward,
-        strikes: Sequence[Strikes],
         *,
         entry: Entry,
         journal: Journal,
+        keeps: bool,
     ) -> None:
         self._connection, self._server, self._entry, self._onward = connection, server, entry, onward
-        self._journal = journal
+        self._journal, self._keeps = journal, keeps
         asked = onward.asked
         self._request = RequestHead(asked.method, asked.target, asked.version, asked.headers, 0)
         self._begun = Script(
@@ -213,7 +227,7 @@ class _Relay:
             path=asked.path,
             version=onward.world.version,
         )
-        self._live = LiveAnswer(onward.faults, strikes, self._begun, self._request)
+        self._live = LiveAnswer((), (), self._begun)
         self._due: deque[RenderedSegment] = deque()
         self._waiting_bytes = 0
         self._given: list[Segment] = []  # all that is sent, or waits to be
@@ -227,7 +241,12 @@ class _Relay:
         assert self._live.end is not None
         return self._live.end
 
-    async def run(self, request: bytes, keep: Callable[[Recording], Awaitable[str]]) -> None:
+    async def run(
+        self,
+        request: bytes,
+        live: Callable[[Script, Onward, ResponseHead, RequestHead], Awaitable[LiveAnswer]],
+        keep: Callable[[Recording], Awaitable[str]],
+    ) -> None:
         """Send the request on, and everything of the answer to the client.
 
         Raises: UpstreamFailed, if nothing was sent to the client; ClientLeft, ServerStops.
@@ -241,6 +260,7 @@ class _Relay:
         except ProtocolError as error:
             raise UpstreamFailed(f"the answer is no HTTP: {error}") from None
         self._date = head.header("date")
+        self._live = await live(self._begun, self._onward, head, self._request)
         response = Response(
             status=head.status,
             reason=head.reason,
@@ -248,7 +268,7 @@ class _Relay:
             head_at_s=self._seconds(self._arrived_s),
         )
         self._take(Head(head.status, head.reason, _passed_on(head), version), body, head)
-        ended = RecordedEnd.COMPLETE if body.whole else None
+        ended: RecordedEnd | None = RecordedEnd.COMPLETE if body.whole else None
         while self._live.end is None or self._due:
             await self._send_due()
             if self._live.end is not None:
@@ -258,9 +278,11 @@ class _Relay:
             if ended is None:
                 ended = await self._receive(head, body)
             if ended is not None:
-                if problem := await keep(self._recording(response, ended)):
+                if self._keeps and (problem := await keep(self._recording(response, ended))):
                     self._entry.why += f"; {problem}"
                 self._finish(_end(ended, body, head, version, self._request))
+        if self._keeps and ended is None:
+            self._entry.why += "; not kept, because a fault has ended it before it was whole"
 
     def note(self, complain: Callable[[str], None]) -> None:
         """Write into the entry what the faults did; `complain` is for those of the user that did nothing."""
@@ -333,7 +355,7 @@ class _Relay:
 
     def _take(self, part: Part, body: LiveBody, head: ResponseHead) -> None:
         """Take in a part that has arrived, and send on what can be sent."""
-        if isinstance(part, Chunk | Raw) and part.data:
+        if self._keeps and isinstance(part, Chunk | Raw) and part.data:
             self._frames.append(Frame(at_s=self._seconds(self._arrived_s), data=part.data))
         self._record.append(Segment(self._arrived_s - self._entry.arrived_s, (part,)))
         if not self._live.needs_records or self._is_whole_record(part, body, head):

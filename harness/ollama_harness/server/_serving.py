@@ -154,7 +154,7 @@ class Serving:
         try:
             return await real.answer(connection, entry, onward, journal=self._journal, complain=self._complain)
         except UpstreamFailed as failure:
-            entry.why = f"{real.url}: {failure}"
+            entry.why, entry.step = f"{real.url}: {failure}", Step.NOTHING
             problem = f"the upstream {entry.why}; start Ollama there, or give another --upstream"
             script = upstream_failed(onward.asked, onward.world, failure.status, problem)
             entry.script = script = fitted(script, onward.asked, onward.world, handled=True)
