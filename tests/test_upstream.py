@@ -26,8 +26,8 @@ from ollama_harness.script.http1 import read_request_head
 from ollama_harness.script.script import ConnectionEnd, Script
 from ollama_harness.server import _playback
 from ollama_harness.server.fake_ollama import FakeOllama
-from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.programme import ON_ACCEPT, Forwarded, Programme, ProgrammeRule, When
+from ollama_harness.server.programme_file import read_programme
 
 LIVE = sorted(set(FAULTS) - set(ON_ACCEPT))
 HOLDS = (ConnectionEnd.HOLD, ConnectionEnd.HALF_CLOSE)
@@ -81,7 +81,7 @@ def cases() -> Iterator[tuple[Fault, Recording]]:
         fault = kind.make(*QUICK.get(name, kind.example))
         for one in map(recording, dict.fromkeys((kind.plays or "chat-stream", "v1-chat-stream"))):
             with contextlib.suppress(FaultDoesNotApply):
-                fault(Script.from_recording(one))
+                fault(Script.from_recording(one, speed=0))
                 yield fault, one
 
 
@@ -89,7 +89,7 @@ def test_every_fault_is_tried_on_a_live_answer() -> None:
     assert {fault.name for fault, _ in cases()} == set(LIVE)
 
 
-@pytest.mark.parametrize(("fault", "one"), cases(), ids=lambda each: getattr(each, "name", None))
+@pytest.mark.parametrize(("fault", "one"), list(cases()), ids=lambda each: getattr(each, "name", None))
 def test_a_fault_strikes_a_live_answer_as_it_strikes_the_whole(
     real: FakeOllama, fault: Fault, one: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,18 +295,21 @@ def test_a_file_and_the_control_api_know_the_rule(tmp_path: Path, real: FakeOlla
     programme = read_programme(file)
     assert programme.rules[0].answer == Forwarded()
     with FakeOllama(upstream=real.url, programme=programme) as server:
-        shown = json.loads(answer(server, b"GET /_harness/programme HTTP/1.0\r\nHost: localhost\r\n\r\n").split(b"\r\n\r\n")[1])
+        shown = json.loads(
+            answer(server, b"GET /_harness/programme HTTP/1.0\r\nHost: localhost\r\n\r\n").split(b"\r\n\r\n")[1]
+        )
         assert shown["rules"][0]["forward"] is True
     file.write_text("[[rules]]\nforward = 1\n")
     with pytest.raises(ProgrammeError, match="rule 1, forward: is not true; make it true, or remove it"):
         read_programme(file)
 
 
-def test_what_a_fault_has_ended_is_not_kept(real: FakeOllama, tmp_path: Path) -> None:
-    keeper = FolderKeeper(tmp_path / "mine", real.url)
-    with FakeOllama(upstream=real.url, keeper=keeper, faults=[close_at(after_record(1))]) as server:
-        answer(server, post("/api/chat"))
-        assert "not kept" in server.journal.entries[0].why
+def test_what_a_fault_has_ended_is_not_kept(tmp_path: Path) -> None:
+    with FakeOllama(any_model=True, speed=0, faults=[parse_fault("stall_at(after_record(2))")]) as stalled:
+        keeper = FolderKeeper(tmp_path / "mine", stalled.url)
+        with FakeOllama(upstream=stalled.url, keeper=keeper, faults=[close_at(after_record(1))]) as server:
+            answer(server, post("/api/chat"))
+            assert "not kept" in server.journal.entries[0].why
     assert keeper.recordings == ()
 
 
@@ -315,7 +318,10 @@ def test_what_a_fault_has_ended_is_not_kept(real: FakeOllama, tmp_path: Path) ->
     [
         (("--once",), "--once: there is no Ollama behind the server; give --upstream URL, too"),
         (("--misses-only",), "--misses-only: there is no Ollama behind the server"),
-        (("--upstream", "http://127.0.0.1:1", "--once"), "--once: nothing keeps the answers; give --record-to DIR, too"),
+        (
+            ("--upstream", "http://127.0.0.1:1", "--once"),
+            "--once: nothing keeps the answers; give --record-to DIR, too",
+        ),
         (("--upstream", "https://x"), "https is not supported; give the http:// URL of Ollama itself"),
     ],
 )
