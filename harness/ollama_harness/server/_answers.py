@@ -38,7 +38,8 @@ from ollama_harness.server._checked_rules import script_of
 from ollama_harness.server._choices import Choice, Choices
 from ollama_harness.server._connection import awaits_continue
 from ollama_harness.server._expectations import Expectations
-from ollama_harness.server._real_ollama import Onward, RealOllama
+from ollama_harness.server._real_ollama import RealOllama
+from ollama_harness.server._relay import Onward
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import FunctionRaised, RunningRule, Seen
 from ollama_harness.server._unmatched import bad_choice, no_answer

@@ -24,7 +24,8 @@ from ollama_harness.server._choosing import Chooser
 from ollama_harness.server._connection import Connection, RequestTooLarge
 from ollama_harness.server._expectations import Expectations, segments
 from ollama_harness.server._playback import Batch, batches, play, play_live
-from ollama_harness.server._real_ollama import Onward, RealOllama
+from ollama_harness.server._real_ollama import RealOllama
+from ollama_harness.server._relay import Onward
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import RunningRule
 from ollama_harness.server._unmatched import not_http, upstream_failed
