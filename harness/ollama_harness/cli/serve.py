@@ -322,7 +322,8 @@ def serve(
         if server.control_url is not None and control_port is None and any(one.name in ON_ACCEPT for one in faults):
             note = _STRUCK_TOO
         log(f"control: {server.control_url or 'off'}{note}")
-        log(*about_upstream(server, record_to, once=once))
+        for line in about_upstream(server, record_to, once=once):
+            log(line)
         if not any_model and upstream is None:
             log("models: those in /api/tags; --any-model adds all others")
         for line in summary(server.programme):

@@ -80,7 +80,7 @@ class Answerer:
         choices: Choices,
         expectations: Expectations,
         given: Callable[[World], World],
-        real_ollama: RealOllama | None,
+        real_ollama: RealOllama | None = None,
     ) -> None:
         self._real_ollama = real_ollama
         self._recorded, self._programme, self._choices = recorded, programme, choices

@@ -54,7 +54,7 @@ class Serving:
         chooser: Chooser,
         expectations: Expectations,
         calls: Calls | None,
-        real_ollama: RealOllama | None,
+        real_ollama: RealOllama | None = None,
     ) -> None:
         self._real_ollama = real_ollama
         self._journal, self._programme, self._expectations, self._calls = journal, programme, expectations, calls
