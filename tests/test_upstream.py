@@ -110,6 +110,19 @@ def test_these_strike_while_the_answer_comes(text: str) -> None:
     assert Strikes.WHOLE not in how_they_strike([parse_fault(text)], map(Script.from_recording, streams))
 
 
+def test_a_fault_that_would_change_what_is_sent_already_is_left_out() -> None:
+    script = Script.from_recording(recording("chat-stream"))
+    fault = parse_fault("count_body()")
+    answer = live.LiveAnswer((fault,), (Strikes.EACH_RECORD,), replace(script, segments=(), ending=script.ending))
+    sent = []
+    for segment in script.segments:
+        for part in segment.parts:
+            sent += answer.feed((replace(segment, parts=(part,)),))
+    sent += answer.finish(script.ending)
+    assert b"".join(one.rendered("").data for one in sent) == script.render(date="").wire
+    assert answer.left_out == ((fault, "what it would change has been sent already"),)
+
+
 def test_a_long_answer_keeps_no_loop_busy_with_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "_MOST_TRYING_S", 0.0)
     script = Script.from_recording(recording("chat-stream"))
@@ -153,7 +166,13 @@ def test_a_refusal_of_the_real_ollama_passes_as_it_is(real: FakeOllama) -> None:
 
 def test_the_real_ollama_sees_neither_a_choice_nor_headers_for_one_hop(real: FakeOllama) -> None:
     real.journal.clear()
-    headers = ("X-Ollama-Harness: fault=close_at(after_record(1))", "Keep-Alive: 5", "X-Mine: 1")
+    headers = (
+        "X-Ollama-Harness: fault=close_at(after_record(1))",
+        "Keep-Alive: 5",
+        "Connection: X-Hop",
+        "X-Hop: 1",
+        "X-Mine: 1",
+    )
     with FakeOllama(upstream=real.url) as server:
         got = answer(server, post("/_/fault=set_header('X-A','b')/api/chat", CHAT, *headers))
     assert b"X-A: b" in got
