@@ -226,26 +226,62 @@ def rule_for(**fields: Any) -> ProgrammeRule:
     return ProgrammeRule(answer=BUSY, **fields)
 
 
-@given(seed=st.integers(), place=st.integers(0, 300), probability=st.floats(0.01, 1))
-def test_chance_is_the_same_each_time(seed: int, place: int, probability: float) -> None:
-    rule = rule_for(seed=seed, probability=probability)
-    once, again = ([rule.is_turn(number, place) for number in range(1, 50)] for _ in range(2))
+def turns(rule: ProgrammeRule, among: int = 2000) -> list[bool]:
+    return [rule.is_turn(number) for number in range(1, among + 1)]
+
+
+@given(seed=st.integers(), name=st.text(), probability=st.floats(0.01, 1))
+def test_chance_is_the_same_each_time(seed: int, name: str, probability: float) -> None:
+    once, again = (turns(rule_for(seed=seed, name=name, probability=probability), 50) for _ in range(2))
     assert once == again
     assert probability < 1 or all(once)
 
 
-def test_chance_is_as_likely_as_it_says_and_depends_on_seed_and_place() -> None:
-    turns = {
-        (seed, place): [rule_for(seed=seed, probability=0.25).is_turn(number, place) for number in range(1, 2001)]
-        for seed, place in itertools.product((0, 1), (1, 2))
-    }
-    assert all(420 < sum(one) < 580 for one in turns.values())
-    assert len({tuple(one) for one in turns.values()}) == len(turns)
+def test_chance_is_as_likely_as_it_says_and_depends_on_seed_and_content() -> None:
+    rule = rule_for(probability=0.25, when=CHAT)
+    others = [
+        replace(rule, seed=1),
+        replace(rule, name="other"),
+        replace(rule, when=When(method="POST", path="/api/generate")),
+        replace(rule, when=replace(CHAT, json={"think": True})),
+        replace(rule, answer=OwnError.of(503, "other")),
+        replace(rule, answer=Play(("chat-stream",))),
+        replace(rule, faults=(set_header("X-Try", "1"),)),
+    ]
+    found = [turns(one) for one in (rule, *others)]
+    assert all(420 < sum(one) < 580 for one in found)
+    assert len(set(map(tuple, found))) == len(found)
+
+
+def test_chance_of_a_rule_with_a_name_stays_when_its_content_changes() -> None:
+    rule = rule_for(probability=0.25, name="sometimes")
+    assert turns(replace(rule, answer=OwnError.of(500, "other"), when=CHAT, source="p: rule 9")) == turns(rule)
+
+
+def test_chance_counts_nothing_but_what_the_rule_says(tmp_path: Path) -> None:
+    """However the same is written, the same requests meet it in each run: hashes of texts differ, and orders do."""
+    toml = "[[rules]]\nprobability = 0.25\nfail = 503\nwhen = { path = '/a', json = { a = 1, b = 2 } }"
+    same = {"fail": 503, "probability": 0.25, "when": {"json": {"b": 2, "a": 1}, "path": ["/a"]}}
+    (first,) = read_programme(written(tmp_path, toml)).rules
+    _, second = read_programme(written(tmp_path, json.dumps({"rules": [{"fail": 500}, same]}), "p.json")).rules
+    assert turns(first) == turns(second)
+    assert [number for number, is_turn in enumerate(turns(first, 20), 1) if is_turn] == [1, 6, 8, 11, 15, 18, 19, 20]
+
+
+def test_chance_of_a_rule_stays_when_it_moves(server: FakeOllama) -> None:
+    rule = ProgrammeRule(when=CHAT, probability=0.5, answer=BUSY)
+    other = ProgrammeRule(when=When(path="/api/tags"), answer=BUSY)
+    statuses = []
+    for programme in (rules(rule), rules(other, rule), rules(other, other, rule)):
+        server.programme = programme
+        statuses.append([chat(server)[0] for _ in range(12)])
+    assert statuses[0] == statuses[1] == statuses[2]
+    assert set(statuses[0]) == {200, 503}
 
 
 def test_nth_and_every_are_numbers_of_requests() -> None:
-    assert [n for n in range(1, 8) if rule_for(nth=(2, 5)).is_turn(n, 1)] == [2, 5]
-    assert [n for n in range(1, 8) if rule_for(every=3).is_turn(n, 1)] == [3, 6]
+    assert [n for n in range(1, 8) if rule_for(nth=(2, 5)).is_turn(n)] == [2, 5]
+    assert [n for n in range(1, 8) if rule_for(every=3).is_turn(n)] == [3, 6]
 
 
 @pytest.mark.parametrize(

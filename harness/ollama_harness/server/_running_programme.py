@@ -198,7 +198,7 @@ class RunningProgramme:
 
     def _is_turn(self, one: RunningRule, seen: Seen, numbers: dict[RunningRule, int]) -> bool:
         if one.counts:
-            return one in numbers and one.rule.is_turn(numbers[one], one.place)
+            return one in numbers and one.rule.is_turn(numbers[one])
         if not one.is_for(seen):
             return False
         with self._lock:
