@@ -170,6 +170,19 @@ def test_a_scenario_plays_its_recordings(serve: Serve) -> None:
     assert any("  0.32.15/fault-runner-killed-chat: scenario runner-killed" in line for line in lines)
 
 
+@pytest.mark.parametrize("version", packaged_store().versions)
+def test_an_error_in_the_stream_breaks_a_pull_and_streams_of_text(version: str, serve: Serve) -> None:
+    """What Ollama sends when its runner dies; a stream of events has no error then, and one piece has no stream."""
+    pull = ("POST", "/api/pull", {"model": "nosuch"})
+    whole = ("POST", "/api/chat", {**CHAT[2], "stream": False})
+    asks = (pull, CHAT, GENERATE, whole, TAGS)
+    answers, lines = serve("--ollama-version", version, "--scenario", "error-in-stream", asks=asks)
+    assert statuses(answers) == [200] * 5
+    assert [b'{"error":' in body for _, body in answers] == [True, True, True, False, False]
+    assert answers[1][1].startswith(b'{"model":'), "records come before the error"
+    assert any(line.startswith("scenario error-in-stream, on the routes for text: ") for line in lines)
+
+
 def test_a_scenario_of_any_stream_strikes_whatever_answers(serve: Serve) -> None:
     answers, _ = serve("--scenario", "cut-after-record", "--any-model", asks=(TAGS, CHAT, GENERATE, V1))
     assert statuses(answers) == [200] * 4
@@ -189,7 +202,9 @@ def test_a_scenario_before_a_request_strikes_each_connection(serve: Serve) -> No
     assert statuses(answers) == [0]
 
 
-@pytest.mark.parametrize("name", ["runner-killed", "server-killed", "queue-full", "error-status", "tools", "thinking"])
+@pytest.mark.parametrize(
+    "name", ["runner-killed", "server-killed", "queue-full", "error-status", "error-in-stream", "tools", "thinking"]
+)
 def test_what_was_without_effect_is_no_ordinary_answer(name: str, serve: Serve) -> None:
     (ordinary, *_), _ = serve(asks=(CHAT,))
     (answer, *_), lines = serve("--scenario", name, asks=(CHAT,))
