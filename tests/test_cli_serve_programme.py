@@ -151,7 +151,7 @@ def test_fail_fail_then_answer(serve: Serve, tmp_path: Path) -> None:
     answers, lines = serve("--programme", str(path), "--reply", "then", asks=(TAGS, CHAT, CHAT))
     assert statuses(answers) == [503, 200, 200], "what is on the command line comes first"
     assert json.loads(answers[0][1]) == {"error": "Service Unavailable"}
-    assert "p.toml: rule 1: /api/* 2 times: fail with 503 Service Unavailable" in lines
+    assert "p.toml: line 1, rule 1: /api/* 2 times: fail with 503 Service Unavailable" in lines
 
 
 def test_a_fault_that_did_not_strike_is_in_the_log(serve: Serve) -> None:
@@ -242,7 +242,7 @@ def test_a_watched_file_is_read_again_and_a_broken_edit_leaves_the_old_one(tmp_p
             watched.look_now()
             statuses.append(ask(server.port, *VERSION)[0])
     assert statuses == [503, 429, 429, 500]
-    broken = f"{path}: rule 1, fail: 999 is no status of an error; give one from 400 to 599"
+    broken = f"{path}: line 2, rule 1, fail: 999 is no status of an error; give one from 400 to 599"
     assert lines == [f"{path}: read again", f"{broken}; the programme before it stays in force", f"{path}: read again"]
 
 
