@@ -14,10 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import jmespath
+import jmespath.exceptions
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jmespath.parser import ParsedResult
 
 from ollama_harness.answers import Asked
 from ollama_harness.errors import FaultDoesNotApply, HarnessError, ProgrammeError
@@ -34,6 +37,7 @@ from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import packaged_store
+from ollama_harness.server._expressions import expression
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import Seen
 from ollama_harness.server._when import is_part_of
@@ -640,6 +644,109 @@ def test_a_scenario_lists_the_routes_that_it_answers_or_strikes() -> None:
     assert routes["closed-on-accept"] == ("*",)
     assert set(routes["runner-killed"]) == {"/api/chat", "/api/generate"}
     assert "/v1/chat/completions" in routes["cut-after-record"]
+
+
+# --- expressions ------------------------------------------------------------------------------------------------------
+
+LITERALS = ["'tool'", "''", "'a'", "`1`", "`0`", "`1.0`", "`true`", "`false`", "`null`", "`[]`", "`[1]`", '`"a"`']
+PLACES = ["role", "a", "a.b", "items[0]", "items[-1].a", "@", "length(items)", "items", "to_number(a)"]
+TESTS = st.one_of(
+    st.builds(
+        "{} {} {}".format, st.sampled_from(PLACES), st.sampled_from(["==", "!=", "<", ">="]), st.sampled_from(LITERALS)
+    ),
+    st.builds(
+        "{} {} {}".format, st.sampled_from(LITERALS), st.sampled_from(["==", "!=", "<", ">="]), st.sampled_from(PLACES)
+    ),
+    st.builds("{}({}, 'a')".format, st.sampled_from(["contains", "starts_with", "ends_with"]), st.sampled_from(PLACES)),
+    st.sampled_from(PLACES),
+)
+EXPRESSIONS = st.recursive(
+    TESTS,
+    lambda inner: st.one_of(
+        st.builds("({} && {})".format, inner, inner),
+        st.builds("({} || {})".format, inner, inner),
+        st.builds("!({})".format, inner),
+        st.builds("items[?{}]".format, inner),
+        st.builds("items[?{}].a".format, inner),
+    ),
+    max_leaves=4,
+)
+SCALARS = st.sampled_from(["tool", "a", "", "ab", 0, 1, 2, 1.0, True, False, None])
+ASKED = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": SCALARS,
+        "a": SCALARS | st.fixed_dictionaries({"b": SCALARS}) | st.lists(SCALARS, max_size=2),
+        "items": st.lists(SCALARS | st.fixed_dictionaries({"a": SCALARS, "role": SCALARS}), max_size=3),
+    },
+)
+
+
+@given(texts=st.lists(EXPRESSIONS, min_size=1, max_size=4), value=ASKED)
+def test_an_expression_is_true_where_the_library_says_so(texts: list[str], value: Any) -> None:
+    """Those of one request share what they find, and each means what it means alone."""
+    kept: dict[object, Any] = {}
+    assert [expression(text)(value, kept) for text in texts] == [library_says(text, value) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "is_true"),
+    [
+        ("a == `1`", {"a": True}, False),
+        ("a == `1`", {"a": 1.0}, True),
+        ("a != `true`", {"a": 1}, True),
+        ("a == `null`", {}, True),
+        ("`1` < a", {"a": 2}, True),
+        ("`1` > a", {"a": 2}, False),
+        ("a < `[]`", {"a": 2}, False),
+        ("a < 'b' || b", {"a": 1, "b": 1}, False),
+        ("items[?@ == `null`]", {"items": [None]}, False),
+        ("items[?a == 'x'] && a == 'y'", {"a": "y", "items": [{"a": "z"}, {"a": "x"}]}, True),
+        ("items[?a < 'b']", {"items": [{"a": "a"}, {"a": 1}]}, False),
+        ("contains(items, 'x')", {"items": ["y", "x"]}, True),
+        ("starts_with(items, 'x') || a", {"items": ["x"], "a": 1}, False),
+        ("!`0`", {}, False),
+    ],
+)
+def test_an_expression_means_what_jmespath_says(text: str, value: Any, is_true: bool) -> None:
+    assert expression(text)(value, {}) is is_true
+    assert library_says(text, value) is is_true
+
+
+def library_says(text: str, value: Any) -> bool:
+    try:
+        found = jmespath.search(text, value)
+    except (jmespath.exceptions.JMESPathError, TypeError):
+        return False
+    return found is not None and found is not False and found not in ("", [], {})
+
+
+@pytest.mark.parametrize("text", ["a < 'x'", "a < `1`", "sum(a)", "ceil(to_number('1e999'))", "max_by(items, &a)"])
+def test_what_cannot_be_asked_of_a_request_is_not_true_of_it(text: str, server: FakeOllama) -> None:
+    server.programme = rules(ProgrammeRule(when=When(path="/api/chat", jmespath=text), answer=BUSY))
+    values = (1, "x", None)
+    statuses = {chat(server, a=a, items=[{"a": 1}, {"a": "x"}])[0] for a in values}
+    assert statuses <= {200, 503}
+    assert 200 in statuses
+
+
+def test_equal_expressions_are_asked_once_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    search = ParsedResult.search
+    monkeypatch.setattr(ParsedResult, "search", lambda self, value: asked.append(value) or search(self, value))
+    kept: dict[object, Any] = {}
+    texts = [f"messages[-1].content == 'x{number}'" for number in range(200)]
+    texts += [f"contains(messages[-1].content, 'x{number}') || messages[-1].content == 'y'" for number in range(200)]
+    value = {"messages": [{"content": "x7"}]}
+    assert sum(expression(text)(value, kept) for text in texts) == 2
+    assert asked == [value]
+
+
+@pytest.mark.parametrize("text", ["(" * 5000 + "a" + ")" * 5000, " && ".join(["a"] * 2000), "!" * 150 + "a"])
+def test_an_expression_that_is_nested_too_deeply_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^when.jmespath: .* is nested too deeply; write a shorter one"):
+        When(jmespath=text)
+    assert expression(" && ".join(["a"] * 90))({"a": 1}, {})
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

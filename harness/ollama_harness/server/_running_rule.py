@@ -10,6 +10,7 @@ from ollama_harness.answers.fitting import model_of
 from ollama_harness.answers.own_answers import OwnAnswer
 from ollama_harness.recordings.recording import Headers, Recording, Request
 from ollama_harness.script.script import Script
+from ollama_harness.server._expressions import Kept
 from ollama_harness.server.programme import Play, ProgrammeRule
 from ollama_harness.server.recorded_answers import request_of
 
@@ -30,6 +31,7 @@ class Seen:
     def __init__(self, asked: Asked, world: World) -> None:
         self.asked, self.world = asked, world
         self._suited: dict[type, bool] = {}
+        self.kept: Kept = {}
 
     @functools.cached_property
     def request(self) -> Request:
@@ -124,7 +126,7 @@ class RunningRule:
             return False
         if self._looks_at_body:
             try:
-                if not when.is_for_body(seen.request, seen.model):
+                if not when.is_for_body(seen.request, seen.model, seen.kept):
                     return False
             except Exception as error:
                 raise FunctionRaised(self, error) from error
