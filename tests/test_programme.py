@@ -7,7 +7,8 @@ import itertools
 import json
 import threading
 import tomllib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -492,6 +493,55 @@ def test_each_of_many_connections_has_its_own_number(server: FakeOllama) -> None
     with ThreadPoolExecutor(8) as pool:
         seen = list(itertools.chain.from_iterable(pool.map(four, range(8))))
     assert sorted(seen) == list(range(401, 433))
+
+
+def test_numbers_are_exact_whatever_number_of_connections_asks(server: FakeOllama) -> None:
+    """Each rule counts all 200 requests; one that answers others is no reason to miss one."""
+    lengths = {name: len(STORE.get(f"{STORE.newest}/{name}").body) for name in ("chat-history", "chat-stream")}
+    server.programme = rules(
+        ProgrammeRule(when=CHAT, nth=(1, 100, 200), answer=OwnError.of(401, "nth")),
+        ProgrammeRule(
+            when=replace(CHAT, jmespath="messages[0].content == 'x'"), every=8, answer=OwnError.of(402, "8th")
+        ),
+        ProgrammeRule(when=CHAT, probability=0.3, seed=5, times=20, answer=OwnError.of(403, "chance")),
+        ProgrammeRule(when=CHAT, times=10, answer=OwnError.of(405, "ten times")),
+        ProgrammeRule(when=CHAT, answer=Play(tuple(lengths))),
+    )
+    seen = at_once(50, lambda: [chat(server) for _ in range(4)])
+    statuses = Counter(status for status, _ in seen)
+    eighths = {*range(8, 201, 8)} - {200}
+    by_chance = [n for n in range(1, 201) if n not in {1, 100, *eighths, 200} and server.programme.rules[2].is_turn(n)]
+    assert len(by_chance) > 20, "so that `times` limits them"
+    others = 200 - 3 - len(eighths) - 20 - 10
+    assert statuses == {401: 3, 402: len(eighths), 403: 20, 405: 10, 200: others}
+    played = Counter(len(body) for status, body in seen if status == 200)
+    assert sorted(played) == sorted(lengths.values())
+    assert max(played.values()) - min(played.values()) == others % 2, "one after the other"
+    counts = [(one.matched, one.answered) for one in server._programme.rules]
+    assert counts[:3] == [(200, 3), (200, len(eighths)), (200, 20)]
+
+
+def at_once(threads: int, ask: Callable[[], list[tuple[int, bytes]]]) -> list[tuple[int, bytes]]:
+    """What all of so many threads get that begin together."""
+    together = threading.Barrier(threads)
+
+    def one(_: int) -> list[tuple[int, bytes]]:
+        together.wait()
+        return ask()
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(itertools.chain.from_iterable(pool.map(one, range(threads))))
+
+
+def test_the_number_of_an_answer_decides_which_recording_is_played(server: FakeOllama) -> None:
+    """Not the count when it is looked up, which others may have changed meanwhile."""
+    server.programme = rules(ProgrammeRule(when=CHAT, answer=Play(("chat-stream", "chat-history"))))
+    (running,) = server._programme.rules
+    body = json.dumps({"model": MODEL, "messages": []}).encode()
+    seen = Seen(Asked(method="POST", target="/api/chat", headers=(), body=body), server._recorded.world)
+    first, second, third = (running.candidate(seen, number).recording.name for number in (1, 2, 3))
+    assert {first, second} == {"chat-history", "chat-stream"}
+    assert third == first
 
 
 def test_when_looks_at_the_body(server: FakeOllama) -> None:

@@ -132,8 +132,8 @@ class RunningRule:
                 raise FunctionRaised(self, error) from error
         return self._own is None or seen.suits(self._own)
 
-    def candidate(self, seen: Seen) -> Candidate:
-        """The recording that is played: of those that fit best, one after the other."""
+    def candidate(self, seen: Seen, number: int) -> Candidate:
+        """The recording that the rule's answer of this number plays: of those that fit best, one after the other."""
         request, method, path = seen.request, seen.asked.method, seen.asked.raw_path
 
         def distance(one: Candidate) -> tuple[bool, bool, bool]:
@@ -144,7 +144,7 @@ class RunningRule:
 
         nearest = min(map(distance, self._candidates))
         best = [one for one in self._candidates if distance(one) == nearest]
-        return best[self.answered % len(best)]
+        return best[(number - 1) % len(best)]
 
     def _is_route(self, route: tuple[str, str], method: str, path: str) -> bool:
         """Whether a request is for this route of a recording, as far as `when` does not say which."""
