@@ -37,6 +37,9 @@ _KINDS: dict[str, Rule] = {
     "the model": lambda number: _rule(model=f"model-{number}"),
     "JSON": lambda number: _rule(json={"options": {"seed": 10_000 + number}}),
     "JSON in a list": lambda number: _rule(json={"messages": [{"role": "tool", "content": str(number)}]}),
+    "an expression": lambda number: _rule(jmespath=f"messages[-1].content == 'x{number}'"),
+    "equal expressions": lambda _: _rule(jmespath="messages[-1].role == 'tool'"),
+    "an expression of two": lambda number: _rule(jmespath=f"stream && options.seed == `{10_000 + number}`"),
     "the second one of a JSON": lambda number: replace(_rule(json={"options": {"seed": 10_000 + number}}), nth=(2,)),
     "the n-th request": lambda number: replace(_rule(), nth=(10_000_000 + number,)),
 }

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import socket
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -196,6 +200,21 @@ def test_each_prefix_counts_its_exchanges_until_the_server_is_cleared(server: Fa
 
 
 # --- the order --------------------------------------------------------------------------------------------------------
+
+
+def test_a_choice_counts_exactly_whatever_number_of_connections_makes_it(server: FakeOllama) -> None:
+    """Both doors have counts of their own, and each text has."""
+    together = threading.Barrier(50)
+
+    def four(number: int) -> list[int]:
+        together.wait()
+        if number % 2:
+            return [ask(server, choice="scenario=fail-then-succeed").status for _ in range(4)]
+        return [ask(server, "/_/fail-then-succeed/api/chat").status for _ in range(4)]
+
+    with ThreadPoolExecutor(50) as pool:
+        statuses = Counter(itertools.chain.from_iterable(pool.map(four, range(50))))
+    assert statuses == {503: 2, 200: 198}
 
 
 def test_the_header_comes_before_the_prefix_and_the_prefix_before_the_programme(server: FakeOllama) -> None:

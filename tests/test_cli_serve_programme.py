@@ -32,6 +32,9 @@ SERVE = importlib.import_module("ollama_harness.cli.serve")
 CHAT = ("POST", "/api/chat", {"model": "smollm2:135m", "messages": [{"role": "user", "content": "x"}]})
 GENERATE = ("POST", "/api/generate", {"model": "smollm2:135m", "prompt": "x"})
 V1 = ("POST", "/v1/chat/completions", {**CHAT[2], "stream": True})
+#: A rule that counts.
+TWICE = "[[rules]]\nevery = 2\nfail = 503\n"
+
 TAGS, VERSION = ("GET", "/api/tags"), ("GET", "/api/version")
 
 
@@ -78,7 +81,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 def ask(port: int, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
-        connection.request(method, path, None if body is None else json.dumps(body))
+        connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json"})
         response = connection.getresponse()
         try:
             return response.status, response.read()
@@ -151,7 +154,7 @@ def test_fail_fail_then_answer(serve: Serve, tmp_path: Path) -> None:
     answers, lines = serve("--programme", str(path), "--reply", "then", asks=(TAGS, CHAT, CHAT))
     assert statuses(answers) == [503, 200, 200], "what is on the command line comes first"
     assert json.loads(answers[0][1]) == {"error": "Service Unavailable"}
-    assert "p.toml: rule 1: /api/* 2 times: fail with 503 Service Unavailable" in lines
+    assert "p.toml: line 1, rule 1: /api/* 2 times: fail with 503 Service Unavailable" in lines
 
 
 def test_a_fault_that_did_not_strike_is_in_the_log(serve: Serve) -> None:
@@ -168,6 +171,19 @@ def test_a_scenario_plays_its_recordings(serve: Serve) -> None:
     assert b'"error":' in answers[1][1].splitlines()[-1]
     assert b'"error":' in answers[2][1].splitlines()[-1]
     assert any("  0.32.15/fault-runner-killed-chat: scenario runner-killed" in line for line in lines)
+
+
+@pytest.mark.parametrize("version", packaged_store().versions)
+def test_an_error_in_the_stream_breaks_a_pull_and_streams_of_text(version: str, serve: Serve) -> None:
+    """What Ollama sends when its runner dies; a stream of events has no error then, and one piece has no stream."""
+    pull = ("POST", "/api/pull", {"model": "nosuch"})
+    whole = ("POST", "/api/chat", {**CHAT[2], "stream": False})
+    asks = (pull, CHAT, GENERATE, whole, TAGS)
+    answers, lines = serve("--ollama-version", version, "--scenario", "error-in-stream", asks=asks)
+    assert statuses(answers) == [200] * 5
+    assert [b'{"error":' in body for _, body in answers] == [True, True, True, False, False]
+    assert answers[1][1].startswith(b'{"model":'), "records come before the error"
+    assert any(line.startswith("scenario error-in-stream, on the routes for text: ") for line in lines)
 
 
 def test_a_scenario_of_any_stream_strikes_whatever_answers(serve: Serve) -> None:
@@ -189,7 +205,9 @@ def test_a_scenario_before_a_request_strikes_each_connection(serve: Serve) -> No
     assert statuses(answers) == [0]
 
 
-@pytest.mark.parametrize("name", ["runner-killed", "server-killed", "queue-full", "error-status", "tools", "thinking"])
+@pytest.mark.parametrize(
+    "name", ["runner-killed", "server-killed", "queue-full", "error-status", "error-in-stream", "tools", "thinking"]
+)
 def test_what_was_without_effect_is_no_ordinary_answer(name: str, serve: Serve) -> None:
     (ordinary, *_), _ = serve(asks=(CHAT,))
     (answer, *_), lines = serve("--scenario", name, asks=(CHAT,))
@@ -227,8 +245,68 @@ def test_a_watched_file_is_read_again_and_a_broken_edit_leaves_the_old_one(tmp_p
             watched.look_now()
             statuses.append(ask(server.port, *VERSION)[0])
     assert statuses == [503, 429, 429, 500]
-    broken = f"{path}: rule 1, fail: 999 is no status of an error; give one from 400 to 599"
+    broken = f"{path}: line 2, rule 1, fail: 999 is no status of an error; give one from 400 to 599"
     assert lines == [f"{path}: read again", f"{broken}; the programme before it stays in force", f"{path}: read again"]
+
+
+def test_a_watched_file_that_is_away_leaves_its_programme_until_it_is_back(tmp_path: Path) -> None:
+    """An editor may take the file away, write another one and rename that; a folder in its place is no file."""
+    path, other, lines = tmp_path / "p.toml", tmp_path / "other.toml", list[str]()
+    path.write_text(TWICE, "utf-8")
+    with FakeOllama(speed=0, programme=read_programme(path)) as server:
+        watched = Watched(path, lambda: server.edit_programme(read_programme(path)), lines.append)
+
+        def status() -> int:
+            watched.look_now()
+            watched.look_now()  # what has not changed is not read again
+            return ask(server.port, *VERSION)[0]
+
+        assert status() == 200, "the first of them"
+        path.rename(other)
+        assert status() == 503, "the rule counts on"
+        path.mkdir()
+        assert status() == 200
+        path.rmdir()
+        other.replace(path)
+        assert status() == 503
+        other.write_text(TWICE.replace("503", "429"), "utf-8")
+        other.replace(path)
+        assert [status(), status()] == [200, 429], "another rule begins"
+    away, back = lines[0], f"{path}: read again"
+    assert away.startswith(f"{path}: cannot be read: ")
+    assert away.endswith("; give a file that can be read; the programme before it stays in force")
+    assert lines[1:] == [back, back]
+
+
+def test_an_edit_of_the_file_leaves_the_rules_that_a_program_put(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(TWICE, "utf-8")
+    with FakeOllama(speed=0, programme=read_programme(path)) as server:
+        watched = Watched(path, lambda: server.edit_programme(read_programme(path)), lambda _: None)
+
+        def steer(method: str, path: str, body: Any = None) -> Any:
+            status, answer = ask(server.port, method, f"/_harness/{path}", body)
+            assert status in (200, 201, 204), answer
+            return json.loads(answer) if answer else None
+
+        def sources() -> list[str]:
+            watched.look_now()
+            return [str(rule.get("fail", {}).get("status")) for rule in steer("GET", "programme")["rules"]]
+
+        steer("POST", "programme/rules", {"on": "/api/tags", "fail": 501})
+        assert sources() == ["501", "503"]
+        path.write_text(TWICE + "[[rules]]\nfail = 429\n", "utf-8")
+        assert sources() == ["501", "503", "429"]
+        (mine,) = (rule["id"] for rule in steer("GET", "programme")["rules"] if rule["fail"]["status"] == 503)
+        steer("DELETE", f"programme/rules/{mine}")
+        assert sources() == ["501", "429"], "what a program took away stays away while the file stays as it is"
+        path.write_text(TWICE.replace("503", "504"), "utf-8")
+        assert sources() == ["501", "504"]
+        steer("PUT", "programme", {"rules": [{"on": "/api/ps", "fail": 500}]})
+        assert sources() == ["500"]
+        path.write_text(TWICE, "utf-8")
+        assert sources() == ["500", "503"], "the file's come behind those of the program"
+        assert [ask(server.port, *VERSION)[0] for _ in range(2)] == [200, 503]
 
 
 def test_serve_takes_over_an_edit_of_its_programme(serve: Serve, tmp_path: Path) -> None:

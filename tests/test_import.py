@@ -300,6 +300,53 @@ def test_a_har_file_has_the_requests(tmp_path: Path) -> None:
     assert "leave out --method and --path" in refused(tmp_path, har(entry()), "--path", "/api/chat", file="x.har")
 
 
+# ------------------------------------------------------------------------------------------- bodies
+
+EVENTS = b': keep-alive\n\ndata:{"object":"chat.completion.chunk","model":"m"}\n\ndata:[DONE]\n\n'
+
+
+@pytest.mark.parametrize(
+    ("file", "body", "head", "options", "asked"),
+    [
+        ("chat-two-tools.ndjson", HI + END, "", [], "POST /api/chat"),
+        ("v1-chat-heartbeats.sse", EVENTS, "", [], "POST /v1/chat/completions"),
+        ("odd.sse", EVENTS, "", [], "POST /v1/chat/completions"),
+        ("odd.ndjson", b"no JSON\n", "", ["--name", "generate-odd"], "POST /api/generate"),
+        ("odd.ndjson", b"no JSON\n", "", ["--path", "/api/pull"], "POST /api/pull"),
+        ("chat-x.ndjson", HI, "POST /api/generate\n429\nRetry-After: 3\n", [], "POST /api/generate"),
+        ("chat-x.ndjson", HI, "POST /api/generate", ["--path", "/api/pull", "--method", "PUT"], "PUT /api/pull"),
+    ],
+)
+def test_a_stream_alone_is_played_as_it_is(
+    tmp_path: Path, file: str, body: bytes, head: str, options: list[str], asked: str
+) -> None:
+    """A head file tells what it answers, or else its name, or else the objects in it."""
+    if head:
+        (tmp_path / file).with_suffix(".head").write_text(head, "utf-8")
+    [one] = imported(tmp_path, body, *options, file=file)
+    assert f"{one.request.method} {one.request.path}" == asked
+    assert one.body == body
+    assert len(one.frames) > 1 or b"\n" not in body[:-1]
+    assert one.response.status == (429 if "429" in head else 200)
+    assert one.response.header("retry-after") == ("3" if "429" in head else None)
+    method, path = asked.split()
+    with FakeOllama(recordings=tmp_path / "out", speed=0) as server:
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+        connection.request(method, path, body='{"model":"any","stream":true}')
+        assert connection.getresponse().read() == body
+        connection.close()
+
+
+def test_a_stream_of_which_nothing_tells_what_it_answers_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, b"{}\n", file="odd.ndjson")
+    assert "neither its name nor the objects in it say which request it answers" in message
+
+
+def test_a_recording_is_none_to_import(tmp_path: Path) -> None:
+    (tmp_path / "chat-x.meta.json").write_text("{}", "utf-8")
+    assert "is a recording, because chat-x.meta.json is there" in refused(tmp_path, HI, file="chat-x.ndjson")
+
+
 # ------------------------------------------------------------------------------------------- writing
 
 

@@ -7,17 +7,21 @@ import itertools
 import json
 import threading
 import tomllib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import jmespath
+import jmespath.exceptions
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jmespath.parser import ParsedResult
 
 from ollama_harness.answers import Asked
 from ollama_harness.errors import FaultDoesNotApply, HarnessError, ProgrammeError
@@ -34,6 +38,7 @@ from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import packaged_store
+from ollama_harness.server._expressions import expression
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import Seen
 from ollama_harness.server._when import is_part_of
@@ -226,26 +231,62 @@ def rule_for(**fields: Any) -> ProgrammeRule:
     return ProgrammeRule(answer=BUSY, **fields)
 
 
-@given(seed=st.integers(), place=st.integers(0, 300), probability=st.floats(0.01, 1))
-def test_chance_is_the_same_each_time(seed: int, place: int, probability: float) -> None:
-    rule = rule_for(seed=seed, probability=probability)
-    once, again = ([rule.is_turn(number, place) for number in range(1, 50)] for _ in range(2))
+def turns(rule: ProgrammeRule, among: int = 2000) -> list[bool]:
+    return [rule.is_turn(number) for number in range(1, among + 1)]
+
+
+@given(seed=st.integers(), name=st.text(), probability=st.floats(0.01, 1))
+def test_chance_is_the_same_each_time(seed: int, name: str, probability: float) -> None:
+    once, again = (turns(rule_for(seed=seed, name=name, probability=probability), 50) for _ in range(2))
     assert once == again
     assert probability < 1 or all(once)
 
 
-def test_chance_is_as_likely_as_it_says_and_depends_on_seed_and_place() -> None:
-    turns = {
-        (seed, place): [rule_for(seed=seed, probability=0.25).is_turn(number, place) for number in range(1, 2001)]
-        for seed, place in itertools.product((0, 1), (1, 2))
-    }
-    assert all(420 < sum(one) < 580 for one in turns.values())
-    assert len({tuple(one) for one in turns.values()}) == len(turns)
+def test_chance_is_as_likely_as_it_says_and_depends_on_seed_and_content() -> None:
+    rule = rule_for(probability=0.25, when=CHAT)
+    others = [
+        replace(rule, seed=1),
+        replace(rule, name="other"),
+        replace(rule, when=When(method="POST", path="/api/generate")),
+        replace(rule, when=replace(CHAT, json={"think": True})),
+        replace(rule, answer=OwnError.of(503, "other")),
+        replace(rule, answer=Play(("chat-stream",))),
+        replace(rule, faults=(set_header("X-Try", "1"),)),
+    ]
+    found = [turns(one) for one in (rule, *others)]
+    assert all(420 < sum(one) < 580 for one in found)
+    assert len(set(map(tuple, found))) == len(found)
+
+
+def test_chance_of_a_rule_with_a_name_stays_when_its_content_changes() -> None:
+    rule = rule_for(probability=0.25, name="sometimes")
+    assert turns(replace(rule, answer=OwnError.of(500, "other"), when=CHAT, source="p: rule 9")) == turns(rule)
+
+
+def test_chance_counts_nothing_but_what_the_rule_says(tmp_path: Path) -> None:
+    """However the same is written, the same requests meet it in each run: hashes of texts differ, and orders do."""
+    toml = "[[rules]]\nprobability = 0.25\nfail = 503\nwhen = { path = '/a', json = { a = 1, b = 2 } }"
+    same = {"fail": 503, "probability": 0.25, "when": {"json": {"b": 2, "a": 1}, "path": ["/a"]}}
+    (first,) = read_programme(written(tmp_path, toml)).rules
+    _, second = read_programme(written(tmp_path, json.dumps({"rules": [{"fail": 500}, same]}), "p.json")).rules
+    assert turns(first) == turns(second)
+    assert [number for number, is_turn in enumerate(turns(first, 20), 1) if is_turn] == [1, 6, 8, 11, 15, 18, 19, 20]
+
+
+def test_chance_of_a_rule_stays_when_it_moves(server: FakeOllama) -> None:
+    rule = ProgrammeRule(when=CHAT, probability=0.5, answer=BUSY)
+    other = ProgrammeRule(when=When(path="/api/tags"), answer=BUSY)
+    statuses = []
+    for programme in (rules(rule), rules(other, rule), rules(other, other, rule)):
+        server.programme = programme
+        statuses.append([chat(server)[0] for _ in range(12)])
+    assert statuses[0] == statuses[1] == statuses[2]
+    assert set(statuses[0]) == {200, 503}
 
 
 def test_nth_and_every_are_numbers_of_requests() -> None:
-    assert [n for n in range(1, 8) if rule_for(nth=(2, 5)).is_turn(n, 1)] == [2, 5]
-    assert [n for n in range(1, 8) if rule_for(every=3).is_turn(n, 1)] == [3, 6]
+    assert [n for n in range(1, 8) if rule_for(nth=(2, 5)).is_turn(n)] == [2, 5]
+    assert [n for n in range(1, 8) if rule_for(every=3).is_turn(n)] == [3, 6]
 
 
 @pytest.mark.parametrize(
@@ -454,6 +495,55 @@ def test_each_of_many_connections_has_its_own_number(server: FakeOllama) -> None
     assert sorted(seen) == list(range(401, 433))
 
 
+def test_numbers_are_exact_whatever_number_of_connections_asks(server: FakeOllama) -> None:
+    """Each rule counts all 200 requests; one that answers others is no reason to miss one."""
+    lengths = {name: len(STORE.get(f"{STORE.newest}/{name}").body) for name in ("chat-history", "chat-stream")}
+    server.programme = rules(
+        ProgrammeRule(when=CHAT, nth=(1, 100, 200), answer=OwnError.of(401, "nth")),
+        ProgrammeRule(
+            when=replace(CHAT, jmespath="messages[0].content == 'x'"), every=8, answer=OwnError.of(402, "8th")
+        ),
+        ProgrammeRule(when=CHAT, probability=0.3, seed=5, times=20, answer=OwnError.of(403, "chance")),
+        ProgrammeRule(when=CHAT, times=10, answer=OwnError.of(405, "ten times")),
+        ProgrammeRule(when=CHAT, answer=Play(tuple(lengths))),
+    )
+    seen = at_once(50, lambda: [chat(server) for _ in range(4)])
+    statuses = Counter(status for status, _ in seen)
+    eighths = {*range(8, 201, 8)} - {200}
+    by_chance = [n for n in range(1, 201) if n not in {1, 100, *eighths, 200} and server.programme.rules[2].is_turn(n)]
+    assert len(by_chance) > 20, "so that `times` limits them"
+    others = 200 - 3 - len(eighths) - 20 - 10
+    assert statuses == {401: 3, 402: len(eighths), 403: 20, 405: 10, 200: others}
+    played = Counter(len(body) for status, body in seen if status == 200)
+    assert sorted(played) == sorted(lengths.values())
+    assert max(played.values()) - min(played.values()) == others % 2, "one after the other"
+    counts = [(one.matched, one.answered) for one in server._programme.rules]
+    assert counts[:3] == [(200, 3), (200, len(eighths)), (200, 20)]
+
+
+def at_once(threads: int, ask: Callable[[], list[tuple[int, bytes]]]) -> list[tuple[int, bytes]]:
+    """What all of so many threads get that begin together."""
+    together = threading.Barrier(threads)
+
+    def one(_: int) -> list[tuple[int, bytes]]:
+        together.wait()
+        return ask()
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(itertools.chain.from_iterable(pool.map(one, range(threads))))
+
+
+def test_the_number_of_an_answer_decides_which_recording_is_played(server: FakeOllama) -> None:
+    """Not the count when it is looked up, which others may have changed meanwhile."""
+    server.programme = rules(ProgrammeRule(when=CHAT, answer=Play(("chat-stream", "chat-history"))))
+    (running,) = server._programme.rules
+    body = json.dumps({"model": MODEL, "messages": []}).encode()
+    seen = Seen(Asked(method="POST", target="/api/chat", headers=(), body=body), server._recorded.world)
+    first, second, third = (running.candidate(seen, number).recording.name for number in (1, 2, 3))
+    assert {first, second} == {"chat-history", "chat-stream"}
+    assert third == first
+
+
 def test_when_looks_at_the_body(server: FakeOllama) -> None:
     server.programme = rules(
         ProgrammeRule(when=When(json={"messages": [{"role": "tool"}]}), answer=own_reply(text="told")),
@@ -606,6 +696,109 @@ def test_a_scenario_lists_the_routes_that_it_answers_or_strikes() -> None:
     assert "/v1/chat/completions" in routes["cut-after-record"]
 
 
+# --- expressions ------------------------------------------------------------------------------------------------------
+
+LITERALS = ["'tool'", "''", "'a'", "`1`", "`0`", "`1.0`", "`true`", "`false`", "`null`", "`[]`", "`[1]`", '`"a"`']
+PLACES = ["role", "a", "a.b", "items[0]", "items[-1].a", "@", "length(items)", "items", "to_number(a)"]
+TESTS = st.one_of(
+    st.builds(
+        "{} {} {}".format, st.sampled_from(PLACES), st.sampled_from(["==", "!=", "<", ">="]), st.sampled_from(LITERALS)
+    ),
+    st.builds(
+        "{} {} {}".format, st.sampled_from(LITERALS), st.sampled_from(["==", "!=", "<", ">="]), st.sampled_from(PLACES)
+    ),
+    st.builds("{}({}, 'a')".format, st.sampled_from(["contains", "starts_with", "ends_with"]), st.sampled_from(PLACES)),
+    st.sampled_from(PLACES),
+)
+EXPRESSIONS = st.recursive(
+    TESTS,
+    lambda inner: st.one_of(
+        st.builds("({} && {})".format, inner, inner),
+        st.builds("({} || {})".format, inner, inner),
+        st.builds("!({})".format, inner),
+        st.builds("items[?{}]".format, inner),
+        st.builds("items[?{}].a".format, inner),
+    ),
+    max_leaves=4,
+)
+SCALARS = st.sampled_from(["tool", "a", "", "ab", 0, 1, 2, 1.0, True, False, None])
+ASKED = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": SCALARS,
+        "a": SCALARS | st.fixed_dictionaries({"b": SCALARS}) | st.lists(SCALARS, max_size=2),
+        "items": st.lists(SCALARS | st.fixed_dictionaries({"a": SCALARS, "role": SCALARS}), max_size=3),
+    },
+)
+
+
+@given(texts=st.lists(EXPRESSIONS, min_size=1, max_size=4), value=ASKED)
+def test_an_expression_is_true_where_the_library_says_so(texts: list[str], value: Any) -> None:
+    """Those of one request share what they find, and each means what it means alone."""
+    kept: dict[object, Any] = {}
+    assert [expression(text)(value, kept) for text in texts] == [library_says(text, value) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "is_true"),
+    [
+        ("a == `1`", {"a": True}, False),
+        ("a == `1`", {"a": 1.0}, True),
+        ("a != `true`", {"a": 1}, True),
+        ("a == `null`", {}, True),
+        ("`1` < a", {"a": 2}, True),
+        ("`1` > a", {"a": 2}, False),
+        ("a < `[]`", {"a": 2}, False),
+        ("a < 'b' || b", {"a": 1, "b": 1}, False),
+        ("items[?@ == `null`]", {"items": [None]}, False),
+        ("items[?a == 'x'] && a == 'y'", {"a": "y", "items": [{"a": "z"}, {"a": "x"}]}, True),
+        ("items[?a < 'b']", {"items": [{"a": "a"}, {"a": 1}]}, False),
+        ("contains(items, 'x')", {"items": ["y", "x"]}, True),
+        ("starts_with(items, 'x') || a", {"items": ["x"], "a": 1}, False),
+        ("!`0`", {}, False),
+    ],
+)
+def test_an_expression_means_what_jmespath_says(text: str, value: Any, is_true: bool) -> None:
+    assert expression(text)(value, {}) is is_true
+    assert library_says(text, value) is is_true
+
+
+def library_says(text: str, value: Any) -> bool:
+    try:
+        found = jmespath.search(text, value)
+    except (jmespath.exceptions.JMESPathError, TypeError):
+        return False
+    return found is not None and found is not False and found not in ("", [], {})
+
+
+@pytest.mark.parametrize("text", ["a < 'x'", "a < `1`", "sum(a)", "ceil(to_number('1e999'))", "max_by(items, &a)"])
+def test_what_cannot_be_asked_of_a_request_is_not_true_of_it(text: str, server: FakeOllama) -> None:
+    server.programme = rules(ProgrammeRule(when=When(path="/api/chat", jmespath=text), answer=BUSY))
+    values = (1, "x", None)
+    statuses = {chat(server, a=a, items=[{"a": 1}, {"a": "x"}])[0] for a in values}
+    assert statuses <= {200, 503}
+    assert 200 in statuses
+
+
+def test_equal_expressions_are_asked_once_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    search = ParsedResult.search
+    monkeypatch.setattr(ParsedResult, "search", lambda self, value: asked.append(value) or search(self, value))
+    kept: dict[object, Any] = {}
+    texts = [f"messages[-1].content == 'x{number}'" for number in range(200)]
+    texts += [f"contains(messages[-1].content, 'x{number}') || messages[-1].content == 'y'" for number in range(200)]
+    value = {"messages": [{"content": "x7"}]}
+    assert sum(expression(text)(value, kept) for text in texts) == 2
+    assert asked == [value]
+
+
+@pytest.mark.parametrize("text", ["(" * 5000 + "a" + ")" * 5000, " && ".join(["a"] * 2000), "!" * 150 + "a"])
+def test_an_expression_that_is_nested_too_deeply_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^when.jmespath: .* is nested too deeply; write a shorter one"):
+        When(jmespath=text)
+    assert expression(" && ".join(["a"] * 90))({"a": 1}, {})
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "docs" / "programme.schema.json").read_text("utf-8"))
@@ -651,7 +844,7 @@ def test_a_file_says_all_that_a_rule_can(tmp_path: Path) -> None:
     first, second, third, fourth, fifth = read_programme(written(tmp_path, WHOLE)).rules
     assert first == ProgrammeRule(
         name="second chat",
-        source="p.toml: rule 1",
+        source="p.toml: line 2, rule 1",
         when=When(
             method="POST",
             path=("/api/chat", "/v1/*"),
@@ -668,7 +861,7 @@ def test_a_file_says_all_that_a_rule_can(tmp_path: Path) -> None:
     assert second.answer == OwnError.of(429, "slow down")
     assert (second.every, second.probability, second.seed, second.times, second.before_guard) == (3, 0.5, 7, 2, True)
     assert third == ProgrammeRule(
-        nth=(1,), answer=own_reply(text=("a", "b"), done_reason="length"), source="p.toml: rule 3"
+        nth=(1,), answer=own_reply(text=("a", "b"), done_reason="length"), source="p.toml: line 18, rule 3"
     )
     assert fourth.answer == OwnVectors.of([[1, 2.5]])
     assert fifth.faults == (replace_with_error(503), set_header("Retry-After", "1"))
@@ -677,37 +870,44 @@ def test_a_file_says_all_that_a_rule_can(tmp_path: Path) -> None:
 
 def test_json_says_the_same_as_toml(tmp_path: Path) -> None:
     same = written(tmp_path, json.dumps(tomllib.loads(WHOLE)), "p.json")
-    with_name = [repr(rule).replace("p.json", "p.toml") for rule in read_programme(same).rules]
-    assert with_name == [repr(rule) for rule in read_programme(written(tmp_path, WHOLE)).rules]
+    of_json, of_toml = (
+        [repr(replace(rule, source="")) for rule in read_programme(path).rules]
+        for path in (same, written(tmp_path, WHOLE))
+    )
+    assert of_json == of_toml
 
 
 #: What a rule of a file may be told, and how the error begins after the name of the file. The schema refuses the same,
 #: but for what only the harness knows.
 BAD = [
-    ("nth = 0\nfail = 503", "rule 1, nth: 0 is too small", True),
-    ("nth = []\nfail = 503", "rule 1, nth: is []; make it a number, or a list of numbers", True),
-    ("every = '2'\nfail = 503", "rule 1, every: is '2'; make it a number", True),
-    ("times = true\nfail = 503", "rule 1, times: is True; make it a number", True),
-    ("probability = 2\nfail = 503", "rule 1, probability: 2 is none", True),
-    ("fail = 200", "rule 1, fail: 200 is no status of an error; give one from 400 to 599", True),
-    ("fail = 503\nplay = 'tags'", "rule 1, fail: there is play, too", True),
-    ("fail = { status = 503, text = 'a' }", "rule 1, fail, text: is no key of fail; the keys are status", True),
-    ("fail = 503\nwhne = {}", "rule 1, whne: is no key of a rule; the keys are name, when", True),
-    ("fail = 503\nspeed = 1", "rule 1, speed: is there without play", True),
-    ("when = { pth = '/a' }\nfail = 503", "rule 1, when, pth: is no key of when; the keys are method, path", True),
-    ("when = { method = 'post' }\nfail = 503", "rule 1, when.method: 'post' is no method", True),
-    ("when = { path = 3 }\nfail = 503", "rule 1, when, path: is 3; make it a path", True),
-    ("when = { headers = { a = 1 } }\nfail = 503", "rule 1, when, headers: is {'a': 1}; make it a table", True),
-    ("when = { stream = 'no' }\nfail = 503", "rule 1, when, stream: is 'no'; make it true or false", True),
-    ("when = { jmespath = 'a[' }\nfail = 503", "rule 1, when.jmespath: 'a[' is no JMESPath (", False),
-    ("when = 3\nfail = 503", "rule 1, when: is 3, not a table", True),
-    ("nth = 2", "rule 1, answer: the rule changes nothing; give it play, reply", True),
-    ("faults = 'close_at(3)'", "rule 1, faults: close_at takes (place); 3 is no Place", False),
-    ("faults = 'nope()'", "rule 1, faults: there is no fault or place called 'nope'", False),
-    ("faults = []\nfail = 503", "rule 1, faults: is []; make it a fault in quotes", True),
-    ("embed = [[1], [1, 2]]", "rule 1, embed: ", False),
-    ("play = ''", "rule 1, play: is ''; make it a recording", True),
-    ("name = 3\nfail = 503", "rule 1, name: is 3; make it a text", True),
+    ("nth = 0\nfail = 503", "line 2, rule 1, nth: 0 is too small", True),
+    ("nth = []\nfail = 503", "line 2, rule 1, nth: is []; make it a number, or a list of numbers", True),
+    ("every = '2'\nfail = 503", "line 2, rule 1, every: is '2'; make it a number", True),
+    ("times = true\nfail = 503", "line 2, rule 1, times: is True; make it a number", True),
+    ("probability = 2\nfail = 503", "line 2, rule 1, probability: 2 is none", True),
+    ("fail = 200", "line 2, rule 1, fail: 200 is no status of an error; give one from 400 to 599", True),
+    ("fail = 503\nplay = 'tags'", "line 2, rule 1, fail: there is play, too", True),
+    ("fail = { status = 503, text = 'a' }", "line 2, rule 1, fail, text: is no key of fail; the keys are status", True),
+    ("fail = 503\nwhne = {}", "line 3, rule 1, whne: is no key of a rule; the keys are name, when", True),
+    ("fail = 503\nspeed = 1", "line 3, rule 1, speed: is there without play", True),
+    (
+        "when = { pth = '/a' }\nfail = 503",
+        "line 2, rule 1, when, pth: is no key of when; the keys are method, path",
+        True,
+    ),
+    ("when = { method = 'post' }\nfail = 503", "line 2, rule 1, when.method: 'post' is no method", True),
+    ("when = { path = 3 }\nfail = 503", "line 2, rule 1, when, path: is 3; make it a path", True),
+    ("when = { headers = { a = 1 } }\nfail = 503", "line 2, rule 1, when, headers: is {'a': 1}; make it a table", True),
+    ("when = { stream = 'no' }\nfail = 503", "line 2, rule 1, when, stream: is 'no'; make it true or false", True),
+    ("when = { jmespath = 'a[' }\nfail = 503", "line 2, rule 1, when.jmespath: 'a[' is no JMESPath (", False),
+    ("when = 3\nfail = 503", "line 2, rule 1, when: is 3, not a table", True),
+    ("nth = 2", "line 1, rule 1, answer: the rule changes nothing; give it play, reply", True),
+    ("faults = 'close_at(3)'", "line 2, rule 1, faults: close_at takes (place); 3 is no Place", False),
+    ("faults = 'nope()'", "line 2, rule 1, faults: there is no fault or place called 'nope'", False),
+    ("faults = []\nfail = 503", "line 2, rule 1, faults: is []; make it a fault in quotes", True),
+    ("embed = [[1], [1, 2]]", "line 2, rule 1, embed: ", False),
+    ("play = ''", "line 2, rule 1, play: is ''; make it a recording", True),
+    ("name = 3\nfail = 503", "line 2, rule 1, name: is 3; make it a text", True),
 ]
 
 
@@ -727,12 +927,16 @@ def test_a_wrong_file_is_one_sentence_and_the_schema_refuses_it(
     ("name", "text", "message"),
     [
         ("p.toml", "", "rules: is no list of rules, or has none; give one, like [[rules]]"),
-        ("p.toml", "rule = 3", "rule: is no key of a programme; the key is rules"),
+        ("p.toml", "rule = 3", "line 1, rule: is no key of a programme; the key is rules"),
         ("p.toml", "[[rules]\n", "line 1"),
         ("p.json", "[]", "is no JSON object"),
-        ("p.json", '{"rules": [3]}', "rule 1: is 3, not a table"),
-        ("p.toml", "[[rules]]\nreply = { txt = 'a' }", "rule 1, reply.txt: is no field of a reply"),
-        ("p.toml", "[[rules]]\nreply = { text = 'a', done_reason = 'x' }", "rule 1, reply.done_reason: 'x' is none"),
+        ("p.json", '{"rules": [3]}', "line 1, rule 1: is 3, not a table"),
+        ("p.toml", "[[rules]]\nreply = { txt = 'a' }", "line 2, rule 1, reply.txt: is no field of a reply"),
+        (
+            "p.toml",
+            "[[rules]]\nreply = { text = 'a', done_reason = 'x' }",
+            "line 2, rule 1, reply.done_reason: 'x' is none",
+        ),
     ],
 )
 def test_what_is_no_programme_is_refused(name: str, text: str, message: str, tmp_path: Path) -> None:

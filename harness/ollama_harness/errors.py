@@ -9,7 +9,7 @@ HarnessError                  a request of the user cannot be done; the message 
 ├── FaultDoesNotApply         a fault has no place to strike in this script
 ├── BadFault                  a text is no fault
 ├── ReplyError                a file of replies is not usable: names file and field
-├── ProgrammeError            a programme is not usable: names its file, rule and key
+├── ProgrammeError            a programme is not usable: names its file, line, rule and key
 ├── UnknownName               no client, scenario, recording or version has that name: offers the nearest
 ├── DirectoryError            a directory cannot be written to, or another process is writing there
 ├── PortInUse                 the server's address is taken or not allowed

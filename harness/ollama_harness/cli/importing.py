@@ -44,8 +44,8 @@ def _matching(pattern: str, example: str) -> Any:
     "import",
     help="""
     Make recordings of what other tools captured. Each FILE is the output of `curl -i`, a HAR file of a browser or a
-    proxy, or the raw bytes of a response from its status line on. Of a HAR file each exchange with Ollama becomes a
-    recording.
+    proxy, the raw bytes of a response from its status line on, or a stream alone (.ndjson, .sse). Of a HAR file each
+    exchange with Ollama becomes a recording.
 
     Chunks keep their bounds, and a HAR file has some of the times. Where nothing says more, each record comes 20 ms
     after the one before.

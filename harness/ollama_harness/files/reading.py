@@ -17,7 +17,7 @@ from typing import Any
 from ollama_harness.errors import HarnessError
 from ollama_harness.files.json_text import TooDeep, Unreadable, is_too_deep, ndjson_lines
 
-__all__ = ["parse_toml", "read_bytes", "read_json", "read_ndjson", "read_text", "read_toml"]
+__all__ = ["parse_json_text", "parse_toml", "read_bytes", "read_json", "read_ndjson", "read_text", "read_toml"]
 
 Error = type[HarnessError]
 
@@ -44,6 +44,11 @@ def read_text(path: Path, error: Error, *, fix: str = _READABLE) -> str:
 def read_json(path: Path, error: Error, *, fix: str = _READABLE, repair: str = _THERE) -> Any:
     """The JSON value in a file; `repair` is the error's advice if it is no JSON. No object may have a key twice."""
     return _json(read_bytes(path, error, fix=fix), path, error, repair)
+
+
+def parse_json_text(text: str, path: Path, error: Error) -> Any:
+    """The JSON value in the text of a file. No object may have a key twice."""
+    return _json_value(text, path, error, _THERE)
 
 
 def read_ndjson(path: Path, error: Error, *, fix: str = _READABLE, repair: str = _THERE) -> list[Any]:
@@ -73,7 +78,10 @@ def parse_toml(text: str, path: Path, error: Error) -> dict[str, Any]:
 
 def _json(data: bytes, path: Path, error: Error, repair: str, *, line: int = 0) -> Any:
     """A JSON value; `line` is its line in a file of several values."""
-    text = _decoded(data, path, error, line=line)
+    return _json_value(_decoded(data, path, error, line=line), path, error, repair, line=line)
+
+
+def _json_value(text: str, path: Path, error: Error, repair: str, *, line: int = 0) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=_unique)
         if is_too_deep(value):

@@ -10,12 +10,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
+from http import HTTPStatus
 
 from ollama_harness.answers.own_answers import TEXT_ROUTES
 from ollama_harness.errors import HarnessError
 from ollama_harness.faults import Fault, delay_first_byte
 from ollama_harness.matrix.scenarios import GROUPS, Scenario, scenario
 from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.records import in_band_error, stream_values
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.server.programme import (
     ON_ACCEPT,
@@ -29,6 +31,9 @@ from ollama_harness.server.programme import (
 )
 
 __all__ = ["ServedScenarios"]
+
+#: The scenario whose recordings are streams of text that break off in an error.
+_RUNNER_KILLED = "runner-killed"
 
 #: The first status that speaks of the server, and not of the request.
 _SERVERS = 500
@@ -103,8 +108,22 @@ class ServedScenarios:
                 )
             )
         if len(exchanges) == 1 and not strikes:
-            rules += _on_other_routes(one, [self._store.get(f"{self._version}/{name}") for name in names])
+            recordings = [self._store.get(f"{self._version}/{name}") for name in names]
+            rules += _on_other_routes(one, recordings)
+            if all(map(_breaks_off_in_an_error, recordings)):
+                rules += self._broken_text(one, recordings)
         return rules
+
+    def _broken_text(self, one: Scenario, recordings: list[Recording]) -> list[ProgrammeRule]:
+        """The streams of text that broke off in an error, for a scenario whose own ones are for other routes.
+
+        Streams of events have none: when a runner dies, Ollama ends them without a word.
+        """
+        if not {recording.request.path for recording in recordings}.isdisjoint(TEXT_ROUTES):
+            return []
+        names = self._store.names(self._version, scenario(_RUNNER_KILLED).recordings)
+        source = f"scenario {one.name}, on the routes for text"
+        return [ProgrammeRule(when=When(stream=True), answer=Play(tuple(names)), source=source)] if names else []
 
     def _routes(self, one: Scenario) -> tuple[str, ...]:
         try:
@@ -135,3 +154,10 @@ def _on_other_routes(scenario: Scenario, recordings: list[Recording]) -> list[Pr
     if scenario.speed:
         return [ProgrammeRule(when=when, faults=(delay_first_byte(round(first.response.head_at_s, 3)),), source=source)]
     return []
+
+
+def _breaks_off_in_an_error(recording: Recording) -> bool:
+    if recording.response.status != HTTPStatus.OK or not recording.request.streams:
+        return False
+    values = stream_values(recording.response.media_type, recording.body)
+    return bool(values) and in_band_error(values[-1]) is not None

@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import re
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ollama_harness.errors import RecordingError
@@ -23,12 +23,19 @@ from ollama_harness.files.fields import is_head_text
 from ollama_harness.files.reading import read_bytes, read_text
 from ollama_harness.recordings import _meta
 from ollama_harness.recordings.endpoints import Endpoint, endpoint_of, frames_in, request_for
-from ollama_harness.recordings.recording import GAP_S, SUFFIXES, Headers, RecordedEnd, Recording, Response, reason_of
+from ollama_harness.recordings.recording import (
+    GAP_S,
+    HEAD_SUFFIX,
+    SUFFIXES,
+    Headers,
+    RecordedEnd,
+    Recording,
+    Response,
+    reason_of,
+)
 from ollama_harness.recordings.versions import is_version
 
-__all__ = ["HEAD_SUFFIX", "load_body"]
-
-HEAD_SUFFIX = ".head"
+__all__ = ["load_body"]
 
 _ASKED = re.compile(r"([A-Z]+) (/[!-~]*)(?: HTTP/1\.[01])?")
 _STATUS = re.compile(r"([1-9][0-9]{2})(?: +([^ /:]+/[ -~]+))?")
@@ -47,14 +54,15 @@ class _Head:
     headers: Headers = ()
 
 
-def load_body(path: Path, name: str, id_: str) -> Recording:
-    """The recording of a body that has no meta file.
+def load_body(path: Path, name: str, id_: str, endpoint: Endpoint | None = None) -> Recording:
+    """The recording of a body that has no meta file. `endpoint` is what it answers, if that is known.
 
     Raises: RecordingError, if nothing says what it answers, or the file beside it is wrong.
     """
     body, head_path = read_bytes(path, RecordingError), path.with_name(name + HEAD_SUFFIX)
-    told = not head_path.is_file()
-    head = _Head(endpoint=endpoint_of(name, path.suffix, body)) if told else _read_head(head_path)
+    head = _read_head(head_path) if head_path.is_file() else _Head(endpoint=None)
+    told = endpoint or head.endpoint or endpoint_of(name, path.suffix, body)
+    head = replace(head, endpoint=told)
     if head.endpoint is None:
         fix = (
             f"name it after what it answers (chat-{path.name}, or 'POST v1 chat completions {path.name}'), "

@@ -11,9 +11,10 @@ from ollama_harness.files.fields import Fields
 from ollama_harness.files.json_text import ndjson_lines, parse_json
 from ollama_harness.files.reading import read_bytes, read_json
 from ollama_harness.recordings import _meta
-from ollama_harness.recordings._hand_written import HEAD_SUFFIX, load_body
+from ollama_harness.recordings._hand_written import load_body
 from ollama_harness.recordings.draft import RecordingDraft, refuse_too_long
-from ollama_harness.recordings.recording import BODY_SUFFIXES, META_SUFFIX, RecordedEnd, Recording
+from ollama_harness.recordings.endpoints import Endpoint
+from ollama_harness.recordings.recording import BODY_SUFFIXES, HEAD_SUFFIX, META_SUFFIX, RecordedEnd, Recording
 
 __all__ = ["find", "load", "not_json", "save"]
 
@@ -27,8 +28,8 @@ def find(root: Path) -> Iterator[Path]:
     yield from sorted(stems)
 
 
-def load(stem: Path, *, id: str) -> Recording:
-    """The recording of a stem, validated.
+def load(stem: Path, *, id: str, endpoint: Endpoint | None = None) -> Recording:
+    """The recording of a stem, validated. `endpoint` is what a body without a meta file answers, if that is known.
 
     Raises: RecordingError, for the first defect found; RecordingTooLong, before anything is read.
     """
@@ -49,7 +50,7 @@ def load(stem: Path, *, id: str) -> Recording:
         problem = f"has {len(bodies)} bodies ({', '.join(p.name for p in bodies)})"
         raise RecordingError(described, "", problem, "keep one of them, or give them names of their own")
     if not meta_path.is_file():
-        recording = load_body(bodies[0], stem.name, id)
+        recording = load_body(bodies[0], stem.name, id, endpoint)
         _check_head(recording, bodies[0], recording.size_bytes)
         return recording
     if described != meta_path:

@@ -16,6 +16,7 @@ from typing import Any
 __all__ = [
     "FORMAT",
     "GAP_S",
+    "HEAD_SUFFIX",
     "MAX_BYTES",
     "META_SUFFIX",
     "OTHER_SUFFIX",
@@ -32,6 +33,9 @@ __all__ = [
 
 FORMAT = 1
 META_SUFFIX = ".meta.json"
+
+#: The file beside a body without a meta file that says what it answers.
+HEAD_SUFFIX = ".head"
 
 #: The limit of a recording's two files together: a longer one is neither made nor loaded. Playing a recording needs
 #: about three times its size in memory.

@@ -226,9 +226,10 @@ class Answerer:
         by, why, faults = rule.name, rule.label or _ARRANGED, rule.rule.faults
         left_out: tuple[str, ...] = ()
         if isinstance(answer, Play):
-            candidate = rule.candidate(seen)
-            if not self._programme.use(rule):
+            number = self._programme.use(rule)
+            if not number:
                 return None
+            candidate = rule.candidate(seen, number)
             script, left_out, faults, by = candidate.script, candidate.left_out, (), candidate.recording.id
         elif isinstance(answer, Forwarded):
             assert self._real_ollama is not None, "such a rule is refused without one"

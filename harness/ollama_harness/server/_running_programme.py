@@ -201,7 +201,7 @@ class RunningProgramme:
 
     def _is_turn(self, one: RunningRule, seen: Seen, numbers: dict[RunningRule, int]) -> bool:
         if one.counts:
-            return one in numbers and one.rule.is_turn(numbers[one], one.place)
+            return one in numbers and one.rule.is_turn(numbers[one])
         if not one.is_for(seen):
             return False
         with self._lock:
@@ -221,13 +221,13 @@ class RunningProgramme:
             self._kept[key] = rules, found
         return (*(one for one in first if one.is_for_route(method, path)), *found) if first else found
 
-    def use(self, one: RunningRule) -> bool:
-        """Count an answer; False if others have used the rule up meanwhile."""
+    def use(self, one: RunningRule) -> int:
+        """Count an answer; returns its number, from 1, or 0 if others have used the rule up meanwhile."""
         with self._lock:
             if one.is_used_up:
-                return False
+                return 0
             one.answered += 1
-            return True
+            return one.answered
 
     def take_on_accept(self) -> RunningRule | None:
         """The first rule, if it does not await a request; this counts as an answer."""

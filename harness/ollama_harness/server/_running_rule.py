@@ -10,6 +10,7 @@ from ollama_harness.answers.fitting import model_of
 from ollama_harness.answers.own_answers import OwnAnswer
 from ollama_harness.recordings.recording import Headers, Recording, Request
 from ollama_harness.script.script import Script
+from ollama_harness.server._expressions import Kept
 from ollama_harness.server.programme import Forwarded, Play, ProgrammeRule
 from ollama_harness.server.recorded_answers import request_of
 
@@ -30,6 +31,7 @@ class Seen:
     def __init__(self, asked: Asked, world: World) -> None:
         self.asked, self.world = asked, world
         self._suited: dict[type, bool] = {}
+        self.kept: Kept = {}
 
     @functools.cached_property
     def request(self) -> Request:
@@ -127,14 +129,14 @@ class RunningRule:
             return False
         if self._looks_at_body:
             try:
-                if not when.is_for_body(seen.request, seen.model):
+                if not when.is_for_body(seen.request, seen.model, seen.kept):
                     return False
             except Exception as error:
                 raise FunctionRaised(self, error) from error
         return self._own is None or seen.suits(self._own)
 
-    def candidate(self, seen: Seen) -> Candidate:
-        """The recording that is played: of those that fit best, one after the other."""
+    def candidate(self, seen: Seen, number: int) -> Candidate:
+        """The recording that the rule's answer of this number plays: of those that fit best, one after the other."""
         request, method, path = seen.request, seen.asked.method, seen.asked.raw_path
 
         def distance(one: Candidate) -> tuple[bool, bool, bool]:
@@ -145,7 +147,7 @@ class RunningRule:
 
         nearest = min(map(distance, self._candidates))
         best = [one for one in self._candidates if distance(one) == nearest]
-        return best[self.answered % len(best)]
+        return best[(number - 1) % len(best)]
 
     def _is_route(self, route: tuple[str, str], method: str, path: str) -> bool:
         """Whether a request is for this route of a recording, as far as `when` does not say which."""

@@ -10,10 +10,10 @@ of them. The server counts.
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ollama_harness.answers.own_answers import (
@@ -84,7 +84,9 @@ class ProgrammeRule:
 
     `nth`, `every` and `probability` look at the number of a request, from 1, among all that the rule is for, in order
     of arrival, whatever answers them: these numbers; each multiple of this; each with this probability, which `seed`,
-    the rule's place and the number decide. With `times` the rule answers only so many requests.
+    the number, and the rule's name decide, or without a name its `when`, answer and faults, wherever it stands. So of
+    rules that are equal in all this each strikes the same requests; another `seed` or name makes them differ. With
+    `times` the rule answers only so many requests.
 
     With `before_guard` it also answers what Ollama refuses for its Host or Origin. `name` is for the journal, and
     `source` says in messages where the rule was written; by default, its place in the programme.
@@ -103,6 +105,7 @@ class ProgrammeRule:
     before_guard: bool = False
     name: str = ""
     source: str = ""
+    _luck: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, numbers in (("nth", self.nth), ("every", (self.every,)), ("times", (self.times,))):
@@ -123,6 +126,8 @@ class ProgrammeRule:
         if self.answer is None and self.before_guard:
             raise ValueError("before_guard: what would have come anyway comes after the guard; give the rule an answer")
         self._refuse_route()
+        if self.probability is not None:
+            object.__setattr__(self, "_luck", _luck(self))
 
     def _refuse_route(self) -> None:
         """Refuse a path that an own answer would never be asked for."""
@@ -150,13 +155,13 @@ class ProgrammeRule:
         """Whether the number of a request decides."""
         return bool(self.nth) or self.every is not None or self.probability is not None
 
-    def is_turn(self, number: int, place: int) -> bool:
-        """Whether it answers the request with this number; `place` is the rule's in its programme, from 1."""
+    def is_turn(self, number: int) -> bool:
+        """Whether it answers the request with this number."""
         if self.nth and number not in self.nth:
             return False
         if self.every is not None and number % self.every:
             return False
-        return self.probability is None or _chance(self.seed, place, number) < self.probability
+        return self.probability is None or _chance(self._luck, number) < self.probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +208,27 @@ class Scenarios(Protocol):
         ...
 
 
-def _chance(seed: int, place: int, number: int) -> float:
-    """A number from 0 to 1 that looks random and is always the same for these three (the finish of splitmix64)."""
-    mixed = (_start(seed, place) + number * 0x9E3779B97F4A7C15) & _64_BITS
+def _luck(rule: ProgrammeRule) -> int:
+    """What a rule's chances start from: always the same for the same seed and the same name, or the same content."""
+    said = rule.name or [_when_text(rule.when), _answer_text(rule.answer), *map(str, rule.faults)]
+    text = json.dumps([rule.seed, said])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _when_text(when: When) -> str:
+    headers = sorted((name.lower(), pattern) for name, pattern in (when.headers or {}).items())
+    head = [when.method, when.paths, headers, when.jmespath, when.stream, when.model]
+    return json.dumps([*head, when.json], sort_keys=True, default=repr)
+
+
+def _answer_text(answer: Play | Script | OwnAnswer | None) -> str:
+    """What an answer is. The bytes of a script count nothing, which may be many; a name tells such rules apart."""
+    return "script" if isinstance(answer, Script) else repr(answer)
+
+
+def _chance(luck: int, number: int) -> float:
+    """A number from 0 to 1 that looks random and is always the same for these two (the finish of splitmix64)."""
+    mixed = (luck + number * 0x9E3779B97F4A7C15) & _64_BITS
     mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _64_BITS
     mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _64_BITS
     return (mixed ^ (mixed >> 31)) / 2**64
-
-
-@functools.lru_cache(maxsize=4096)
-def _start(seed: int, place: int) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed} {place}".encode(), digest_size=8).digest(), "big")

@@ -7,13 +7,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ollama_harness.errors import FaultDoesNotApply, HarnessError, ProgrammeError
 from ollama_harness.faults import Fault
 from ollama_harness.faults.notation import parse_fault
-from ollama_harness.files.reading import read_json, read_toml
+from ollama_harness.files.reading import parse_json_text, parse_toml, read_text
+from ollama_harness.server._lines import Keys, Lines
 from ollama_harness.server.programme import (
     Forwarded,
     OwnError,
@@ -27,7 +29,7 @@ from ollama_harness.server.programme import (
 from ollama_harness.server.programme_notation import own_error
 from ollama_harness.server.reply_file import reply_fields
 
-__all__ = ["parse_rule", "read_programme"]
+__all__ = ["RulePlace", "parse_rule", "read_programme"]
 
 _ANSWERS = ("play", "reply", "embed", "fail", "forward")
 _EXAMPLE = "give one, like [[rules]] with fail = 503"
@@ -36,35 +38,65 @@ _EXAMPLE = "give one, like [[rules]] with fail = 503"
 def read_programme(path: Path) -> Programme:
     """The programme in a file.
 
-    Raises: ProgrammeError, which names the file, the rule, its key, and the fix; ReplyError, for words in it.
+    Raises: ProgrammeError, which names the file, the line, the rule, its key, and the fix; ReplyError, for words in it.
     """
-    value = read_json(path, ProgrammeError) if path.suffix.lower() == ".json" else read_toml(path, ProgrammeError)
+    text, is_json = read_text(path, ProgrammeError), path.suffix.lower() == ".json"
+    value = parse_json_text(text, path, ProgrammeError) if is_json else parse_toml(text, path, ProgrammeError)
     if not isinstance(value, dict):
         raise ProgrammeError.about(path, "", "is no JSON object", 'give {"rules": […]}')
+    rules = value.get("rules")
+    lines = Lines(text, is_json=is_json, rules=len(rules) if isinstance(rules, list) else 0)
     for key in value:
         if key not in ("rules", "$schema"):
-            raise ProgrammeError.about(path, key, "is no key of a programme", "the key is rules")
-    rules = value.get("rules")
+            place = RulePlace(path, key, (key,), lines)
+            raise ProgrammeError.about(path, place.text, "is no key of a programme", "the key is rules")
     if not isinstance(rules, list) or not rules:
-        raise ProgrammeError.about(path, "rules", "is no list of rules, or has none", _EXAMPLE)
-    return Programme(tuple(parse_rule(path, f"rule {place}", one) for place, one in enumerate(rules, start=1)))
+        place = RulePlace(path, "rules", ("rules",), lines)
+        raise ProgrammeError.about(path, place.text, "is no list of rules, or has none", _EXAMPLE)
+    places = [RulePlace(path, f"rule {number + 1}", ("rules", number), lines) for number in range(len(rules))]
+    return Programme(tuple(map(parse_rule, places, rules)))
 
 
-def parse_rule(path: Path, place: str, value: Any) -> ProgrammeRule:
-    """The rule that a table says; errors name the path and the place.
+def parse_rule(place: RulePlace, value: Any) -> ProgrammeRule:
+    """The rule that a table says; errors name the place.
 
     Raises: ProgrammeError, ReplyError.
     """
-    return _Table(path, place, value).rule()
+    return _Table(place, value).rule()
+
+
+@dataclass(frozen=True, slots=True)
+class RulePlace:
+    """A rule or a key in a file, in words, and its line if `lines` knows that of `keys`."""
+
+    path: Path
+    words: str
+    keys: Keys = ()
+    lines: Lines | None = None
+
+    @property
+    def text(self) -> str:
+        line = None if self.lines is None else self.lines.of(self.keys)
+        return self.words if line is None else f"line {line}, {self.words}"
+
+    def inner(self, key: str) -> RulePlace:
+        """The place of a key in this."""
+        return replace(self, words=f"{self.words}, {key}", keys=(*self.keys, key))
+
+    def named(self, message: str) -> str:
+        """A message that begins with a dotted key, after the place of that."""
+        key = message.partition(":")[0]
+        at = replace(self, keys=(*self.keys, *key.split(".")))
+        return f"{self.path}: {at.text}, {message}"
 
 
 class _Table:
     """A rule, or a table in it: each key is checked as it is taken, and a key that is not taken is an error."""
 
-    def __init__(self, path: Path, place: str, value: Any) -> None:
-        self._path, self._place = path, place
+    def __init__(self, place: RulePlace, value: Any) -> None:
+        self._place = place
         if not isinstance(value, dict):
-            raise ProgrammeError.about(path, place, f"is {_shown(value)}, not a table", "give its keys")
+            raise ProgrammeError.about(place.path, place.text, f"is {_shown(value)}, not a table", "give its keys")
         self._left = dict(value)
 
     def rule(self) -> ProgrammeRule:
@@ -85,10 +117,10 @@ class _Table:
                 seed=self._take("seed", _is_number, "a number") or 0,
                 before_guard=self._take("before_guard", _is_flag, "true or false") or False,
                 name=self._take("name", _is_text, "a text") or "",
-                source=f"{self._path.name}: {self._place}",
+                source=f"{self._place.path.name}: {self._place.text}",
             )
         except (ValueError, FaultDoesNotApply) as error:
-            raise ProgrammeError(f"{self._path}: {self._place}, {error}") from None
+            raise ProgrammeError(self._place.named(str(error))) from None
         self._no_more(
             "a rule",
             "name, when, nth, every, times, probability, seed, play, speed, reply, embed, fail, forward, faults, "
@@ -104,7 +136,8 @@ class _Table:
             case "reply":
                 said = self._left.pop("reply")
                 fields = {"text": said} if isinstance(said, str) else said
-                return own_reply(**reply_fields(self._path, f"{self._place}, reply", fields))
+                place = self._place.inner("reply")
+                return own_reply(**reply_fields(place.path, place.text, fields))
             case "embed":
                 vectors = self._left.pop("embed")
                 try:
@@ -118,7 +151,7 @@ class _Table:
         status = self._left.pop("fail")
         if not isinstance(status, dict):
             return self._own_error(status, None)
-        table = _Table(self._path, f"{self._place}, fail", status)
+        table = _Table(self._place.inner("fail"), status)
         own = self._own_error(table._left.pop("status", None), table._take("message", _is_text, "a text"))
         table._no_more("fail", "status and message")
         return own
@@ -132,7 +165,7 @@ class _Table:
     def _when(self) -> When:
         if "when" not in self._left:
             return When()
-        table = _Table(self._path, f"{self._place}, when", self._left.pop("when"))
+        table = _Table(self._place.inner("when"), self._left.pop("when"))
         when = When(
             method=table._take("method", _is_text, "a text"),
             path=table._many("path", _is_text, "a path, or a list of paths") or None,
@@ -151,7 +184,7 @@ class _Table:
             try:
                 faults.append(parse_fault(text))
             except HarnessError as error:
-                raise ProgrammeError(f"{self._path}: {self._place}, faults: {error}") from None
+                raise ProgrammeError(self._place.named(f"faults: {error}")) from None
         return faults
 
     def _many(self, key: str, check: Callable[[Any], bool], kind: str) -> tuple[Any, ...]:
@@ -179,7 +212,7 @@ class _Table:
         self._fail(key, f"is no key of {what}", f"the keys are {keys}")
 
     def _fail(self, key: str, problem: str, fix: str) -> NoReturn:
-        raise ProgrammeError.about(self._path, f"{self._place}, {key}", problem, fix)
+        raise ProgrammeError.about(self._place.path, self._place.inner(key).text, problem, fix)
 
 
 def _is_text(value: Any) -> bool:

@@ -12,9 +12,10 @@ from ollama_harness.errors import RecordingError
 from ollama_harness.files.reading import read_bytes
 from ollama_harness.recorder.captures._har import read_har
 from ollama_harness.recorder.captures._http import CapturedExchange, is_http, read_http
+from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.draft import refuse_too_long
 from ollama_harness.recordings.endpoints import endpoint_at, endpoint_of, frames_in, request_for
-from ollama_harness.recordings.recording import GAP_S, Frame, RecordedEnd, Recording, Request
+from ollama_harness.recordings.recording import GAP_S, HEAD_SUFFIX, META_SUFFIX, Frame, RecordedEnd, Recording, Request
 
 __all__ = ["Captures", "read_captures"]
 
@@ -23,6 +24,10 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 #: What a HAR file begins with. Other JSON is an answer that was saved without its head.
 _HAR = re.compile(rb'\s*\{\s*"log"\s*:')
+
+
+#: What a body is called that was saved without its head, and is surely one. A .json may be anything.
+_STREAMS = (".ndjson", ".sse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Captures:
 def read_captures(
     path: Path, *, name: str = "", method: str = "", target: str = "", version: str = "unknown"
 ) -> Captures:
-    """The recordings of a file: the output of `curl -i`, a HAR file, or the raw bytes of a response.
+    """The recordings of a file: the output of `curl -i`, a HAR file, the raw bytes of a response, or a stream alone.
 
     `name` is that of the recording, by default after the file's; several recordings of one file are numbered. `method`
     and `target` (a path) are those of the request, which `curl -i` does not print. Without them the name of the file or
@@ -58,10 +63,12 @@ def read_captures(
         found, left_out = read_har(path)
         if method or target:
             raise RecordingError(path, "", "is a HAR file, which has the requests", "leave out --method and --path")
+    elif path.suffix in _STREAMS:
+        found = [_of_body(path, name, method, target)]
     else:
         fix = (
             "give the output of curl with its option -i, a HAR file, or a response from its status line on; "
-            "a body alone needs no import: ollama-harness serve --recordings DIR"
+            "a stream alone is called .ndjson or .sse"
         )
         raise RecordingError(path, "", f"has no head: it begins with {data[:30]!r}", fix)
     names = [name] if len(found) == 1 else [f"{name}-{number}" for number in range(1, len(found) + 1)]
@@ -90,6 +97,20 @@ def _recording(exchange: CapturedExchange, path: Path, name: str, method: str, t
         ended=RecordedEnd.COMPLETE,
         ended_at_s=times[-1] if times else GAP_S,
     )
+
+
+def _of_body(path: Path, name: str, method: str, target: str) -> Recording:
+    """The recording of a stream without its head: what a file beside it says, or else what Ollama sends."""
+    stem = path.with_name(path.stem)
+    meta = path.with_name(path.stem + META_SUFFIX)
+    if meta.is_file():
+        raise RecordingError(path, "", f"is a recording, because {meta.name} is there", "copy the two files")
+    is_told = path.with_name(path.stem + HEAD_SUFFIX).is_file()
+    endpoint = endpoint_at(target) if target else None if is_told else endpoint_of(name, path.suffix, b"")
+    one = on_disk.load(stem, id=name, endpoint=endpoint)
+    at = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    request = replace(one.request, method=method or one.request.method)
+    return replace(one, recorded_at=at, platform="unknown", request=request)
 
 
 def _guessed(suffix: str, body: bytes, path: Path, name: str, method: str, target: str) -> Request:

@@ -13,7 +13,7 @@ from ollama_harness.server._running_programme import RunningProgramme, Where
 from ollama_harness.server._running_rule import RunningRule
 from ollama_harness.server.control._answering import ControlAnswer, ControlError
 from ollama_harness.server.programme import Forwarded, Play, ProgrammeRule, When
-from ollama_harness.server.programme_file import parse_rule
+from ollama_harness.server.programme_file import RulePlace, parse_rule
 from ollama_harness.server.programme_notation import parse_fail, parse_on
 
 __all__ = ["programme_json", "put_rules", "remove_rule", "when_json"]
@@ -72,7 +72,7 @@ def _rules(value: Any, where: Where) -> list[ProgrammeRule]:
 def _rule(value: Any, place: str) -> ProgrammeRule:
     if isinstance(value, dict):
         value = _without_short_forms({key: one for key, one in value.items() if key not in _SHOWN_ONLY}, place)
-    return parse_rule(_BODY, place, value)
+    return parse_rule(RulePlace(_BODY, place), value)
 
 
 def _without_short_forms(rule: dict[str, Any], place: str) -> dict[str, Any]:
