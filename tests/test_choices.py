@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_harness.answers import Step
+from ollama_harness.answers import Asked, Step
 from ollama_harness.faults import after_record, close_at, replace_with_error, set_header
 from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.server._choices import _split
@@ -369,6 +369,33 @@ def test_quoted_values_are_read_as_they_are(values: list[str]) -> None:
 def test_faults_are_split_where_they_end(fault: Any) -> None:
     parts = [("fault", str(fault)), ("fault", str(fault)), ("fail", "503: a"), ("scenario", "x")]
     assert list(_split(f"fault={fault}; {fault},fail=503: a; scenario=x;")) == parts
+
+
+def test_ollama_does_not_see_the_header() -> None:
+    with FakeOllama(speed=0, any_model=True) as server:
+        seen = []
+        server.play("chat-stream", when=lambda request: seen.append(dict(request.headers)) or True)
+        assert ask(server, choice=CUT, X_Mine="1").status == 200
+    assert [(one.get("X-Ollama-Harness"), one.get("X-Mine")) for one in seen] == [(None, "1")]
+
+
+def test_words_may_be_in_latin_1_and_have_raw_tabs(server: FakeOllama) -> None:
+    assert "é".encode() in ask(server, choice="reply=é".encode("latin-1")).body
+    answer = ask(server, choice='reply="a\tb"')
+    assert (answer.status, b'"content":"\\t' in answer.body) == (200, True)
+
+
+def test_no_more_choices_are_kept_than_so_many_and_the_last_used_are(server: FakeOllama) -> None:
+    """A client may send any text; those in use go on with their counts."""
+    ask(server, choice="scenario=fail-then-succeed")
+    choices = server._answerer._choices
+    asked = Asked(method="POST", target="/api/chat", headers=(), body=b"")
+    for number in range(1100):
+        choices.of(replace(asked, headers=(("X-Ollama-Harness", f"fail={400 + number % 100}: {number}"),)))
+        if number % 500 == 0:
+            assert ask(server, choice="scenario=fail-then-succeed").status == 200
+    assert len(choices._kept) == 1024
+    assert ask(server, choice="scenario=fail-then-succeed").status == 200
 
 
 def test_a_status_may_have_a_message() -> None:

@@ -431,6 +431,25 @@ def test_what_next_arranged_is_forgotten_when_it_was_used(server: FakeOllama) ->
     assert len(server.programme.rules) == 1
 
 
+def test_what_is_next_comes_before_what_was_arranged_before_it(server: FakeOllama) -> None:
+    server.fail(500, "always")
+    server.next.fail(503, "busy")
+    assert [chat(server)[0] for _ in range(2)] == [503, 500]
+
+
+def test_what_is_next_and_was_taken_away_does_not_come_back(server: FakeOllama) -> None:
+    server.next.fail(503, "busy")
+    assert server._programme.remove(server._programme.rules[0].id)
+    server.next.fail(429, "slow")
+    assert [chat(server)[0] for _ in range(2)] == [429, 200]
+
+
+def test_a_rule_that_others_used_up_meanwhile_answers_no_more(server: FakeOllama) -> None:
+    server.programme = rules(ProgrammeRule(answer=BUSY, times=2))
+    (running,) = server._programme.rules
+    assert [server._programme.use(running) for _ in range(3)] == [1, 2, 0]
+
+
 def test_one_of_many_connections_gets_what_is_next(server: FakeOllama) -> None:
     server.next.fail(503, "busy", times=3)
     with ThreadPoolExecutor(8) as pool:
@@ -453,6 +472,31 @@ def test_an_edited_rule_begins_and_the_others_go_on() -> None:
         )
         server.clear()
         assert server.programme == rules(new, edited, moved)
+
+
+def test_equal_rules_go_on_each_with_its_own_count(server: FakeOllama) -> None:
+    once = ProgrammeRule(when=CHAT, times=1, answer=BUSY)
+    server.programme = rules(once)
+    assert chat(server)[0] == 503
+    server.edit_programme(rules(once, once))
+    assert [chat(server)[0] for _ in range(2)] == [503, 200], "the second is new"
+
+
+def test_an_edit_that_moves_a_rule_gives_it_its_new_place(server: FakeOllama) -> None:
+    rule = ProgrammeRule(when=CHAT, answer=BUSY, source="p: line 1, rule 1")
+    server.programme = rules(rule)
+    server.edit_programme(
+        rules(ProgrammeRule(when=When(path="/x"), answer=BUSY), replace(rule, source="p: line 9, rule 2"))
+    )
+    chat(server)
+    assert server.journal.entries[-1].programme_rules == ("p: line 9, rule 2",)
+
+
+def test_of_recordings_for_several_routes_each_request_gets_its_own(server: FakeOllama) -> None:
+    server.programme = rules(ProgrammeRule(when=When(path="/api/*"), answer=Play(("chat-stream", "generate-stream"))))
+    assert all(b'"message"' in chat(server)[1] for _ in range(2))
+    answers = [ask(server, "POST", "/api/generate", {"model": MODEL, "prompt": "x"})[1] for _ in range(2)]
+    assert all(b'"response"' in one for one in answers)
 
 
 def test_a_broken_edit_changes_nothing(server: FakeOllama) -> None:
