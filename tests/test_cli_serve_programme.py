@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import signal
+import ssl
 import types
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -57,7 +58,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
             def wait(self, timeout_s: float) -> bool:
                 if not answers:
-                    answers.extend(ask(made[-1].port, *one) for one in asks)
+                    answers.extend(ask(made[-1], *one) for one in asks)
                     assert made[-1].journal.wait_until_settled()
                     return False
                 return True
@@ -75,8 +76,11 @@ def serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         signal.signal(one, handler)
 
 
-def ask(port: int, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+def ask(server: FakeOllama, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    if (made := server.certificate) is not None:
+        trusting = ssl.create_default_context(cadata=made.ca_pem.decode())
+        connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=20, context=trusting)
     try:
         connection.request(method, path, None if body is None else json.dumps(body))
         response = connection.getresponse()
@@ -225,7 +229,7 @@ def test_a_watched_file_is_read_again_and_a_broken_edit_leaves_the_old_one(tmp_p
             if text is not None:
                 path.write_text(text, "utf-8")
             watched.look_now()
-            statuses.append(ask(server.port, *VERSION)[0])
+            statuses.append(ask(server, *VERSION)[0])
     assert statuses == [503, 429, 429, 500]
     broken = f"{path}: rule 1, fail: 999 is no status of an error; give one from 400 to 599"
     assert lines == [f"{path}: read again", f"{broken}; the programme before it stays in force", f"{path}: read again"]
@@ -291,6 +295,7 @@ ON_THE_PAGE = {
         (CHAT, 200, True),
     ),
     '--play chat-think-stream --play "chat-tools-*"': ((CHAT, 200, True), (CHAT, 200, True)),
+    "--tls good --tls-ca ca.pem": ((CHAT, 200, True),),
     "--scenario runner-killed": ((CHAT, 200, False), (GENERATE, 200, False)),
     "--programme programme.toml": ((CHAT, 503, False), (CHAT, 503, False), (TOOL, 200, True)),
 }
@@ -303,6 +308,8 @@ def test_the_commands_of_the_page_do_what_it_says(
     for name, text in re.findall(r"```toml\n# (\S+)\n(.*?)```", PAGE, re.DOTALL):
         (tmp_path / name).write_text(text, "utf-8")
     monkeypatch.chdir(tmp_path)
+    if "--tls" in command:
+        pytest.importorskip("trustme")
     expected = ON_THE_PAGE[command]
     answers, _ = serve(*shlex.split(command.replace("--port 11435", "")), asks=tuple(asks for asks, *_ in expected))
     assert [(status, b'"done":true' in body) for status, body in answers] == [

@@ -15,6 +15,7 @@ import click
 
 from ollama_harness.answers import parse_model
 from ollama_harness.cli.child_process import announced, child_process_options, for_many_connections, when_stdin_closes
+from ollama_harness.cli.front import check_front, front_options, trust_lines
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
@@ -189,6 +190,7 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     help="A second port for /_harness/ only, which no fault strikes; 0 is any free port.",
 )
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
+@front_options
 @child_process_options
 @click.pass_context
 def serve(
@@ -216,6 +218,8 @@ def serve(
     print_url: bool,
     ready_file: Path | None,
     exit_on_stdin_close: bool,
+    tls: str | None,
+    tls_ca: Path | None,
     **_in_order: tuple[str, ...],
 ) -> None:
     short = short_forms(ctx)
@@ -227,6 +231,7 @@ def serve(
         raise click.UsageError("--no-control turns off what --control-token and --control-port are for; remove it")
     if control_port is not None and control_token is None and not is_loopback(host):
         raise click.UsageError(f"--control-port: programs elsewhere reach {host}; give --control-token, too")
+    check_front(tls=tls, tls_ca=tls_ca)
     first = [*short.rules, *(in_turn(read_replies(reply_file), "--reply-file") if reply_file is not None else ())]
     store = store_of(own, version=ollama_version)
     version = ollama_version or store.newest
@@ -257,6 +262,7 @@ def serve(
         control=control,
         control_token=control_token,
         control_port=control_port,
+        tls=tls,
         scenarios=ServedScenarios,
     )
     if own is not None:
@@ -271,13 +277,16 @@ def serve(
     watched = None
     if watch and programme_file is not None:
         watched = Watched(programme_file, lambda: server.edit_programme(programme()), log)
-    with server, announced(server.url, print_url=print_url, ready_file=ready_file):
+    trust = trust_lines(server.certificate, tls_ca)
+    with trust as front_lines, server, announced(server.url, print_url=print_url, ready_file=ready_file):
         if exit_on_stdin_close:
             when_stdin_closes(stop.set)
         log(f"Ollama {version}, as recorded, on {server.url}")
         log(f"  sh          export OLLAMA_HOST={server.url}")
         log(f"  cmd         set OLLAMA_HOST={server.url}")
         log(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        if front_lines:
+            log(*front_lines)
         note = _TURN_ON if control and server.control_url is None else ""
         if server.control_url is not None and control_port is None and any(one.name in ON_ACCEPT for one in faults):
             note = _STRUCK_TOO

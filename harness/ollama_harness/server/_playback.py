@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from ollama_harness.script.segments import ConnectionEnd, RenderedSegment, ScriptEnd
 from ollama_harness.server._connection import ClientLeft, Connection
+from ollama_harness.server._tls import is_whole
 from ollama_harness.server.engine import Kind, ServerStops, Signal, in_thread
 from ollama_harness.server.journal import EndedBy, Entry, Journal
 
@@ -135,7 +136,7 @@ async def _end(connection: Connection, ending: ScriptEnd, entry: Entry, journal:
             journal.settle(entry, ending.how, EndedBy.SERVER)
             return True
         case ConnectionEnd.CLOSE:
-            connection.half_close()
+            _send_fin(connection, entry)
             journal.settle(entry, ending.how, EndedBy.SERVER)
             await connection.close()
         case ConnectionEnd.RESET:
@@ -150,7 +151,7 @@ async def _end(connection: Connection, ending: ScriptEnd, entry: Entry, journal:
             raise AssertionError("a connection that was to be refused has been accepted")
         case ConnectionEnd.HALF_CLOSE | ConnectionEnd.HOLD:
             if ending.how is ConnectionEnd.HALF_CLOSE:
-                connection.half_close()
+                _send_fin(connection, entry)
             by = EndedBy.SERVER  # the script ended with its last byte, and waits for no other end than this
             try:
                 await connection.wait_for_end()
@@ -160,6 +161,10 @@ async def _end(connection: Connection, ending: ScriptEnd, entry: Entry, journal:
             connection.dispose()
             journal.settle(entry, ending.how, by)
     return False
+
+
+def _send_fin(connection: Connection, entry: Entry) -> None:
+    connection.half_close(is_whole=not connection.transport.says_end or is_whole(entry))
 
 
 async def _await_record(connection: Connection, entry: Entry, journal: Journal, number: int) -> None:

@@ -9,6 +9,8 @@ are in no journal.
 from __future__ import annotations
 
 import socket
+import ssl
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -24,9 +26,10 @@ from ollama_harness.server._expectations import Expectations, segments
 from ollama_harness.server._playback import Batch, batches, play, play_live
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import RunningRule
+from ollama_harness.server._tls import HandshakeFailed, TlsTransport
 from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.control import Calls
-from ollama_harness.server.journal import Entry, Journal
+from ollama_harness.server.journal import EndedBy, Entry, Journal, Protocol
 from ollama_harness.server.transport import Transport
 
 __all__ = ["Serving"]
@@ -38,7 +41,7 @@ _MOST_KEPT = 256
 
 
 class Serving:
-    """Serves all connections of one server. Without `calls` the control API is off."""
+    """Serves all connections of one server. Without `calls` the control API is off; with `tls` it is behind TLS."""
 
     def __init__(
         self,
@@ -49,19 +52,24 @@ class Serving:
         chooser: Chooser,
         expectations: Expectations,
         calls: Calls | None,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self._journal, self._programme, self._expectations, self._calls = journal, programme, expectations, calls
-        self._answerer, self._chooser = answerer, chooser
+        self._answerer, self._chooser, self._tls = answerer, chooser, tls
         self._kept_writes: dict[int, tuple[Script, str, Sequence[Batch]]] = {}
 
     async def serve(self, sock: socket.socket) -> None:
         """Serve a connection until it ends."""
-        connection, journal = Connection(Transport(sock)), self._journal
+        journal, first = self._journal, self._programme.take_on_accept()
+        transport = Transport(sock) if first is not None or self._tls is None else TlsTransport(sock, self._tls)
+        connection = Connection(transport)
         number, index, usable, after_post, is_counted = journal.connected(), 0, True, False, True
         entry: Entry | None = None
         try:
-            if (first := self._programme.take_on_accept()) is not None:
+            if first is not None:
                 await self._play_on_accept(connection, first, number)
+                return
+            if isinstance(transport, TlsTransport) and not await self._shake_hands(connection, transport, number):
                 return
             while usable:
                 read = await connection.await_head(GoHeadReader(after_post=after_post))
@@ -82,6 +90,25 @@ class Serving:
                 usable = await self._serve_request(connection, read, entry)
         finally:
             await connection.close()
+
+    async def _shake_hands(self, connection: Connection, transport: TlsTransport, number: int) -> bool:
+        """Begin TLS; whether that succeeded. If not, it is noted, and has cost this connection only."""
+        try:
+            await transport.shake_hands()
+        except HandshakeFailed as failed:
+            entry = Entry(connection=number, index=1, head=None, body=failed.received, protocol=Protocol.TLS)
+            entry.why = str(failed)
+            if failed.reply:
+                entry.sent.append((time.monotonic() - entry.arrived_s, failed.reply))
+            self._journal.add(entry)
+            connection.half_close()
+            if failed.by_client:
+                self._journal.left(entry)
+            by = EndedBy.CLIENT if failed.by_client else EndedBy.SERVER
+            self._journal.settle(entry, ConnectionEnd.CLOSE, by)
+            return False
+        connection.receive()  # a request may have come with the last message of the handshake
+        return True
 
     async def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
         """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""

@@ -31,6 +31,7 @@ from ollama_harness.server._choosing import Chooser
 from ollama_harness.server._expectations import Expectations, NoExpectation
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._serving import Serving
+from ollama_harness.server.certificates import TlsKind, certificate
 from ollama_harness.server.control import Calls, Control, Controlled, Verification, is_loopback, verification
 from ollama_harness.server.journal import Journal
 from ollama_harness.server.listener import Listener
@@ -62,6 +63,8 @@ class FakeOllama(Arranging):
     there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is bound, but
     connections to it are refused. `port` 0 is any free port. `programme` is the programme at first and after `clear`.
     The journal keeps all entries, or only the last `journal_size` and those that are not settled.
+    With `tls` it is behind TLS with a `certificate` that is good, self-signed, expired or of a wrong-name; a client has
+    to trust `certificate.ca_pem`. That needs `ollama-harness[tls]`.
     `scenarios` makes those that this server can play by name, for its recordings and its version: give
     `ollama_harness.matrix.served_scenario.ServedScenarios`, as `serve` and the fixture `fake_ollama` do.
 
@@ -69,9 +72,9 @@ class FakeOllama(Arranging):
     without more, and any other with a `control_token`, which each call must bring then. Without `control` none does. A
     `control_port` of its own (0 is any free one) is there even if faults strike all connections to the other.
 
-    Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more,
-    or the control API cannot be as wanted; ProgrammeError, if a rule of `programme` can have no effect;
-    FaultDoesNotApply.
+    Raises: UnknownName, if `version` is not recorded; TlsError, if there can be no certificate; ValueError,
+    if `speed` or `gap_s` is not 0 or more, or the control API cannot be as wanted; ProgrammeError, if a rule of
+    `programme` can have no effect; FaultDoesNotApply.
     """
 
     DEFAULT_LISTEN_HOST = "127.0.0.1"
@@ -97,9 +100,12 @@ class FakeOllama(Arranging):
         control: bool = True,
         control_token: str | None = None,
         control_port: int | None = None,
+        tls: TlsKind | str | None = None,
         scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
     ) -> None:
-        super().__init__(host=host, port=port, threaded=True)
+        self.certificate = None if tls is None else certificate(tls, host)
+        context = None if self.certificate is None else self.certificate.context
+        super().__init__(host=host, port=port, ssl_context=context, threaded=True)
         for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
             if not 0 <= number < math.inf:
                 raise ValueError(f"{name} is {number}; give 0 or more")
@@ -139,6 +145,7 @@ class FakeOllama(Arranging):
             chooser=Chooser(self._answerer, self._programme, expectations),
             expectations=expectations,
             calls=self._calls,
+            tls=context,
         )
 
     @property
@@ -154,14 +161,16 @@ class FakeOllama(Arranging):
     @property
     def url(self) -> str:
         """The server's base URL without a slash at the end, for `OLLAMA_HOST` and `ollama.Client`."""
-        return f"http://{self.format_host(self.host)}:{self.port}"
+        return f"{'http' if self.certificate is None else 'https'}://{self.format_host(self.host)}:{self.port}"
 
     @property
     def control_url(self) -> str | None:
         """The base URL of the control API, without a slash at the end; None if it is off."""
         if self._calls is None:
             return None
-        return f"http://{self.format_host(self.host)}:{self._calls.port or self.port}/_harness"
+        if self._calls.port is None:
+            return f"{self.url}/_harness"
+        return f"http://{self.format_host(self.host)}:{self._calls.port}/_harness"
 
     @property
     def _controlled(self) -> Controlled:

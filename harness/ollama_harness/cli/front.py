@@ -1,0 +1,71 @@
+"""What stands in front of Ollama in real life, as options of `serve`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ollama_harness.server.certificates import Certificate, TlsKind, ca_file
+
+__all__ = ["check_front", "front_options", "trust_lines"]
+
+#: The variables that name a file of certificates to trust, and who reads them.
+_TRUST = (
+    ("SSL_CERT_FILE", "Python's ssl and httpx, curl, Ruby; Go on Linux"),
+    ("REQUESTS_CA_BUNDLE", "requests"),
+    ("NODE_EXTRA_CA_CERTS", "Node"),
+)
+
+_OPTIONS = (
+    click.option(
+        "--tls",
+        type=click.Choice([kind.value for kind in TlsKind]),
+        help="Be behind TLS, with a certificate that is good, or one that a client must refuse. It needs "
+        "ollama-harness[tls].",
+    ),
+    click.option(
+        "--tls-ca",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="With --tls: write the certificate that a client has to trust to this file, and leave it there. The "
+        "default is a temporary file.",
+    ),
+)
+
+
+def front_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for what stands in front of Ollama."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def check_front(*, tls: str | None, tls_ca: Path | None) -> None:
+    """Refuse options that cannot have an effect together.
+
+    Raises: click.UsageError.
+    """
+    if tls_ca is not None and tls is None:
+        raise click.UsageError("--tls-ca: there is no certificate without TLS; give --tls good, too")
+
+
+@contextlib.contextmanager
+def trust_lines(made: Certificate | None, path: Path | None) -> Iterator[Sequence[str]]:
+    """Lines for people about how to trust a certificate, while the file that they name is there; () without one.
+
+    Raises: TlsError, if the file cannot be written.
+    """
+    if made is None:
+        yield ()
+        return
+    with ca_file(made, path) as written:
+        full = written.absolute()
+        width = max(len(name) for name, _ in _TRUST)
+        yield (
+            f"TLS: the certificate is {made.kind}; to trust it, set",
+            *(f"  {name:{width}} = {full}  for {who}" for name, who in _TRUST),
+        )
