@@ -33,6 +33,8 @@ SERVE = importlib.import_module("ollama_harness.cli.serve")
 CHAT = ("POST", "/api/chat", {"model": "smollm2:135m", "messages": [{"role": "user", "content": "x"}]})
 GENERATE = ("POST", "/api/generate", {"model": "smollm2:135m", "prompt": "x"})
 V1 = ("POST", "/v1/chat/completions", {**CHAT[2], "stream": True})
+BELOW = ("POST", "/ollama/api/chat", CHAT[2])
+WITH_KEY = (*BELOW, {"Authorization": "Bearer my-key"})
 TAGS, VERSION = ("GET", "/api/tags"), ("GET", "/api/version")
 
 
@@ -76,13 +78,13 @@ def serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         signal.signal(one, handler)
 
 
-def ask(server: FakeOllama, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+def ask(server: FakeOllama, method: str, path: str, body: Any = None, headers: Any = None) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     if (made := server.certificate) is not None:
         trusting = ssl.create_default_context(cadata=made.ca_pem.decode())
         connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=20, context=trusting)
     try:
-        connection.request(method, path, None if body is None else json.dumps(body))
+        connection.request(method, path, None if body is None else json.dumps(body), headers or {})
         response = connection.getresponse()
         try:
             return response.status, response.read()
@@ -295,6 +297,7 @@ ON_THE_PAGE = {
         (CHAT, 200, True),
     ),
     '--play chat-think-stream --play "chat-tools-*"': ((CHAT, 200, True), (CHAT, 200, True)),
+    "--prefix /ollama --require-key my-key": ((TAGS, 404, False), (BELOW, 401, False), (WITH_KEY, 200, True)),
     "--tls good --tls-ca ca.pem": ((CHAT, 200, True),),
     "--scenario runner-killed": ((CHAT, 200, False), (GENERATE, 200, False)),
     "--programme programme.toml": ((CHAT, 503, False), (CHAT, 503, False), (TOOL, 200, True)),

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from ollama_harness.server.certificates import Certificate, TlsKind, ca_file
+from ollama_harness.server.control import check_token
+from ollama_harness.server.gateway import check_prefix
 
 __all__ = ["check_front", "front_options", "trust_lines"]
 
@@ -19,6 +21,21 @@ _TRUST = (
     ("REQUESTS_CA_BUNDLE", "requests"),
     ("NODE_EXTRA_CA_CERTS", "Node"),
 )
+
+
+def _prefix(_ctx: click.Context, param: click.Parameter, text: str) -> str:
+    try:
+        return text and check_prefix(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from error
+
+
+def _key(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    try:
+        return None if text is None else check_token(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from error
+
 
 _OPTIONS = (
     click.option(
@@ -33,6 +50,19 @@ _OPTIONS = (
         metavar="FILE",
         help="With --tls: write the certificate that a client has to trust to this file, and leave it there. The "
         "default is a temporary file.",
+    ),
+    click.option(
+        "--prefix",
+        default="",
+        callback=_prefix,
+        metavar="PATH",
+        help="Have Ollama below this path only, such as /ollama, as a gateway does; anything else gets its 404.",
+    ),
+    click.option(
+        "--require-key",
+        callback=_key,
+        metavar="KEY",
+        help="Let in only requests with Authorization: Bearer KEY, as a gateway does; others get its 401.",
     ),
 )
 

@@ -220,6 +220,8 @@ def serve(
     exit_on_stdin_close: bool,
     tls: str | None,
     tls_ca: Path | None,
+    prefix: str,
+    require_key: str | None,
     **_in_order: tuple[str, ...],
 ) -> None:
     short = short_forms(ctx)
@@ -263,6 +265,8 @@ def serve(
         control_token=control_token,
         control_port=control_port,
         tls=tls,
+        prefix=prefix,
+        require_key=require_key,
         scenarios=ServedScenarios,
     )
     if own is not None:

@@ -12,16 +12,18 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ollama_harness.answers import Asked, Step
 from ollama_harness.answers.go.go_body import GoBodyReader
 from ollama_harness.answers.go.go_request import GoHead, GoHeadReader
 from ollama_harness.recordings.lazy import Lazy
+from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, http_date
 from ollama_harness.server._answers import Answerer, Chosen
 from ollama_harness.server._choosing import Chooser
-from ollama_harness.server._connection import Connection, RequestTooLarge
+from ollama_harness.server._connection import Connection, RequestTooLarge, awaits_continue
 from ollama_harness.server._expectations import Expectations, segments
 from ollama_harness.server._playback import Batch, batches, play, play_live
 from ollama_harness.server._running_programme import RunningProgramme
@@ -29,6 +31,7 @@ from ollama_harness.server._running_rule import RunningRule
 from ollama_harness.server._tls import HandshakeFailed, TlsTransport
 from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.control import Calls
+from ollama_harness.server.gateway import Gateway
 from ollama_harness.server.journal import EndedBy, Entry, Journal, Protocol
 from ollama_harness.server.transport import Transport
 
@@ -53,9 +56,10 @@ class Serving:
         expectations: Expectations,
         calls: Calls | None,
         tls: ssl.SSLContext | None,
+        gateway: Gateway,
     ) -> None:
         self._journal, self._programme, self._expectations, self._calls = journal, programme, expectations, calls
-        self._answerer, self._chooser, self._tls = answerer, chooser, tls
+        self._answerer, self._chooser, self._tls, self._gateway = answerer, chooser, tls, gateway
         self._kept_writes: dict[int, tuple[Script, str, Sequence[Batch]]] = {}
 
     async def serve(self, sock: socket.socket) -> None:
@@ -78,16 +82,17 @@ class Serving:
                         journal.left(entry)
                     return
                 after_post = read.head.method == "POST"
-                is_call = self._calls is not None and self._calls.is_call(read)
+                behind = self._behind(read)
+                is_call = self._calls is not None and self._calls.is_call(behind)
                 if is_counted is (is_call and not index):  # a connection that only brings calls is not counted
                     is_counted = not is_counted
                     journal.uncount(-1 if is_counted else 1)
                 if self._calls is not None and is_call:
-                    usable = await self._calls.answer(connection, read.head)
+                    usable = await self._calls.answer(connection, behind.head)
                     continue
                 index += 1
                 entry = Entry(connection=number, index=index, head=None if read.flaw else read.head, body=b"")
-                usable = await self._serve_request(connection, read, entry)
+                usable = await self._serve_request(connection, read, behind.head, entry)
         finally:
             await connection.close()
 
@@ -110,14 +115,26 @@ class Serving:
         connection.receive()  # a request may have come with the last message of the handshake
         return True
 
-    async def _serve_request(self, connection: Connection, read: GoHead, entry: Entry) -> bool:
-        """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again."""
-        head, asked = read.head, Asked.of(read.head, b"", flaw=read.flaw, at=_now())
+    def _behind(self, read: GoHead) -> GoHead:
+        """A request as Ollama sees it behind the gateway. The gateway refuses it if its path leads elsewhere."""
+        head = None if read.flaw else self._gateway.behind(read.head)
+        return read if head is None or head is read.head else replace(read, head=head)
+
+    async def _serve_request(self, connection: Connection, read: GoHead, head: RequestHead, entry: Entry) -> bool:
+        """Read the rest of a request, if Ollama does, and answer it; whether the connection can be used again.
+
+        `head` is as Ollama sees it.
+        """
+        asked = Asked.of(head, b"", flaw=read.flaw, at=_now())
         connection.take(head.size)
         await self._chooser.get_ready()
         if (refused := self._answerer.refusal(asked)) is not None:
             return await self._answer(connection, entry, refused)
-        if self._answerer.needs_no_body(asked, head):
+        kept_out = self._kept_out(read.head)
+        if kept_out is not None and awaits_continue(head):
+            await self._answer(connection, entry, kept_out)
+            return False
+        if kept_out is None and self._answerer.needs_no_body(asked, head):
             await self._answer(connection, entry, await self._chooser.chosen(asked, head, unread=True))
             return False
         body = GoBodyReader(head)
@@ -128,8 +145,16 @@ class Serving:
             return await self._answer(connection, entry, too_large)
         entry.body = body.content
         asked = Asked.of(head, entry.body, body_error=body.error or "", at=asked.at)
-        usable = await self._answer(connection, entry, await self._chooser.chosen(asked, head))
+        usable = await self._answer(connection, entry, kept_out or await self._chooser.chosen(asked, head))
         return usable and not head.wants_close and body.error is None
+
+    def _kept_out(self, head: RequestHead) -> Chosen | None:
+        """What the gateway answers to a request that it does not let pass."""
+        refused = self._gateway.refusal(head, scheme="http" if self._tls is None else "https")
+        if refused is None:
+            return None
+        script, why = refused
+        return Chosen(answer=script, step=Step.GUARD, by="gateway", why=why)
 
     async def _play_on_accept(self, connection: Connection, first: RunningRule, number: int) -> None:
         script = first.script

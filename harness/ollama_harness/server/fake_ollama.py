@@ -32,7 +32,16 @@ from ollama_harness.server._expectations import Expectations, NoExpectation
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._serving import Serving
 from ollama_harness.server.certificates import TlsKind, certificate
-from ollama_harness.server.control import Calls, Control, Controlled, Verification, is_loopback, verification
+from ollama_harness.server.control import (
+    Calls,
+    Control,
+    Controlled,
+    Verification,
+    check_token,
+    is_loopback,
+    verification,
+)
+from ollama_harness.server.gateway import Gateway, check_prefix
 from ollama_harness.server.journal import Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
@@ -65,6 +74,8 @@ class FakeOllama(Arranging):
     The journal keeps all entries, or only the last `journal_size` and those that are not settled.
     With `tls` it is behind TLS with a `certificate` that is good, self-signed, expired or of a wrong-name; a client has
     to trust `certificate.ca_pem`. That needs `ollama-harness[tls]`.
+    With a `prefix` (a path such as /ollama) a gateway has Ollama below that path only, and with `require_key` it lets
+    in only requests with `Authorization: Bearer` and that key; others get its 404 and its 401.
     `scenarios` makes those that this server can play by name, for its recordings and its version: give
     `ollama_harness.matrix.served_scenario.ServedScenarios`, as `serve` and the fixture `fake_ollama` do.
 
@@ -101,6 +112,8 @@ class FakeOllama(Arranging):
         control_token: str | None = None,
         control_port: int | None = None,
         tls: TlsKind | str | None = None,
+        prefix: str = "",
+        require_key: str | None = None,
         scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
     ) -> None:
         self.certificate = None if tls is None else certificate(tls, host)
@@ -109,6 +122,9 @@ class FakeOllama(Arranging):
         for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
             if not 0 <= number < math.inf:
                 raise ValueError(f"{name} is {number}; give 0 or more")
+        self._gateway = Gateway(
+            prefix=prefix and check_prefix(prefix), key=None if require_key is None else check_token(require_key)
+        )
         self.journal = Journal(size=journal_size)
         self._any_model = any_model
         self._models = tuple(map(parse_model, models))
@@ -146,6 +162,7 @@ class FakeOllama(Arranging):
             expectations=expectations,
             calls=self._calls,
             tls=context,
+            gateway=self._gateway,
         )
 
     @property
@@ -161,7 +178,7 @@ class FakeOllama(Arranging):
     @property
     def url(self) -> str:
         """The server's base URL without a slash at the end, for `OLLAMA_HOST` and `ollama.Client`."""
-        return f"{'http' if self.certificate is None else 'https'}://{self.format_host(self.host)}:{self.port}"
+        return self.url_for(f"{self._gateway.prefix}/").removesuffix("/")
 
     @property
     def control_url(self) -> str | None:
@@ -169,7 +186,7 @@ class FakeOllama(Arranging):
         if self._calls is None:
             return None
         if self._calls.port is None:
-            return f"{self.url}/_harness"
+            return self.url_for("/_harness")
         return f"http://{self.format_host(self.host)}:{self._calls.port}/_harness"
 
     @property

@@ -98,9 +98,9 @@ class Entry:
     its first bytes are the `body`.
 
     The answer: `answered_by` is the id of a recording, "script", "reply", "embed", "fail", "faults", "expectation"
-    (pytest-httpserver's), "upstream" (a proxy's server), "nothing", or "rule" with the id of a rule of `ollama-harness
-    list rules`. `step` is the step of the request's way that answered (None in the journal of a proxy), `rule` the id
-    of its rule, or "".
+    (pytest-httpserver's), "gateway" (before Ollama), "upstream" (a proxy's server), "nothing", or "rule" with the id of
+    a rule of `ollama-harness list rules`. `step` is the step of the request's way that answered (None in the journal of
+    a proxy, and for a TLS handshake that failed), `rule` the id of its rule, or "".
     `programme_rules` are the rules of the programme that answered, or struck the answer, and `left_out` the faults that
     could not strike it. `why` says why that one, or which recording is nearest. `script` is what was to be played, with
     all its conditions; so the request that a scenario is about is found among others. `unmet` says how the request
