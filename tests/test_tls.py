@@ -328,4 +328,4 @@ def test_without_trustme_the_message_says_what_to_install(monkeypatch: pytest.Mo
 
 def test_a_file_without_tls_is_refused(tmp_path: Path) -> None:
     with pytest.raises(click.UsageError, match="give --tls good, too"):
-        check_front(tls=None, tls_ca=tmp_path / "ca.pem")
+        check_front(tls=None, tls_ca=tmp_path / "ca.pem", parallel=None, max_queue=None)

@@ -11,6 +11,7 @@ import click
 
 from ollama_harness.server.certificates import Certificate, TlsKind, ca_file
 from ollama_harness.server.control import check_token
+from ollama_harness.server.fake_ollama import MAX_QUEUE
 from ollama_harness.server.gateway import check_prefix
 
 __all__ = ["check_front", "front_options", "trust_lines"]
@@ -64,6 +65,18 @@ _OPTIONS = (
         metavar="KEY",
         help="Let in only requests with Authorization: Bearer KEY, as a gateway does; others get its 401.",
     ),
+    click.option(
+        "--parallel",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="OLLAMA_NUM_PARALLEL: answer so many requests for a model's work at once; others wait without a byte.",
+    ),
+    click.option(
+        "--max-queue",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help=f"OLLAMA_MAX_QUEUE, with --parallel: how many may wait before others get a 503; {MAX_QUEUE} by default.",
+    ),
 )
 
 
@@ -74,13 +87,15 @@ def front_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def check_front(*, tls: str | None, tls_ca: Path | None) -> None:
+def check_front(*, tls: str | None, tls_ca: Path | None, parallel: int | None, max_queue: int | None) -> None:
     """Refuse options that cannot have an effect together.
 
     Raises: click.UsageError.
     """
     if tls_ca is not None and tls is None:
         raise click.UsageError("--tls-ca: there is no certificate without TLS; give --tls good, too")
+    if max_queue is not None and parallel is None:
+        raise click.UsageError("--max-queue: without a limit nothing waits; give --parallel 1, too")
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.control import check_token, is_loopback
-from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.fake_ollama import MAX_QUEUE, FakeOllama
 from ollama_harness.server.journal import Entry
 from ollama_harness.server.programme import ON_ACCEPT, Programme, ProgrammeRule
 from ollama_harness.server.programme_file import read_programme
@@ -222,6 +222,8 @@ def serve(
     tls_ca: Path | None,
     prefix: str,
     require_key: str | None,
+    parallel: int | None,
+    max_queue: int | None,
     **_in_order: tuple[str, ...],
 ) -> None:
     short = short_forms(ctx)
@@ -233,7 +235,7 @@ def serve(
         raise click.UsageError("--no-control turns off what --control-token and --control-port are for; remove it")
     if control_port is not None and control_token is None and not is_loopback(host):
         raise click.UsageError(f"--control-port: programs elsewhere reach {host}; give --control-token, too")
-    check_front(tls=tls, tls_ca=tls_ca)
+    check_front(tls=tls, tls_ca=tls_ca, parallel=parallel, max_queue=max_queue)
     first = [*short.rules, *(in_turn(read_replies(reply_file), "--reply-file") if reply_file is not None else ())]
     store = store_of(own, version=ollama_version)
     version = ollama_version or store.newest
@@ -267,6 +269,8 @@ def serve(
         tls=tls,
         prefix=prefix,
         require_key=require_key,
+        parallel=parallel,
+        max_queue=MAX_QUEUE if max_queue is None else max_queue,
         scenarios=ServedScenarios,
     )
     if own is not None:
@@ -309,6 +313,9 @@ def serve(
             if watched is not None:
                 watched.look()
     _log_settled(log, settled)
+    if parallel is not None:
+        most = server.journal
+        log(f"at most {most.most_exchanges} requests and {most.most_connections} connections at once")
     log("stopped")
 
 

@@ -70,22 +70,24 @@ async def play(
 ) -> bool:
     """Write each batch at its time, then do what `ending` says; returns whether the connection can be used again.
 
-    Times count from `entry.arrived_s`. A client that closes its side ends the play, as it ends a generation in Ollama.
+    Times count from `entry.arrived_s`, or from the end of its wait for a slot. A client that closes its side ends the
+    play, as it ends a generation in Ollama.
     """
     sent, clock, arrived_s = entry.sent, time.monotonic, entry.arrived_s
+    began_s = arrived_s + entry.waited_s
     before, segments = connection.accepted_bytes, tuple[bytes, ...]()
     try:
         for at_s, data, awaits, segments in writes:
             before = connection.accepted_bytes
             if at_s > 0:
-                await connection.wait_until(arrived_s + at_s)
+                await connection.wait_until(began_s + at_s)
             if awaits > entry.yielded:
                 await _await_record(connection, entry, journal, awaits)
             await connection.send(data)
             sent.extend(clock() - arrived_s, segments)
             segments = ()
         if ending.at_s > 0:
-            await _wait_for_end(connection, ending, arrived_s + ending.at_s)
+            await _wait_for_end(connection, ending, began_s + ending.at_s)
         return await _end(connection, ending, entry, journal)
     except (ClientLeft, ServerStops) as gone:
         sent.extend(clock() - arrived_s, _accepted(segments, connection.accepted_bytes - before))

@@ -23,14 +23,16 @@ from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, http_date
 from ollama_harness.server._answers import Answerer, Chosen
 from ollama_harness.server._choosing import Chooser
-from ollama_harness.server._connection import Connection, RequestTooLarge, awaits_continue
+from ollama_harness.server._connection import ClientLeft, Connection, RequestTooLarge, awaits_continue
 from ollama_harness.server._expectations import Expectations, segments
-from ollama_harness.server._playback import Batch, batches, play, play_live
+from ollama_harness.server._playback import Batch, batches, end_early, play, play_live
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import RunningRule
+from ollama_harness.server._slots import Slots, takes_slot
 from ollama_harness.server._tls import HandshakeFailed, TlsTransport
 from ollama_harness.server._unmatched import not_http
 from ollama_harness.server.control import Calls
+from ollama_harness.server.engine import ServerStops
 from ollama_harness.server.gateway import Gateway
 from ollama_harness.server.journal import EndedBy, Entry, Journal, Protocol
 from ollama_harness.server.transport import Transport
@@ -57,9 +59,11 @@ class Serving:
         calls: Calls | None,
         tls: ssl.SSLContext | None,
         gateway: Gateway,
+        slots: Slots | None,
     ) -> None:
         self._journal, self._programme, self._expectations, self._calls = journal, programme, expectations, calls
         self._answerer, self._chooser, self._tls, self._gateway = answerer, chooser, tls, gateway
+        self._slots = slots
         self._kept_writes: dict[int, tuple[Script, str, Sequence[Batch]]] = {}
 
     async def serve(self, sock: socket.socket) -> None:
@@ -95,6 +99,7 @@ class Serving:
                 usable = await self._serve_request(connection, read, behind.head, entry)
         finally:
             await connection.close()
+            journal.disconnected()
 
     async def _shake_hands(self, connection: Connection, transport: TlsTransport, number: int) -> bool:
         """Begin TLS; whether that succeeded. If not, it is noted, and has cost this connection only."""
@@ -145,7 +150,11 @@ class Serving:
             return await self._answer(connection, entry, too_large)
         entry.body = body.content
         asked = Asked.of(head, entry.body, body_error=body.error or "", at=asked.at)
-        usable = await self._answer(connection, entry, kept_out or await self._chooser.chosen(asked, head))
+        chosen = kept_out or await self._chooser.chosen(asked, head)
+        if self._slots is not None and takes_slot(asked, chosen.answer):
+            usable = await self._answer_in_turn(connection, entry, asked, chosen, self._slots)
+        else:
+            usable = await self._answer(connection, entry, chosen)
         return usable and not head.wants_close and body.error is None
 
     def _kept_out(self, head: RequestHead) -> Chosen | None:
@@ -165,6 +174,23 @@ class Serving:
             await connection.wait_for_request()  # an RST while the client connects or writes would be another fault
         await self._play(connection, script, entry)
 
+    async def _answer_in_turn(
+        self, connection: Connection, entry: Entry, asked: Asked, chosen: Chosen, slots: Slots
+    ) -> bool:
+        """Give this answer once a slot is free, and free that when the exchange has ended; or say that none is."""
+        self._journal.add(entry)
+        try:
+            has_slot = await slots.enter(connection)
+        except (ClientLeft, ServerStops) as gone:
+            entry.why = "it waited for a free slot"
+            end_early(connection, gone, entry=entry, journal=self._journal)
+            return False
+        if not has_slot:
+            return await self._answer(connection, entry, self._answerer.queue_full(asked))
+        entry.waited_s = time.monotonic() - entry.arrived_s
+        entry.when_settled = slots.leave
+        return await self._answer(connection, entry, chosen)
+
     async def _answer(self, connection: Connection, entry: Entry, chosen: Chosen) -> bool:
         """Give this answer, and note it; returns whether the connection can be used again."""
         entry.answered_by, entry.step, entry.rule = chosen.by, chosen.step, chosen.rule
@@ -178,7 +204,7 @@ class Serving:
                 script = script.answer_to(entry.head)
             return await self._play(connection, script, entry)
         entry.date = http_date()
-        self._journal.add(entry)
+        self._note(entry)
         method = entry.head.method if entry.head is not None else ""
         made = segments(chosen.answer, method=method, date=entry.date)
         if not chosen.answer.is_streamed:
@@ -192,8 +218,13 @@ class Serving:
 
     async def _play(self, connection: Connection, script: Script, entry: Entry) -> bool:
         writes, entry.date = self._writes(script)
-        self._journal.add(entry)
+        self._note(entry)
         return await play(connection, writes, script.ending, entry=entry, journal=self._journal)
+
+    def _note(self, entry: Entry) -> None:
+        """Take an entry into the journal, if it has not been there while it waited."""
+        if not entry.id:
+            self._journal.add(entry)
 
     def _writes(self, script: Script) -> tuple[Iterable[Batch], str]:
         """The writes that play a script with the current Date, and that Date; made at most once a second."""

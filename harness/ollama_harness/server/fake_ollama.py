@@ -31,6 +31,7 @@ from ollama_harness.server._choosing import Chooser
 from ollama_harness.server._expectations import Expectations, NoExpectation
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._serving import Serving
+from ollama_harness.server._slots import MAX_QUEUE, Slots
 from ollama_harness.server.certificates import TlsKind, certificate
 from ollama_harness.server.control import (
     Calls,
@@ -47,7 +48,7 @@ from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswers
 
-__all__ = ["FakeOllama"]
+__all__ = ["MAX_QUEUE", "FakeOllama"]
 
 _STAYS = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
 _NOTHING = Script(method="GET", segments=(), ending=_STAYS)
@@ -76,6 +77,8 @@ class FakeOllama(Arranging):
     to trust `certificate.ca_pem`. That needs `ollama-harness[tls]`.
     With a `prefix` (a path such as /ollama) a gateway has Ollama below that path only, and with `require_key` it lets
     in only requests with `Authorization: Bearer` and that key; others get its 404 and its 401.
+    At most `parallel` requests for a model's work are answered at once, as OLLAMA_NUM_PARALLEL has it. Others get no
+    byte until one has ended, and if `max_queue` wait already, Ollama's 503.
     `scenarios` makes those that this server can play by name, for its recordings and its version: give
     `ollama_harness.matrix.served_scenario.ServedScenarios`, as `serve` and the fixture `fake_ollama` do.
 
@@ -114,6 +117,8 @@ class FakeOllama(Arranging):
         tls: TlsKind | str | None = None,
         prefix: str = "",
         require_key: str | None = None,
+        parallel: int | None = None,
+        max_queue: int = MAX_QUEUE,
         scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
     ) -> None:
         self.certificate = None if tls is None else certificate(tls, host)
@@ -125,6 +130,8 @@ class FakeOllama(Arranging):
         self._gateway = Gateway(
             prefix=prefix and check_prefix(prefix), key=None if require_key is None else check_token(require_key)
         )
+        if (parallel is not None and parallel < 1) or max_queue < 0:
+            raise ValueError(f"parallel is {parallel} and max_queue {max_queue}; give 1 or more, and 0 or more")
         self.journal = Journal(size=journal_size)
         self._any_model = any_model
         self._models = tuple(map(parse_model, models))
@@ -163,6 +170,7 @@ class FakeOllama(Arranging):
             calls=self._calls,
             tls=context,
             gateway=self._gateway,
+            slots=None if parallel is None else Slots(parallel, max_queue),
         )
 
     @property
