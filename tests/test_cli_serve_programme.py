@@ -299,6 +299,7 @@ ON_THE_PAGE = {
     '--play chat-think-stream --play "chat-tools-*"': ((CHAT, 200, True), (CHAT, 200, True)),
     "--prefix /ollama --require-key my-key": ((TAGS, 404, False), (BELOW, 401, False), (WITH_KEY, 200, True)),
     "--any-model --gap 0.1 --parallel 1 --max-queue 1": ((TAGS, 200, False), (CHAT, 200, True)),
+    "--gap 1.5 --idle-timeout 1": ((CHAT, 504, False),),
     "--tls good --tls-ca ca.pem": ((CHAT, 200, True),),
     "--scenario runner-killed": ((CHAT, 200, False), (GENERATE, 200, False)),
     "--programme programme.toml": ((CHAT, 503, False), (CHAT, 503, False), (TOOL, 200, True)),

@@ -12,7 +12,13 @@ import pytest
 
 from ollama_harness.answers import Step
 from ollama_harness.cli.serve import serve
+from ollama_harness.faults import after_record, stall_at
+from ollama_harness.script.http1 import RequestHead
+from ollama_harness.script.message_parts import Raw
+from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 from ollama_harness.server.fake_ollama import FakeOllama
+from ollama_harness.server.gateway import Gateway
+from ollama_harness.server.journal import EndedBy
 from ollama_harness.server.programme import OwnError, Programme, ProgrammeRule, When
 
 CHAT = {"model": "smollm2:135m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -148,3 +154,85 @@ def test_what_no_header_can_have_is_refused_as_a_key(key: str) -> None:
         FakeOllama(require_key=key)
     with pytest.raises(click.BadParameter, match="give such a one"):
         serve.main(["--require-key", key], standalone_mode=False)
+
+
+# ------------------------------------------------------------------------------------------------ it gives up
+
+
+def scripted(*times: float, end_s: float, how: ConnectionEnd = ConnectionEnd.KEEP_OPEN) -> Script:
+    segments = tuple(Segment(at_s, (Raw(b"x"),)) for at_s in times)
+    return Script(method="POST", segments=segments, ending=ScriptEnd(how=how, at_s=end_s))
+
+
+HEAD = RequestHead("POST", "/api/chat", "HTTP/1.1", (), 0)
+STOPS = ConnectionEnd.CLOSE
+
+
+@pytest.mark.parametrize(
+    ("script", "waited_s", "segments", "end"),
+    [
+        (scripted(0.5, 1.0, 1.9, end_s=1.9), 0.0, 3, None),
+        (scripted(0.5, 1.0, 2.0, end_s=2.0), 0.0, 2, (STOPS, 2.0)),
+        (scripted(0.5, 1.0, end_s=1.0, how=ConnectionEnd.HOLD), 0.0, 2, (STOPS, 2.0)),
+        (scripted(0.5, end_s=3.0, how=ConnectionEnd.RESET), 0.0, 1, (STOPS, 1.5)),
+        (scripted(0.5, end_s=3.0), 0.0, 1, None),
+        (scripted(0.5, end_s=0.5), 0.4, 1, None),
+    ],
+)
+def test_a_silence_that_is_too_long_ends_the_stream(
+    script: Script, waited_s: float, segments: int, end: tuple[ConnectionEnd, float] | None
+) -> None:
+    found = Gateway(idle_timeout_s=1.0).patient(script, HEAD, waited_s=waited_s)
+    assert found.segments == script.segments[:segments]
+    assert (found is script) is (end is None)
+    assert end is None or (found.ending.how, found.ending.at_s) == end
+
+
+@pytest.mark.parametrize(
+    ("script", "waited_s", "at_s"),
+    [
+        (scripted(1.1, end_s=1.1), 0.0, 1.0),
+        (scripted(0.5, end_s=0.5), 0.6, 0.4),
+        (scripted(0.0, end_s=0.0), 2.0, 0.0),
+        (scripted(end_s=0.0, how=ConnectionEnd.HOLD), 0.0, 1.0),
+    ],
+)
+def test_a_silence_before_the_head_is_a_504(script: Script, waited_s: float, at_s: float) -> None:
+    found = Gateway(idle_timeout_s=1.0).patient(script, HEAD, waited_s=waited_s)
+    assert found.head is not None
+    assert (found.head.status, found.head.reason) == (504, "Gateway Time-out")
+    assert (found.segments[0].at_s, found.ending.at_s, found.ending.how) == (
+        pytest.approx(at_s),
+        pytest.approx(at_s),
+        ConnectionEnd.KEEP_OPEN,
+    )
+
+
+def test_a_stream_that_stalls_is_given_up() -> None:
+    with FakeOllama(speed=0, idle_timeout_s=0.2, faults=[stall_at(after_record(2))]) as server:
+        with pytest.raises(http.client.IncompleteRead):
+            ask(server, "POST", "/api/chat", CHAT)
+        assert server.journal.wait_until_settled()
+        (entry,) = server.journal.entries
+        assert (entry.ended, entry.ended_by) == (ConnectionEnd.CLOSE, EndedBy.SERVER)
+        assert entry.wire.count(b'"done":false') == 2
+        assert entry.why.endswith("; the gateway gave up after 0.2 s of silence")
+
+
+def test_a_request_in_the_queue_is_given_up_and_frees_its_place() -> None:
+    with FakeOllama(speed=0, idle_timeout_s=0.3, parallel=1, max_queue=1) as server:
+        slots = server._serving._slots
+        assert slots is not None
+        slots._free = 0  # as if another request had it, and did not end
+        assert [ask(server, "POST", "/api/chat", CHAT)[0] for _ in range(3)] == [504, 504, 504]
+        slots.leave()
+        assert ask(server, "POST", "/api/chat", CHAT)[0] == 200
+        assert all(one.waited_s >= 0.3 for one in server.journal.entries[:3])
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_what_is_no_time_to_give_up_after_is_refused(seconds: str) -> None:
+    with pytest.raises(ValueError, match="give more than 0"):
+        FakeOllama(idle_timeout_s=float(seconds))
+    with pytest.raises(click.BadParameter, match="give more than 0"):
+        serve.main(["--idle-timeout", seconds], standalone_mode=False)

@@ -12,7 +12,7 @@ import click
 from ollama_harness.server.certificates import Certificate, TlsKind, ca_file
 from ollama_harness.server.control import check_token
 from ollama_harness.server.fake_ollama import MAX_QUEUE
-from ollama_harness.server.gateway import check_prefix
+from ollama_harness.server.gateway import check_idle_timeout, check_prefix
 
 __all__ = ["check_front", "front_options", "trust_lines"]
 
@@ -34,6 +34,13 @@ def _prefix(_ctx: click.Context, param: click.Parameter, text: str) -> str:
 def _key(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
     try:
         return None if text is None else check_token(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from error
+
+
+def _idle_timeout(_ctx: click.Context, param: click.Parameter, seconds: float | None) -> float | None:
+    try:
+        return None if seconds is None else check_idle_timeout(seconds)
     except ValueError as error:
         raise click.BadParameter(str(error), param=param) from error
 
@@ -64,6 +71,14 @@ _OPTIONS = (
         callback=_key,
         metavar="KEY",
         help="Let in only requests with Authorization: Bearer KEY, as a gateway does; others get its 401.",
+    ),
+    click.option(
+        "--idle-timeout",
+        "idle_timeout_s",
+        type=float,
+        callback=_idle_timeout,
+        metavar="S",
+        help="Give up after S seconds without a byte of an answer, as a gateway does: a 504, or in mid-stream a FIN.",
     ),
     click.option(
         "--parallel",

@@ -180,14 +180,18 @@ class Serving:
         """Give this answer once a slot is free, and free that when the exchange has ended; or say that none is."""
         self._journal.add(entry)
         try:
-            has_slot = await slots.enter(connection)
+            idle_s = self._gateway.idle_timeout_s
+            until = None if idle_s is None else entry.arrived_s + idle_s
+            has_slot = await slots.enter(connection, until=until)
         except (ClientLeft, ServerStops) as gone:
             entry.why = "it waited for a free slot"
             end_early(connection, gone, entry=entry, journal=self._journal)
             return False
+        entry.waited_s = time.monotonic() - entry.arrived_s
+        if has_slot is None:
+            return await self._answer(connection, entry, chosen)  # too late: the gateway has given up
         if not has_slot:
             return await self._answer(connection, entry, self._answerer.queue_full(asked))
-        entry.waited_s = time.monotonic() - entry.arrived_s
         entry.when_settled = slots.leave
         return await self._answer(connection, entry, chosen)
 
@@ -202,6 +206,10 @@ class Serving:
                 if unmet := script.unmet(entry.head):
                     entry.unmet, entry.why = unmet, f"{entry.why}; refused, because {unmet}"
                 script = script.answer_to(entry.head)
+                patient = self._gateway.patient(script, entry.head, waited_s=entry.waited_s)
+                if patient is not script:
+                    script = patient
+                    entry.why = f"{entry.why}; the gateway gave up after {self._gateway.idle_timeout_s:g} s of silence"
             return await self._play(connection, script, entry)
         entry.date = http_date()
         self._note(entry)

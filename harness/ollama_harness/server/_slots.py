@@ -46,8 +46,8 @@ class Slots:
         self._waiting: deque[Signal] = deque()
         self._lock = threading.Lock()
 
-    async def enter(self, connection: Connection) -> bool:
-        """Wait for a slot, which `leave` gives back; False at once if the queue is full.
+    async def enter(self, connection: Connection, *, until: float | None = None) -> bool | None:
+        """Wait for a slot, which `leave` gives back; False at once if the queue is full, None if the time is over.
 
         Raises: ClientLeft, ServerStops; then there is no slot to give back.
         """
@@ -59,16 +59,19 @@ class Slots:
                 return False
             self._waiting.append(turn := Signal())
         try:
-            await connection.wait_beside(turn)
+            await connection.wait_beside(turn, until=until)
         except BaseException:
-            with self._lock:
-                still_waits = turn in self._waiting
-                if still_waits:
-                    self._waiting.remove(turn)
-            if not still_waits:
+            if not self._gives_up(turn):
                 self.leave()
             raise
-        return True
+        return None if self._gives_up(turn) else True
+
+    def _gives_up(self, turn: Signal) -> bool:
+        """Take a request out of the queue, if it still waits there."""
+        with self._lock:
+            if still_waits := turn in self._waiting:
+                self._waiting.remove(turn)
+        return still_waits
 
     def leave(self) -> None:
         """Give a slot back."""

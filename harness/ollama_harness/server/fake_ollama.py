@@ -42,7 +42,7 @@ from ollama_harness.server.control import (
     is_loopback,
     verification,
 )
-from ollama_harness.server.gateway import Gateway, check_prefix
+from ollama_harness.server.gateway import Gateway, check_idle_timeout, check_prefix
 from ollama_harness.server.journal import Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
@@ -76,7 +76,8 @@ class FakeOllama(Arranging):
     With `tls` it is behind TLS with a `certificate` that is good, self-signed, expired or of a wrong-name; a client has
     to trust `certificate.ca_pem`. That needs `ollama-harness[tls]`.
     With a `prefix` (a path such as /ollama) a gateway has Ollama below that path only, and with `require_key` it lets
-    in only requests with `Authorization: Bearer` and that key; others get its 404 and its 401.
+    in only requests with `Authorization: Bearer` and that key; others get its 404 and its 401. After
+    `idle_timeout_s` without a byte of an answer it sends its 504, or in mid-stream a FIN.
     At most `parallel` requests for a model's work are answered at once, as OLLAMA_NUM_PARALLEL has it. Others get no
     byte until one has ended, and if `max_queue` wait already, Ollama's 503.
     `scenarios` makes those that this server can play by name, for its recordings and its version: give
@@ -117,6 +118,7 @@ class FakeOllama(Arranging):
         tls: TlsKind | str | None = None,
         prefix: str = "",
         require_key: str | None = None,
+        idle_timeout_s: float | None = None,
         parallel: int | None = None,
         max_queue: int = MAX_QUEUE,
         scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
@@ -128,7 +130,9 @@ class FakeOllama(Arranging):
             if not 0 <= number < math.inf:
                 raise ValueError(f"{name} is {number}; give 0 or more")
         self._gateway = Gateway(
-            prefix=prefix and check_prefix(prefix), key=None if require_key is None else check_token(require_key)
+            prefix=prefix and check_prefix(prefix),
+            key=None if require_key is None else check_token(require_key),
+            idle_timeout_s=None if idle_timeout_s is None else check_idle_timeout(idle_timeout_s),
         )
         if (parallel is not None and parallel < 1) or max_queue < 0:
             raise ValueError(f"parallel is {parallel} and max_queue {max_queue}; give 1 or more, and 0 or more")

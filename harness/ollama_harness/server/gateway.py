@@ -1,14 +1,18 @@
-"""A gateway before Ollama: it has Ollama below a path, and lets in only requests with a key.
+"""A gateway before Ollama: it has Ollama below a path, lets in only requests with a key, and gives up after a silence.
 
 It answers before anything of Ollama's does, but after what Go's HTTP server refuses. As nginx does, it looks for the
 path first, and then for the key, also of a preflight. What passes is answered as without it, and the answer is not
 changed: a redirect of Ollama's leads out of the prefix, as behind nginx, whose default rewrites absolute ones only.
+
+The times of a script are known before it is played. So a gateway that gives up, as nginx does after its
+`proxy_read_timeout`, is another script: its 504 if the silence comes before the head, or else the same with a FIN.
 """
 
 from __future__ import annotations
 
 import hmac
 import json
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -18,7 +22,7 @@ from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.message_parts import Head, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 
-__all__ = ["Gateway", "check_prefix"]
+__all__ = ["Gateway", "check_idle_timeout", "check_prefix"]
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
@@ -36,12 +40,23 @@ def check_prefix(text: str) -> str:
     return text
 
 
+def check_idle_timeout(seconds: float) -> float:
+    """The longest silence, if it is one.
+
+    Raises: ValueError.
+    """
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{seconds} s is no time after which a gateway gives up; give more than 0")
+    return seconds
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """What it demands of requests. Without a `prefix` and a `key` all pass."""
+    """What it demands of requests, and the longest silence of Ollama's. Without any of these all passes."""
 
     prefix: str = ""
     key: str | None = None
+    idle_timeout_s: float | None = None
 
     def behind(self, head: RequestHead) -> RequestHead | None:
         """The head as Ollama sees it; None if it is not for a path below the prefix."""
@@ -63,6 +78,33 @@ class Gateway:
         if behind.target.startswith("/v1/"):
             return _script(_like_openai(is_missing=not given), head), f"the gateway refuses it: {why}"
         return _script(nginx_page(401, "Authorization Required", _CHALLENGE), head), f"the gateway refuses it: {why}"
+
+    def patient(self, script: Script, head: RequestHead, *, waited_s: float = 0.0) -> Script:
+        """What comes through of an answer: the script itself, if the gateway never gives up.
+
+        The request has waited `waited_s` for its turn, and the times count from then.
+        """
+        idle_s, segments, ending = self.idle_timeout_s, script.segments, script.ending
+        if idle_s is None:
+            return script
+        last_s = -waited_s
+        for index, segment in enumerate(segments):
+            if segment.at_s - last_s >= idle_s:
+                return self._given_up(script, head, index, last_s + idle_s)
+            last_s = segment.at_s
+        never_ends = ending.how in (ConnectionEnd.HOLD, ConnectionEnd.IGNORE)
+        waits_for_end = ending.how in (ConnectionEnd.CLOSE, ConnectionEnd.RESET, ConnectionEnd.HALF_CLOSE)
+        if never_ends or (waits_for_end and ending.at_s - last_s >= idle_s):
+            return self._given_up(script, head, len(segments), last_s + idle_s)
+        return script
+
+    @staticmethod
+    def _given_up(script: Script, head: RequestHead, index: int, at_s: float) -> Script:
+        at_s = max(0.0, at_s)
+        if index:
+            cut = script.cut(index, ConnectionEnd.CLOSE)
+            return replace(cut, ending=ScriptEnd(how=ConnectionEnd.CLOSE, at_s=at_s))
+        return _script(nginx_page(504, "Gateway Time-out"), head).timed(lambda *_: at_s)
 
     def _elsewhere(self, head: RequestHead, scheme: str) -> tuple[Script, str]:
         path, _, query = head.target.partition("?")
