@@ -117,8 +117,15 @@ def test_a_client_that_leaves_frees_its_place_and_gets_nothing(busy: FakeOllama)
 
 
 def test_a_choice_before_the_path_waits_too(busy: FakeOllama) -> None:
-    with sent(busy), sent(busy, "/_/speed=0/api/chat"):
-        assert not busy.journal.entries[1].sent
+    first = sent(busy)
+    with sent(busy, "/_/reply=Hello/api/chat") as second:
+        assert ask(busy, "/api/version")[0] == 200  # what would come at once has come
+        first.close()
+        assert second.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        until(busy, lambda entries: entries[1].ended_by is EndedBy.SERVER)
+    entry = busy.journal.entries[1]
+    assert 0 < entry.waited_s <= entry.sent[0][0]
+    assert entry.answered_by == "reply"
 
 
 @pytest.mark.parametrize("fault", [close_at(after_record(1)), reset_at(after_record(1))], ids=str)
