@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import signal
+import ssl
 import types
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ V1 = ("POST", "/v1/chat/completions", {**CHAT[2], "stream": True})
 #: A rule that counts.
 TWICE = "[[rules]]\nevery = 2\nfail = 503\n"
 
+BELOW = ("POST", "/ollama/api/chat", CHAT[2])
+WITH_KEY = (*BELOW, {"Authorization": "Bearer my-key"})
 TAGS, VERSION = ("GET", "/api/tags"), ("GET", "/api/version")
 
 
@@ -60,7 +63,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
             def wait(self, timeout_s: float) -> bool:
                 if not answers:
-                    answers.extend(ask(made[-1].port, *one) for one in asks)
+                    answers.extend(ask(made[-1], *one) for one in asks)
                     assert made[-1].journal.wait_until_settled()
                     return False
                 return True
@@ -78,12 +81,13 @@ def serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         signal.signal(one, handler)
 
 
-def ask(port: int, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+def ask(server: FakeOllama, method: str, path: str, body: Any = None, headers: Any = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    if (made := server.certificate) is not None:
+        trusting = ssl.create_default_context(cadata=made.ca_pem.decode())
+        connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=20, context=trusting)
     try:
-        connection.request(
-            method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json"}
-        )
+        connection.request(method, path, None if body is None else json.dumps(body), headers or {})
         response = connection.getresponse()
         try:
             return response.status, response.read()
@@ -245,7 +249,7 @@ def test_a_watched_file_is_read_again_and_a_broken_edit_leaves_the_old_one(tmp_p
             if text is not None:
                 path.write_text(text, "utf-8")
             watched.look_now()
-            statuses.append(ask(server.port, *VERSION)[0])
+            statuses.append(ask(server, *VERSION)[0])
     assert statuses == [503, 429, 429, 500]
     broken = f"{path}: line 2, rule 1, fail: 999 is no status of an error; give one from 400 to 599"
     assert lines == [f"{path}: read again", f"{broken}; the programme before it stays in force", f"{path}: read again"]
@@ -261,7 +265,7 @@ def test_a_watched_file_that_is_away_leaves_its_programme_until_it_is_back(tmp_p
         def status() -> int:
             watched.look_now()
             watched.look_now()  # what has not changed is not read again
-            return ask(server.port, *VERSION)[0]
+            return ask(server, *VERSION)[0]
 
         assert status() == 200, "the first of them"
         path.rename(other)
@@ -287,7 +291,7 @@ def test_an_edit_of_the_file_leaves_the_rules_that_a_program_put(tmp_path: Path)
         watched = Watched(path, lambda: server.edit_programme(read_programme(path)), lambda _: None)
 
         def steer(method: str, path: str, body: Any = None) -> Any:
-            status, answer = ask(server.port, method, f"/_harness/{path}", body)
+            status, answer = ask(server, method, f"/_harness/{path}", body)
             assert status in (200, 201, 204), answer
             return json.loads(answer) if answer else None
 
@@ -308,7 +312,7 @@ def test_an_edit_of_the_file_leaves_the_rules_that_a_program_put(tmp_path: Path)
         assert sources() == ["500"]
         path.write_text(TWICE, "utf-8")
         assert sources() == ["500", "503"], "the file's come behind those of the program"
-        assert [ask(server.port, *VERSION)[0] for _ in range(2)] == [200, 503]
+        assert [ask(server, *VERSION)[0] for _ in range(2)] == [200, 503]
 
 
 def test_serve_takes_over_an_edit_of_its_programme(serve: Serve, tmp_path: Path) -> None:
@@ -371,6 +375,10 @@ ON_THE_PAGE = {
         (CHAT, 200, True),
     ),
     '--play chat-think-stream --play "chat-tools-*"': ((CHAT, 200, True), (CHAT, 200, True)),
+    "--prefix /ollama --require-key my-key": ((TAGS, 404, False), (BELOW, 401, False), (WITH_KEY, 200, True)),
+    "--any-model --gap 0.1 --parallel 1 --max-queue 1": ((TAGS, 200, False), (CHAT, 200, True)),
+    "--gap 1.5 --idle-timeout 1": ((CHAT, 504, False),),
+    "--tls good --tls-ca ca.pem": ((CHAT, 200, True),),
     "--scenario runner-killed": ((CHAT, 200, False), (GENERATE, 200, False)),
     "--programme programme.toml": ((CHAT, 503, False), (CHAT, 503, False), (TOOL, 200, True)),
 }
@@ -383,6 +391,8 @@ def test_the_commands_of_the_page_do_what_it_says(
     for name, text in re.findall(r"```toml\n# (\S+)\n(.*?)```", PAGE, re.DOTALL):
         (tmp_path / name).write_text(text, "utf-8")
     monkeypatch.chdir(tmp_path)
+    if "--tls" in command:
+        pytest.importorskip("trustme")
     expected = ON_THE_PAGE[command]
     answers, _ = serve(*shlex.split(command.replace("--port 11435", "")), asks=tuple(asks for asks, *_ in expected))
     assert [(status, b'"done":true' in body) for status, body in answers] == [

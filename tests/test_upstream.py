@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ollama_harness.cli.serve import about_upstream, serve
+from ollama_harness.cli.serve import serve
+from ollama_harness.cli.upstream import about_upstream
 from ollama_harness.errors import FaultDoesNotApply, ProgrammeError
 from ollama_harness.faults import FAULTS, Fault, after_record, close_at, live, rechunk, reset_at
 from ollama_harness.faults.live import Strikes, how_they_strike

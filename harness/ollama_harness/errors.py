@@ -13,6 +13,7 @@ HarnessError                  a request of the user cannot be done; the message 
 ├── UnknownName               no client, scenario, recording or version has that name: offers the nearest
 ├── DirectoryError            a directory cannot be written to, or another process is writing there
 ├── PortInUse                 the server's address is taken or not allowed
+├── TlsError                  a certificate cannot be made, or its file cannot be written
 ├── ResultsError              a results file is incomplete, corrupt or of another schema
 ├── GateError                 accepted.toml or an earlier report of the gate is not valid
 ├── RegistryError             the user's proxy settings in Windows cannot be read, changed or restored
@@ -103,6 +104,10 @@ class DirectoryError(HarnessError):
 
 class PortInUse(HarnessError):
     """The server cannot listen on the address: another program uses it, or the system does not allow it."""
+
+
+class TlsError(HarnessError):
+    """A server cannot have the certificate that is wanted, or the file to trust it by."""
 
 
 class ResultsError(HarnessError):

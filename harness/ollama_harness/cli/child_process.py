@@ -31,7 +31,7 @@ __all__ = ["announced", "child_process_options", "for_many_connections", "when_s
 #: The addresses of all interfaces, and the one of each family that a client on this machine can connect to. Windows
 #: connects to no 0.0.0.0.
 _HERE = (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:"))
-_READY = re.compile(rb"http://[^\s/]+\s*")
+_READY = re.compile(rb"https?://[^\s/]+(/\S*)?\s*")
 
 
 def _ready_file(_ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:

@@ -15,26 +15,26 @@ import click
 
 from ollama_harness.answers import parse_model
 from ollama_harness.cli.child_process import announced, child_process_options, for_many_connections, when_stdin_closes
+from ollama_harness.cli.front import check_front, front_options, trust_lines
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.programme_options import InOrder, in_turn, short_forms, summary
+from ollama_harness.cli.upstream import about_upstream, check_upstream, upstream_options
 from ollama_harness.cli.watching import Watched
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
-from ollama_harness.faults.live import Strikes
 from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.recorder import FolderKeeper
 from ollama_harness.recordings.recording import Recording
-from ollama_harness.recordings.records import STREAMS
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.control import check_token, is_loopback
-from ollama_harness.server.fake_ollama import FakeOllama, upstream_target
+from ollama_harness.server.fake_ollama import MAX_QUEUE, FakeOllama
 from ollama_harness.server.journal import Entry
-from ollama_harness.server.programme import ON_ACCEPT, Forwarded, Programme, ProgrammeRule
+from ollama_harness.server.programme import ON_ACCEPT, Programme, ProgrammeRule
 from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
 
-__all__ = ["about_upstream", "serve"]
+__all__ = ["serve"]
 
 
 #: How often what was answered is logged.
@@ -57,13 +57,6 @@ class _Finite(click.FloatRange):
 def _token(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
     try:
         return None if text is None else check_token(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param=param) from error
-
-
-def _url(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
-    try:
-        return None if text is None else f"http://{upstream_target(text)}"
     except ValueError as error:
         raise click.BadParameter(str(error), param=param) from error
 
@@ -199,22 +192,8 @@ def _only_models(ctx: click.Context, param: click.Parameter, text: str | None) -
     help="A second port for /_harness/ only, which no fault strikes; 0 is any free port.",
 )
 @click.option("--origins", default="", metavar="LIST", help="OLLAMA_ORIGINS: pages that may ask, with commas between.")
-@click.option(
-    "--upstream",
-    callback=_url,
-    metavar="URL",
-    help="A real Ollama: it answers what no rule does, and faults strike its answers while they come.",
-)
-@click.option("--misses-only", is_flag=True, help="Ask the --upstream only where no recording has the same request.")
-@click.option(
-    "--record-to",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Keep what the --upstream answers as recordings in this folder, without secrets.",
-)
-@click.option(
-    "--once", is_flag=True, help="Ask the --upstream only once: the next time, what is in --record-to answers."
-)
+@upstream_options
+@front_options
 @child_process_options
 @click.pass_context
 def serve(
@@ -246,6 +225,13 @@ def serve(
     print_url: bool,
     ready_file: Path | None,
     exit_on_stdin_close: bool,
+    tls: str | None,
+    tls_ca: Path | None,
+    prefix: str,
+    require_key: str | None,
+    idle_timeout_s: float | None,
+    parallel: int | None,
+    max_queue: int | None,
     **_in_order: tuple[str, ...],
 ) -> None:
     short = short_forms(ctx)
@@ -257,12 +243,8 @@ def serve(
         raise click.UsageError("--no-control turns off what --control-token and --control-port are for; remove it")
     if control_port is not None and control_token is None and not is_loopback(host):
         raise click.UsageError(f"--control-port: programs elsewhere reach {host}; give --control-token, too")
-    if upstream is None:
-        for option, given in (("--misses-only", misses_only), ("--record-to", record_to), ("--once", once)):
-            if given:
-                raise click.UsageError(f"{option}: there is no Ollama behind the server; give --upstream URL, too")
-    if once and record_to is None:
-        raise click.UsageError("--once: nothing keeps the answers; give --record-to DIR, too")
+    check_upstream(upstream, misses_only=misses_only, record_to=record_to, once=once)
+    check_front(tls=tls, tls_ca=tls_ca, parallel=parallel, max_queue=max_queue)
     first = [*short.rules, *(in_turn(read_replies(reply_file), "--reply-file") if reply_file is not None else ())]
     store = store_of(own, version=ollama_version)
     version = ollama_version or store.newest
@@ -293,6 +275,12 @@ def serve(
         control=control,
         control_token=control_token,
         control_port=control_port,
+        tls=tls,
+        prefix=prefix,
+        require_key=require_key,
+        idle_timeout_s=idle_timeout_s,
+        parallel=parallel,
+        max_queue=MAX_QUEUE if max_queue is None else max_queue,
         scenarios=ServedScenarios,
         upstream=upstream,
         misses_only=misses_only,
@@ -311,13 +299,16 @@ def serve(
     watched = None
     if watch and programme_file is not None:
         watched = Watched(programme_file, lambda: server.edit_programme(programme()), log)
-    with server, announced(server.url, print_url=print_url, ready_file=ready_file):
+    trust = trust_lines(server.certificate, tls_ca)
+    with trust as front_lines, server, announced(server.url, print_url=print_url, ready_file=ready_file):
         if exit_on_stdin_close:
             when_stdin_closes(stop.set)
         log(f"Ollama {version}, as recorded, on {server.url}")
         log(f"  sh          export OLLAMA_HOST={server.url}")
         log(f"  cmd         set OLLAMA_HOST={server.url}")
         log(f"  PowerShell  $env:OLLAMA_HOST = '{server.url}'")
+        if front_lines:
+            log(*front_lines)
         note = _TURN_ON if control and server.control_url is None else ""
         if server.control_url is not None and control_port is None and any(one.name in ON_ACCEPT for one in faults):
             note = _STRUCK_TOO
@@ -338,23 +329,10 @@ def serve(
             if watched is not None:
                 watched.look()
     _log_settled(log, settled)
+    if parallel is not None:
+        most = server.journal
+        log(f"at most {most.most_exchanges} requests and {most.most_connections} connections at once")
     log("stopped")
-
-
-def about_upstream(server: FakeOllama, record_to: Path | None, *, once: bool) -> Iterable[str]:
-    """What the first lines say of the Ollama behind the server, and of faults that keep its answers back."""
-    real = server.real_ollama
-    if real is None:
-        return
-    what = "what no recording answers" if real.misses_only else "what no rule answers"
-    kept = "" if record_to is None else f", and keeps it in {record_to}{' for the next time' if once else ''}"
-    yield f"upstream: {real.url} answers {what}{kept}"
-    every, rules = server.faults, server.programme.rules
-    may_forward = (rule.faults for rule in rules if rule.faults and isinstance(rule.answer, Forwarded | None))
-    for faults in (every, *((*every, *own) for own in may_forward)):
-        for kind in STREAMS:
-            if Strikes.WHOLE in real.strikes(faults, kind):
-                yield f"  {', '.join(map(str, faults))}: {kind} is kept back until it is whole"
 
 
 def _log_settled(log: Callable[..., None], settled: queue.SimpleQueue[Entry]) -> None:

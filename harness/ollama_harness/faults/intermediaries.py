@@ -9,7 +9,7 @@ from ollama_harness.recordings.recording import Headers
 from ollama_harness.script.message_parts import Head
 from ollama_harness.script.script import ConnectionEnd
 
-__all__ = ["INTERMEDIARIES", "IntermediaryResponse", "phrase"]
+__all__ = ["INTERMEDIARIES", "IntermediaryResponse", "nginx_page", "phrase"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def phrase(status: int) -> str:
     return next((known.phrase for known in HTTPStatus if known == status), "")
 
 
-def _nginx(status: int, reason: str) -> IntermediaryResponse:
+def nginx_page(status: int, reason: str, *fields: tuple[str, str]) -> IntermediaryResponse:
     """nginx's built-in page, without a charset, with CRLF: src/http/ngx_http_special_response.c."""
     title = f"{status} {reason}".encode()
     body = (
@@ -42,6 +42,7 @@ def _nginx(status: int, reason: str) -> IntermediaryResponse:
         _HTML,
         ("Content-Length", ""),
         ("Connection", "keep-alive"),
+        *fields,
     )
     return IntermediaryResponse(Head(status, reason, headers), body)
 
@@ -159,12 +160,12 @@ INTERMEDIARIES: dict[str, IntermediaryResponse] = {
         b"<BODY><H1>ERROR</H1><P><STRONG>Invalid Request</STRONG></P></BODY></HTML>\n",
         ConnectionEnd.CLOSE,
     ),
-    "nginx-403": _nginx(403, "Forbidden"),
-    "nginx-404": _nginx(404, "Not Found"),
-    "nginx-411": _nginx(411, "Length Required"),
-    "nginx-413": _nginx(413, "Request Entity Too Large"),
-    "nginx-502": _nginx(502, "Bad Gateway"),
-    "nginx-504": _nginx(504, "Gateway Time-out"),
+    "nginx-403": nginx_page(403, "Forbidden"),
+    "nginx-404": nginx_page(404, "Not Found"),
+    "nginx-411": nginx_page(411, "Length Required"),
+    "nginx-413": nginx_page(413, "Request Entity Too Large"),
+    "nginx-502": nginx_page(502, "Bad Gateway"),
+    "nginx-504": nginx_page(504, "Gateway Time-out"),
     **{f"cloudflare-{status}": _cloudflare(status) for status in range(520, 525)},
     "cloudflare-1010": _refusal(
         403, "Forbidden", "text/plain; charset=UTF-8", b"error code: 1010", ("Server", "cloudflare")

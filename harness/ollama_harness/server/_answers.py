@@ -29,6 +29,7 @@ from werkzeug import Response as WerkzeugResponse
 
 from ollama_harness.answers import Answer, Asked, Step, World, after, answer
 from ollama_harness.answers.fitting import MOST_UNREAD_BYTES, fitted
+from ollama_harness.answers.route_error import route_error
 from ollama_harness.errors import FaultDoesNotApply
 from ollama_harness.faults import set_header
 from ollama_harness.recordings.recording import GAP_S, Recording
@@ -42,6 +43,7 @@ from ollama_harness.server._real_ollama import RealOllama
 from ollama_harness.server._relay import Onward
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._running_rule import FunctionRaised, RunningRule, Seen
+from ollama_harness.server._slots import QUEUE_FULL
 from ollama_harness.server._unmatched import bad_choice, no_answer
 from ollama_harness.server.programme import Forwarded, Play
 from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, request_of, strike
@@ -310,6 +312,13 @@ class Answerer:
         if not names:
             return f"no recording has the path {asked.path}"
         return f"no recording has this request; there are {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+
+    def queue_full(self, asked: Asked) -> Chosen:
+        """503, in the shape of the route, as Ollama answers when OLLAMA_MAX_QUEUE requests wait."""
+        asked = self._choices.of(asked).asked
+        script = route_error(asked, self._world, 503, QUEUE_FULL).script(asked.method)
+        script = fitted(script, asked, self._world, handled=True)
+        return Chosen(answer=script, step=Step.MODEL, by="queue", why=QUEUE_FULL)
 
     def needs_no_body(self, asked: Asked, head: RequestHead) -> bool:
         """Whether the request is refused whatever its body says, and its body is not worth reading away.

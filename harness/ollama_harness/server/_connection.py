@@ -42,6 +42,9 @@ __all__ = ["ClientLeft", "Connection", "RequestTooLarge", "awaits_continue"]
 MAX_HEAD_BYTES = 1 * 1024 * 1024 + 4096
 MAX_BODY_BYTES = 256 * 1024 * 1024
 
+#: How a client of TLS begins: a handshake record (RFC 8446 section 5.1).
+_TLS_HELLO = b"\x16\x03"
+
 #: How many bytes are read ahead while an answer is played: a whole head, at least.
 _READ_AHEAD_BYTES = 2 * MAX_HEAD_BYTES
 
@@ -187,19 +190,19 @@ class Connection:
         while not _is_whole(self._buffer) and not self._client_left:
             if await self._loop.wait(self.transport.readable, until=until) is None:
                 return
-            self._receive()
+            self.receive()
 
     async def _more(self) -> bool:
         """Wait for more bytes; returns False if there will be none."""
         while not self._client_left:
             await self._wait(self.transport.readable)
             before = len(self._buffer)
-            self._receive()
+            self.receive()
             if len(self._buffer) > before:
                 return True
         return False
 
-    def _receive(self) -> None:
+    def receive(self) -> None:
         """Read what has arrived into the buffer, or note that the client has left."""
         try:
             data = self.transport.receive()
@@ -207,7 +210,7 @@ class Connection:
             data = b""
         if data:
             self._buffer += data
-        elif data is not None:
+        if self.transport.has_ended or data == b"":
             self._client_left = True
 
     def _broken_off(self, what: str) -> ProtocolError:
@@ -238,13 +241,13 @@ class Connection:
                 woken = await self._wait(*others, until=until)
             if woken is not readable:
                 return woken
-            self._receive()
+            self.receive()
 
     async def wait_for_end(self) -> None:
         """Wait until the client leaves, without a limit, because Node's fetch waits 300 s."""
         while not self._client_left:
             await self._wait(self.transport.readable)
-            self._receive()
+            self.receive()
             self._buffer.clear()
 
     async def wait_for_stop(self) -> None:
@@ -282,10 +285,10 @@ class Connection:
 
     # ------------------------------------------------------------------------------------------------- endings
 
-    def half_close(self) -> None:
-        """Send a FIN and go on reading."""
+    def half_close(self, *, is_whole: bool = True) -> None:
+        """Send a FIN and go on reading. `is_whole` is whether the answer was."""
         try:
-            self.transport.half_close()
+            self.transport.half_close(is_whole=is_whole)
         except OSError:  # the client has reset the connection, so there is no FIN to send
             self._client_left = True
 
@@ -297,7 +300,7 @@ class Connection:
             self.half_close()
             until = time.monotonic() + _LINGER_S
             while not self._client_left and await self._wait(self.transport.readable, until=until) is not None:
-                self._receive()
+                self.receive()
                 self._buffer.clear()
         except ServerStops:
             pass
@@ -327,6 +330,8 @@ class Connection:
 
 def _is_whole(arrived: bytearray) -> bool:
     """Whether this is a whole request, or can never become one."""
+    if arrived.startswith(_TLS_HELLO):
+        return True
     try:
         if (head := read_request_head(bytes(arrived))) is None:
             return False

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from ollama_harness.script.segments import ConnectionEnd, RenderedSegment, ScriptEnd
 from ollama_harness.server._connection import ClientLeft, Connection
+from ollama_harness.server._tls import is_whole
 from ollama_harness.server.engine import Kind, ServerStops, Signal, in_thread
 from ollama_harness.server.journal import EndedBy, Entry, Journal
 
@@ -69,22 +70,24 @@ async def play(
 ) -> bool:
     """Write each batch at its time, then do what `ending` says; returns whether the connection can be used again.
 
-    Times count from `entry.arrived_s`. A client that closes its side ends the play, as it ends a generation in Ollama.
+    Times count from `entry.arrived_s`, or from the end of its wait for a slot. A client that closes its side ends the
+    play, as it ends a generation in Ollama.
     """
     sent, clock, arrived_s = entry.sent, time.monotonic, entry.arrived_s
+    began_s = arrived_s + entry.waited_s
     before, segments = connection.accepted_bytes, tuple[bytes, ...]()
     try:
         for at_s, data, awaits, segments in writes:
             before = connection.accepted_bytes
             if at_s > 0:
-                await connection.wait_until(arrived_s + at_s)
+                await connection.wait_until(began_s + at_s)
             if awaits > entry.yielded:
                 await await_record(connection, entry, journal, awaits)
             await connection.send(data)
             sent.extend(clock() - arrived_s, segments)
             segments = ()
         if ending.at_s > 0:
-            await _wait_for_end(connection, ending, arrived_s + ending.at_s)
+            await _wait_for_end(connection, ending, began_s + ending.at_s)
         return await _end(connection, ending, entry, journal)
     except (ClientLeft, ServerStops) as gone:
         sent.extend(clock() - arrived_s, _accepted(segments, connection.accepted_bytes - before))
@@ -135,7 +138,7 @@ async def _end(connection: Connection, ending: ScriptEnd, entry: Entry, journal:
             journal.settle(entry, ending.how, EndedBy.SERVER)
             return True
         case ConnectionEnd.CLOSE:
-            connection.half_close()
+            _send_fin(connection, entry)
             journal.settle(entry, ending.how, EndedBy.SERVER)
             await connection.close()
         case ConnectionEnd.RESET:
@@ -150,7 +153,7 @@ async def _end(connection: Connection, ending: ScriptEnd, entry: Entry, journal:
             raise AssertionError("a connection that was to be refused has been accepted")
         case ConnectionEnd.HALF_CLOSE | ConnectionEnd.HOLD:
             if ending.how is ConnectionEnd.HALF_CLOSE:
-                connection.half_close()
+                _send_fin(connection, entry)
             by = EndedBy.SERVER  # the script ended with its last byte, and waits for no other end than this
             try:
                 await connection.wait_for_end()
@@ -160,6 +163,10 @@ async def _end(connection: Connection, ending: ScriptEnd, entry: Entry, journal:
             connection.dispose()
             journal.settle(entry, ending.how, by)
     return False
+
+
+def _send_fin(connection: Connection, entry: Entry) -> None:
+    connection.half_close(is_whole=not connection.transport.says_end or is_whole(entry))
 
 
 async def await_record(connection: Connection, entry: Entry, journal: Journal, number: int) -> None:

@@ -32,13 +32,24 @@ from ollama_harness.server._expectations import Expectations, NoExpectation
 from ollama_harness.server._real_ollama import Keeper, RealOllama, upstream_target
 from ollama_harness.server._running_programme import RunningProgramme
 from ollama_harness.server._serving import Serving
-from ollama_harness.server.control import Calls, Control, Controlled, Verification, is_loopback, verification
+from ollama_harness.server._slots import MAX_QUEUE, Slots
+from ollama_harness.server.certificates import TlsKind, certificate
+from ollama_harness.server.control import (
+    Calls,
+    Control,
+    Controlled,
+    Verification,
+    check_token,
+    is_loopback,
+    verification,
+)
+from ollama_harness.server.gateway import Gateway, check_idle_timeout, check_prefix
 from ollama_harness.server.journal import Journal
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswers
 
-__all__ = ["FakeOllama", "upstream_target"]
+__all__ = ["MAX_QUEUE", "FakeOllama", "upstream_target"]
 
 _STAYS = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
 _NOTHING = Script(method="GET", segments=(), ending=_STAYS)
@@ -63,6 +74,13 @@ class FakeOllama(Arranging):
     there and can do everything. `origins` are those of OLLAMA_ORIGINS. Without `listens` the port is bound, but
     connections to it are refused. `port` 0 is any free port. `programme` is the programme at first and after `clear`.
     The journal keeps all entries, or only the last `journal_size` and those that are not settled.
+    With `tls` it is behind TLS with a `certificate` that is good, self-signed, expired or of a wrong-name; a client has
+    to trust `certificate.ca_pem`. That needs `ollama-harness[tls]`.
+    With a `prefix` (a path such as /ollama) a gateway has Ollama below that path only, and with `require_key` it lets
+    in only requests with `Authorization: Bearer` and that key; others get its 404 and its 401. After
+    `idle_timeout_s` without a byte of an answer it sends its 504, or in mid-stream a FIN.
+    At most `parallel` requests for a model's work are answered at once, as OLLAMA_NUM_PARALLEL has it. Others get no
+    byte until one has ended, and if `max_queue` wait already, Ollama's 503.
     `scenarios` makes those that this server can play by name, for its recordings and its version: give
     `ollama_harness.matrix.served_scenario.ServedScenarios`, as `serve` and the fixture `fake_ollama` do.
 
@@ -75,9 +93,9 @@ class FakeOllama(Arranging):
     without more, and any other with a `control_token`, which each call must bring then. Without `control` none does. A
     `control_port` of its own (0 is any free one) is there even if faults strike all connections to the other.
 
-    Raises: UnknownName, if `version` is not recorded; ValueError, if `speed` or `gap_s` is not 0 or more,
-    or the control API cannot be as wanted; ProgrammeError, if a rule of `programme` can have no effect;
-    FaultDoesNotApply.
+    Raises: UnknownName, if `version` is not recorded; TlsError, if there can be no certificate; ValueError,
+    if `speed` or `gap_s` is not 0 or more, or the control API cannot be as wanted; ProgrammeError, if a rule of
+    `programme` can have no effect; FaultDoesNotApply.
     """
 
     DEFAULT_LISTEN_HOST = "127.0.0.1"
@@ -103,16 +121,31 @@ class FakeOllama(Arranging):
         control: bool = True,
         control_token: str | None = None,
         control_port: int | None = None,
+        tls: TlsKind | str | None = None,
+        prefix: str = "",
+        require_key: str | None = None,
+        idle_timeout_s: float | None = None,
+        parallel: int | None = None,
+        max_queue: int = MAX_QUEUE,
         scenarios: Callable[[RecordingStore, str], Scenarios] | None = None,
         upstream: str | None = None,
         misses_only: bool = False,
         keeper: Keeper | None = None,
         once: bool = False,
     ) -> None:
-        super().__init__(host=host, port=port, threaded=True)
+        self.certificate = None if tls is None else certificate(tls, host)
+        context = None if self.certificate is None else self.certificate.context
+        super().__init__(host=host, port=port, ssl_context=context, threaded=True)
         for name, number in (("speed", speed), ("gap_s", gap_s or 0.0)):
             if not 0 <= number < math.inf:
                 raise ValueError(f"{name} is {number}; give 0 or more")
+        self._gateway = Gateway(
+            prefix=prefix and check_prefix(prefix),
+            key=None if require_key is None else check_token(require_key),
+            idle_timeout_s=None if idle_timeout_s is None else check_idle_timeout(idle_timeout_s),
+        )
+        if (parallel is not None and parallel < 1) or max_queue < 0:
+            raise ValueError(f"parallel is {parallel} and max_queue {max_queue}; give 1 or more, and 0 or more")
         self.journal = Journal(size=journal_size)
         self._any_model = any_model
         self._models = tuple(map(parse_model, models))
@@ -156,6 +189,9 @@ class FakeOllama(Arranging):
             chooser=Chooser(self._answerer, self._programme, expectations),
             expectations=expectations,
             calls=self._calls,
+            tls=context,
+            gateway=self._gateway,
+            slots=None if parallel is None else Slots(parallel, max_queue),
             real_ollama=self.real_ollama,
         )
 
@@ -172,14 +208,16 @@ class FakeOllama(Arranging):
     @property
     def url(self) -> str:
         """The server's base URL without a slash at the end, for `OLLAMA_HOST` and `ollama.Client`."""
-        return f"http://{self.format_host(self.host)}:{self.port}"
+        return self.url_for(f"{self._gateway.prefix}/").removesuffix("/")
 
     @property
     def control_url(self) -> str | None:
         """The base URL of the control API, without a slash at the end; None if it is off."""
         if self._calls is None:
             return None
-        return f"http://{self.format_host(self.host)}:{self._calls.port or self.port}/_harness"
+        if self._calls.port is None:
+            return self.url_for("/_harness")
+        return f"http://{self.format_host(self.host)}:{self._calls.port}/_harness"
 
     @property
     def _controlled(self) -> Controlled:

@@ -98,9 +98,9 @@ class Entry:
     its first bytes are the `body`.
 
     The answer: `answered_by` is the id of a recording, "script", "reply", "embed", "fail", "faults", "expectation"
-    (pytest-httpserver's), "upstream" (a proxy's server), "nothing", or "rule" with the id of a rule of `ollama-harness
-    list rules`. `step` is the step of the request's way that answered (None in the journal of a proxy), `rule` the id
-    of its rule, or "".
+    (pytest-httpserver's), "gateway", "queue" (it is full), "upstream" (a proxy's server), "nothing", or "rule" with the
+    id of a rule of `ollama-harness list rules`. `step` is the step of the request's way that answered (None for a proxy
+    and for a TLS handshake that failed), `rule` the id of its rule, or "".
     `programme_rules` are the rules of the programme that answered, or struck the answer, and `left_out` the faults that
     could not strike it. `why` says why that one, or which recording is nearest. `script` is what was to be played, with
     all its conditions; so the request that a scenario is about is found among others. `unmet` says how the request
@@ -109,6 +109,8 @@ class Entry:
 
     The end: `ended` is how the connection ended, or was left open, and `ended_by` which side ended the exchange, both
     None until then. `client_left_s` is when the client closed its side.
+
+    `waited_s` is how long it waited for a slot; times of `script` count from then. `when_settled` is called at the end.
 
     Lock-step: `yielded` counts the records that the client has yielded, `awaited` those that the server waits for.
     `buffered` is the number of the first record that was yielded only after later bytes were sent, or None. While
@@ -140,6 +142,8 @@ class Entry:
     buffered: int | None = None
     user_is_busy: bool = False
     wake: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    waited_s: float = 0.0
+    when_settled: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     protocol: Protocol = Protocol.HTTP
     target: str = ""
 
@@ -200,7 +204,7 @@ class Journal:
         self._entries: list[Entry] = []
         self._last_id = self._last_cleared = self._last_connection = self._not_counted = 0
         self._followers: list[queue.SimpleQueue[Entry]] = []
-        self._open = 0
+        self._open = self._most_open = self._connected = self._most_connected = 0
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -212,11 +216,22 @@ class Journal:
         with self._changed:
             return self._last_connection - self._not_counted
 
+    @property
+    def most_exchanges(self) -> int:
+        """The most exchanges that were under way at once, with those that waited for a slot."""
+        return self._most_open
+
+    @property
+    def most_connections(self) -> int:
+        """The most connections that were open at once, whatever came over them."""
+        return self._most_connected
+
     def clear(self) -> None:
         """Forget all entries and connections so far. Their numbers do not come again."""
         with self._changed:
             self._entries.clear()
-            self._open, self._last_cleared = 0, self._last_id
+            self._open = self._most_open = 0
+            self._last_cleared, self._most_connected = self._last_id, self._connected
             self._not_counted = self._last_connection
             self._changed.notify_all()
 
@@ -242,7 +257,14 @@ class Journal:
         """Count a connection; returns its number."""
         with self._changed:
             self._last_connection += 1
+            self._connected += 1
+            self._most_connected = max(self._most_connected, self._connected)
             return self._last_connection
+
+    def disconnected(self) -> None:
+        """Note that a connection has ended."""
+        with self._changed:
+            self._connected -= 1
 
     def uncount(self, connections: int) -> None:
         """Leave so many out of the connections that are counted: they brought calls of the control API only."""
@@ -257,6 +279,7 @@ class Journal:
             entry.id = self._last_id
             self._entries.append(entry)
             self._open += entry.ended_by is None
+            self._most_open = max(self._most_open, self._open)
             self._drop_oldest()
             self._changed.notify_all()
 
@@ -270,6 +293,7 @@ class Journal:
 
     def settle(self, entry: Entry, ended: ConnectionEnd, by: EndedBy) -> None:
         """Note how an exchange ended, and which side ended it."""
+        is_first = entry.ended_by is None
         with self._changed:
             if entry.id > self._last_cleared:
                 self._open -= entry.ended_by is None
@@ -278,6 +302,8 @@ class Journal:
                 for follower in self._followers:
                     follower.put(entry)
             self._changed.notify_all()
+        if is_first:
+            entry.when_settled()
 
     def reopen(self, entry: Entry) -> None:
         """Note that an exchange goes on: a tunnel that was idle."""

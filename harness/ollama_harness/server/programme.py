@@ -221,7 +221,7 @@ def _when_text(when: When) -> str:
     return json.dumps([*head, when.json], sort_keys=True, default=repr)
 
 
-def _answer_text(answer: Play | Script | OwnAnswer | None) -> str:
+def _answer_text(answer: Play | Script | OwnAnswer | Forwarded | None) -> str:
     """What an answer is. The bytes of a script count nothing, which may be many; a name tells such rules apart."""
     return "script" if isinstance(answer, Script) else repr(answer)
 

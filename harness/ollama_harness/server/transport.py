@@ -21,7 +21,14 @@ _READ_BYTES = 64 * 1024
 
 
 class Transport:
-    """Owns a socket, in the loop that runs."""
+    """Owns a socket, in the loop that runs.
+
+    `says_end`: whether `half_close` can say that what was sent is whole. `has_ended`: whether nothing follows what
+    `receive` has returned, though there may be no FIN yet.
+    """
+
+    says_end = False
+    has_ended = False
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -59,8 +66,8 @@ class Transport:
         except BlockingIOError:
             return 0
 
-    def half_close(self) -> None:
-        """Send a FIN.
+    def half_close(self, *, is_whole: bool = True) -> None:  # noqa: ARG002 - a FIN alone cannot say it
+        """Send a FIN, and say before it, if that can be said, that what was sent is whole.
 
         Raises: OSError, if there is no connection any more.
         """

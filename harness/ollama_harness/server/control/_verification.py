@@ -90,8 +90,8 @@ def verification(
     )
 
 
-#: The steps of requests that something arranged has answered, or that nothing has.
-_ARRANGED = (Step.PROGRAMME, Step.NOTHING)
+#: The steps of requests that something arranged has answered, or that nothing has. A TLS handshake has none.
+_ARRANGED = (Step.PROGRAMME, Step.NOTHING, None)
 
 
 def _named(one: RunningRule) -> str:
