@@ -291,7 +291,7 @@ def test_an_edit_of_the_file_leaves_the_rules_that_a_program_put(tmp_path: Path)
         watched = Watched(path, lambda: server.edit_programme(read_programme(path)), lambda _: None)
 
         def steer(method: str, path: str, body: Any = None) -> Any:
-            status, answer = ask(server, method, f"/_harness/{path}", body)
+            status, answer = ask(server, method, f"/_harness/{path}", body, {"Content-Type": "application/json"})
             assert status in (200, 201, 204), answer
             return json.loads(answer) if answer else None
 
