@@ -390,6 +390,7 @@ def test_faults_of_several_rules_strike_one_answer(server: FakeOllama) -> None:
         ProgrammeRule(when=CHAT, answer=own_reply(text="mine")),
     )
     assert b"mine" in chat(server)[1]
+    assert server.journal.wait_until_settled()
     (entry,) = server.journal.entries
     assert b"X-One: 1" in entry.wire
     assert b"X-Two: 2" in entry.wire
