@@ -119,7 +119,7 @@ def test_a_worker_is_used_again_and_replaced_when_it_died(store: RecordingStore)
         for _ in range(2):
             (one,) = run(runner, [cell(store, f"canary-crashing/stream/{NEWEST}/chat-stream")])
             assert one.decisive.outcome.ending == Crashed(86)
-            assert len(one.decisive.outcome.records) == len(one.decisive.reference.records), (
+            assert len(one.decisive.outcome.yielded) == len(one.decisive.reference.records), (
                 "what it yielded before is kept"
             )
 
@@ -233,7 +233,7 @@ def test_a_process_never_waits_for_a_full_stderr(tmp_path: Path) -> None:
 def test_a_hanging_client_is_killed_at_its_deadline(runner: Runner, store: RecordingStore) -> None:
     one = runner.run_cell(cell(store, f"canary-hanging/stream/{NEWEST}/chat-stream"))
     assert one.decisive.outcome.ending == Hung(1.0)
-    assert len(one.decisive.outcome.records) == len(one.decisive.reference.records)
+    assert len(one.decisive.outcome.yielded) == len(one.decisive.reference.records)
 
 
 def test_what_a_worker_leaves_when_the_runner_is_gone(tmp_path: Path) -> None:

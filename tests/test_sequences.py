@@ -59,7 +59,7 @@ def test_a_user_who_stops_is_seen_to_leave(runner: Runner, store: RecordingStore
     one = run(runner, store, f"httpx-async/early-break/{NEWEST}/chat-stream")
     stopped, after = one.exchanges
     assert (stopped.outcome.ending, after.outcome.ending) == (Stopped(), Finished())
-    assert len(stopped.outcome.records) == 3
+    assert len(stopped.outcome.yielded) == 3
     assert stopped.entries[0].client_left_s is not None
 
 

@@ -38,7 +38,7 @@ def seen(end: ExpectedEnd, records: tuple[Any, ...] = RECORDS, due: int | None =
 
 
 def verdict(reference: Reference, records: tuple[Any, ...], ending: ClientEnd, **seen_by_server: Any) -> Verdict:
-    outcome = Outcome(records=records, ending=ending, **seen_by_server)
+    outcome = Outcome(yielded=records, ending=ending, **seen_by_server)
     return judge(reference, outcome, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict
 
 
@@ -126,7 +126,7 @@ def test_a_client_that_may_reject_the_whole_answer_need_yield_nothing(cause: Cau
 
 def test_the_subject_decides_which_fields_may_be_left_out() -> None:
     sent = ({"response": "a", "eval_count": 3, "done": True},)
-    reported = Outcome(records=({"response": "a", "done": True},), ending=Finished())
+    reported = Outcome(yielded=({"response": "a", "done": True},), ending=Finished())
 
     def judged(subject: tuple[str, ...] | None) -> Verdict:
         return judge(seen(COMPLETE, sent), reported, layer=Layer.HTTP, documented=DOCUMENTED, subject=subject).verdict
@@ -138,7 +138,7 @@ def test_the_subject_decides_which_fields_may_be_left_out() -> None:
 
 def test_a_float_is_right_in_a_typed_client_where_another_record_has_a_fraction() -> None:
     sent = ({"response": "a", "score": 0.5}, {"response": "b", "score": 1})
-    reported = Outcome(records=(sent[0], {"response": "b", "score": 1.0}), ending=Finished())
+    reported = Outcome(yielded=(sent[0], {"response": "b", "score": 1.0}), ending=Finished())
     assert judge(seen(COMPLETE, sent), reported, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict is Verdict.PASS
     whole = judge(seen(COMPLETE, sent), reported, layer=Layer.OLLAMA, documented=DOCUMENTED, subject=None)
     assert whole.verdict is Verdict.CORRUPT
@@ -182,7 +182,7 @@ def test_the_layer_decides_which_end_counts() -> None:
         ends={Layer.HTTP: COMPLETE, Layer.OLLAMA: ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.NO_TERMINAL_RECORD)},
         due=dict.fromkeys(Layer, 3),
     )
-    outcome = Outcome(records=RECORDS, ending=Finished())
+    outcome = Outcome(yielded=RECORDS, ending=Finished())
     assert judge(reference, outcome, layer=Layer.HTTP, documented=DOCUMENTED).verdict is Verdict.PASS
     assert judge(reference, outcome, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict is Verdict.SILENT_LOSS
 
@@ -207,7 +207,7 @@ endings = st.one_of(
 
 outcomes = st.builds(
     Outcome,
-    records=records,
+    yielded=records,
     ending=endings,
     misrouted=st.booleans(),
     unsafe_retry=st.sampled_from(["", "sent it twice"]),

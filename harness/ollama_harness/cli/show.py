@@ -100,7 +100,7 @@ def _exchange(exchange: Exchange, width: int) -> RenderableType:
         if entry.buffered:
             sent.append((entry.sent[-1][0], f"[the client kept back record {entry.buffered}, so the rest was sent]"))
         sent.append((entry.sent[-1][0] if entry.sent else 0.0, f"[{_end(entry)}]"))
-    got = [(f"{at_s:.3f}", _cut(json_text(record), width)) for at_s, record in exchange.reported.records]
+    got = [(f"{at_s:.3f}", _cut(json_text(one), width)) for at_s, one in exchange.reported.yielded]
     got.append(("", f"[{_ending(exchange.reported.ending)}]"))
     return _Beside([(f"{at_s:.3f}", text) for at_s, text in sent], got)
 

@@ -11,11 +11,22 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ollama_harness.oracle.pieces import Yields
 from ollama_harness.oracle.reference import Cause, Layer
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.recording import Request
 
-__all__ = ["Client", "Contract", "EventLines", "ExchangeFunction", "Job", "Layer", "SessionFactory", "nothing"]
+__all__ = [
+    "Client",
+    "Contract",
+    "EventLines",
+    "ExchangeFunction",
+    "Job",
+    "Layer",
+    "SessionFactory",
+    "Yields",
+    "nothing",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +36,9 @@ class Job:
     If `url` is empty, the client uses OLLAMA_HOST. Without `trust_env` the client is told to ignore the network
     settings of the machine.
 
-    After `stop_after` records the user stops reading. After `meanwhile_after` records the user makes the request of the
-    next job in the same session, and then reads on. A job with `reuses_session` runs in the session of the job before,
-    and one with `keeps_session` leaves its session open for the next job.
+    After `stop_after` records or pieces the user stops reading. After `meanwhile_after` of them the user makes the
+    request of the next job in the same session, and then reads on. A job with `reuses_session` runs in the session of
+    the job before, and one with `keeps_session` leaves its session open for the next job.
     """
 
     client: str
@@ -61,8 +72,8 @@ class Job:
         return cls(**{**value, "request": request})
 
 
-#: Makes the request, and yields every record as soon as the library yields it. The second argument is the session
-#: that `SessionFactory` has made.
+#: Makes the request, and yields every record or piece as soon as the library yields it. The second argument is the
+#: session that `SessionFactory` has made.
 ExchangeFunction = Callable[[Job, Any], Iterator[Any] | AsyncIterator[Any]]
 
 #: Makes the object that a library keeps between requests, its session or client; None if there is no such object.
@@ -123,8 +134,10 @@ def _everything(_: Request) -> str | None:
 class Client:
     """A client library under test. `distribution` is the package that pip installs ("" for canaries, which need none).
 
-    `session` makes the object that the library keeps between requests, and `exchange` makes one request with it.
-    `unsupported` returns the reason why the client cannot make a request, or None if it can.
+    `session` makes the object that the library keeps between requests, and `exchange` makes one request with it. It
+    yields records, or the pieces of `oracle.pieces`. A client of pieces `drops_thinking` if its types have no place
+    for it. `unsupported` returns the reason why the client cannot make a request, or None if it can.
+
     A canary runs in the scenarios for which `earns` holds a verdict (None means all scenarios), and must earn exactly
     that verdict. `spoils` is the change that a canary makes to each record; where it changes nothing, the canary has no
     cell. `deadline_s` replaces the cell's deadline, for a client that is meant to hang.
@@ -136,6 +149,8 @@ class Client:
     contract: Contract
     exchange: ExchangeFunction
     session: SessionFactory = nothing
+    yields: Yields = Yields.RECORDS
+    drops_thinking: bool = False
     unsupported: Callable[[Request], str | None] = _everything
     earns: dict[str | None, Verdict] | None = None
     spoils: Callable[[Any], Any] | None = None

@@ -1,11 +1,12 @@
-"""Runs inside a client's process: reads jobs from stdin, reports records and endings on stdout, NDJSON both ways.
+"""Runs inside a client's process: reads jobs from stdin, reports records or pieces and endings on stdout.
 
-Its arguments are a machine in JSON (`network.simulation.SimulatedMachine`), and the names of its clients. Each job
-names the client that does it.
+Both ways the lines are NDJSON. The arguments are a machine in JSON (`network.simulation.SimulatedMachine`), and the
+names of the clients. Each job names the client that does it.
 
     first line out   {"ready": {"requests": "2.32.3", …}, "missing": {"ollama": "pip install …"}}
     a job in         {"client": …, "url": …, "request": {…}, "read_timeout_s": …, …}
     for each record  {"record": …, "at_s": seconds since the job was read}
+    or each piece    {"piece": {"text": …}, "at_s": …}, of the kinds of `oracle.pieces`
     in the middle    {"meanwhile": true}, if the next job must be done before this one continues
     at the end       {"end": "ended" | "stopped" | "unsupported" | "raised" | "failed", "tried": [[host, port], …],
                       "written": [[port, bytes], …], …}
@@ -40,6 +41,7 @@ from ollama_harness.clients import Client, client
 from ollama_harness.clients.adapter import Job
 from ollama_harness.network.simulation import SimulatedMachine, install, patch_imported, tried
 from ollama_harness.network.write_log import written
+from ollama_harness.oracle.pieces import Yields, problem_of_piece
 
 __all__ = ["main"]
 
@@ -114,14 +116,14 @@ class _JobRunner:
         job = self._accepted(line)
         if job is None:
             return
-        with self._reporting(job) as report_record:
+        with self._reporting(job) as report_next:
             if not job.reuses_session:
                 manager = self._new_session(job)
                 self._session = manager, manager.__enter__()
             manager, session = self._current_session()
             try:
-                for record in self._client.exchange(job, session):  # type: ignore[union-attr]
-                    count = report_record(record)
+                for one in self._client.exchange(job, session):  # type: ignore[union-attr]
+                    count = report_next(one)
                     if count == job.stop_after:
                         break
                     if count == job.meanwhile_after:
@@ -137,14 +139,14 @@ class _JobRunner:
         job = self._accepted(line)
         if job is None:
             return
-        with self._reporting(job) as report_record:
+        with self._reporting(job) as report_next:
             if not job.reuses_session:
                 manager = self._new_session(job)
                 self._session = manager, await manager.__aenter__()
             manager, session = self._current_session()
             try:
-                async for record in self._client.exchange(job, session):  # type: ignore[union-attr]
-                    count = report_record(record)
+                async for one in self._client.exchange(job, session):  # type: ignore[union-attr]
+                    count = report_next(one)
                     if count == job.stop_after:
                         break
                     if count == job.meanwhile_after:
@@ -199,13 +201,17 @@ class _JobRunner:
 
     @contextmanager
     def _reporting(self, job: Job) -> Iterator[Callable[[Any], int]]:
-        """Yields a function that reports a record and returns how many there were; reports the end, whatever it is."""
-        started_s, count = time.monotonic(), 0
+        """Yields a function that reports a record or piece and returns how many there were; reports the end, whatever
+        it is.
+        """
+        started_s, count, yields = time.monotonic(), 0, self._client.yields
 
-        def report(record: Any) -> int:
+        def report(one: Any) -> int:
             nonlocal count
+            if yields is Yields.PIECES and (problem := problem_of_piece(one)) is not None:
+                raise _AdapterDefect(f"yielded no piece: {problem}")
             try:
-                _report(self._reports, record=record, at_s=round(time.monotonic() - started_s, 6))
+                _report(self._reports, **{yields: one}, at_s=round(time.monotonic() - started_s, 6))
             except (TypeError, ValueError) as error:
                 raise _AdapterDefect(f"yielded something that is not JSON: {error}") from None
             count += 1

@@ -51,13 +51,13 @@ main(*sys.argv[2:])
 
 @dataclass(frozen=True, slots=True)
 class ClientReport:
-    """What a client yielded in one exchange: (seconds, record) pairs, and how it ended.
+    """What a client yielded in one exchange, (seconds, record or piece) pairs, and how it ended.
 
     `tried` holds each (host, port) that it connected to, or tried to. `written` holds each of its writes to a socket as
     (port of the peer, bytes), if its machine counts writes.
     """
 
-    records: tuple[tuple[float, Any], ...]
+    yielded: tuple[tuple[float, Any], ...]
     ending: ClientEnd
     tried: tuple[tuple[str, int], ...] = ()
     written: tuple[tuple[int, int], ...] = ()
@@ -116,20 +116,20 @@ class WorkerProcess:
         job: Job,
         *,
         deadline_s: float,
-        yielded: Callable[[int], None] = lambda _: None,
+        told: Callable[[Sequence[Any]], None] = lambda _: None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> ClientReport:
         """Let the client make one exchange, for at most `deadline_s` seconds.
 
-        `yielded` is called with the number of records so far whenever the client yields one. `meanwhile` is called in
-        the middle of a job that waits for the next job.
+        `told` is called with the records or pieces so far whenever the client yields one. `meanwhile` is called in the
+        middle of a job that waits for the next job.
         """
         if self.problem is not None:
             return ClientReport((), self.problem)
         if job.client in self._missing:
             return ClientReport((), Unsupported(self._missing[job.client]))
         deadline = time.monotonic() + deadline_s
-        records: list[tuple[float, Any]] = []
+        times, values = list[float](), list[Any]()
         ending: ClientEnd | None = None
         tried: tuple[tuple[str, int], ...] = ()
         written: tuple[tuple[int, int], ...] = ()
@@ -144,18 +144,19 @@ class WorkerProcess:
                 break
             if message is None:
                 ending = self._died()
-            elif "record" in message:
-                records.append((message["at_s"], message["record"]))
-                if len(records) != job.meanwhile_after:
-                    yielded(len(records))
+            elif "record" in message or "piece" in message:
+                times.append(message["at_s"])
+                values.append(message["record"] if "record" in message else message["piece"])
+                if len(values) != job.meanwhile_after:
+                    told(values)
             elif "meanwhile" in message:
                 meanwhile()
-                yielded(len(records))
+                told(values)
             else:
                 ending = _ending(message)
                 tried = tuple((host, port) for host, port in message["tried"])
                 written = tuple((port, size) for port, size in message["written"])
-        return ClientReport(tuple(records), ending, tried, written)
+        return ClientReport(tuple(zip(times, values, strict=True)), ending, tried, written)
 
     def close(self) -> None:
         """End the process, whatever it is doing."""

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import ClientReport, WorkerProcess
@@ -91,9 +92,9 @@ def exchange(
     def answered() -> list[Entry]:
         return _played_to(journal.entries[len(earlier) :], script)
 
-    def yielded(count: int) -> None:
+    def told(yielded: Sequence[Any]) -> None:
         if mine := answered():
-            journal.yielded(mine[-1], count)
+            journal.yielded(mine[-1], len(yielded))
 
     def interrupted() -> None:
         assert meanwhile is not None
@@ -108,7 +109,7 @@ def exchange(
     reported = worker.exchange(
         job,
         deadline_s=cell.deadline_s,
-        yielded=yielded,
+        told=told,
         meanwhile=interrupted,
     )
     ended_s = time.monotonic()
@@ -127,7 +128,7 @@ def exchange(
         problem = late(answered(), job)  # a client that ended normally has not timed out
     idle_s = _idle_s(answered(), begun_s, ended_s)
     outcome = Outcome(
-        records=tuple(record for _, record in reported.records),
+        yielded=tuple(one for _, one in reported.yielded),
         ending=reported.ending if problem is None else Failed(problem),
         requests=len(entries),
         connections=len({entry.connection for entry in entries}),
@@ -156,7 +157,7 @@ def exchange(
 def untried(cell: Cell, script: Script, reason: str) -> Exchange:
     """The result for an exchange that cannot be made here."""
     ending, truth = Unsupported(reason), cell.reference(script)
-    outcome = Outcome(records=(), ending=ending)
+    outcome = Outcome(yielded=(), ending=ending)
     judgement = judge(truth, outcome, layer=cell.layer, documented=frozenset())
     return Exchange(
         script=script,

@@ -150,7 +150,7 @@ class LiveEnvironment:
         if isinstance(reported.ending, Finished) and not entries:
             problem = "the client ended without any request"
         outcome = Outcome(
-            records=tuple(record for _, record in reported.records),
+            yielded=tuple(one for _, one in reported.yielded),
             ending=reported.ending if problem is None else Failed(problem),
             requests=len(entries),
             connections=len({(entry in proxied, entry.connection) for entry in entries}),

@@ -70,7 +70,7 @@ def result(run: CellRun) -> Result:
         why=_without_noise(run.judgement.why),
         end=f"{end.kind} ({end.cause})",
         due=decisive.reference.due[cell.layer],
-        got=None if end.cause is Cause.RST or isinstance(ending, Hung) else len(decisive.outcome.records),
+        got=None if end.cause is Cause.RST or isinstance(ending, Hung) else len(decisive.outcome.yielded),
         requests=sum(one.outcome.requests for one in run.exchanges),
         connections=len({entry.connection for one in run.exchanges for entry in one.entries}),
         raised=raised.types[0] if raised else None,

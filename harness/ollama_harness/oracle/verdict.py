@@ -144,7 +144,7 @@ ClientEnd = Finished | Stopped | Raised | Hung | Crashed | Unsupported | Failed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The facts of one exchange: the records that the client yielded, how it ended, and what the server saw.
+    """The facts of one exchange: the records or pieces that the client yielded, how it ended, what the server saw.
 
     `requests` and `connections` count what reached the server. These texts are sentences, or "" if it did not happen:
     `misrouted` (the wrong route of the request), `unsafe_retry` (what the client sent and must not send),
@@ -154,7 +154,7 @@ class Outcome:
     `buffered` is the number of the first record that was yielded only after later bytes, or None.
     """
 
-    records: tuple[Any, ...]
+    yielded: tuple[Any, ...]
     ending: ClientEnd
     requests: int = 0
     connections: int = 0
@@ -209,13 +209,13 @@ def judge(
             pass
         case _:
             assert_never(outcome.ending)
-    got = len(outcome.records)
+    got = len(outcome.yielded)
     if isinstance(ending, Finished) and end.kind is not ExpectedEndKind.COMPLETE and not (end.either and got <= due):
         return Judgement(Verdict.SILENT_LOSS, f"ended normally, but the answer is {end.kind} ({end.cause})")
     if isinstance(ending, Finished) and got < due:
         return Judgement(Verdict.SILENT_LOSS, f"ended normally with {got} of {due} records")
     fractions = frozenset[str]() if subject is None else fractional(reference.records)
-    for number, record in enumerate(outcome.records, 1):
+    for number, record in enumerate(outcome.yielded, 1):
         if number > len(reference.records):
             return Judgement(Verdict.CORRUPT, f"yielded {got} records, there are {len(reference.records)}")
         problem = agrees(record, reference.records[number - 1], subject=subject, fractions=fractions)
