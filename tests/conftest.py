@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -17,6 +18,13 @@ pytest_plugins = ["pytester"]
 examples = int(os.environ.get("HARNESS_EXAMPLES", "25"))
 settings.register_profile("harness", deadline=None, print_blob=True, max_examples=examples)
 settings.load_profile("harness")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What is the same everywhere is not even read where it is left out: there are thousands, and Wine is slow."""
+    if config.option.markexpr != "not same_everywhere" or collection_path.suffix != ".py":
+        return None
+    return b"\npytestmark = pytest.mark.same_everywhere\n" in collection_path.read_bytes() or None
 
 
 @pytest.fixture(autouse=True, scope="session")

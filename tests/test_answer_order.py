@@ -9,6 +9,8 @@ import pytest
 from ollama_harness import FakeOllama
 from ollama_harness.matrix._raw_socket import connect, read_exactly, read_to_end
 
+pytestmark = pytest.mark.same_everywhere
+
 FOREIGN = [("Host", "evil.example"), ("Origin", "https://evil.example")]
 NO_ROUTES = [
     ("GET", "/no/such/route", 404),

@@ -13,6 +13,8 @@ import pytest
 from ollama_harness.answers import RULES, Asked, World, answer
 from ollama_harness.answers.answering import _MOST_KEPT_BYTES
 
+pytestmark = pytest.mark.same_everywhere
+
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 VERSION = "0.32.15"
 

@@ -22,6 +22,8 @@ from ollama_harness.script.script import Script
 from ollama_harness.server import _serving
 from ollama_harness.server.fake_ollama import FakeOllama
 
+pytestmark = pytest.mark.same_everywhere
+
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 STORE = packaged_store()
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

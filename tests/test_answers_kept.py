@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from ollama_harness.answers import Asked, Model, World, answer
 from ollama_harness.answers.world import LoadedModel
+
+pytestmark = pytest.mark.same_everywhere
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MODEL = Model(name="m:latest")

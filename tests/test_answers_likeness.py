@@ -17,6 +17,8 @@ from ollama_harness.answers.completions import wanted_of
 from ollama_harness.answers.model_name import parse_name
 from ollama_harness.recordings.store import packaged_store
 
+pytestmark = pytest.mark.same_everywhere
+
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 #: Those in which /api/show lists what a model is able to do.
 TELLING = VERSIONS[1:]

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from ollama_harness.answers.model_name import ConflictingSourceError, ModelName, ModelSource, parse_name, parse_ref
 
+pytestmark = pytest.mark.same_everywhere
+
 LETTERS = "abcXYZ019_"
 PART = st.text(alphabet=LETTERS, min_size=1, max_size=8)
 #: Text with what separates parts, and letters that no part may have.

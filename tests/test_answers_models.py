@@ -22,6 +22,8 @@ from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import http_date
 
+pytestmark = pytest.mark.same_everywhere
+
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 STORE = packaged_store()

@@ -36,6 +36,8 @@ from ollama_harness.answers.rules.native_model import option_error
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import packaged_store
 
+pytestmark = pytest.mark.same_everywhere
+
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 OLDER, NEWER = "0.12.11", "0.24.0"

@@ -23,6 +23,8 @@ from ollama_harness.answers.rules.routes import routing
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 
+pytestmark = pytest.mark.same_everywhere
+
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 OURS = re.compile(r"(http|host|origin|path)-.*|\w+-method-\w+|\w+-(slash|double|upper|query)")

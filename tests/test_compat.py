@@ -14,6 +14,8 @@ from ollama_harness.gate.wire_comparison import compare
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.recording import RecordedEnd
 
+pytestmark = pytest.mark.same_everywhere
+
 
 def test_every_rule_has_an_example_and_every_example_a_rule() -> None:
     assert EXAMPLES.keys() == RULES.keys()

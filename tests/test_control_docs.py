@@ -15,6 +15,8 @@ from ollama_harness import FakeOllama
 from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.server.control.control import openapi
 
+pytestmark = pytest.mark.same_everywhere
+
 PAGE = (Path(__file__).parent.parent / "docs" / "control.md").read_text("utf-8")
 CALLS = re.findall(r"^```sh\n(curl .*)\n```", PAGE, re.MULTILINE)
 

@@ -19,6 +19,8 @@ from ollama_harness import FakeOllama
 from ollama_harness.matrix.served_scenario import ServedScenarios
 from ollama_harness.server.control.control import openapi
 
+pytestmark = pytest.mark.same_everywhere
+
 ROOT = Path(__file__).parent.parent
 API = openapi()
 OPERATIONS = {(method.upper(), path): value for path, item in API["paths"].items() for method, value in item.items()}

@@ -20,6 +20,8 @@ from ollama_harness.answers.requests.model_use import Use
 from ollama_harness.recordings.recording import Frame, Recording
 from ollama_harness.recordings.store import packaged_store
 
+pytestmark = pytest.mark.same_everywhere
+
 STORE = packaged_store()
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 NEWEST = VERSIONS[-1]

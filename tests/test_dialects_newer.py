@@ -24,6 +24,8 @@ from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, R
 from ollama_harness.recordings.records import stream_values
 from ollama_harness.recordings.store import packaged_store
 
+pytestmark = pytest.mark.same_everywhere
+
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 STORE = packaged_store()
 DIALECTS = {"/v1/responses": RESPONSES, "/v1/messages": MESSAGES}

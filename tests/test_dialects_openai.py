@@ -26,6 +26,8 @@ from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording, R
 from ollama_harness.recordings.records import stream_values
 from ollama_harness.recordings.store import packaged_store
 
+pytestmark = pytest.mark.same_everywhere
+
 STORE = packaged_store()
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 DIALECTS = {"/v1/chat/completions": CHAT_COMPLETIONS, "/v1/completions": TEXT_COMPLETIONS}

@@ -26,6 +26,8 @@ from ollama_harness.answers.go.go_float import float32_texts, float64_text, pack
 from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.store import packaged_store
 
+pytestmark = pytest.mark.same_everywhere
+
 REQUESTS = Path(__file__).parent.parent / "fixtures" / "requests"
 STORE = packaged_store()
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")

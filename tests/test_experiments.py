@@ -26,6 +26,8 @@ from pages.experiments.experiment import BUILT_ON_HTTPX, CLIENTS
 from pages.experiments.trials import cells, measured, run
 from pages.experiments.wording import conclusion, names, not_fixed
 
+pytestmark = pytest.mark.same_everywhere
+
 EXPLANATIONS = {
     "streaming",
     "chunked",

@@ -83,6 +83,8 @@ from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.message_parts import Chunk, LastChunk
 from ollama_harness.script.script import ConnectionEnd, Script
 
+pytestmark = pytest.mark.same_everywhere
+
 LIBRARY = packaged_store()
 KINDS: list[FaultKind[Any]] = [*FAULTS.values(), *PLACES.values()]
 NAMES = sorted(FAULTS)

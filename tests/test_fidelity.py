@@ -13,6 +13,8 @@ from pages.fidelity import page
 from pages.fidelity.leave_one_out import LeftOut
 from pages.page import Sources, difference
 
+pytestmark = pytest.mark.same_everywhere
+
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 STORE = packaged_store()
 

@@ -20,6 +20,8 @@ from ollama_harness.answers.completions.wanted import Wanted, wanted_of
 from ollama_harness.answers.recorded import Recorded, canonical
 from ollama_harness.recordings.recording import Request
 
+pytestmark = pytest.mark.same_everywhere
+
 NEWEST = "0.32.15"
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 FRANCE = spoken("The capital of France is Paris.")

@@ -34,6 +34,8 @@ from ollama_harness.recordings.store import packaged_store
 from pages.wire_claims import CLAIMS
 from pages.wire_history import in_time, pairs, step, when
 
+pytestmark = pytest.mark.same_everywhere
+
 ROOT = Path(__file__).parent.parent
 RECORDINGS = packaged_store().root
 TODAY = date(2026, 11, 23)

@@ -18,6 +18,8 @@ from ollama_harness.gate.wire_comparison import compare
 from ollama_harness.recordings.recording import Frame, RecordedEnd, Recording
 from ollama_harness.recordings.store import packaged_store
 
+pytestmark = pytest.mark.same_everywhere
+
 LIBRARY = packaged_store()
 VERSIONS = {name: VersionShapes.of(LIBRARY.of_version(name)) for name in ("0.5.7", "0.32.15")}
 #: Streams of generate and chat that came to their end, with records enough to edit.

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from ollama_harness.answers.completions.making._pattern import text_for
 from ollama_harness.answers.completions.making.made_json import JsonMaker
 
+pytestmark = pytest.mark.same_everywhere
+
 NAMES = st.sampled_from(["city", "unit", "count", "when", "items", "a"])
 NUMBERS = st.integers(-20, 20) | st.sampled_from([0.5, -1.5, 3.25])
 

@@ -14,6 +14,8 @@ from pages.__main__ import PAGES, main
 from pages.api_page import STABLE
 from pages.page import Sources, difference
 
+pytestmark = pytest.mark.same_everywhere
+
 ROOT = Path(__file__).parent.parent
 
 #: Made from tables, recordings and the code itself, in no time.

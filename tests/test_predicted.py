@@ -36,6 +36,8 @@ from ollama_harness.network.prediction_base import hidden
 from ollama_harness.network.route import PredictedRoute, Route
 from ollama_harness.network.settings import Mac, Registry, Settings, System
 
+pytestmark = pytest.mark.same_everywhere
+
 INSTALLED = frozenset(
     package
     for package, module in {"PySocks": "socks", "socksio": "socksio"}.items()

@@ -56,6 +56,8 @@ from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.programme_notation import parse_on
 from ollama_harness.server.recorded_answers import RecordedAnswers
 
+pytestmark = pytest.mark.same_everywhere
+
 MODEL = "smollm2:135m"
 BUSY = OwnError.of(503, "busy")
 CHAT = When(method="POST", path="/api/chat")

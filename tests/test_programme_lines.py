@@ -16,6 +16,8 @@ from ollama_harness.server._lines import Lines
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.programme_file import read_programme
 
+pytestmark = pytest.mark.same_everywhere
+
 ODD = """\
 # [[rules]] in a comment, and a quote: \"
 "$schema" = "a # [[rules]] = \\" ["

@@ -16,6 +16,8 @@ from ollama_harness.matrix.scenarios import GROUPS, Scenario
 from ollama_harness.matrix.wire_proof import prove
 from ollama_harness.recordings.store import packaged_store
 
+pytestmark = pytest.mark.same_everywhere
+
 LIBRARY = packaged_store()
 PERFECT = client("canary-perfect")
 T = TypeVar("T")

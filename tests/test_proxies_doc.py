@@ -15,6 +15,8 @@ from pages.page import NotComparable, Sources
 from pages.proxies_page import PAGE, made_with, page
 from pages.proxy_messages import MESSAGES
 
+pytestmark = pytest.mark.same_everywhere
+
 ROOT = Path(__file__).parent.parent
 
 HEADER = ResultsHeader(

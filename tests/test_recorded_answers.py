@@ -13,6 +13,8 @@ from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.server.recorded_answers import RecordedAnswer, RecordedAnswers, request_of
 
+pytestmark = pytest.mark.same_everywhere
+
 VERSIONS = packaged_store().versions
 NEWEST = "0.32.15"
 MODEL = "smollm2:135m"

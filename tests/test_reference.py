@@ -44,6 +44,8 @@ from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script
 
+pytestmark = pytest.mark.same_everywhere
+
 LIBRARY = packaged_store()
 COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)
 TRUNCATED = ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.FIN)

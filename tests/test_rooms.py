@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.same_everywhere
+
 PACKAGE = Path(__file__).parent.parent / "harness" / "ollama_harness"
 NAME = PACKAGE.name
 

@@ -19,6 +19,8 @@ import pytest
 from ollama_harness.cli.serve import serve
 from ollama_harness.server.fake_ollama import FakeOllama
 
+pytestmark = pytest.mark.same_everywhere
+
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "serve.md").read_text("utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", "")

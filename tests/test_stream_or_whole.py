@@ -23,6 +23,8 @@ from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.server.recorded_answers import RecordedAnswers
 
+pytestmark = pytest.mark.same_everywhere
+
 VERSIONS = packaged_store().versions
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.same_everywhere
+
 FILES = sorted(Path(__file__).parent.glob("test_*.py"))
 #: What fails where something is not as it must be: pytest's own.
 ASSERTING = {"raises", "warns", "deprecated_call", "assert_outcomes", "fnmatch_lines", "no_fnmatch_line"}
