@@ -168,7 +168,7 @@ def test_a_library_that_is_not_installed_is_unsupported_with_the_line_to_run(tmp
         "m.version = missing\n"
         "from ollama_harness.clients import worker\n"
         "from ollama_harness.network.simulation import SimulatedMachine\n"
-        "worker.main(json.dumps(SimulatedMachine().to_json()), 'httpx')\n"
+        "worker.main(json.dumps(SimulatedMachine().to_json()), '[]', 'httpx')\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -179,7 +179,7 @@ def test_a_library_that_is_not_installed_is_unsupported_with_the_line_to_run(tmp
         check=True,
     )
     missing = "httpx is not installed: python -m pip install httpx"
-    assert json.loads(done.stdout) == {"ready": {}, "missing": {"httpx": missing}}
+    assert json.loads(done.stdout) == {"protocol": 1, "ready": {}, "missing": {"httpx": missing}}
 
 
 def test_a_worker_without_its_library_answers_every_job_with_unsupported() -> None:
@@ -238,7 +238,7 @@ def test_a_hanging_client_is_killed_at_its_deadline(runner: Runner, store: Recor
 
 def test_what_a_worker_leaves_when_the_runner_is_gone(tmp_path: Path) -> None:
     """Its stdin ends, so it ends, even out of a client that hangs."""
-    code = "import sys; from ollama_harness.clients.worker import main; main(*sys.argv[1:])"
+    code = "import sys; from ollama_harness.clients.worker import main; main(sys.argv[1], '[]', *sys.argv[2:])"
     process = subprocess.Popen(
         [sys.executable, "-c", code, json.dumps(SimulatedMachine().to_json()), "canary-hanging"],
         stdin=subprocess.PIPE,

@@ -10,6 +10,7 @@ HarnessError                  a request of the user cannot be done; the message 
 ├── BadFault                  a text is no fault
 ├── ReplyError                a file of replies is not usable: names file and field
 ├── ProgrammeError            a programme is not usable: names its file, line, rule and key
+├── ClientError               a user's own client is not usable: names its file and key, or the option
 ├── UnknownName               no client, scenario, recording or version has that name: offers the nearest
 ├── DirectoryError            a directory cannot be written to, or another process is writing there
 ├── PortInUse                 the server's address is taken or not allowed
@@ -84,6 +85,10 @@ class ReplyError(HarnessError):
 
 class ProgrammeError(HarnessError):
     """A programme cannot be used: its file is wrong, or a rule can have no effect."""
+
+
+class ClientError(HarnessError):
+    """A user's own client cannot be used: its file or command is wrong, or its name is taken."""
 
 
 class UnknownName(HarnessError):

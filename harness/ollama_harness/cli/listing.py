@@ -46,7 +46,7 @@ def list_clients(*, wire: bool, as_json: bool) -> None:
             "client": one.name,
             "version": _version(one.distribution),
             "layer": str(one.layer),
-            "documented_exceptions": sorted(one.contract.exceptions | one.contract.timeouts),
+            "documented_exceptions": sorted({*(one.contract.exceptions or ()), *one.contract.timeouts}),
             "read_timeout": one.contract.read_timeout,
             "source": one.contract.source,
         }

@@ -13,7 +13,6 @@ from ollama_harness.cli.output import console
 from ollama_harness.cli.reports import grid
 from ollama_harness.matrix import known_issues as expectations
 from ollama_harness.matrix.results import Results
-from ollama_harness.recordings.store import fixtures
 
 __all__ = ["known_issues_option", "print_report", "report", "today"]
 
@@ -33,7 +32,7 @@ known_issues_option = click.option(
 def report(*, path: Path, known_issues: Path | None) -> None:
     results = Results.load(path)
     python = tuple(map(int, re.findall(r"\d+", results.header.python)[:3]))
-    issues = expectations.load(known_issues or fixtures() / expectations.FILE, python=python)
+    issues = expectations.load_all(known_issues, python=python)
     sys.exit(print_report(results, issues, full=False, today=today(known_issues)))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ollama_harness.cli.output import echo, progress_bar
+from ollama_harness.cli.own_clients import own_clients_options
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.report import known_issues_option, print_report, today
 from ollama_harness.matrix import known_issues as expectations
@@ -19,7 +20,6 @@ from ollama_harness.matrix.runner import CellRun
 from ollama_harness.matrix.scenarios import scenario
 from ollama_harness.network import windows_registry
 from ollama_harness.network.settings import System
-from ollama_harness.recordings.store import fixtures
 
 __all__ = ["run", "run_with_progress"]
 
@@ -28,6 +28,9 @@ __all__ = ["run", "run_with_progress"]
     help="""
     Run every client through every scenario, and print the grid. Each cell of the grid is the verdict on how the client
     handled what was played.
+
+    With --client-command, --clients-file and --client-file your own clients run, and of the others only those that
+    --client names.
 
     With --recordings only your own are played: each in the scenarios that name it, and a stream in every scenario that
     is made for any stream, if its faults apply.
@@ -45,6 +48,7 @@ __all__ = ["run", "run_with_progress"]
 @click.option(
     "--ollama-version", "versions", multiple=True, metavar="V", help="Play the recordings of this version (repeatable)."
 )
+@own_clients_options
 @recordings_option
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=JOBS, show_default=True, help="How many cells run at the same time."
@@ -76,7 +80,7 @@ def run(
     touch_registry: bool,
     known_issues: Path | None,
 ) -> None:
-    issues = expectations.load(known_issues or fixtures() / expectations.FILE)
+    issues = expectations.load_all(known_issues)
     store = store_of(own, version=versions[0] if len(versions) == 1 else None)
     cells = plan(
         store,

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ollama_harness.cli.output import console
+from ollama_harness.cli.own_clients import own_clients_options
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.reports.layout import Hanging
 from ollama_harness.files.printable import json_text, one_line
@@ -21,7 +22,6 @@ from ollama_harness.matrix.exchange import Exchange
 from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner
 from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Finished, Hung, Raised, Stopped, Unsupported
-from ollama_harness.recordings.store import fixtures
 from ollama_harness.script.script import ConnectionEnd
 from ollama_harness.server.journal import EndedBy, Entry, Protocol
 
@@ -42,6 +42,7 @@ _LEAST_WIDTH = 72
     epilog="Example: ollama-harness show ollama/cut-after-record/0.32.15/chat-stream",
 )
 @click.argument("cell_id", metavar="CELL")
+@own_clients_options
 @recordings_option
 @click.option(
     "--width",
@@ -61,7 +62,7 @@ def show(*, cell_id: str, own: Path | None, width: int) -> None:
     if len(cell_run.exchanges) > 1:
         parts.append(Text.assemble("\nthe whole cell: ", (str(cell_run.judgement.verdict), "bold")))
     console().print(Group(*parts))
-    issues = known_issues.load(fixtures() / known_issues.FILE)
+    issues = known_issues.load_all()
     sys.exit(known_issues.assess([result(cell_run)], issues, full=False, today=None).exit_code)
 
 

@@ -1,5 +1,9 @@
-"""The clients under test. Each module of this room that has a list `CLIENTS` adds its clients; no other list names
-them.
+"""The clients under test, and the doors by which they come in.
+
+In the package a client is a module of this room that has a list `CLIENTS`, or an entry of `programs/<language>/
+clients.toml`; no other list names them. Other packages bring clients by the entry point `ollama_harness.clients`. A
+user's own clients come from a file in Python (`add_file`), a clients.toml (`add_clients_file`), or a command line
+(`add_command`), for as long as this process runs.
 """
 
 from __future__ import annotations
@@ -7,18 +11,43 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from ollama_harness.clients.adapter import Client
-from ollama_harness.errors import UnknownName
+from ollama_harness.clients import clients_file, own_module
+from ollama_harness.clients.adapter import Client, Command, Contract, Layer, Yields
+from ollama_harness.errors import ClientError, UnknownName
 
-__all__ = ["Client", "client", "clients"]
+__all__ = [
+    "Client",
+    "Contract",
+    "Layer",
+    "Yields",
+    "add_clients_file",
+    "add_command",
+    "add_file",
+    "client",
+    "clients",
+    "is_canary",
+    "known_issue_files",
+]
+
+_PROGRAMS = Path(__file__).parent / "programs"
+
+#: The user's own clients.
+_own: dict[str, Client] = {}
 
 
 @functools.cache
 def clients() -> dict[str, Client]:
-    """All clients by name: first the real ones, then the canaries, both sorted."""
-    modules = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
-    found = [one for module in modules for one in getattr(module, "CLIENTS", ())]
+    """All clients by name: first the real ones, then the canaries, both sorted.
+
+    Raises: ClientError (an entry point brings none).
+    """
+    found = [*_packaged().values(), *_own.values()]
     return {one.name: one for one in sorted(found, key=lambda one: (one.is_canary, one.name))}
 
 
@@ -30,3 +59,73 @@ def client(name: str) -> Client:
     if name not in clients():
         raise UnknownName("client", name, clients())
     return clients()[name]
+
+
+def is_canary(name: str) -> bool:
+    """Whether a client of this name is a canary. The results of an earlier run may name clients that are not here."""
+    return name in clients() and clients()[name].is_canary
+
+
+def known_issue_files() -> list[Path]:
+    """The lists of known issues that stand beside files of clients."""
+    commands = (one.command for one in clients().values() if one.command is not None)
+    files = {one.file.with_name("known_issues.toml") for one in commands if one.file is not None}
+    return sorted(file for file in files if file.is_file())
+
+
+def add_file(path: Path) -> list[str]:
+    """Add the clients of a file in Python, which has a list `CLIENTS`; returns their names.
+
+    Raises: ClientError.
+    """
+    return _add(own_module.load(path), f"--client-file {shlex.quote(str(path))}")
+
+
+def add_clients_file(path: Path) -> list[str]:
+    """Add the clients of a clients.toml; returns their names.
+
+    Raises: ClientError.
+    """
+    return _add(clients_file.read(path).clients, f"--clients-file {shlex.quote(str(path))}")
+
+
+def add_command(name: str, arguments: Sequence[str]) -> list[str]:
+    """Add a program, which starts in the current directory, as a client that promises nothing; returns its name.
+
+    Raises: ClientError.
+    """
+    option = f"--client-command {shlex.quote(f'{name}={shlex.join(arguments)}')}"
+    command = Command(arguments=tuple(arguments), folder=Path.cwd())
+    return _add([Client(name=name, contract=Contract(), command=command)], option)
+
+
+def _add(found: Iterable[Client], option: str) -> list[str]:
+    """Add a user's own clients. One of an earlier origin with the same name is replaced."""
+    names = []
+    for one in found:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", one.name):
+            raise ClientError(f"{option}: the name {one.name!r} has other characters than letters, digits and . _ -")
+        if one.name in _packaged():
+            raise ClientError(f"{option}: the package has a client called {one.name!r}; choose another name")
+        if one.name in names:
+            raise ClientError(f"{option}: two clients are called {one.name!r}; choose another name for one")
+        _own[one.name] = replace(one, option=option)
+        names.append(one.name)
+    clients.cache_clear()
+    return names
+
+
+@functools.cache
+def _packaged() -> dict[str, Client]:
+    """The clients of this package, and those of other packages."""
+    modules = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
+    found = [one for module in modules for one in getattr(module, "CLIENTS", ())]
+    for path in sorted(_PROGRAMS.glob("*/clients.toml")):
+        found += clients_file.read(path).clients
+    names = {one.name for one in found}
+    for one, origin in own_module.from_entry_points():
+        if one.name in names:
+            raise ClientError(f"{origin}: there is another client called {one.name!r}; one package must rename its own")
+        names.add(one.name)
+        found.append(one)
+    return {one.name: one for one in found}

@@ -1,14 +1,17 @@
 """Adapters: a few lines each, which use a client library exactly as its documentation shows.
 
-An adapter runs in its own process (`clients/worker.py`). It imports its library inside functions only, so that the
-harness can list clients that are not installed, and a process imports only the library that it uses.
+An adapter runs in its own process. One in Python is a function that `clients/worker.py` calls. It imports its library
+inside functions only, so that the harness can list clients that are not installed, and a process imports only the
+library that it uses. One in another language is a command, which speaks the same protocol as that worker.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from ollama_harness.oracle.pieces import Yields
@@ -18,6 +21,7 @@ from ollama_harness.recordings.recording import Request
 
 __all__ = [
     "Client",
+    "Command",
     "Contract",
     "EventLines",
     "ExchangeFunction",
@@ -39,6 +43,9 @@ class Job:
     After `stop_after` records or pieces the user stops reading. After `meanwhile_after` of them the user makes the
     request of the next job in the same session, and then reads on. A job with `reuses_session` runs in the session of
     the job before, and one with `keeps_session` leaves its session open for the next job.
+
+    The process that does the job sets `id`, which its end repeats, and `deadline_s`: a process that cannot end its
+    client reports then that it hung.
     """
 
     client: str
@@ -50,6 +57,8 @@ class Job:
     trust_env: bool = True
     reuses_session: bool = False
     keeps_session: bool = False
+    id: int = 0
+    deadline_s: float = 0.0
 
     @property
     def target(self) -> str:
@@ -61,15 +70,23 @@ class Job:
         """The request's own headers. For a JSON body the library adds the Content-Type."""
         return dict(self.request.headers)
 
+    @property
+    def answer(self) -> str:
+        """What a good answer is: a stream of "records", a stream of "events", or "one" record."""
+        return "events" if self.request.streams_events else "records" if self.request.streams else "one"
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """The job as docs/client-protocol.md describes it."""
+        value = {**asdict(self), "answer": self.answer}
+        del value["request"]["any_content"]
+        return value
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Job:
         fields = dict(value["request"])
         headers = tuple((name, text) for name, text in fields.pop("headers"))
-        request = Request(headers=headers, **fields)
-        return cls(**{**value, "request": request})
+        known = {name: each for name, each in value.items() if name != "answer"}
+        return cls(**{**known, "request": Request(headers=headers, **fields)})
 
 
 #: Makes the request, and yields every record or piece as soon as the library yields it. The second argument is the
@@ -109,20 +126,30 @@ def nothing(_: Job) -> AbstractContextManager[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """What the client's own documentation promises.
+    """What the client's own documentation promises, and what it does not know.
 
-    `exceptions` are qualified class names (a subclass counts too), and `source` is the page that names them.
-    `timeouts` are the exceptions for a silence, if the page names special ones. `read_timeout` says how the user sets a
-    read timeout; None if it cannot be set.
+    `exceptions` are names of exceptions: in Python qualified class names (a subclass counts too), elsewhere the names
+    that the adapter reports. None promises nothing, so that any exception is right. `source` is the page that names
+    them. `timeouts` are the exceptions for a silence, if the page names special ones.
+
+    `read_timeout` says how the user sets a read timeout (None: it cannot be set), and `default_timeout` how long the
+    client waits otherwise. `retries` says which requests it sends again on its own. `streams` is false for a client
+    without streams. `unknown_fields` are fields of Ollama's records that its types do not have. `variables` are the
+    environment variables that it reads; None means all that concern HTTP, and the empty set that it reads none.
     """
 
-    exceptions: frozenset[str]
-    source: str
-    read_timeout: str | None
-    timeouts: frozenset[str] = frozenset()
+    exceptions: AbstractSet[str] | None = None
+    source: str = ""
+    read_timeout: str | None = None
+    timeouts: AbstractSet[str] = frozenset()
+    default_timeout: str = ""
+    retries: str = ""
+    streams: bool = True
+    unknown_fields: AbstractSet[str] = frozenset()
+    variables: AbstractSet[str] | None = None
 
-    def documented(self, cause: Cause) -> frozenset[str]:
-        """The exceptions that the documentation names for this cause."""
+    def documented(self, cause: Cause) -> AbstractSet[str] | None:
+        """The exceptions that the documentation names for this cause; None if it promises nothing."""
         return self.timeouts if self.timeouts and cause is Cause.SILENCE else self.exceptions
 
 
@@ -131,12 +158,28 @@ def _everything(_: Request) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program that drives a client in any language: its arguments, and the folder in which it starts.
+
+    With `warms_up` each of its processes makes an exchange that is not judged before the first that is: a cold JVM
+    needs seconds for it. `file` is the clients.toml that names the command, if one does.
+    """
+
+    arguments: tuple[str, ...]
+    folder: Path
+    file: Path | None = None
+    warms_up: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """A client library under test. `distribution` is the package that pip installs ("" for canaries, which need none).
 
-    `session` makes the object that the library keeps between requests, and `exchange` makes one request with it. It
-    yields records, or the pieces of `oracle.pieces`. A client of pieces `drops_thinking` if its types have no place
-    for it. `unsupported` returns the reason why the client cannot make a request, or None if it can.
+    A client has either an `exchange`, a function in Python that makes one request, or a `command`. `session` makes the
+    object that the library keeps between requests. A client `yields` records, or the pieces of `oracle.pieces`; one of
+    pieces `drops_thinking` if its types have no place for it. `unsupported` returns the reason why the client cannot
+    make a request, or None if it can. `file` is the user's own file in Python that defines the client, and `option`
+    what adds a user's own client on the command line; clients of packages have neither.
 
     A canary runs in the scenarios for which `earns` holds a verdict (None means all scenarios), and must earn exactly
     that verdict. `spoils` is the change that a canary makes to each record; where it changes nothing, the canary has no
@@ -144,23 +187,25 @@ class Client:
     """
 
     name: str
-    distribution: str
-    layer: Layer
     contract: Contract
-    exchange: ExchangeFunction
+    distribution: str = ""
+    layer: Layer = Layer.OLLAMA
+    exchange: ExchangeFunction | None = None
     session: SessionFactory = nothing
     yields: Yields = Yields.RECORDS
     drops_thinking: bool = False
     unsupported: Callable[[Request], str | None] = _everything
+    command: Command | None = None
+    file: Path | None = None
+    option: str = ""
     earns: dict[str | None, Verdict] | None = None
     spoils: Callable[[Any], Any] | None = None
     deadline_s: float | None = None
 
+    def __post_init__(self) -> None:
+        if (self.exchange is None) == (self.command is None):
+            raise TypeError(f"the client {self.name!r} needs either an exchange function or a command")
+
     @property
     def is_canary(self) -> bool:
         return self.earns is not None
-
-    @property
-    def module(self) -> str:
-        """The module that defines the adapter."""
-        return self.exchange.__module__

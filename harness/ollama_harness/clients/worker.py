@@ -1,15 +1,8 @@
-"""Runs inside a client's process: reads jobs from stdin, reports records or pieces and endings on stdout.
+"""Runs inside the process of clients in Python: reads jobs from stdin, reports records and endings on stdout.
 
-Both ways the lines are NDJSON. The arguments are a machine in JSON (`network.simulation.SimulatedMachine`), and the
-names of the clients. Each job names the client that does it.
-
-    first line out   {"ready": {"requests": "2.32.3", …}, "missing": {"ollama": "pip install …"}}
-    a job in         {"client": …, "url": …, "request": {…}, "read_timeout_s": …, …}
-    for each record  {"record": …, "at_s": seconds since the job was read}
-    or each piece    {"piece": {"text": …}, "at_s": …}, of the kinds of `oracle.pieces`
-    in the middle    {"meanwhile": true}, if the next job must be done before this one continues
-    at the end       {"end": "ended" | "stopped" | "unsupported" | "raised" | "failed", "tried": [[host, port], …],
-                      "written": [[port, bytes], …], …}
+docs/client-protocol.md describes the messages, NDJSON both ways. The arguments are a machine in JSON
+(`network.simulation.SimulatedMachine`), the user's own files in JSON, and the names of the clients. Each job names the
+client that does it.
 
 How it works: stdout is duplicated for the reports, and file descriptor 1 then leads to stderr. So nothing that a
 library prints can end up among the reports. Next, the simulated machine is installed, before any library is imported. A
@@ -32,13 +25,16 @@ import queue
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 from typing import Any, BinaryIO
 
-from ollama_harness.clients import Client, client
+from ollama_harness.clients import Client, add_file, client
 from ollama_harness.clients.adapter import Job
+from ollama_harness.clients.protocol import PROTOCOL
 from ollama_harness.network.simulation import SimulatedMachine, install, patch_imported, tried
 from ollama_harness.network.write_log import written
 from ollama_harness.oracle.pieces import Yields, problem_of_piece
@@ -46,13 +42,17 @@ from ollama_harness.oracle.pieces import Yields, problem_of_piece
 __all__ = ["main"]
 
 
-def main(machine_json: str, *names: str) -> None:
+def main(machine_json: str, files_json: str, *names: str) -> None:
     """Do jobs for these clients until stdin ends."""
     reports = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     machine = SimulatedMachine.from_json(json.loads(machine_json))
     install(machine)
-    sys.modules["click"] = None  # type: ignore[assignment]  # only the harness needs it; a user's machine may not have it
+    if files := json.loads(files_json):
+        for file in files:
+            add_file(Path(file))
+    else:  # only the harness needs it; the machine of a library's user may not have it
+        sys.modules["click"] = None  # type: ignore[assignment]
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     runners: dict[str, _JobRunner] = {}
     ready, missing = dict[str, str](), dict[str, str]()
@@ -63,7 +63,7 @@ def main(machine_json: str, *names: str) -> None:
             missing[one.name] = f"{one.distribution} is not installed: python -m pip install {one.distribution}"
         else:
             runners[one.name] = _JobRunner(one, reports, jobs, machine)
-    _report(reports, ready=ready, missing=missing)
+    _report(reports, protocol=PROTOCOL, ready=ready, missing=missing)
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
     loop = _loop() if any(runner.is_async for runner in runners.values()) else None
     while True:
@@ -109,6 +109,8 @@ class _JobRunner:
         self._client, self._reports, self._jobs, self._machine = one, reports, jobs, machine
         self._session: tuple[Any, Any] | None = None  # the context manager, and what it returned
         self._made = False  # whether the library has made its session
+        assert one.exchange is not None
+        self._exchange = one.exchange
         self.is_async = inspect.isasyncgenfunction(one.exchange)
 
     def work(self, line: bytes) -> None:
@@ -122,7 +124,7 @@ class _JobRunner:
                 self._session = manager, manager.__enter__()
             manager, session = self._current_session()
             try:
-                for one in self._client.exchange(job, session):  # type: ignore[union-attr]
+                for one in self._exchange(job, session):  # type: ignore[union-attr]
                     count = report_next(one)
                     if count == job.stop_after:
                         break
@@ -145,7 +147,7 @@ class _JobRunner:
                 self._session = manager, await manager.__aenter__()
             manager, session = self._current_session()
             try:
-                async for one in self._client.exchange(job, session):  # type: ignore[union-attr]
+                async for one in self._exchange(job, session):  # type: ignore[union-attr]
                     count = report_next(one)
                     if count == job.stop_after:
                         break
@@ -164,26 +166,27 @@ class _JobRunner:
         tried.clear()
         written.clear()
         self._machine.reset_variables()
-        if not self._imported():
+        if not self._imported(job):
             return None
         try:
             reason = self._client.unsupported(job.request)
         except Exception as error:  # noqa: BLE001 - the adapter's own code
-            _report(self._reports, end="failed", reason=f"the adapter of {self._client.name} raised {error!r}")
+            reason = f"the adapter of {self._client.name} raised {error!r}"
+            _report_end(self._reports, job, end="failed", reason=reason)
             return None
         if reason is not None:
-            _report(self._reports, end="unsupported", reason=reason)
+            _report_end(self._reports, job, end="unsupported", reason=reason)
             return None
         return job
 
-    def _imported(self) -> bool:
+    def _imported(self, job: Job) -> bool:
         """Whether the library can be imported here. An exception of the import is reported: it is the client's."""
         library = self._client.distribution
         if library and library not in sys.modules:
             try:
                 importlib.import_module(library)
             except Exception as error:  # noqa: BLE001 - a library that reads settings when it is imported may raise anything
-                _report(self._reports, end="raised", **_raised(error), made=False)
+                _report_end(self._reports, job, end="raised", **_raised(error), made=False)
                 return False
             patch_imported(library, self._machine)
         return True
@@ -226,7 +229,7 @@ class _JobRunner:
             end = {"end": "failed", "reason": f"the adapter of {self._client.name} {error}"}
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge: every exception of a client is a fact to report
             end = {"end": "raised", **_raised(error), "made": self._made}
-        _report(self._reports, **end)
+        _report_end(self._reports, job, **end)
 
 
 class _AdapterDefect(Exception):
@@ -235,11 +238,18 @@ class _AdapterDefect(Exception):
 
 def _raised(error: BaseException) -> dict[str, Any]:
     names = [f"{c.__module__}.{c.__qualname__}" for c in type(error).__mro__ if c is not object]
-    return {"types": names, "message": str(error)}
+    return {"types": names, "message": str(error), "where": _where(error)}
+
+
+def _where(error: BaseException) -> str:
+    """The place that raised, and its function."""
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    return "".join(f"{one.filename}:{one.lineno} in {one.name}" for one in frames)
+
+
+def _report_end(reports: BinaryIO, job: Job, **fields: Any) -> None:
+    _report(reports, **fields, id=job.id, tried=list(dict.fromkeys(tried)), written=list(written))
 
 
 def _report(reports: BinaryIO, **fields: Any) -> None:
-    if "end" in fields:
-        fields["tried"] = list(dict.fromkeys(tried))
-        fields["written"] = list(written)
     reports.write(json.dumps(fields, separators=(",", ":")).encode() + b"\n")

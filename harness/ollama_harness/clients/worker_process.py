@@ -1,19 +1,20 @@
 """A client's process as the runner sees it: gives it jobs, collects its reports, and kills it at the deadline.
 
-The process runs in the user's current directory, which may hold an `ollama.py` or a `queue.py`. Python must not import
-from there (-P), nor from PYTHONPATH, which comes before the standard library. So the process gets the folder of this
-package as an argument, and adds it to `sys.path` if it is not there.
+Clients in Python run in the package's own worker, and any other client is a command. Both speak the same protocol
+(`protocol`). A process that does not keep to it is killed, and the exchange fails with the reason: that is no verdict
+on the client.
 
 Two threads read stdout and stderr until the process ends, so that it never waits for a full pipe. The lines of stdout
 go into a queue, and `exchange` waits there for the next one, until the deadline. After the deadline the process is
-killed, and the client has hung. The end of stdout without a report of the end means that the client crashed. The last
-bytes of stderr are kept, for the message if the process does not start. A process that hung or crashed is not used
-again.
+killed, and the client has hung. The end of stdout without a report of the end means that
+the client crashed. The last bytes of stderr are kept, for the message if the process does not start. A process that
+hung or crashed is not used again.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import queue
 import subprocess
@@ -21,50 +22,63 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-import ollama_harness
+from ollama_harness.clients import clients
+from ollama_harness.clients._starting import killed, started
 from ollama_harness.clients.adapter import Job
+from ollama_harness.clients.protocol import (
+    PROTOCOL,
+    BadMessage,
+    End,
+    Log,
+    Meanwhile,
+    Message,
+    Ready,
+    Yielded,
+    parse,
+    shown,
+)
 from ollama_harness.network.simulation import SimulatedMachine
-from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Finished, Hung, Raised, Stopped, Unsupported
+from ollama_harness.oracle.pieces import Yields
+from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Hung, Unsupported
 
-__all__ = ["ClientReport", "WorkerProcess"]
+__all__ = ["STARTUP_S", "ClientReport", "WorkerProcess"]
 
 #: The longest time from the start of the process to its first line. A busy machine needs long for an import.
-_STARTUP_S = 60.0
+STARTUP_S = 60.0
+
+#: A process may report that its client hung after this part of the deadline, before it would be killed.
+_OWN_DEADLINE = 0.9
 
 #: How much of stderr is kept: the last bytes.
 _KEPT_BYTES = 4096
 _SHOWN_CHARACTERS = 300
 
-_ROOT = str(Path(ollama_harness.__file__).parent.parent)
-_START = """\
-import sys
-if sys.argv[1] not in sys.path:
-    sys.path.insert(0, sys.argv[1])
-from ollama_harness.clients.worker import main
-main(*sys.argv[2:])
-"""
+#: How many lines of a process's log are kept.
+_KEPT_LOGS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ClientReport:
     """What a client yielded in one exchange, (seconds, record or piece) pairs, and how it ended.
 
-    `tried` holds each (host, port) that it connected to, or tried to. `written` holds each of its writes to a socket as
-    (port of the peer, bytes), if its machine counts writes.
+    `tried` holds each (host, port) that it connected to, or tried to; None if its process does not report that.
+    `written` holds each of its writes to a socket as (port of the peer, bytes), if its machine counts writes. `logs`
+    are the lines that its process logged.
     """
 
     yielded: tuple[tuple[float, Any], ...]
     ending: ClientEnd
-    tried: tuple[tuple[str, int], ...] = ()
+    tried: tuple[tuple[str, int], ...] | None = ()
     written: tuple[tuple[int, int], ...] = ()
+    logs: tuple[str, ...] = ()
 
 
 class WorkerProcess:
-    """One process for some clients, started once and reused until one of them hangs or crashes.
+    """One process for some clients, started once and reused until one of them hangs or crashes. A client that is a
+    command has a process of its own.
 
     `variables` are all environment variables of the process, `machine` is simulated in it, and `python` is the
     interpreter.
@@ -72,44 +86,62 @@ class WorkerProcess:
 
     def __init__(
         self,
-        clients: Sequence[str],
+        names: Sequence[str],
         variables: Mapping[str, str],
         machine: SimulatedMachine | None = None,
         *,
         python: str = sys.executable,
+        startup_s: float = STARTUP_S,
     ) -> None:
-        self._process = subprocess.Popen(
-            [python, "-P", "-c", _START, _ROOT, json.dumps((machine or SimulatedMachine()).to_json()), *clients],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(variables),
-            **_own_group(),
-        )
+        self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._errors = b""
-        self._readers = [threading.Thread(target=each, daemon=True) for each in (self._read, self._read_errors)]
-        for reader in self._readers:
-            reader.start()
+        self._readers: list[threading.Thread] = []
+        self._ids = itertools.count(1)
         self.versions: dict[str, str] = {}
         self._missing: dict[str, str] = {}
         self.problem: Failed | None = None  # why this process cannot do jobs
+        self.has_started = False
         try:
-            first = self._next(time.monotonic() + _STARTUP_S)
+            self._process = started(names, variables, machine or SimulatedMachine(), python)
+            self._readers = [threading.Thread(target=each, daemon=True) for each in (self._read, self._read_errors)]
+            for reader in self._readers:
+                reader.start()
+            self._await_ready(names, time.monotonic() + startup_s)
+            self.has_started = self.problem is None
         except TimeoutError:
-            self._did_not_start(f" within {_STARTUP_S:g} s")
-        except ValueError:
-            self._did_not_start(", because something other than its worker wrote to its stdout")
-        else:
-            if first is None:
+            self._did_not_start(f" within {startup_s:g} s")
+        except BadMessage as error:
+            self._did_not_start(f": {error}")
+        except OSError as error:
+            self._did_not_start(f": {error.strerror or error}")
+
+    def _await_ready(self, names: Sequence[str], deadline: float) -> None:
+        """Read the first message.
+
+        Raises: BadMessage, TimeoutError.
+        """
+        match self._next(deadline):
+            case None:
                 self._did_not_start("")
-            else:
-                self.versions, self._missing = first["ready"], first["missing"]
+            case Ready(protocol, _, _) if protocol != PROTOCOL:
+                fix = f"write it for version {PROTOCOL}, or use another version of ollama-harness"
+                raise BadMessage(f"it speaks version {protocol}, and this is version {PROTOCOL}", fix)
+            case Ready(_, versions, missing):
+                alone = names[0]
+                self.versions = {name or alone: version for name, version in versions.items()}
+                self._missing = {name or alone: why for name, why in missing.items()}
+                if unknown := {*names} - self.versions.keys() - self._missing.keys():
+                    problem = f"its first message does not name {', '.join(sorted(unknown))}"
+                    raise BadMessage(problem, 'give "ready" or "missing"')
+            case _:
+                fix = f'write {{"protocol": {PROTOCOL}, "ready": "VERSION OF THE LIBRARY"}} first'
+                raise BadMessage("its first message is not that it is ready", fix)
 
     @property
     def alive(self) -> bool:
         """Whether it can do another job."""
-        return self.problem is None and self._process.poll() is None
+        return self._process is not None and self.problem is None and self._process.poll() is None
 
     def exchange(
         self,
@@ -128,39 +160,54 @@ class WorkerProcess:
             return ClientReport((), self.problem)
         if job.client in self._missing:
             return ClientReport((), Unsupported(self._missing[job.client]))
-        deadline = time.monotonic() + deadline_s
-        times, values = list[float](), list[Any]()
-        ending: ClientEnd | None = None
-        tried: tuple[tuple[str, int], ...] = ()
-        written: tuple[tuple[int, int], ...] = ()
-        if not self._write(job):
-            ending = self._died()
-        while ending is None:
-            try:
-                message = self._next(deadline)
-            except TimeoutError:
-                self.close()
-                ending = Hung(deadline_s)
-                break
-            if message is None:
-                ending = self._died()
-            elif "record" in message or "piece" in message:
-                times.append(message["at_s"])
-                values.append(message["record"] if "record" in message else message["piece"])
-                if len(values) != job.meanwhile_after:
-                    told(values)
-            elif "meanwhile" in message:
-                meanwhile()
-                told(values)
-            else:
-                ending = _ending(message)
-                tried = tuple((host, port) for host, port in message["tried"])
-                written = tuple((port, size) for port, size in message["written"])
-        return ClientReport(tuple(zip(times, values, strict=True)), ending, tried, written)
+        job = replace(job, id=next(self._ids), deadline_s=_OWN_DEADLINE * deadline_s)
+        begun = time.monotonic()
+        times, values, logs = list[float](), list[Any](), list[str]()
+
+        def report(ending: ClientEnd, end: End | None = None) -> ClientReport:
+            yielded = tuple(zip(times, values, strict=True))
+            tried, written = (end.tried, end.written) if end else ((), ())
+            return ClientReport(yielded, ending, tried, written, tuple(logs[-_KEPT_LOGS:]))
+
+        try:
+            self._expect_silence()
+            if not self._write(job):
+                return report(self._died())
+            while True:
+                match self._next(begun + deadline_s):
+                    case None:
+                        return report(self._died())
+                    case Yielded(kind, value, at_s):
+                        _check_kind(kind, job)
+                        times.append(time.monotonic() - begun if at_s is None else at_s)
+                        values.append(value)
+                        if len(values) != job.meanwhile_after:
+                            told(values)
+                    case Meanwhile():
+                        if len(values) != job.meanwhile_after:
+                            raise BadMessage('"meanwhile" came where no job asks for it', "write it at meanwhile_after")
+                        meanwhile()
+                        told(values)
+                    case Log(text):
+                        logs.append(text)
+                    case End() as end:
+                        _check_end(end, job, waited_s=time.monotonic() - begun)
+                        return report(Hung(deadline_s) if isinstance(end.ending, Hung) else end.ending, end)
+                    case Ready():
+                        raise BadMessage("it was ready twice", "write that message once, when the process starts")
+        except TimeoutError:
+            self.close()
+            return report(Hung(deadline_s))
+        except BadMessage as error:
+            self.close()
+            self.problem = Failed(str(error))
+            return report(self.problem)
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
-        self._process.kill()
+        """End the process and all that it has started, whatever it is doing."""
+        if self._process is None:
+            return
+        killed(self._process)
         self._process.wait()
         for reader in self._readers:
             reader.join()
@@ -172,6 +219,7 @@ class WorkerProcess:
                 continue
 
     def _write(self, job: Job) -> bool:
+        assert self._process is not None
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(job.to_json()).encode() + b"\n")
@@ -181,6 +229,7 @@ class WorkerProcess:
         return True
 
     def _died(self) -> Crashed:
+        assert self._process is not None
         self._process.wait()
         exit_code = self._process.returncode
         self.close()
@@ -192,10 +241,24 @@ class WorkerProcess:
         last = f": {lines[-1].strip()[:_SHOWN_CHARACTERS]}" if lines else ""
         self.problem = Failed(f"the client's process did not start{how}{last}")
 
-    def _next(self, deadline: float) -> dict[str, Any] | None:
+    def _expect_silence(self) -> None:
+        """Between jobs a process says nothing but what it logs.
+
+        Raises: BadMessage.
+        """
+        while not self._lines.empty():
+            line = self._lines.get()
+            if line is None:
+                self._lines.put(None)  # it has died, and the next job finds out
+                return
+            if not isinstance(parse(line), Log):
+                fix = "write nothing after the end of a job, and one end for each job"
+                raise BadMessage(f"a message came after the end of a job: {shown(line)}", fix)
+
+    def _next(self, deadline: float) -> Message | None:
         """The next message; None if the process has ended.
 
-        Raises: TimeoutError.
+        Raises: BadMessage, TimeoutError.
         """
         if time.monotonic() >= deadline:  # a client that yields for ever hangs as well
             raise TimeoutError
@@ -203,38 +266,34 @@ class WorkerProcess:
             line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             raise TimeoutError from None
-        return None if line is None else json.loads(line)
+        return None if line is None else parse(line)
 
     def _read(self) -> None:
+        assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._lines.put(line)
         self._lines.put(None)
 
     def _read_errors(self) -> None:
+        assert self._process is not None
         assert isinstance(self._process.stderr, io.BufferedReader)
         while some := self._process.stderr.read1():
             self._errors = (self._errors + some)[-_KEPT_BYTES:]
 
 
-def _own_group() -> dict[str, Any]:
-    """Arguments of Popen so that Ctrl-C does not reach the process: the runner ends its processes itself."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"process_group": 0}
+def _check_kind(kind: Yields, job: Job) -> None:
+    """Raises: BadMessage, if the client does not yield what it says."""
+    if kind is not clients()[job.client].yields:
+        problem = f"it yielded a {kind}, and the client is said to yield each {clients()[job.client].yields}"
+        raise BadMessage(problem, 'say yields = "records" or "pieces" as it is')
 
 
-def _ending(message: dict[str, Any]) -> ClientEnd:
-    match message["end"]:
-        case "ended":
-            return Finished()
-        case "raised":
-            return Raised(tuple(message["types"]), message["message"], made=message["made"])
-        case "unsupported":
-            return Unsupported(message["reason"])
-        case "stopped":
-            return Stopped()
-        case "failed":
-            return Failed(message["reason"])
-        case other:
-            return Failed(f"the worker reported {other!r}")
+def _check_end(end: End, job: Job, *, waited_s: float) -> None:
+    """Raises: BadMessage, if this is not the end of this job."""
+    if end.id != job.id:
+        fix = "repeat the id of the job in its end, and write one end for each job"
+        raise BadMessage(f"the end of job {end.id} came in job {job.id}", fix)
+    if isinstance(end.ending, Hung) and waited_s < job.deadline_s:
+        problem = f"it reported that its client hung after {waited_s:.1f} s, and deadline_s is {job.deadline_s:g} s"
+        raise BadMessage(problem, "wait for deadline_s")

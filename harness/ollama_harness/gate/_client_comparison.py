@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ollama_harness.clients import clients
+from ollama_harness.clients import is_canary
 from ollama_harness.gate.findings import Evidence, Finding, gathered, place
 from ollama_harness.gate.rules import Rule, rules_about
 from ollama_harness.matrix.known_issues import expected_verdict
@@ -49,7 +49,7 @@ def compare(
 
 def _tried(results: Results) -> dict[str, Result]:
     """The cells of real clients by name, without the version."""
-    return {place(one.cell): one for one in results.cells if not clients()[one.client].is_canary}
+    return {place(one.cell): one for one in results.cells if not is_canary(one.client)}
 
 
 def _findings(rule: Rule[Result | None], was: Result, now: Result | None) -> Iterator[Finding]:
@@ -89,7 +89,7 @@ def _unhealthy(results: Results) -> Iterator[str]:
     missed = [
         one.cell
         for one in results.cells
-        if clients()[one.client].is_canary and expected_verdict(one, ())[0] not in (None, one.verdict)
+        if is_canary(one.client) and expected_verdict(one, ())[0] not in (None, one.verdict)
     ]
     if missed:
         yield f"{len(missed)} canaries were not found out (the first: {missed[0]}): the verdicts cannot be trusted"

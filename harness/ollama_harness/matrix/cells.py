@@ -242,6 +242,9 @@ def _hosts(one: Client, each: Scenario) -> tuple[str, ...]:
         return ()
     if each.environment is None:
         return ("",)
+    variables = one.contract.variables
+    if variables is not None and variables.isdisjoint(each.environment.variables):
+        return ()
     reads_ollama_host = one.layer is Layer.OLLAMA and not one.is_canary
     return tuple(host for host in each.environment.hosts if host != OLLAMA_HOST or reads_ollama_host)
 

@@ -142,7 +142,8 @@ def exchange(
     played = _answer_due(script, answered())
     truth = cell.reference(played)
     documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
-    judgement = judge(truth, outcome, layer=cell.layer, documented=documented, subject=cell.subject)
+    unknown = cell.client.contract.unknown_fields
+    judgement = judge(truth, outcome, layer=cell.layer, documented=documented, subject=cell.subject, unknown=unknown)
     return Exchange(
         script=played,
         entries=entries,

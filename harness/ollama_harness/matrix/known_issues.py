@@ -18,14 +18,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ollama_harness.clients import clients
+from ollama_harness.clients import clients, is_canary, known_issue_files
 from ollama_harness.errors import ExpectationError, UnknownName
 from ollama_harness.files.reading import parse_toml, read_text
 from ollama_harness.matrix.results import Result
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.recordings.store import fixtures
 
-__all__ = ["Assessment", "ExpectationReport", "KnownIssue", "assess", "expected_verdict", "load"]
+__all__ = ["Assessment", "ExpectationReport", "KnownIssue", "assess", "expected_verdict", "load", "load_all"]
 
 FILE = "known_issues.toml"
 _NEVER_EXPECTED = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
@@ -57,7 +58,7 @@ class KnownIssue:
     def covers(self, client: str, scenario: str, host: str = "", *, gating: bool) -> bool:
         """Whether the entry covers such a cell. It never covers a cell that does not gate, or a canary."""
         named = client in self.clients and scenario in self.scenarios and (not self.hosts or host in self.hosts)
-        return named and gating and not clients()[client].is_canary
+        return named and gating and not is_canary(client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,9 @@ class ExpectationReport:
         """0: all as expected. 1: something is not. 3: cannot tell, because nothing ran, a canary failed, or a cell is
         inconclusive.
         """
-        tried = [one.result for one in self.assessments if not clients()[one.result.client].is_canary]
+        tried = [one.result for one in self.assessments if not is_canary(one.result.client)]
         none_tried = all(one.verdict is Verdict.UNSUPPORTED for one in tried) and bool(tried or not self.assessments)
-        if none_tried or any(clients()[one.result.client].is_canary for one in self.unexpected):
+        if none_tried or any(is_canary(one.result.client) for one in self.unexpected):
             return 3
         verdicts = {one.result.verdict for one in self.unexpected}
         if self.stale or verdicts - {Verdict.INCONCLUSIVE}:
@@ -116,6 +117,15 @@ def load(path: Path, *, python: tuple[int, ...] = sys.version_info[:3]) -> tuple
     return tuple(issue for issue in issues if issue.applies_to(python))
 
 
+def load_all(path: Path | None = None, *, python: tuple[int, ...] = sys.version_info[:3]) -> tuple[KnownIssue, ...]:
+    """The entries of a file, or without one of the package's list; and those of the lists beside files of clients.
+
+    Raises: ExpectationError, UnknownName.
+    """
+    files = [path or fixtures() / FILE, *known_issue_files()]
+    return tuple(issue for file in files for issue in load(file, python=python))
+
+
 def _header_lines(text: str) -> list[int]:
     """The lines at which entries begin. Before an [[issue]] inside a string, the text is not valid TOML."""
     lines = text.split("\n")
@@ -132,7 +142,7 @@ def _header_lines(text: str) -> list[int]:
 
 def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verdict | None, KnownIssue | None]:
     """The expected verdict of a cell, and the entry that expects it, if there is one."""
-    earns = clients()[result.client].earns
+    earns = clients()[result.client].earns if is_canary(result.client) else None
     if result.verdict is Verdict.UNSUPPORTED:  # a canary supports everything, but this system may not
         return None, None
     if earns is not None:
@@ -180,7 +190,7 @@ def _advice(result: Result, expected: Verdict | None, issue: KnownIssue | None) 
         return (
             f"the route is {result.route}, the doctor predicts {result.predicted}: fix harness/ollama_harness/network/"
         )
-    if expected in (None, result.verdict) or clients()[result.client].is_canary:
+    if expected in (None, result.verdict) or is_canary(result.client):
         return ""
     if result.verdict is Verdict.INCONCLUSIVE:
         return (

@@ -79,11 +79,11 @@ class RequestProfile:
 
 
 def measure(names: Iterable[str] = ()) -> list[RequestProfile]:
-    """The profiles of these clients, in their order. Without names, of all libraries that are installed here.
+    """The profiles of these clients, in their order. Without names, of all libraries in Python that are installed here.
 
     Raises: UnknownName, HarnessError (a client did not make a request).
     """
-    chosen = list(names) or [one.name for one in clients().values() if not one.is_canary]
+    chosen = list(names) or [one.name for one in clients().values() if one.exchange and not one.is_canary]
     store = RecordingStore()
     recordings = [store.get(f"{store.newest}/{name}") for name in _RECORDINGS]
     with tempfile.TemporaryDirectory(prefix="ollama-harness-") as home:

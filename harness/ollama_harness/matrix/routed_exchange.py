@@ -1,11 +1,12 @@
 """One exchange in an environment: which route did the request take, and how did the client handle the answer?
 
 `LiveEnvironment` starts a server, a proxy, and a client process whose variables and simulated machine are those of the
-environment. One process serves all clients of an environment. For each request, the journals of server and proxy show
-the route: an entry in the proxy's journal means that the proxy was used, and its first bytes show in which way. If
-neither has an entry, the addresses that the process tried to connect to decide. The answer never does, because a proxy
-can answer anything. The route is then compared twice: with the route that the settings require (`misrouted`), and with
-the route that the doctor predicts. If the request got an answer, the client is judged on it as in any other exchange.
+environment. One process serves all clients in Python, and each client that is a command has its own. For each request,
+the journals of server and proxy show the route: an entry in the proxy's journal means that the proxy was used, and its
+first bytes show in which way. If neither has an entry, the addresses that the process tried to connect to decide. The
+answer never does, because a proxy can answer anything. The route is then compared twice: with the route that the
+settings require (`misrouted`), and with the route that the doctor predicts. If the request got an answer, the client is
+judged on it as in any other exchange.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ollama_harness.clients import client
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.installed import installed_extras
 from ollama_harness.clients.worker_process import ClientReport, WorkerProcess
@@ -45,6 +47,8 @@ NO_SUCH_SYSTEM = "on this system, names of variables are case-insensitive"
 #: How long journals may need to settle after a client has finished.
 _SETTLES_S = 2.0
 
+_UNSEEN = "its request reached neither server nor proxy, and its process does not report what it connects to"
+
 #: The ports that clients use without a port in the URL: Ollama's own, and that of http.
 _DEFAULT_PORTS = (11434, 80)
 
@@ -55,8 +59,26 @@ def impossible(cell: Cell) -> str | None:
     assert environment is not None
     if environment.system is System.POSIX and System.here() is System.WINDOWS:
         return NO_SUCH_SYSTEM
+    if cell.client.command is not None and (reason := _only_in_python(environment, cell.host)) is not None:
+        return reason
     needs_ipv6 = "[::1]" in cell.host or environment.beside or "[::" in "".join(environment.variables.values())
     return NO_IPV6 if needs_ipv6 and not has_ipv6() else None
+
+
+def _only_in_python(environment: Environment, host: str) -> str | None:
+    """The reason why only clients in Python can be tried: their process can be given another machine."""
+    ordinary = Environment(name="", summary="")
+    if environment.system is not None and environment.system is not System.here():
+        return f"another system than this one is simulated for clients in Python only: {environment.system}"
+    if environment.registry is not None or environment.mac is not None:
+        return "the settings of the system are simulated for clients in Python only"
+    if environment.names != ordinary.names:
+        return "names of hosts are simulated for clients in Python only"
+    if environment.later:
+        return "variables change while clients in Python run only"
+    if host == OLLAMA_HOST and "{port}" not in environment.variables.get(OLLAMA_HOST, ""):
+        return "Ollama's default port is simulated for clients in Python only"
+    return None
 
 
 class LiveEnvironment:
@@ -77,6 +99,7 @@ class LiveEnvironment:
     ) -> None:
         self._environment, self._clients, self._home, self._python = environment, clients, home, python
         self._touch = touch and environment.system is System.WINDOWS
+        self._workers: dict[tuple[str, ...], WorkerProcess] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -85,8 +108,9 @@ class LiveEnvironment:
             self._servers, self._proxy, self._settings = live.servers, live.proxy, live.settings
             if self._touch and self._settings.registry is not None:
                 stack.enter_context(changed(self._settings.registry))
-            self._worker = stack.enter_context(closing(self._start_worker()))
             self._stack = stack.pop_all()
+        for names in self._groups():
+            self._worker(names)
         return self
 
     def __exit__(
@@ -96,7 +120,7 @@ class LiveEnvironment:
 
     @property
     def versions(self) -> dict[str, str]:
-        return self._worker.versions
+        return {name: version for worker in self._workers.values() for name, version in worker.versions.items()}
 
     def exchange(self, cell: Cell) -> Exchange:
         """Make the request of a cell, and judge the client."""
@@ -113,20 +137,30 @@ class LiveEnvironment:
             server.play(script, method=job.request.method, before_guard=True)
         if self._environment.beside:
             self._servers[-1].play(_other_program(script), before_guard=True)
-        if not self._worker.alive:
-            self._worker = self._stack.enter_context(closing(self._start_worker()))
+        worker = self._worker(next(names for names in self._groups() if cell.client.name in names))
         journals = [self._proxy.journal, *(server.journal for server in self._servers)]
         before = [len(journal.entries) for journal in journals]
-        reported = self._worker.exchange(job, deadline_s=cell.deadline_s)
+        reported = worker.exchange(job, deadline_s=cell.deadline_s)
         for journal in journals:
             journal.wait_until_settled(timeout_s=_SETTLES_S)
         proxied, *served = [journal.entries[start:] for journal, start in zip(journals, before, strict=True)]
         return self._judged(cell, job, script, reported, proxied, [entry for entries in served for entry in entries])
 
-    def _start_worker(self) -> WorkerProcess:
-        variables = clean_environment(self._home, self._settings.variables)
-        machine = self._machine(self._settings, self._servers[0].port)
-        return WorkerProcess(self._clients, variables, machine, python=self._python)
+    def _groups(self) -> list[tuple[str, ...]]:
+        """The clients of each process."""
+        commands: list[tuple[str, ...]] = [(name,) for name in self._clients if client(name).command is not None]
+        in_python = tuple(name for name in self._clients if (name,) not in commands)
+        return [in_python, *commands] if in_python else commands
+
+    def _worker(self, names: tuple[str, ...]) -> WorkerProcess:
+        """The process of these clients. A new one is started if there is none that can do a job."""
+        found = self._workers.get(names)
+        if found is None or (found.has_started and not found.alive):
+            variables = clean_environment(self._home, self._settings.variables)
+            machine = self._machine(self._settings, self._servers[0].port)
+            found = WorkerProcess(names, variables, machine, python=self._python)
+            self._workers[names] = self._stack.enter_context(closing(found))
+        return found
 
     def _judged(
         self,
@@ -149,6 +183,8 @@ class LiveEnvironment:
             problem = late(direct, job)
         if isinstance(reported.ending, Finished) and not entries:
             problem = "the client ended without any request"
+        if reported.tried is None and not entries and isinstance(reported.ending, Raised):
+            reported = replace(reported, ending=Unsupported(_UNSEEN))
         outcome = Outcome(
             yielded=tuple(one for _, one in reported.yielded),
             ending=reported.ending if problem is None else Failed(problem),
@@ -159,7 +195,10 @@ class LiveEnvironment:
         )
         truth = cell.reference(script)
         documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
-        judgement = judge(truth, outcome, layer=cell.layer, documented=documented, subject=cell.subject)
+        unknown = cell.client.contract.unknown_fields
+        judgement = judge(
+            truth, outcome, layer=cell.layer, documented=documented, subject=cell.subject, unknown=unknown
+        )
         return Exchange(
             script=script,
             entries=entries,
@@ -187,7 +226,7 @@ class LiveEnvironment:
             return route_of(proxied[0])
         if served:
             return Route.DIRECT
-        if self._proxy.port in {port for _, port in reported.tried}:
+        if self._proxy.port in {port for _, port in reported.tried or ()}:
             return Route.PROXIED  # the proxy is gone, so no journal shows how the request was sent
         return Route.DIRECT if reported.tried else Route.NOWHERE
 

@@ -34,6 +34,7 @@ from ollama_harness.matrix.routed_exchange import LiveEnvironment, impossible
 from ollama_harness.network.environments import Environment, clean_environment
 from ollama_harness.network.settings import System
 from ollama_harness.oracle.verdict import Finished, Judgement, Raised, Stopped
+from ollama_harness.recordings.recording import Request
 from ollama_harness.script.script import ConnectionEnd
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.recorded_answers import packaged
@@ -50,6 +51,10 @@ _BATCH, _BATCHES_A_JOB = 12, 4
 #: The largest number of open files of a run, measured and rounded up: always, for each process of a client (its
 #: pipes; a busy client has several processes), and for each running cell (its servers and connections).
 _FILES, _FILES_A_PROCESS, _PROCESSES_A_CLIENT, _FILES_A_JOB = 48, 2, 6, 8
+
+
+#: The longest time for the exchange with which a process warms up.
+_WARM_UP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +209,14 @@ class Runner:
         live = LiveEnvironment(environment, names, home=Path(self._home.name), touch=self._touch_registry)
         with alone, live:
             with self._lock:
-                self.versions |= {name: version for name, version in live.versions.items() if version}
+                self._note_versions(live)
             for cell in possible:
                 if self._stopped.is_set():
                     return
                 done(CellRun(cell, (live.exchange(cell),)))
+
+    def _note_versions(self, of: WorkerProcess | LiveEnvironment) -> None:
+        self.versions |= {name: version for name, version in of.versions.items() if version}
 
     @contextmanager
     def _worker(self, client: Client) -> Iterator[WorkerProcess]:
@@ -219,14 +227,16 @@ class Runner:
             worker = idle.pop() if idle else None
         if worker is None:
             worker = WorkerProcess(names, clean_environment(Path(self._home.name)))
+            if worker.alive and client.command is not None and client.command.warms_up:
+                _warm_up(client, worker)
             with self._lock:
                 self._all.append(worker)
-                self.versions |= {name: version for name, version in worker.versions.items() if version}
+                self._note_versions(worker)
         try:
             yield worker
         finally:
             with self._lock:
-                if worker.alive:
+                if worker.alive or not worker.has_started:  # another one would not start either
                     idle.append(worker)
                 else:
                     self._all.remove(worker)
@@ -237,6 +247,14 @@ def sharing(client: Client) -> tuple[str, ...]:
     if not client.is_canary:
         return (client.name,)
     return tuple(one.name for one in clients().values() if one.is_canary)
+
+
+def _warm_up(client: Client, worker: WorkerProcess) -> None:
+    """Let a client make an exchange that is not judged."""
+    with FakeOllama(speed=0) as server:
+        request = Request(method="POST", path="/api/generate", json={"model": "smollm2:135m", "prompt": "Hi"})
+        job = Job(client=client.name, url=server.url, request=request, read_timeout_s=_WARM_UP_S)
+        worker.exchange(job, deadline_s=_WARM_UP_S)
 
 
 def allow_open_files(cells: Iterable[Cell], *, jobs: int) -> None:

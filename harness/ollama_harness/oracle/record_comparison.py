@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
@@ -38,23 +39,29 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d
 
 
 def agrees(
-    yielded: Any, reference: Any, *, subject: tuple[str, ...] | None = (), fractions: frozenset[str] = frozenset()
+    yielded: Any,
+    reference: Any,
+    *,
+    subject: tuple[str, ...] | None = (),
+    fractions: frozenset[str] = frozenset(),
+    unknown: AbstractSet[str] = frozenset(),
 ) -> str | None:
     """None if the yielded record is right, else what is wrong with it.
 
     `subject` names fields that a typed client must yield besides the essential ones: `details.family`, through any
     list. With None the client is not typed and must yield all fields. `fractions` are the `fractional` fields of the
-    exchange.
+    exchange. `unknown` are essential fields that the client's types do not know.
     """
     if subject is None:
         return _different(yielded, reference, "", None) or _missing(reference, yielded, "", null_counts=True)
-    wanted = essential(reference, subject)
+    wanted = essential(reference, subject, unknown)
     return _different(yielded, reference, "", fractions) or _missing(wanted, yielded, "", null_counts=False)
 
 
-def essential(record: Any, subject: tuple[str, ...] = ()) -> Any:
-    """The part of a record that every client must yield: the essential fields and those of the subject."""
-    return _project(record, _shape((*_ESSENTIAL, *subject)))
+def essential(record: Any, subject: tuple[str, ...] = (), unknown: AbstractSet[str] = frozenset()) -> Any:
+    """The part of a record that a client must yield: the essential fields that it knows, and those of the subject."""
+    known = (path for path in _ESSENTIAL if path not in unknown)
+    return _project(record, _shape((*known, *subject)))
 
 
 def fractional(records: Iterable[Any]) -> frozenset[str]:

@@ -25,6 +25,7 @@ After an RST the verdict does not depend on how many delivered records the syste
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
@@ -103,12 +104,14 @@ class Stopped:
 class Raised:
     """The client raised. `types` are the qualified names of the exception's classes, most derived first.
 
-    `made` is false if it raised while it was imported or constructed.
+    `made` is false if it raised while it was imported or constructed. `where` is the place in the client's code, if its
+    process reports it.
     """
 
     types: tuple[str, ...]
     message: str
     made: bool = True
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +183,15 @@ def judge(
     outcome: Outcome,
     *,
     layer: Layer,
-    documented: frozenset[str],
+    documented: AbstractSet[str] | None,
     subject: tuple[str, ...] | None = (),
+    unknown: AbstractSet[str] = frozenset(),
 ) -> Judgement:
-    """The verdict on an outcome at a layer. `documented` are the exceptions that the client documents for this end.
+    """The verdict on an outcome at a layer. `documented` are the exceptions that the client documents for this end, and
+    None means that it promises nothing.
 
-    `subject` are the fields that a typed client must yield, and None means all fields (see `record_comparison.agrees`).
+    `subject` are the fields that a typed client must yield, and None means all fields. `unknown` are fields that its
+    types do not have (see `record_comparison.agrees`).
     """
     end, due = reference.ends[layer], reference.due[layer]
     match outcome.ending:
@@ -218,7 +224,7 @@ def judge(
     for number, record in enumerate(outcome.yielded, 1):
         if number > len(reference.records):
             return Judgement(Verdict.CORRUPT, f"yielded {got} records, there are {len(reference.records)}")
-        problem = agrees(record, reference.records[number - 1], subject=subject, fractions=fractions)
+        problem = agrees(record, reference.records[number - 1], subject=subject, fractions=fractions, unknown=unknown)
         if problem is not None:
             return Judgement(Verdict.CORRUPT, f"record {number}: {problem}")
     if outcome.unsafe_retry:
@@ -231,7 +237,7 @@ def judge(
             return Judgement(Verdict.FALSE_ALARM, f"raised {name} although the answer is complete")
         if got < due and end.cause is not Cause.RST and not end.cause.refusable:
             return Judgement(Verdict.BUFFERED, f"raised {name}, but yielded {got} of the {due} records before it")
-        if documented.isdisjoint(ending.types):
+        if documented is not None and documented.isdisjoint(ending.types):
             return Judgement(Verdict.UNDOCUMENTED, f"raised {name}, which its documentation does not name")
     if outcome.buffered is not None:
         return Judgement(Verdict.BUFFERED, f"yielded record {outcome.buffered} only when later bytes had arrived")

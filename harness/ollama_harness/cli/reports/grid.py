@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ollama_harness.cli.reports import routes
 from ollama_harness.cli.reports.layout import Flow, Grid, Hanging
-from ollama_harness.clients import clients
+from ollama_harness.clients import clients, is_canary
 from ollama_harness.files.printable import one_line
 from ollama_harness.matrix.known_issues import Assessment, ExpectationReport
 from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS
@@ -155,11 +155,17 @@ def _unexpected(one: Assessment) -> RenderableType:
         (f"actual    {result.verdict}: {result.why}", "red"),
     ]
     lines += [(f"          {line}", "dim") for line in (result.message or "").split("\n") if line]
-    lines.append((f"repeat    ollama-harness show {result.cell}", ""))
+    lines.append((f"repeat    ollama-harness show {result.cell}{_option(result.client)}", ""))
     if one.advice:
         lines.append((f"then      {one.advice}", ""))
     shown = [Hanging(Text(one_line(line), style=style), indent=2, by=10) for line, style in lines]
     return Group(Text(), Hanging(Text(one_line(result.cell), style="bold")), *shown)
+
+
+def _option(name: str) -> str:
+    """What adds the user's own client to a command; "" for another client."""
+    option = clients()[name].option if name in clients() else ""
+    return option and f" {option}"
 
 
 def _source(scenario: str) -> str:
@@ -168,4 +174,4 @@ def _source(scenario: str) -> str:
 
 
 def _is_canary(one: Assessment) -> bool:
-    return clients()[one.result.client].is_canary
+    return is_canary(one.result.client)

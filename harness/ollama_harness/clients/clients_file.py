@@ -1,0 +1,144 @@
+"""Reads a clients.toml: clients that are programs, in any language. docs/client-protocol.md describes the format.
+
+The clients of the package that are programs stand in such files, too (`programs/<language>/clients.toml`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ollama_harness.clients.adapter import Client, Command, Contract, Layer, Yields
+from ollama_harness.errors import ClientError
+from ollama_harness.files.fields import Fields, is_one_line
+from ollama_harness.files.reading import read_toml
+
+__all__ = ["ClientsFile", "Install", "read"]
+
+_YIELDS = {one.name.lower(): one for one in Yields}
+_ARGUMENTS = 'a list of arguments, ["node", "my.mjs"]'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Install:
+    """What the programs of a file need: a `toolchain` on PATH, which `get` says how to get, and `steps` to run once.
+
+    Each step is the arguments of one command. It runs in the file's folder.
+    """
+
+    toolchain: str
+    get: str
+    steps: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientsFile:
+    """The clients of a file, and what they need."""
+
+    clients: tuple[Client, ...]
+    install: Install | None
+
+
+def read(path: Path) -> ClientsFile:
+    """Read a file of clients. Their programs start in its folder.
+
+    Raises: ClientError, which names the file and the key.
+    """
+    path = path.resolve()
+    top = Fields(path, read_toml(path, ClientError, fix="give a file of clients"), "", ClientError)
+    install = top.take("install", _is_table, "a table", optional=True)
+    entries = top.take("client", _is_tables, "one table [[client]] for each client")
+    top.no_more()
+    return ClientsFile(
+        tuple(_client(path, Fields(path, each, f"client[{n}].", ClientError)) for n, each in enumerate(entries, 1)),
+        install and _install(Fields(path, install, "install.", ClientError)),
+    )
+
+
+def _client(path: Path, fields: Fields) -> Client:
+    name = fields.take("name", is_one_line, "a name")
+    layer = fields.take("layer", _one_of(Layer), f'"{Layer.OLLAMA}" or "{Layer.HTTP}"', optional=True)
+    command = Command(
+        arguments=tuple(fields.take("command", _are_arguments, _ARGUMENTS)),
+        folder=path.parent,
+        file=path,
+        warms_up=_flag(fields, "warms_up", default=False),
+    )
+    yields = fields.take("yields", lambda v: v in _YIELDS, f"one of {', '.join(_YIELDS)}", optional=True)
+    drops_thinking = _flag(fields, "drops_thinking", default=False)
+    contract = fields.take("contract", _is_table, "a table [client.contract]", optional=True)
+    place = f"client {name}: contract."
+    fields.no_more()
+    return Client(
+        name=name,
+        layer=Layer.OLLAMA if layer is None else Layer(layer),
+        contract=_contract(Fields(path, contract or {}, place, ClientError)),
+        yields=_YIELDS[yields or "records"],
+        drops_thinking=drops_thinking,
+        command=command,
+    )
+
+
+def _contract(fields: Fields) -> Contract:
+    def line(name: str) -> Any:
+        return fields.take(name, is_one_line, "a text in one line", optional=True)
+
+    def names(name: str) -> frozenset[str] | None:
+        found = fields.take(name, _are_lines, "a list of names", optional=True)
+        return None if found is None else frozenset(found)
+
+    contract = Contract(
+        exceptions=names("exceptions"),
+        timeouts=names("timeouts") or frozenset(),
+        source=line("source") or "",
+        read_timeout=line("read_timeout"),
+        default_timeout=line("default_timeout") or "",
+        retries=line("retries") or "",
+        streams=_flag(fields, "streams", default=True),
+        unknown_fields=names("unknown_fields") or frozenset(),
+        variables=names("variables"),
+    )
+    fields.no_more()
+    return contract
+
+
+def _install(fields: Fields) -> Install:
+    steps = fields.take("steps", _are_steps, f"a list, each item {_ARGUMENTS}", optional=True)
+    install = Install(
+        toolchain=fields.take("toolchain", is_one_line, "the name of a program"),
+        get=fields.take("get", is_one_line, "where to get the toolchain, in one line"),
+        steps=tuple(map(tuple, steps or ())),
+    )
+    fields.no_more()
+    return install
+
+
+def _flag(fields: Fields, name: str, *, default: bool) -> bool:
+    found = fields.take(name, lambda v: isinstance(v, bool), "true or false", optional=True)
+    return default if found is None else found
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and value != [] and all(map(_is_table, value))
+
+
+def _are_lines(value: Any) -> bool:
+    return isinstance(value, list) and all(map(is_one_line, value))
+
+
+def _are_arguments(value: Any) -> bool:
+    return isinstance(value, list) and value != [] and all(isinstance(one, str) and "\0" not in one for one in value)
+
+
+def _are_steps(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_are_arguments, value))
+
+
+def _one_of(kind: type[Layer]) -> Callable[[Any], bool]:
+    return lambda value: value in list(kind)
