@@ -219,7 +219,7 @@ def test_a_process_whose_python_prints_something_first_did_not_start(tmp_path: P
     (tmp_path / "sitecustomize.py").write_text("print('welcome', flush=True)")
     worker = WorkerProcess(["canary-perfect"], {**clean_environment(tmp_path), "PYTHONPATH": str(tmp_path)})
     assert worker.problem is not None
-    assert "wrote to its stdout" in worker.problem.reason
+    assert "protocol: a line on stdout is no JSON: 'welcome'" in worker.problem.reason
 
 
 def test_a_process_never_waits_for_a_full_stderr(tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ class WorkerProcess:
         job = replace(job, id=next(self._ids), deadline_s=_OWN_DEADLINE * deadline_s)
         begun = time.monotonic()
         times, values, logs = list[float](), list[Any](), list[str]()
+        waits = job.meanwhile_after is not None  # for the next job, in the middle of this one
 
         def report(ending: ClientEnd, end: End | None = None) -> ClientReport:
             yielded = tuple(zip(times, values, strict=True))
@@ -178,7 +179,7 @@ class WorkerProcess:
                     case None:
                         return report(self._died())
                     case Yielded(kind, value, at_s):
-                        _check_kind(kind, job)
+                        _check_yielded(kind, job, already=len(values))
                         times.append(time.monotonic() - begun if at_s is None else at_s)
                         values.append(value)
                         if len(values) != job.meanwhile_after:
@@ -187,11 +188,15 @@ class WorkerProcess:
                         if len(values) != job.meanwhile_after:
                             raise BadMessage('"meanwhile" came where no job asks for it', "write it at meanwhile_after")
                         meanwhile()
+                        waits = False
                         told(values)
                     case Log(text):
                         logs.append(text)
                     case End() as end:
                         _check_end(end, job, waited_s=time.monotonic() - begun)
+                        if waits and len(values) >= (job.meanwhile_after or 0):
+                            fix = 'write {"meanwhile": true} and do the next job first, or end this one as unsupported'
+                            raise BadMessage(f"it read on after {job.meanwhile_after} records", fix)
                         return report(Hung(deadline_s) if isinstance(end.ending, Hung) else end.ending, end)
                     case Ready():
                         raise BadMessage("it was ready twice", "write that message once, when the process starts")
@@ -282,8 +287,11 @@ class WorkerProcess:
             self._errors = (self._errors + some)[-_KEPT_BYTES:]
 
 
-def _check_kind(kind: Yields, job: Job) -> None:
-    """Raises: BadMessage, if the client does not yield what it says."""
+def _check_yielded(kind: Yields, job: Job, *, already: int) -> None:
+    """Raises: BadMessage, if the client does not yield what it says, or more than its user reads."""
+    if already == job.stop_after:
+        fix = "stop reading, close the answer, and end the job as stopped"
+        raise BadMessage(f"it yielded more than the {already} records of stop_after", fix)
     if kind is not clients()[job.client].yields:
         problem = f"it yielded a {kind}, and the client is said to yield each {clients()[job.client].yields}"
         raise BadMessage(problem, 'say yields = "records" or "pieces" as it is')
