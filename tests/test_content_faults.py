@@ -36,6 +36,7 @@ from ollama_harness.faults import (
     inside_text,
     lengthen_record,
     put_into_text,
+    replace_text,
     send_end_after_record,
     separate_lines_with,
     set_field,
@@ -101,6 +102,7 @@ def struck_by(kind: str, name: str, script: Script) -> Fault:
         "set_field": (n, field, '{"any": [1]}'),
         "drop_field": (n, field),
         "put_into_text": (n, b"x"),
+        "replace_text": (n, b""),
         "lengthen_record": (n, 600_000),
     }
     example = FAULTS[kind].example
@@ -275,6 +277,8 @@ def is_one_change(before: bytes, after: bytes, was: bytes, now: bytes) -> bool:
         ("v1-chat-nonstream", put_into_text(1, b"x"), b"", b"x"),
         ("v1-messages-nonstream", put_into_text(1, b"x"), b"", b"x"),
         ("v1-responses-nonstream", put_into_text(1, b"x"), b"", b"x"),
+        ("chat-stream", replace_text(2, b""), b" sky", b""),
+        ("v1-messages-stream", replace_text(4, b"x"), b" sky", b"x"),
         ("chat-stream", add_field(2, "message.x", "1"), b"", b',"x":1'),
         ("v1-chat-stream", add_field(-1, "choices.0.delta.x", "1"), b"", b'"x":1'),
         ("chat-stream", drop_field(-1, "done_reason"), b'"done_reason":"length",', b""),

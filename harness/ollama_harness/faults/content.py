@@ -35,6 +35,7 @@ __all__ = [
     "lengthen_record",
     "nest_record",
     "put_into_text",
+    "replace_text",
     "separate_lines_with",
     "set_field",
     "swap_records",
@@ -181,14 +182,12 @@ def begin_with(script: Script, data: bytes) -> Script:
 
 @fault("Put bytes into the text of record n, as they are.", 3, "\u0085".encode())
 def put_into_text(script: Script, n: int, data: bytes) -> Script:
+    return _change_text(script, n, lambda text: data + text)
 
-    def change(record: bytes) -> bytes:
-        text = _json_path.find_text(record)
-        if text is None:
-            raise FaultDoesNotApply(f"record {n} has no text")
-        return record[: text[1]] + data + record[text[1] :]
 
-    return _change(script, n, change)
+@fault("Send other bytes as the text of record n; none make it an empty text.", 3, b"")
+def replace_text(script: Script, n: int, data: bytes) -> Script:
+    return _change_text(script, n, lambda _: data)
 
 
 @fault("Add `size_bytes` bytes to the text of record n.", 3, 2000)
@@ -249,6 +248,19 @@ def drop_field(script: Script, n: int, path: str) -> Script:
         return before.rstrip().removesuffix(b",") + after
 
     return _change(script, n, change)
+
+
+def _change_text(script: Script, n: int, change: Callable[[bytes], bytes]) -> Script:
+    """The same answer with the text of record `n` changed."""
+
+    def change_record(record: bytes) -> bytes:
+        text = _json_path.find_text(record)
+        if text is None:
+            raise FaultDoesNotApply(f"record {n} has no text")
+        start, end = text
+        return record[:start] + change(record[start:end]) + record[end:]
+
+    return _change(script, n, change_record)
 
 
 def _found(record: bytes, n: int, path: str) -> _json_path.FieldSpan:

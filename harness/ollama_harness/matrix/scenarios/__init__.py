@@ -12,6 +12,7 @@ from ollama_harness.matrix.scenarios import (
     networks,
     picky,
     presets,
+    rare_forms,
     recorded,
     sequences,
     timing,
@@ -23,7 +24,20 @@ __all__ = ["GROUPS", "SCENARIOS", "Requirement", "Scenario", "Source", "scenario
 #: The groups by title, in the order of the reports.
 GROUPS: dict[str, list[Scenario]] = {
     module.TITLE: module.SCENARIOS
-    for module in (recorded, disconnects, head, picky, ends, content, framing, timing, sequences, presets, networks)
+    for module in (
+        recorded,
+        disconnects,
+        head,
+        picky,
+        ends,
+        content,
+        rare_forms,
+        framing,
+        timing,
+        sequences,
+        presets,
+        networks,
+    )
 }
 
 #: All scenarios by name, in the same order.

@@ -269,6 +269,16 @@ SCENARIOS = [
         ),
     ),
     Scenario(
+        name="line-of-600-kb",
+        summary="a record of 600 kB, more than the 512 kB that Ollama's own client in Go once allowed",
+        recordings=SHORT,
+        faults=(lengthen_record(3, 600_000),),
+        source=Source(
+            "https://github.com/ollama/ollama/pull/11851",
+            "A scanner with a buffer of 512 kB silently dropped larger answers.",
+        ),
+    ),
+    Scenario(
         name="line-of-1-mib",
         summary="a record of 1 MiB",
         recordings=SHORT,

@@ -29,6 +29,8 @@ _STATISTICS = (
 #: The details of a model that all versions send.
 _DETAILS = ("format", "family", "parameter_size", "quantization_level")
 
+_TOOL_CALLS = Source("https://docs.ollama.com/capabilities/tool-calling", "Tool calls are part of the message.")
+
 SCENARIOS = [
     Scenario(
         name="stream",
@@ -54,16 +56,24 @@ SCENARIOS = [
     ),
     Scenario(
         name="single-answer",
-        summary="an answer in one piece: stream: false, load and unload",
+        summary="an answer in one piece: stream: false",
         recordings=(
             "generate-nonstream",
             "generate-long-nonstream",
             "chat-nonstream",
-            "generate-*load",
-            "chat-*load",
         ),
         subject=_STATISTICS,
         source=STREAMING,
+    ),
+    Scenario(
+        name="load-answer",
+        summary="a request that only loads or unloads a model: one object with `done_reason`, and no text, to a client "
+        "that may have asked for a stream",
+        recordings=("generate-*load", "chat-*load"),
+        source=Source(
+            "https://github.com/langchain-ai/langchain/issues/31482",
+            "An agent always ended with done_reason load and an empty answer.",
+        ),
     ),
     Scenario(
         name="unicode",
@@ -83,13 +93,19 @@ SCENARIOS = [
     Scenario(
         name="tools",
         summary="tool calls, streamed and not, and a tool that is not called",
-        recordings=("chat-tools-*", "!chat-tools-unsupported"),
-        source=Source("https://docs.ollama.com/capabilities/tool-calling", "Tool calls are part of the message."),
+        recordings=("chat-tools-*", "!chat-tools-unsupported", "!chat-tools-two-*", "!chat-tools-same-*"),
+        source=_TOOL_CALLS,
+    ),
+    Scenario(
+        name="two-tool-calls",
+        summary="two calls in one turn, of two tools and of the same tool with the same arguments: all are yielded",
+        recordings=("chat-tools-two-*", "chat-tools-same-*"),
+        source=_TOOL_CALLS,
     ),
     Scenario(
         name="thinking",
-        summary="thinking before the answer, streamed and not",
-        recordings=("chat-think-*", "!chat-think-unsupported"),
+        summary="thinking before the answer, or in place of it, streamed and not",
+        recordings=("chat-think-*", "generate-think-*", "!chat-think-unsupported"),
         source=Source("https://docs.ollama.com/capabilities/thinking", "Thinking has a field of its own."),
     ),
     Scenario(

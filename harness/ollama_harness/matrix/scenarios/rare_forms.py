@@ -1,0 +1,190 @@
+"""Scenarios: rare forms of an answer.
+
+Each has been reported of a real server, and each broke a client that had never met it. They are whole HTTP and valid
+JSON, so an HTTP client yields them as they are.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ollama_harness.faults import (
+    add_field,
+    drop_field,
+    drop_record,
+    duplicate_record,
+    end_after_record,
+    insert_heartbeat,
+    insert_line,
+    replace_text,
+    set_field,
+)
+from ollama_harness.matrix.scenarios.scenario import (
+    NDJSON,
+    SHORT,
+    STREAMS,
+    Layer,
+    Requirement,
+    Scenario,
+    Source,
+)
+
+#: A stream with one tool call in its first record.
+_CALL = ("chat-tools-stream",)
+
+#: Where the tool calls of a record are.
+_CALLS = "message.tool_calls"
+
+
+_ONE_INDEX = Source(
+    "https://github.com/ollama/ollama/issues/15457",
+    "All tool calls of a stream had index 0, and parsers merged them into one or dropped the second.",
+)
+_EQUAL_IDS = Source(
+    "https://github.com/NousResearch/hermes-agent/issues/70724",
+    "The server used one id for all its calls, and results were dropped.",
+)
+_IN_TERMINAL_RECORD = Source(
+    "https://github.com/0xPlaygrounds/rig/issues/1308",
+    "Ollama sent the call in the record with done, and the client ignored it.",
+)
+_UNDER_DETAIL = Source(
+    "https://github.com/open-webui/open-webui/issues/11906",
+    "A server in front of Ollama put its errors under detail, where Ollama has error.",
+)
+_THINKING = Source(
+    "https://docs.ollama.com/capabilities/streaming",
+    "A client must accumulate thinking, content and tool calls, to pass them back in the next request.",
+)
+
+
+def _calls(*calls: tuple[str, int, str]) -> str:
+    """Tool calls in Ollama's own form: the id, the index, and the city of each."""
+    functions = (
+        (id_, {"index": index, "name": "get_weather", "arguments": {"city": city}}) for id_, index, city in calls
+    )
+    return json.dumps([{"id": id_, "function": function} for id_, function in functions], separators=(",", ":"))
+
+
+TITLE = "Rare forms of an answer: real servers have sent them, and few programs expect them."
+
+SCENARIOS = [
+    # ------------------------------------------------------------------ tool calls
+    Scenario(
+        name="tool-calls-in-one-record",
+        summary="two calls in one record, as Ollama sent them before 0.8: both are yielded",
+        recordings=_CALL,
+        faults=(set_field(1, _CALLS, _calls(("call_a", 0, "Paris"), ("call_b", 1, "Oslo"))),),
+        source=Source(
+            "https://github.com/generative-computing/mellea/issues/1431",
+            "Calls were kept by the name of the tool, so only the last of two was executed.",
+        ),
+    ),
+    Scenario(
+        name="tool-calls-one-index",
+        summary="two calls with the index 0, in two records: the ids tell them apart, and both are yielded",
+        recordings=_CALL,
+        faults=(
+            duplicate_record(1),
+            set_field(1, _CALLS, _calls(("call_a", 0, "Paris"))),
+            set_field(2, _CALLS, _calls(("call_b", 0, "Oslo"))),
+        ),
+        source=_ONE_INDEX,
+    ),
+    Scenario(
+        name="tool-calls-one-id",
+        summary="two calls with the same id: both are yielded",
+        recordings=_CALL,
+        faults=(set_field(1, _CALLS, _calls(("call_a", 0, "Paris"), ("call_a", 1, "Oslo"))),),
+        source=_EQUAL_IDS,
+    ),
+    Scenario(
+        name="tool-call-in-terminal-record",
+        summary="a call in the terminal record, beside done: the client reads the message before it ends",
+        recordings=_CALL,
+        faults=(drop_record(1), add_field(-1, _CALLS, _calls(("call_a", 0, "Paris")))),
+        source=_IN_TERMINAL_RECORD,
+    ),
+    Scenario(
+        name="tool-call-arguments-text",
+        summary="arguments as a text with JSON in it, where Ollama sends an object",
+        recordings=_CALL,
+        faults=(set_field(1, f"{_CALLS}.0.function.arguments", r'"{\"city\":\"Paris\"}"'),),
+        requirement=Requirement.SHOULD,
+        source=Source(
+            "https://github.com/ollama/ollama-python/issues/484",
+            "ValidationError: arguments expects dict, receives str from server.",
+        ),
+    ),
+    # ------------------------------------------------------------------ thinking
+    Scenario(
+        name="thinking-and-tool-call",
+        summary="thinking, text and a tool call in one record: all three are yielded",
+        recordings=_CALL,
+        faults=(
+            set_field(1, "message.content", '"Let me look."'),
+            add_field(1, "message.thinking", '"I need the weather."'),
+        ),
+        source=_THINKING,
+    ),
+    Scenario(
+        name="answer-in-thinking",
+        summary="everything that the model says is thinking, and the text is empty",
+        recordings=("chat-think-stream",),
+        faults=(drop_record(-2),),
+        source=Source(
+            "https://github.com/HarperFast/harper/issues/1805",
+            "All tokens were in thinking, and the caller got an empty text and the finish reason stop.",
+        ),
+    ),
+    # ------------------------------------------------------------------ empty records
+    Scenario(
+        name="empty-first-record",
+        summary="a first record without text: it is a record like any other",
+        recordings=STREAMS,
+        faults=(duplicate_record(1), replace_text(1, b"")),
+        source=Source(
+            "https://github.com/BerriAI/litellm/pull/23158",
+            'A stream began with "response": "", and the client raised, or took it for reasoning.',
+        ),
+    ),
+    Scenario(
+        name="heartbeat-records",
+        summary="records without text between others, as heartbeats: the stream goes on after them",
+        recordings=STREAMS,
+        faults=(duplicate_record(3), replace_text(4, b""), duplicate_record(4)),
+        source=Source(
+            "https://github.com/run-llama/llama_index/pull/21820",
+            "A client that skipped empty records as heartbeats skipped those with thinking, too.",
+        ),
+    ),
+    Scenario(
+        name="heartbeat-lines",
+        summary="blank lines as heartbeats, before the first record and between others",
+        recordings=SHORT,
+        faults=(insert_heartbeat(3), insert_heartbeat(0)),
+        requirement=Requirement.OBSERVE,
+        source=NDJSON,
+    ),
+    # ------------------------------------------------------------------ ends
+    Scenario(
+        name="done-reason-without-done",
+        summary="a last record with done_reason, but without done: a client may take it as the end or not",
+        recordings=STREAMS,
+        faults=(drop_field(-1, "done"),),
+        requirement=Requirement.OBSERVE,
+        layer=Layer.OLLAMA,
+        source=Source(
+            "https://github.com/ollama/ollama-vscode/pull/61",
+            "The client in JavaScript raised at the end of streams that had done_reason and no done.",
+        ),
+    ),
+    Scenario(
+        name="error-under-another-name",
+        summary="an error in the stream under the name detail, then a clean end: the answer is not whole",
+        recordings=SHORT,
+        faults=(insert_line(3, '{"detail":"Ollama: 500, message=\'Internal Server Error\'"}'), end_after_record(4)),
+        layer=Layer.OLLAMA,
+        source=_UNDER_DETAIL,
+    ),
+]
