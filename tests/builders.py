@@ -89,9 +89,14 @@ def chunked(body: bytes, media_type: str = NDJSON) -> bytes:
     )
 
 
-def seen(wire: bytes, how: ConnectionEnd = ConnectionEnd.KEEP_OPEN, method: str = "POST") -> Reference:
+def seen(
+    wire: bytes,
+    how: ConnectionEnd = ConnectionEnd.KEEP_OPEN,
+    method: str = "POST",
+    path: str = "/api/generate",
+) -> Reference:
     """What a perfect client sees of these bytes."""
-    return decode(wire, how, method=method)
+    return decode(wire, how, method=method, path=path)
 
 
 def result(

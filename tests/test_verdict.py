@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from builders import DONE, HELLO, WORLD, chunked, line
+from builders import seen as seen_in
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollama_harness.oracle.piece_comparison import PieceView
+from ollama_harness.oracle.record_comparison import RecordView
 from ollama_harness.oracle.reference import Cause, ExpectedEnd, ExpectedEndKind, Layer, Reference
 from ollama_harness.oracle.verdict import (
     ClientEnd,
@@ -39,7 +43,7 @@ def seen(end: ExpectedEnd, records: tuple[Any, ...] = RECORDS, due: int | None =
 
 def verdict(reference: Reference, records: tuple[Any, ...], ending: ClientEnd, **seen_by_server: Any) -> Verdict:
     outcome = Outcome(yielded=records, ending=ending, **seen_by_server)
-    return judge(reference, outcome, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict
+    return judge(reference, outcome, layer=Layer.OLLAMA, documented=DOCUMENTED, view=RecordView()).verdict
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,9 @@ def test_the_subject_decides_which_fields_may_be_left_out() -> None:
     reported = Outcome(yielded=({"response": "a", "done": True},), ending=Finished())
 
     def judged(subject: tuple[str, ...] | None) -> Verdict:
-        return judge(seen(COMPLETE, sent), reported, layer=Layer.HTTP, documented=DOCUMENTED, subject=subject).verdict
+        return judge(
+            seen(COMPLETE, sent), reported, layer=Layer.HTTP, documented=DOCUMENTED, view=RecordView(subject)
+        ).verdict
 
     assert judged(()) is Verdict.PASS
     assert judged(("eval_count",)) is Verdict.CORRUPT
@@ -139,8 +145,11 @@ def test_the_subject_decides_which_fields_may_be_left_out() -> None:
 def test_a_float_is_right_in_a_typed_client_where_another_record_has_a_fraction() -> None:
     sent = ({"response": "a", "score": 0.5}, {"response": "b", "score": 1})
     reported = Outcome(yielded=(sent[0], {"response": "b", "score": 1.0}), ending=Finished())
-    assert judge(seen(COMPLETE, sent), reported, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict is Verdict.PASS
-    whole = judge(seen(COMPLETE, sent), reported, layer=Layer.OLLAMA, documented=DOCUMENTED, subject=None)
+    assert (
+        judge(seen(COMPLETE, sent), reported, layer=Layer.OLLAMA, documented=DOCUMENTED, view=RecordView()).verdict
+        is Verdict.PASS
+    )
+    whole = judge(seen(COMPLETE, sent), reported, layer=Layer.OLLAMA, documented=DOCUMENTED, view=RecordView(None))
     assert whole.verdict is Verdict.CORRUPT
 
 
@@ -183,8 +192,11 @@ def test_the_layer_decides_which_end_counts() -> None:
         due=dict.fromkeys(Layer, 3),
     )
     outcome = Outcome(yielded=RECORDS, ending=Finished())
-    assert judge(reference, outcome, layer=Layer.HTTP, documented=DOCUMENTED).verdict is Verdict.PASS
-    assert judge(reference, outcome, layer=Layer.OLLAMA, documented=DOCUMENTED).verdict is Verdict.SILENT_LOSS
+    assert judge(reference, outcome, layer=Layer.HTTP, documented=DOCUMENTED, view=RecordView()).verdict is Verdict.PASS
+    assert (
+        judge(reference, outcome, layer=Layer.OLLAMA, documented=DOCUMENTED, view=RecordView()).verdict
+        is Verdict.SILENT_LOSS
+    )
 
 
 json_values = st.recursive(
@@ -220,7 +232,7 @@ outcomes = st.builds(
 
 @given(end=ends, sent=records, outcome=outcomes)
 def test_every_outcome_has_a_verdict_with_a_reason(end: ExpectedEnd, sent: tuple[Any, ...], outcome: Outcome) -> None:
-    judgement = judge(seen(end, sent), outcome, layer=Layer.HTTP, documented=DOCUMENTED)
+    judgement = judge(seen(end, sent), outcome, layer=Layer.HTTP, documented=DOCUMENTED, view=RecordView())
     assert judgement.verdict in Verdict
     assert judgement.why or isinstance(outcome.ending, Failed | Unsupported)
     assert -1 <= judgement.verdict.severity <= 7
@@ -255,3 +267,44 @@ def test_records_that_no_ollama_would_send_have_a_verdict_too(sent: Any, reporte
     """What is essential is looked for in records of any shape: a fault, or a proxy, may have made them."""
     assert verdict(seen(COMPLETE, (sent,)), (sent,), Finished()) is Verdict.PASS
     assert verdict(seen(COMPLETE, (sent,)), (reported,), Finished()) in (Verdict.PASS, Verdict.CORRUPT)
+
+
+# ---------------------------------------------------------------------------------------------------------- pieces
+
+FIRST, SECOND, REASON = {"text": "Hello"}, {"text": " world"}, {"finish_reason": "stop"}
+BODY = b"".join(map(line, (HELLO, WORLD, DONE)))
+
+
+@pytest.mark.parametrize(
+    ("expected", "sent", "pieces", "ending"),
+    [
+        (Verdict.PASS, chunked(BODY), (FIRST, SECOND, REASON), Finished()),
+        (Verdict.SILENT_LOSS, chunked(BODY), (FIRST, SECOND), Finished()),
+        (Verdict.SILENT_LOSS, chunked(BODY), (SECOND, REASON), Finished()),
+        (Verdict.CORRUPT, chunked(BODY), (SECOND, FIRST, REASON), Finished()),
+        (Verdict.CORRUPT, chunked(BODY), (FIRST, SECOND, REASON, REASON), Finished()),
+        (Verdict.FALSE_ALARM, chunked(BODY), (FIRST, SECOND, REASON), GOOD),
+        (Verdict.FALSE_ALARM, chunked(BODY), (FIRST, SECOND, REASON, {"error": "?"}), Finished()),
+        (Verdict.SILENT_LOSS, chunked(line(HELLO)), (FIRST,), Finished()),
+        (Verdict.SILENT_LOSS, chunked(line(HELLO)), (FIRST, REASON), Finished()),
+        (Verdict.CORRUPT, chunked(line(HELLO)), (FIRST, REASON), GOOD),
+        (Verdict.BUFFERED, chunked(line(HELLO)), (), GOOD),
+        (Verdict.UNDOCUMENTED, chunked(line(HELLO)), (FIRST,), VAGUE),
+        (Verdict.PASS, chunked(line(HELLO)), (FIRST,), GOOD),
+        (
+            Verdict.SILENT_LOSS,
+            chunked(line(HELLO) + b"{\n" + line(WORLD) + line(DONE)),
+            (FIRST, SECOND, REASON),
+            Finished(),
+        ),
+        (Verdict.PASS, chunked(line(HELLO) + line({"error": "boom"})), (FIRST, {"error": "boom"}), Finished()),
+        (Verdict.BUFFERED, chunked(line(HELLO) + line({"error": "boom"})), ({"error": "boom"},), Finished()),
+        (Verdict.SILENT_LOSS, chunked(line(HELLO) + line({"error": "boom"})), (FIRST,), Finished()),
+    ],
+)
+def test_pieces_are_judged_by_the_same_table(
+    expected: Verdict, sent: bytes, pieces: tuple[Any, ...], ending: ClientEnd
+) -> None:
+    outcome = Outcome(yielded=pieces, ending=ending)
+    judgement = judge(seen_in(sent), outcome, layer=Layer.OLLAMA, documented=DOCUMENTED, view=PieceView())
+    assert (judgement.verdict, judgement.why != "") == (expected, True)

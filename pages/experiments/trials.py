@@ -115,7 +115,8 @@ def measured(cell: Cell, exchange: Exchange) -> Measured:
     name, status = cell.client.name, None
     match ending:
         case Finished() | Stopped():
-            whole = len(exchange.outcome.yielded) == exchange.reference.due[cell.layer]
+            told = cell.view.records_told(exchange.reference, exchange.outcome.yielded)
+            whole = told == exchange.reference.due[cell.layer]
             status, end = (head.status if head else None), "whole answer" if whole else "part of the answer"
         case Raised(types, message, made):
             whole, end = False, types[0].rpartition(".")[2] + ("" if made else " when it is made")

@@ -12,7 +12,10 @@ from ollama_harness.matrix.scenarios import SCENARIOS, Requirement, Scenario, sc
 from ollama_harness.network.environments import OLLAMA_HOST
 from ollama_harness.network.required import RequiredRoute, required
 from ollama_harness.network.route import Route
-from ollama_harness.oracle.record_comparison import agrees
+from ollama_harness.oracle.comparison import View
+from ollama_harness.oracle.piece_comparison import PieceView
+from ollama_harness.oracle.pieces import Yields
+from ollama_harness.oracle.record_comparison import RecordView, agrees
 from ollama_harness.oracle.reference import Layer, Reference, redirected, reference
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.recording import Recording
@@ -88,9 +91,12 @@ class Cell:
         return Layer.OLLAMA if Layer.OLLAMA in (self.client.layer, self.scenario.layer) else Layer.HTTP
 
     @property
-    def subject(self) -> tuple[str, ...] | None:
-        """The fields that the client must not leave out. None means all fields: an HTTP client yields whole objects."""
-        return None if self.client.layer is Layer.HTTP else self.scenario.subject
+    def view(self) -> View:
+        """How what the client yields is compared. An HTTP client yields whole objects, so all fields are compared."""
+        if self.client.yields is Yields.PIECES:
+            return PieceView(self.client.drops_thinking)
+        subject = None if self.client.layer is Layer.HTTP else self.scenario.subject
+        return RecordView(subject, self.client.contract.unknown_fields)
 
     @property
     def requirement(self) -> Requirement:

@@ -3,7 +3,7 @@
 Two reports are compared. The client's process reports the records and the end that the client saw. The server's journal
 reports the requests that arrived, the bytes that were sent, and how each connection ended. `exchange` makes the server
 play the script, gives the job to the client's process, and waits until the journal is settled. In between it passes
-messages: when the client yields a record, the journal is told, so that lock-step can send the next record. First the
+messages: when the client has told of a record, the journal notes it, so that lock-step can send the next. First the
 journal is compared with the plan (`problem_of`). If the server did something else than planned, nothing can be said
 about the client, and the verdict is inconclusive. Otherwise `judge` compares the client's report with the reference.
 The journal also shows what no client reports: requests that were sent twice, answers left open, idle time.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -87,14 +87,17 @@ def exchange(
     `before` are the earlier exchanges of the session.
     """
     journal, request = server.journal, job.request
+    in_step = cell.reference(script) if any(segment.awaits for segment in script.segments) else None
+    if in_step is not None:
+        script = _awaiting_more_than(script, cell.view.records_told(in_step, ()))
     earlier, inner = journal.entries, list[Exchange]()
 
     def answered() -> list[Entry]:
         return _played_to(journal.entries[len(earlier) :], script)
 
     def told(yielded: Sequence[Any]) -> None:
-        if mine := answered():
-            journal.yielded(mine[-1], len(yielded))
+        if in_step is not None and (mine := answered()):
+            journal.yielded(mine[-1], cell.view.records_told(in_step, yielded))
 
     def interrupted() -> None:
         assert meanwhile is not None
@@ -142,8 +145,7 @@ def exchange(
     played = _answer_due(script, answered())
     truth = cell.reference(played)
     documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
-    unknown = cell.client.contract.unknown_fields
-    judgement = judge(truth, outcome, layer=cell.layer, documented=documented, subject=cell.subject, unknown=unknown)
+    judgement = judge(truth, outcome, layer=cell.layer, documented=documented, view=cell.view)
     return Exchange(
         script=played,
         entries=entries,
@@ -159,7 +161,7 @@ def untried(cell: Cell, script: Script, reason: str) -> Exchange:
     """The result for an exchange that cannot be made here."""
     ending, truth = Unsupported(reason), cell.reference(script)
     outcome = Outcome(yielded=(), ending=ending)
-    judgement = judge(truth, outcome, layer=cell.layer, documented=frozenset())
+    judgement = judge(truth, outcome, layer=cell.layer, documented=frozenset(), view=cell.view)
     return Exchange(
         script=script,
         entries=(),
@@ -168,6 +170,12 @@ def untried(cell: Cell, script: Script, reason: str) -> Exchange:
         outcome=outcome,
         judgement=judgement,
     )
+
+
+def _awaiting_more_than(script: Script, told: int) -> Script:
+    """The script in lock-step without waiting for its first records, which say nothing that a client must yield."""
+    segments = (replace(one, awaits=one.awaits if one.awaits > told else 0) for one in script.segments)
+    return replace(script, segments=tuple(segments)) if told else script
 
 
 def _played_to(entries: Sequence[Entry], script: Script) -> list[Entry]:

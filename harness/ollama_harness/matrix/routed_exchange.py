@@ -195,10 +195,7 @@ class LiveEnvironment:
         )
         truth = cell.reference(script)
         documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
-        unknown = cell.client.contract.unknown_fields
-        judgement = judge(
-            truth, outcome, layer=cell.layer, documented=documented, subject=cell.subject, unknown=unknown
-        )
+        judgement = judge(truth, outcome, layer=cell.layer, documented=documented, view=cell.view)
         return Exchange(
             script=script,
             entries=entries,

@@ -60,6 +60,7 @@ def result(run: CellRun) -> Result:
     cell, decisive = run.cell, run.decisive
     ending, end = decisive.outcome.ending, decisive.reference.ends[cell.layer]
     raised = ending if isinstance(ending, Raised) else None
+    told = cell.view.records_told(decisive.reference, decisive.outcome.yielded)
     return Result(
         client=cell.client.name,
         scenario=cell.scenario.name,
@@ -70,7 +71,7 @@ def result(run: CellRun) -> Result:
         why=_without_noise(run.judgement.why),
         end=f"{end.kind} ({end.cause})",
         due=decisive.reference.due[cell.layer],
-        got=None if end.cause is Cause.RST or isinstance(ending, Hung) else len(decisive.outcome.yielded),
+        got=None if end.cause is Cause.RST or isinstance(ending, Hung) else told,
         requests=sum(one.outcome.requests for one in run.exchanges),
         connections=len({entry.connection for one in run.exchanges for entry in one.entries}),
         raised=raised.types[0] if raised else None,

@@ -21,7 +21,10 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["PieceKind", "Yields", "problem_of_piece"]
+__all__ = ["PieceKind", "PieceObject", "Yields", "problem_of_piece"]
+
+#: One key, its kind, and what it says.
+PieceObject = Mapping[str, Any]
 
 
 class Yields(StrEnum):

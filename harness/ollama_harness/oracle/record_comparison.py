@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-__all__ = ["agrees", "essential", "fractional"]
+from ollama_harness.oracle.comparison import Comparison
+from ollama_harness.oracle.reference import Layer, Reference
+
+__all__ = ["RecordView", "agrees", "essential", "fractional"]
 
 #: The fields that no client may lose; of tool calls only name and arguments, of lists of models only their names.
 _ESSENTIAL = (
@@ -36,6 +40,40 @@ _ESSENTIAL = (
 )
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """The view of a client that yields records. `subject` and `unknown` are as in `agrees`."""
+
+    subject: tuple[str, ...] | None = ()
+    unknown: AbstractSet[str] = frozenset()
+
+    def compare(self, reference: Reference, yielded: Sequence[Any], layer: Layer) -> Comparison:
+        """How the records that a client of this layer yielded compare with the reference."""
+        due, got = reference.due[layer], len(yielded)
+        return Comparison(
+            wrong=self._wrong(reference, yielded),
+            missing=f"{got} of {due} records" if got < due else "",
+            due=f"{due} records",
+            yielded=f"{got} records",
+            beyond=got > due,
+        )
+
+    def records_told(self, _: Reference, yielded: Sequence[Any], /) -> int:
+        """How many records there are."""
+        return len(yielded)
+
+    def _wrong(self, reference: Reference, yielded: Sequence[Any]) -> str:
+        fractions = frozenset[str]() if self.subject is None else fractional(reference.records)
+        for number, record in enumerate(yielded, 1):
+            if number > len(reference.records):
+                return f"yielded {len(yielded)} records, there are {len(reference.records)}"
+            due = reference.records[number - 1]
+            problem = agrees(record, due, subject=self.subject, fractions=fractions, unknown=self.unknown)
+            if problem is not None:
+                return f"record {number}: {problem}"
+        return ""
 
 
 def agrees(

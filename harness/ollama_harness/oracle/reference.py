@@ -9,6 +9,8 @@ record is complete for HTTP and truncated for Ollama.
 A stream of /v1 can be read in two ways. Its records are the JSON of its events, but for the ends. An HTTP library knows
 no JSON there and no ends: it yields each event as text, and `as_events` asks for these.
 
+A client that translates yields pieces, not records. `said` has the pieces of each record, and of each end.
+
 Where the standards allow a client two readings, the end is marked `either`, and a client is right both ways. Some
 records at the edge are allowed and not due: `records` has them, `due` does not count them.
 
@@ -17,6 +19,7 @@ Nothing is expected by hand, and the reference knows no client: it shares no lin
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import zlib
@@ -29,6 +32,8 @@ from typing import Any
 
 from ollama_harness.errors import ProtocolError
 from ollama_harness.files.json_text import has_lone_surrogate, parse_json
+from ollama_harness.oracle._saying import pieces_of
+from ollama_harness.oracle.pieces import PieceObject
 from ollama_harness.recordings.events import NO_JSON
 from ollama_harness.recordings.records import STREAMS, Item, items_of
 from ollama_harness.script.http1 import Body, ResponseHead, read_body, read_response_head
@@ -40,6 +45,7 @@ __all__ = [
     "ExpectedEndKind",
     "Layer",
     "Reference",
+    "Said",
     "decode",
     "first_silence",
     "redirected",
@@ -116,12 +122,26 @@ class Reference:
     """What a perfect client sees.
 
     `records` are all whole records of the body, whatever their layer. For each layer, `ends` has how the answer ends,
-    and `due` how many of the records a client of that layer must have yielded by then.
+    and `due` how many of the records a client of that layer must have yielded by then. `said` is what the records and
+    the ends of an event stream say, in their order.
     """
 
     records: tuple[Any, ...]
     ends: dict[Layer, ExpectedEnd]
     due: dict[Layer, int]
+    said: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a record says, or an end of an event stream, in pieces.
+
+    `records` is how many records there are up to here. It is due if a client that translates must yield it.
+    """
+
+    pieces: tuple[PieceObject, ...]
+    records: int
+    is_due: bool
 
 
 _COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)
@@ -140,7 +160,14 @@ def reference(
     if (silent := first_silence(script, read_timeout_s)) is not None:
         script = script.cut(silent, ConnectionEnd.HOLD)
     wire = script.render(date=http_date(0)).wire
-    return decode(wire, script.ending.how, method=script.method, media_type=media_type, as_events=as_events)
+    return decode(
+        wire,
+        script.ending.how,
+        method=script.method,
+        path=script.path,
+        media_type=media_type,
+        as_events=as_events,
+    )
 
 
 def first_silence(script: Script, read_timeout_s: float) -> int | None:
@@ -156,12 +183,18 @@ def redirected(target: Reference) -> Reference:
 
 
 def decode(
-    wire: bytes, how: ConnectionEnd, *, method: str, media_type: str | None = None, as_events: bool = False
+    wire: bytes,
+    how: ConnectionEnd,
+    *,
+    method: str,
+    path: str = "",
+    media_type: str | None = None,
+    as_events: bool = False,
 ) -> Reference:
     """What a perfect client sees of these bytes, an answer to `method`, if the connection then ends like `how`.
 
-    Informational (1xx) responses are skipped. `media_type` is what the client expects, whatever the head says.
-    `as_events`: an event stream yields the text of each event.
+    Informational (1xx) responses are skipped. `media_type` is what the client expects, whatever the head says. `path`
+    decides what the records say. `as_events`: an event stream yields the text of each event.
     """
     try:
         head = read_response_head(wire)
@@ -193,10 +226,14 @@ def decode(
     if http == _COMPLETE and rb"\u" in data and any(map(has_lone_surrogate, records)):  # RFC 8259 section 8.2
         http = replace(http, cause=Cause.LONE_SURROGATE, either=True)
     end, due = _ollama_end(kind, content.items, http, as_events=as_events)
+    due = min(due, content.certain)
+    counts = list(itertools.accumulate((item.is_record for item in content.items), initial=0))
+    said = (pieces_of(path, item.value) for item in content.items)
     return Reference(
         records=records,
         ends={Layer.HTTP: http, Layer.OLLAMA: end},
-        due={Layer.HTTP: content.certain, Layer.OLLAMA: min(due, content.certain)},
+        due={Layer.HTTP: counts[content.certain], Layer.OLLAMA: counts[due]},
+        said=tuple(Said(pieces=pieces, records=counts[n], is_due=n <= due) for n, pieces in enumerate(said, start=1)),
     )
 
 
@@ -244,7 +281,7 @@ def _decoded(head: ResponseHead, data: bytes, end: ExpectedEnd) -> tuple[bytes, 
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """The records and ends of a body, how many records are certain, and what is wrong with the first that is bad."""
+    """The records and ends of a body, how many of them are certain, and what is wrong with the first that is bad."""
 
     items: Sequence[Item]
     certain: int
@@ -261,7 +298,7 @@ def _content(media_type: str, data: bytes, *, whole: bool, as_events: bool) -> _
     The last line of a body that is cut short is no certain record, and an event without its blank line never is. If it
     is JSON, a client may yield it or not; if it is not, that is no error.
     """
-    known, count, is_events = list[Item](), 0, media_type == "text/event-stream"
+    known, is_events = list[Item](), media_type == "text/event-stream"
     if media_type not in STREAMS and not (media_type == "application/json" and whole):
         return _Content((), 0)
     for item in items_of(media_type, data):
@@ -269,13 +306,12 @@ def _content(media_type: str, data: bytes, *, whole: bool, as_events: bool) -> _
         if is_events and as_events:
             item = replace(item, value=_text(data[item.start : item.end]), is_record=True)
         if item.value is NO_JSON and item.is_record:
-            return _Content(known, count, _problem(item.data) if certain else "")
+            return _Content(known, len(known), _problem(item.data) if certain else "")
         if not certain:
             allowed = not item.is_record or isinstance(item.value, dict) or (is_events and as_events)
-            return _Content([*known, item] if allowed else known, count)
+            return _Content([*known, item] if allowed else known, len(known))
         known.append(item)
-        count += item.is_record
-    return _Content(known, count)
+    return _Content(known, len(known))
 
 
 def _text(event: bytes) -> str:
@@ -295,16 +331,15 @@ def _problem(data: bytes) -> str:
 def _ollama_end(
     media_type: str, items: Sequence[Item], http: ExpectedEnd, *, as_events: bool
 ) -> tuple[ExpectedEnd, int]:
-    """The end and the number of due records at Ollama's layer, given the end at HTTP's layer."""
-    stream, count = media_type in STREAMS, 0
+    """The end and the number of due records and ends at Ollama's layer, given the end at HTTP's layer."""
+    stream, count = media_type in STREAMS, len(items)
     for index, item in enumerate(items):
         if stream and item.is_record and not as_events and not isinstance(item.value, dict):
-            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.NO_OBJECT, repr(item.value)), count
+            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.NO_OBJECT, repr(item.value)), index
         if item.error is not None:
-            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, str(item.error)), count
-        count += item.is_record
+            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.IN_BAND, str(item.error)), index
         if item.is_last and index + 1 < len(items):
-            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.AFTER_TERMINAL_RECORD, either=True), count
+            return ExpectedEnd(ExpectedEndKind.ERROR, Cause.AFTER_TERMINAL_RECORD, either=True), index + 1
     told = [item.ended for item in items if item.tells_whole]
     if http.kind is not ExpectedEndKind.COMPLETE:
         # After the terminal record Ollama's answer is whole, even if HTTP still lacks its last chunk.

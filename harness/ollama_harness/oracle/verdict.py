@@ -9,8 +9,8 @@
     crash         the client's process died, or the client cannot be imported or made because of a
                   setting that does not concern the request                                             harm 4
     hang          no end by the deadline, or none while a silence was longer than the read timeout      harm 4
-    silent-loss   ended normally although the answer was not complete, or records are missing           harm 5
-    corrupt       yielded something that is not a prefix of the reference's records                     harm 6
+    silent-loss   ended normally although the answer was not complete, or records or pieces are missing harm 5
+    corrupt       yielded something that is not a prefix of the reference's records or pieces           harm 6
     unsafe-retry  sent a request twice that is not idempotent, or one too many on a connection that was
                   to be closed                                                                          harm 3
     leak          left an answer open that its user no longer reads, so that Ollama goes on generating  harm 3
@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 
-from ollama_harness.oracle.record_comparison import agrees, fractional
+from ollama_harness.oracle.comparison import View
 from ollama_harness.oracle.reference import Cause, ExpectedEndKind, Layer, Reference
 
 __all__ = [
@@ -184,16 +184,14 @@ def judge(
     *,
     layer: Layer,
     documented: AbstractSet[str] | None,
-    subject: tuple[str, ...] | None = (),
-    unknown: AbstractSet[str] = frozenset(),
+    view: View,
 ) -> Judgement:
     """The verdict on an outcome at a layer. `documented` are the exceptions that the client documents for this end, and
     None means that it promises nothing.
 
-    `subject` are the fields that a typed client must yield, and None means all fields. `unknown` are fields that its
-    types do not have (see `record_comparison.agrees`).
+    `view` compares what was yielded, records or pieces. An error that was yielded as a value counts as one raised.
     """
-    end, due = reference.ends[layer], reference.due[layer]
+    end = reference.ends[layer]
     match outcome.ending:
         case Failed(reason):
             return Judgement(Verdict.INCONCLUSIVE, reason)
@@ -215,36 +213,32 @@ def judge(
             pass
         case _:
             assert_never(outcome.ending)
-    got = len(outcome.yielded)
-    if isinstance(ending, Finished) and end.kind is not ExpectedEndKind.COMPLETE and not (end.either and got <= due):
-        return Judgement(Verdict.SILENT_LOSS, f"ended normally, but the answer is {end.kind} ({end.cause})")
-    if isinstance(ending, Finished) and got < due:
-        return Judgement(Verdict.SILENT_LOSS, f"ended normally with {got} of {due} records")
-    fractions = frozenset[str]() if subject is None else fractional(reference.records)
-    for number, record in enumerate(outcome.yielded, 1):
-        if number > len(reference.records):
-            return Judgement(Verdict.CORRUPT, f"yielded {got} records, there are {len(reference.records)}")
-        problem = agrees(record, reference.records[number - 1], subject=subject, fractions=fractions, unknown=unknown)
-        if problem is not None:
-            return Judgement(Verdict.CORRUPT, f"record {number}: {problem}")
+    found = view.compare(reference, outcome.yielded, layer)
+    if isinstance(ending, Finished) and not found.reports_error:
+        if end.kind is not ExpectedEndKind.COMPLETE and not (end.either and not found.beyond):
+            return Judgement(Verdict.SILENT_LOSS, f"ended normally, but the answer is {end.kind} ({end.cause})")
+        if found.missing:
+            return Judgement(Verdict.SILENT_LOSS, f"ended normally with {found.missing}")
+    if found.wrong:
+        return Judgement(Verdict.CORRUPT, found.wrong)
     if outcome.unsafe_retry:
         return Judgement(Verdict.UNSAFE_RETRY, outcome.unsafe_retry)
     if outcome.leaked:
         return Judgement(Verdict.LEAK, "closed the answer, but the connection stayed open")
-    if isinstance(ending, Raised):
-        name = ending.types[0]
+    raised = f"raised {ending.types[0]}" if isinstance(ending, Raised) else "yielded an error"
+    if isinstance(ending, Raised) or found.reports_error:
         if end.kind is ExpectedEndKind.COMPLETE and not end.either:
-            return Judgement(Verdict.FALSE_ALARM, f"raised {name} although the answer is complete")
-        if got < due and end.cause is not Cause.RST and not end.cause.refusable:
-            return Judgement(Verdict.BUFFERED, f"raised {name}, but yielded {got} of the {due} records before it")
-        if documented is not None and documented.isdisjoint(ending.types):
-            return Judgement(Verdict.UNDOCUMENTED, f"raised {name}, which its documentation does not name")
+            return Judgement(Verdict.FALSE_ALARM, f"{raised} although the answer is complete")
+        if found.missing and end.cause is not Cause.RST and not end.cause.refusable:
+            return Judgement(Verdict.BUFFERED, f"{raised}, but yielded only {found.missing} before it")
+    if isinstance(ending, Raised) and documented is not None and documented.isdisjoint(ending.types):
+        return Judgement(Verdict.UNDOCUMENTED, f"{raised}, which its documentation does not name")
     if outcome.buffered is not None:
         return Judgement(Verdict.BUFFERED, f"yielded record {outcome.buffered} only when later bytes had arrived")
     if outcome.idle:
         return Judgement(Verdict.BUFFERED, outcome.idle)
-    if isinstance(ending, Raised):
-        return Judgement(Verdict.PASS, f"raised {ending.types[0]}: the answer is {end.kind} ({end.cause})")
+    if isinstance(ending, Raised) or found.reports_error:
+        return Judgement(Verdict.PASS, f"{raised}: the answer is {end.kind} ({end.cause})")
     if isinstance(ending, Stopped):
-        return Judgement(Verdict.PASS, f"stopped after {got} records, and the server saw it leave")
-    return Judgement(Verdict.PASS, f"yielded all {due} records")
+        return Judgement(Verdict.PASS, f"stopped after {found.yielded}, and the server saw it leave")
+    return Judgement(Verdict.PASS, f"yielded all {found.due}")
