@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from ollama_harness.faults import FAULTS, INTERMEDIARIES, PLACES, FaultKind
-from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS, Scenario
+from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS, Scenario, why_no_twin
 from pages.page import Page, table
 
 __all__ = ["catalogue"]
@@ -18,9 +18,10 @@ __all__ = ["catalogue"]
 _INTRODUCTION = """\
 # Faults
 
-This page lists how a stream can go wrong here: {faults} faults, {places} places, {scenarios} scenarios. It is made
-from the tables in `ollama_harness/faults/` and `ollama_harness/matrix/scenarios/`, and a test keeps it current.
-Network settings are not faults: see [proxies.md](proxies.md).
+This page lists how a stream can go wrong here: {faults} faults, {places} places, {scenarios} scenarios, of which
+{twins} have a twin over /v1. It is made from the tables in `ollama_harness/faults/` and
+`ollama_harness/matrix/scenarios/`, and a test keeps it current. Network settings are not faults: see
+[proxies.md](proxies.md).
 
 A **fault** is what happens; a **place** is where. They are written as calls, in Python and on the command line:
 
@@ -49,8 +50,11 @@ raises `FaultDoesNotApply`; it never silently does nothing. Times are in seconds
 def catalogue() -> str:
     """The whole page, in Markdown."""
     answers = ", ".join(f"`{name}`" for name in INTERMEDIARIES)
-    scenarios = sum(one.environment is None for one in SCENARIOS.values())
-    head = _INTRODUCTION.format(faults=len(FAULTS), places=len(PLACES), scenarios=scenarios, answers=answers)
+    scenarios = sum(one.environment is None and not one.twin_of for one in SCENARIOS.values())
+    twins = sum(bool(one.twin_of) for one in SCENARIOS.values())
+    head = _INTRODUCTION.format(
+        faults=len(FAULTS), places=len(PLACES), scenarios=scenarios, twins=twins, answers=answers
+    )
     return "\n".join([head, *_faults(), *_scenarios()])
 
 
@@ -69,16 +73,28 @@ def _scenarios() -> Iterator[str]:
     yield (
         "*Asks* is the requirement of a scenario, and its layer. An HTTP library must meet the requirements of HTTP, "
         "an Ollama\nclient those of Ollama as well. OBSERVE is shown and never gates. A `;` separates the exchanges "
-        "of a sequence.\n"
+        "of a sequence.\n\n"
+        "A scenario that plays a stream of Ollama's own API has a *twin* `NAME-v1`, which does the same to the event "
+        "streams of\n/v1/chat/completions, /v1/messages and /v1/responses. Its records and chunks are three later, "
+        "because the text begins\nlater there. `list scenarios --json` and `show` say more. *v1* has a ✓ for a twin, "
+        "or says why there is none.\n"
     )
     for title, scenarios in GROUPS.items():
         if any(one.environment is not None for one in scenarios):
             continue  # environments have their own page
         yield f"### {title}\n"
         rows = (
-            (one.name, one.summary, _written(one), f"{one.requirement} {one.layer}", _source(one)) for one in scenarios
+            (
+                one.name,
+                one.summary,
+                _written(one),
+                f"{one.requirement} {one.layer}",
+                _source(one),
+                why_no_twin(one) or "✓",
+            )
+            for one in scenarios
         )
-        yield from table(("scenario", "what is played", "faults", "asks", "source"), rows)
+        yield from table(("scenario", "what is played", "faults", "asks", "source", "v1"), rows)
 
 
 def _written(one: Scenario) -> str:

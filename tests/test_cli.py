@@ -125,7 +125,8 @@ def test_the_grid_is_ascii_where_the_terminal_knows_no_more(tmp_path: Path) -> N
         (["check", "missing"], "no such recording"),
         (["report", "missing"], "missing: cannot be read"),
         (["lst"], "No such command"),
-        (["run", "--environments", "--scenario", "stream"], "--environments runs all environments"),
+        (["run", "--environments", "--scenario", "stream"], "each choose scenarios; give one of them"),
+        (["run", "--environments", "--v1"], "each choose scenarios; give one of them"),
         (["doctor", "--host", "ftp://h"], "which is not an address"),
         (["doctor", "--environment", "issue-954"], "did you mean issue-9549"),
     ],
@@ -183,7 +184,7 @@ def test_review_dates_count_in_a_list_that_is_named_and_not_in_ours(
     monkeypatch.setattr("ollama_harness.cli.report.date", SimpleNamespace(today=lambda: date(2100, 1, 1)))
     capsys.readouterr()
     assert _ended(["report", "ollama-harness-results", *more]) == exit_code
-    assert ("known_issues.toml:5: the review date" in capsys.readouterr().out) is bool(exit_code)
+    assert ("known_issues.toml:6: the review date" in capsys.readouterr().out) is bool(exit_code)
 
 
 def test_check_names_every_defect(tmp_path: Path) -> None:

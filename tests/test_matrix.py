@@ -47,13 +47,10 @@ def _is_kind(cell: Cell) -> bool:
 
 
 def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
-    covering = [
-        one for one in ISSUES if one.covers(cell.client.name, cell.scenario.name, cell.host, gating=cell.gating)
-    ]
-    return [
-        pytest.mark.xfail(raises=KnownVerdict, strict=True, reason=f"{one.verdict}: {one.reason} ({one.link})")
-        for one in covering[:1]
-    ]
+    one = known_issues.covering(ISSUES, cell.client.name, cell.scenario.name, cell.host, gating=cell.gating)
+    if one is None:
+        return []
+    return [pytest.mark.xfail(raises=KnownVerdict, strict=True, reason=f"{one.verdict}: {one.reason} ({one.link})")]
 
 
 @pytest.fixture(scope="session")

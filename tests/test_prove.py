@@ -12,7 +12,7 @@ import pytest
 from ollama_harness.clients import client
 from ollama_harness.faults import FAULTS, Fault, after_record, close_at, delay_first_byte
 from ollama_harness.matrix.cells import Cell, PlannedScenario
-from ollama_harness.matrix.scenarios import GROUPS, Scenario
+from ollama_harness.matrix.scenarios import GROUPS, Scenario, twin_of
 from ollama_harness.matrix.wire_proof import prove
 from ollama_harness.recordings.store import packaged_store
 
@@ -27,8 +27,18 @@ T = TypeVar("T")
 LONGEST_S = 1.0
 
 
+#: The groups, and beside each the twins of its scenarios.
+WITH_TWINS = {
+    **GROUPS,
+    **{
+        f"over /v1: {title}": list(filter(None, (twin_of(one.name) for one in group)))
+        for title, group in GROUPS.items()
+    },
+}
+
+
 def cell(scenario: Scenario) -> Cell:
-    name = LIBRARY.names(LIBRARY.newest, scenario.recordings)[0]
+    name = scenario.names_in(LIBRARY, LIBRARY.newest)[0]
     planned = PlannedScenario.of(scenario, LIBRARY.get(f"{LIBRARY.newest}/{name}"))
     speed = max(1.0, *(script.ending.at_s / LONGEST_S for script in (planned.plain, *planned.scripts)))
     faster = tuple(script.at_speed(speed) for script in planned.scripts)
@@ -59,12 +69,12 @@ def proven_by_mistake(one: Cell) -> str:
     return "" if failed == [script != one.plain for script in planned] else f"{one.id}: {failed}"
 
 
-@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+@pytest.mark.parametrize("group", WITH_TWINS.values(), ids=WITH_TWINS)
 def test_the_wire_shows_what_the_script_says(group: Sequence[Scenario]) -> None:
     assert wrong(not_proven, map(cell, group)) == []
 
 
-@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+@pytest.mark.parametrize("group", WITH_TWINS.values(), ids=WITH_TWINS)
 def test_the_proof_fails_when_the_server_plays_what_the_plain_script_sends(group: Sequence[Scenario]) -> None:
     assert wrong(proven_by_mistake, [cell(one) for one in group if one.faults or any(one.then)]) == []
 

@@ -65,7 +65,11 @@ def test_every_canary_earns_its_verdict_and_nothing_else(runner: Runner, store: 
 
 def test_a_right_client_passes_whatever_else_it_asks_and_however_slow_it_is(store: RecordingStore) -> None:
     """In every scenario that demands something: one looks first whether a server is there, one takes its time."""
-    demanding = [one for one in SCENARIOS.values() if one.requirement == "MUST" and one.environment is None]
+    demanding = [
+        one
+        for one in SCENARIOS.values()
+        if one.requirement == "MUST" and one.environment is None and not one.events  # canaries speak Ollama's own API
+    ]
     cells = [
         Cell(
             client(name),
@@ -304,8 +308,9 @@ def test_every_scenario_has_a_source_or_only_observes_and_uses_recordings(name: 
 
 @pytest.mark.parametrize("version", packaged_store().versions)
 def test_every_scenario_can_be_played_with_the_recordings_of_every_version(version: str, store: RecordingStore) -> None:
-    cells = plan(store, client_names=["canary-perfect"], versions=[version])
-    assert {one.scenario.name for one in cells} == {one.name for one in SCENARIOS.values() if one.by_default}
+    cells = plan(store, client_names=["urllib"], versions=[version])
+    missing = {"thinking-v1"} if version == "0.12.11" else set()  # its model there thought only over its own API
+    assert {one.scenario.name for one in cells} == {n for n, one in SCENARIOS.items() if one.by_default} - missing
 
 
 def test_a_canary_has_no_cell_where_it_can_spoil_nothing(store: RecordingStore) -> None:

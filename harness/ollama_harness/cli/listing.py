@@ -14,7 +14,7 @@ from ollama_harness.clients import clients
 from ollama_harness.gate.rules import RULES
 from ollama_harness.matrix.cells import names_in
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
-from ollama_harness.matrix.scenarios import SCENARIOS
+from ollama_harness.matrix.scenarios import GROUPS, twin_of, why_no_twin
 from ollama_harness.network.environments import ENVIRONMENTS
 from ollama_harness.server.control import fault_rows, recording_row
 
@@ -57,7 +57,7 @@ def list_clients(*, wire: bool, as_json: bool) -> None:
 
 @list_.command(
     "scenarios",
-    help="List the scenarios, and what each requires of a client.",
+    help="List the scenarios, and what each requires of a client. The twin of a scenario plays the same over /v1.",
     epilog="Example: ollama-harness list scenarios",
 )
 @recordings_option
@@ -73,8 +73,10 @@ def list_scenarios(*, own: Path | None, as_json: bool) -> None:
             "recordings": names_in(store, store.newest, one),
             "summary": one.summary,
             "source": one.source.url if one.source else None,
+            "twin": twin.name if (twin := twin_of(one.name)) else f"none: {why_no_twin(one)}",
         }
-        for one in SCENARIOS.values()
+        for group in GROUPS.values()
+        for one in group
     ]
     table(rows, as_json=as_json)
 

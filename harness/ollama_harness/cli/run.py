@@ -62,6 +62,11 @@ __all__ = ["run", "run_with_progress"]
 )
 @click.option("--environments", is_flag=True, help="Run the environments instead: which route does each client take?")
 @click.option(
+    "--v1",
+    is_flag=True,
+    help="Run the scenarios over /v1 only, each in all dialects: chat completions, messages, responses.",
+)
+@click.option(
     "--touch-registry",
     is_flag=True,
     help="On Windows, use the real registry instead of a simulated one, and restore it.",
@@ -77,6 +82,7 @@ def run(
     jobs: int,
     out: Path,
     environments: bool,
+    v1: bool,
     touch_registry: bool,
     known_issues: Path | None,
 ) -> None:
@@ -89,13 +95,14 @@ def run(
         recording_names=recordings,
         versions=versions,
         environments=environments,
+        v1=v1,
     )
     if touch_registry and System.here() is not System.WINDOWS:
         raise click.UsageError(
             "--touch-registry: this system has no registry; leave it out, and the registry is simulated"
         )
-    if environments and scenarios:
-        raise click.UsageError("--environments runs all environments; give either it or --scenario")
+    if sum((environments, v1, bool(scenarios))) > 1:
+        raise click.UsageError("--environments, --v1 and --scenario each choose scenarios; give one of them")
     touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
     results = run_with_progress(cells, out, jobs=jobs, touch_registry=touch)
     full = not (clients or recordings or versions or own)

@@ -177,8 +177,9 @@ class Client:
 
     A client has either an `exchange`, a function in Python that makes one request, or a `command`. `session` makes the
     object that the library keeps between requests. A client `yields` records, or the pieces of `oracle.pieces`; one of
-    pieces `drops_thinking` if its types have no place for it. `unsupported` returns the reason why the client cannot
-    make a request, or None if it can. `file` is the user's own file in Python that defines the client, and `option`
+    pieces `drops_thinking` if its types have no place for it. `paths` are patterns of the paths that it
+    has calls for; it has no cell for others. `unsupported` returns the reason why the client cannot make a request, or
+    None if it can. `file` is the user's own file in Python that defines the client, and `option`
     what adds a user's own client on the command line; clients of packages have neither.
 
     A canary runs in the scenarios for which `earns` holds a verdict (None means all scenarios), and must earn exactly
@@ -194,6 +195,7 @@ class Client:
     session: SessionFactory = nothing
     yields: Yields = Yields.RECORDS
     drops_thinking: bool = False
+    paths: tuple[str, ...] = ("*",)
     unsupported: Callable[[Request], str | None] = _everything
     command: Command | None = None
     file: Path | None = None

@@ -220,6 +220,7 @@ def _canary(
         layer=Layer.OLLAMA,
         contract=perfect.CLIENTS[0].contract,
         exchange=exchange,
+        paths=perfect.CLIENTS[0].paths,
         earns=earns,
         deadline_s=deadline_s,
     )

@@ -108,6 +108,7 @@ CLIENTS = [
         contract=_CONTRACT,
         exchange=exchange,
         session=session,
+        paths=("/api/*",),
         unsupported=unsupported,
     ),
     Client(
@@ -117,6 +118,7 @@ CLIENTS = [
         contract=_CONTRACT,
         exchange=exchange_async,
         session=session_async,
+        paths=("/api/*",),
         unsupported=unsupported,
     ),
 ]

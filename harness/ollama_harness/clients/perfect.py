@@ -160,6 +160,7 @@ CLIENTS = [
             read_timeout="the socket's timeout",
         ),
         exchange=exchange,
+        paths=("/api/*",),
         earns={None: Verdict.PASS},
     )
 ]

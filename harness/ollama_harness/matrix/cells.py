@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from ollama_harness.clients import Client, client, clients
 from ollama_harness.errors import FaultDoesNotApply, HarnessError, UnknownName
@@ -148,11 +149,13 @@ def plan(
     recording_names: Sequence[str] = (),
     versions: Sequence[str] = (),
     environments: bool = False,
+    v1: bool = False,
     applicable: bool = False,
 ) -> list[Cell]:
     """The cells of a run, sorted by id. Without names these are all clients, all scenarios that run by default, and the
-    newest version; with `environments`, all environments. Canaries always run. With `applicable`, recordings to which
-    a scenario's faults do not apply are skipped, and no error is raised.
+    newest version; with `environments`, all environments; with `v1`, all that plays streams of events, in each dialect.
+    Canaries always run. With `applicable`, recordings to which a scenario's faults do not apply are skipped, and no
+    error is raised.
 
     Raises: UnknownName, FaultDoesNotApply, HarnessError (no cell is left).
     """
@@ -160,9 +163,16 @@ def plan(
     with_canaries = [*chosen, *(one for one in clients().values() if one.is_canary and one not in chosen)]
     found = [
         Cell(one, planned, host)
-        for planned in _planned(store, versions, _scenarios(scenario_names, environments), recording_names, applicable)
+        for planned in _planned(
+            store,
+            versions,
+            _scenarios(scenario_names, environments=environments, v1=v1),
+            recording_names,
+            applicable=applicable,
+            all_dialects=v1 or bool(scenario_names),
+        )
         for one in with_canaries
-        for host in _hosts(one, planned.scenario)
+        for host in _hosts(one, planned)
     ]
     cells = list(filter(_is_useful, found))
     if not any(one.client in chosen for one in cells):
@@ -170,12 +180,13 @@ def plan(
     return sorted(cells, key=lambda one: one.id)
 
 
-def _scenarios(names: Sequence[str], environments: bool) -> list[Scenario]:  # noqa: FBT001
-    """The named scenarios; without names, all environments or all scenarios that run by default."""
-    by_default = (
-        one for one in SCENARIOS.values() if (one.environment is not None if environments else one.by_default)
-    )
-    return [scenario(name) for name in names] or list(by_default)
+def _scenarios(names: Sequence[str], *, environments: bool, v1: bool) -> list[Scenario]:
+    """The named scenarios; without names, all environments, all that play events, or all that run by default."""
+
+    def chosen(one: Scenario) -> bool:
+        return one.environment is not None if environments else one.events if v1 else one.by_default
+
+    return [scenario(name) for name in names] or list(filter(chosen, SCENARIOS.values()))
 
 
 def _planned(
@@ -183,7 +194,9 @@ def _planned(
     versions: Sequence[str],
     scenarios: Sequence[Scenario],
     recording_names: Sequence[str],
-    applicable: bool,  # noqa: FBT001
+    *,
+    applicable: bool,
+    all_dialects: bool,
 ) -> Iterator[PlannedScenario]:
     """Each scenario on each of its recordings. A fault that does not apply raises before any cell is run.
 
@@ -196,7 +209,10 @@ def _planned(
             raise UnknownName("recording", name, there)
     for version in chosen:
         for each in scenarios:
-            yield from planned_scenarios(store, version, each, recording_names, applicable=applicable)
+            names = recording_names
+            if each.one_is_enough and not (names or all_dialects or store.own_ids):
+                names = names_in(store, version, each)[:1]
+            yield from planned_scenarios(store, version, each, names, applicable=applicable)
 
 
 def planned_scenarios(
@@ -227,32 +243,32 @@ def planned_scenarios(
 def names_in(store: RecordingStore, version: str, scenario: Scenario) -> list[str]:
     """The names of the recordings that a scenario plays.
 
-    In a store with recordings of the user these are theirs only: those that the scenario names, and every stream of
-    NDJSON, which is what the clients read, if it is made for any stream.
+    In a store with recordings of the user these are theirs only: those that the scenario names, and every stream of its
+    kind, NDJSON or events, if it is made for any stream.
     """
-    names = store.names(version, scenario.recordings)
+
+    names = scenario.names_in(store, version)
     if not store.own_ids:
         return names
-    streams = scenario.is_for_any_stream
+    any_ = scenario.is_for_any_stream
     own = store.own_names(version)
-    return [name for name in own if name in names or (streams and _is_stream(store.get(f"{version}/{name}")))]
+    return [name for name in own if name in names or (any_ and scenario.plays(store.get(f"{version}/{name}")))]
 
 
-def _is_stream(recording: Recording) -> bool:
-    return recording.response.status == 200 and recording.response.media_type == "application/x-ndjson"
-
-
-def _hosts(one: Client, each: Scenario) -> tuple[str, ...]:
+def _hosts(one: Client, planned: PlannedScenario) -> tuple[str, ...]:
     """The forms of the URL for a client; none if the scenario does not concern the client."""
-    if one.earns is not None and None not in one.earns and each.name not in one.earns:
+    scenario = planned.scenario
+    if one.earns is not None and None not in one.earns and scenario.name not in one.earns:
         return ()
-    if each.environment is None:
+    if not any(fnmatchcase(planned.recording.request.path, pattern) for pattern in one.paths):
+        return ()
+    if scenario.environment is None:
         return ("",)
     variables = one.contract.variables
-    if variables is not None and variables.isdisjoint(each.environment.variables):
+    if variables is not None and variables.isdisjoint(scenario.environment.variables):
         return ()
     reads_ollama_host = one.layer is Layer.OLLAMA and not one.is_canary
-    return tuple(host for host in each.environment.hosts if host != OLLAMA_HOST or reads_ollama_host)
+    return tuple(host for host in scenario.environment.hosts if host != OLLAMA_HOST or reads_ollama_host)
 
 
 def _is_useful(one: Cell) -> bool:

@@ -26,7 +26,16 @@ from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import fixtures
 
-__all__ = ["Assessment", "ExpectationReport", "KnownIssue", "assess", "expected_verdict", "load", "load_all"]
+__all__ = [
+    "Assessment",
+    "ExpectationReport",
+    "KnownIssue",
+    "assess",
+    "covering",
+    "expected_verdict",
+    "load",
+    "load_all",
+]
 
 FILE = "known_issues.toml"
 _NEVER_EXPECTED = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
@@ -36,6 +45,7 @@ _NEVER_EXPECTED = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
 class KnownIssue:
     """One entry. `place` is its file and line.
 
+    It holds in the twins of its scenarios as well, unless `twins` is false or another entry names the twin itself.
     In environments, `hosts` limits it to these forms of the URL. `since_python` holds the first release with the defect
     of each line of Python; later lines have it too.
     """
@@ -49,6 +59,7 @@ class KnownIssue:
     place: str
     hosts: tuple[str, ...] = ()
     since_python: tuple[tuple[int, ...], ...] = ()
+    twins: bool = True
 
     def applies_to(self, python: tuple[int, ...]) -> bool:
         """Whether this version of Python has the defect."""
@@ -57,8 +68,12 @@ class KnownIssue:
 
     def covers(self, client: str, scenario: str, host: str = "", *, gating: bool) -> bool:
         """Whether the entry covers such a cell. It never covers a cell that does not gate, or a canary."""
-        named = client in self.clients and scenario in self.scenarios and (not self.hosts or host in self.hosts)
-        return named and gating and not is_canary(client)
+        named = client in self.clients and (scenario in self.scenarios or self.derives(scenario))
+        return named and (not self.hosts or host in self.hosts) and gating and not is_canary(client)
+
+    def derives(self, scenario: str) -> bool:
+        """Whether the entry covers the scenario only because it is a twin."""
+        return self.twins and scenario not in self.scenarios and SCENARIOS[scenario].twin_of in self.scenarios
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +164,16 @@ def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verd
         return earns.get(result.scenario, earns.get(None)), None
     if not result.gating and result.verdict is not Verdict.INCONCLUSIVE:
         return None, None
-    covering = (one for one in issues if one.covers(result.client, result.scenario, result.host, gating=result.gating))
-    issue = next(covering, None)
+    issue = covering(issues, result.client, result.scenario, result.host, gating=result.gating)
     return (issue.verdict, issue) if issue else (Verdict.PASS, None)
+
+
+def covering(
+    issues: Iterable[KnownIssue], client: str, scenario: str, host: str = "", *, gating: bool
+) -> KnownIssue | None:
+    """The entry that covers such a cell, if there is one: rather one that names a twin than one that derives it."""
+    found = [one for one in issues if one.covers(client, scenario, host, gating=gating)]
+    return min(found, key=lambda one: one.derives(scenario), default=None)
 
 
 def assess(
@@ -201,6 +223,8 @@ def _advice(result: Result, expected: Verdict | None, issue: KnownIssue | None) 
             f'if this is a defect of the client, add to {FILE}: [[issue]] clients = ["{result.client}"], '
             f'scenarios = ["{result.scenario}"], verdict = "{result.verdict}", with reason, link and review date'
         )
+    if result.verdict is Verdict.PASS and issue.derives(result.scenario):
+        return f'{issue.place}: verdict = "{expected}" does not hold in {result.scenario}; give the entry twins = false'
     if result.verdict is Verdict.PASS:
         return f'{issue.place}: verdict = "{expected}" no longer holds; remove {result.scenario} from the entry'
     return f'{issue.place}: verdict = "{expected}" no longer holds; check the issue, it is now "{result.verdict}"'
@@ -213,7 +237,7 @@ def _issue(entry: Any, place: str) -> KnownIssue:
     for name, kind in fields.items():
         if type(entry.get(name)) is not kind or not entry[name]:
             raise ExpectationError(f"{place}: {name} is missing or not a {kind.__name__}")
-    optional = ("hosts", "since_python")
+    optional = ("hosts", "since_python", "twins")
     for name in entry.keys() - fields.keys() - set(optional):
         known_fields = ", ".join((*fields, *optional))
         raise ExpectationError(f"{place}: {name} is not a field of an entry; known are {known_fields}")
@@ -236,7 +260,19 @@ def _issue(entry: Any, place: str) -> KnownIssue:
         place=place,
         hosts=_hosts(entry, place),
         since_python=_versions(entry, place),
+        twins=_twins(entry, place),
     )
+
+
+def _twins(entry: dict[str, Any], place: str) -> bool:
+    """Whether an entry holds in the twins of its scenarios.
+
+    Raises: ExpectationError.
+    """
+    twins = entry.get("twins", True)
+    if not isinstance(twins, bool):
+        raise ExpectationError(f"{place}: twins is not true or false")
+    return twins
 
 
 def _versions(entry: dict[str, Any], place: str) -> tuple[tuple[int, ...], ...]:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from ollama_harness.answers.own_answers import TEXT_ROUTES
 from ollama_harness.errors import HarnessError
 from ollama_harness.faults import Fault, delay_first_byte
-from ollama_harness.matrix.scenarios import GROUPS, Scenario, scenario
+from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS, Scenario, scenario
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.records import in_band_error, stream_values
 from ollama_harness.recordings.store import RecordingStore
@@ -48,10 +48,12 @@ class ServedScenarios:
     @functools.cached_property
     def summaries(self) -> Sequence[ScenarioSummary]:
         """All scenarios, in the order of the reports; also those that cannot be served."""
+        groups = {one.name: title for title, group in GROUPS.items() for one in group}
         return tuple(
-            ScenarioSummary(name=one.name, group=group, summary=one.summary, routes=self._routes(one))
-            for group, scenarios in GROUPS.items()
-            for one in scenarios
+            ScenarioSummary(
+                name=one.name, group=groups[one.twin_of or one.name], summary=one.summary, routes=self._routes(one)
+            )
+            for one in SCENARIOS.values()
         )
 
     def rules(self, name: str) -> ScenarioRules:
@@ -87,20 +89,21 @@ class ServedScenarios:
         return ScenarioRules(Programme(tuple(self._of_requests(one, exchanges, source))))
 
     def _of_requests(self, one: Scenario, exchanges: list[tuple[Fault, ...]], source: str) -> list[ProgrammeRule]:
-        names = self._store.names(self._version, one.recordings)
+        names = one.names_in(self._store, self._version)
         if not names:
-            having = ", ".join(each for each in self._store.versions if self._store.names(each, one.recordings))
+            having = ", ".join(each for each in self._store.versions if one.names_in(self._store, each))
             raise HarnessError(
                 f"{one.name} has no recording of {self._version}; give --ollama-version, one of {having}"
             )
         strikes = one.is_for_any_stream and any(exchanges)
+        routes = tuple(path for path in TEXT_ROUTES if path.startswith("/v1/") or not one.events)
         rules = []
         for number, faults in enumerate(exchanges, start=1):
             if strikes and not faults:
                 continue  # an ordinary answer
             rules.append(
                 ProgrammeRule(
-                    when=When(method="POST", path=TEXT_ROUTES) if strikes else When(),
+                    when=When(method="POST", path=routes) if strikes else When(),
                     answer=None if strikes else Play(tuple(names), speed=one.speed or None),
                     faults=faults,
                     nth=(number,) if len(exchanges) > 1 else (),

@@ -73,17 +73,27 @@ def render(report: ExpectationReport, console: Console) -> RenderableType:
 def _grid(real: Sequence[Assessment], symbols: Symbols) -> Grid:
     columns = sorted({one.result.client for one in real})
     grid = Grid("scenario", columns)
-    by_scenario: dict[str, list[Assessment]] = {}
+    rows: dict[str, list[Assessment]] = {}
     for one in real:
-        by_scenario.setdefault(one.result.scenario, []).append(one)
+        rows.setdefault(SCENARIOS[one.result.scenario].twin_of or one.result.scenario, []).append(one)
     for title, scenarios in GROUPS.items():
-        present = [one.name for one in scenarios if one.name in by_scenario]
-        if present and len(by_scenario) > len(present):
+        present = [one.name for one in scenarios if one.name in rows]
+        if present and len(rows) > len(present):
             grid.title(title.partition(":")[0].upper())
         for name in present:
-            here = by_scenario[name]
-            grid.row(name, [_square([one for one in here if one.result.client == c], symbols) for c in columns])
+            squares = [_squares([one for one in rows[name] if one.result.client == c], symbols) for c in columns]
+            names = {one.result.scenario for one in rows[name]}
+            grid.row(name if name in names else min(names), squares)
     return grid
+
+
+def _squares(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
+    """The square of a scenario, and after it that of its twin over /v1, if it is another."""
+    twins = [one for one in assessments if SCENARIOS[one.result.scenario].twin_of]
+    native, events = (_square(some, symbols) for some in ([one for one in assessments if one not in twins], twins))
+    if not native.plain or not events.plain or native.plain == events.plain:
+        return native if native.plain else events
+    return Text.assemble(native, " v1 ", events)
 
 
 def _square(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
@@ -107,11 +117,13 @@ def _square(assessments: Sequence[Assessment], symbols: Symbols) -> Text:
     return Text(text, style="yellow") if worst.issue else Text(f"({text})", style="dim")
 
 
-def _legend(assessments: Iterable[Assessment], symbols: Symbols) -> Flow:
+def _legend(assessments: Sequence[Assessment], symbols: Symbols) -> Flow:
     seen = {one.result.verdict for one in assessments}
     order = sorted(seen, key=lambda verdict: verdict.severity)
     meanings = [f"{symbols.of(verdict)} {verdict}" for verdict in order]
     meanings.append("( ) observed, not required")
+    if any(SCENARIOS[one.result.scenario].twin_of for one in assessments):
+        meanings.append("v1 over /v1, where it is another")
     if any(not one.met for one in assessments):
         meanings.append("! not as expected")
     return Flow(Text(one, style="dim") for one in meanings)

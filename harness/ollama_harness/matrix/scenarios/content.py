@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ollama_harness.faults import (
@@ -10,6 +12,7 @@ from ollama_harness.faults import (
     drop_last_line_feed,
     drop_record,
     duplicate_record,
+    error_event_after_record,
     error_line_after_record,
     insert_line,
     lengthen_record,
@@ -21,6 +24,7 @@ from ollama_harness.faults import (
 )
 from ollama_harness.matrix.scenarios.scenario import (
     ERRORS_IN_STREAM,
+    EVENT_STREAM,
     JSON_TEXT,
     NDJSON,
     SHORT,
@@ -50,7 +54,16 @@ _FIELDS = Source(
 )
 
 
-def _in_band(name: str, summary: str, error: Any, **more: Any) -> Scenario:
+#: The stream over /v1 whose records have all fields at the top.
+_CHUNKS = ("v1-chat-france-stream",)
+
+#: Why errors that differ in their value only have no twins.
+_ONE_FORM = "an error event has the form of its API: error-line plays it"
+
+
+def _in_band(
+    name: str, summary: str, error: Any, *, over_v1: str | Mapping[str, Any] = MappingProxyType({}), **more: Any
+) -> Scenario:
     return Scenario(
         name=f"error-line{name}",
         summary=summary,
@@ -58,6 +71,7 @@ def _in_band(name: str, summary: str, error: Any, **more: Any) -> Scenario:
         faults=(error_line_after_record(3, error, **more),),
         layer=Layer.OLLAMA,
         source=ERRORS_IN_STREAM,
+        over_v1=over_v1,
     )
 
 
@@ -101,10 +115,25 @@ TITLE = "The content: complete HTTP, but its lines are not what Ollama promises,
 SCENARIOS = [
     # ------------------------------------------------------------------ error lines
     _in_band("", "an error line after some records, as when the runner dies", "unexpected EOF"),
-    _in_band("-object", "an error line whose error is an object", {"message": "unexpected EOF", "code": 500}),
-    _in_band("-number", "an error line whose error is a number", 500),
-    _in_band("-empty", "an error line whose error is an empty string", ""),
-    _in_band("-without-line-feed", "an error line without its line feed", "unexpected EOF", line_feed=False),
+    _in_band(
+        "-object",
+        "an error line whose error is an object",
+        {"message": "unexpected EOF", "code": 500},
+        over_v1=_ONE_FORM,
+    ),
+    _in_band("-number", "an error line whose error is a number", 500, over_v1=_ONE_FORM),
+    _in_band("-empty", "an error line whose error is an empty string", "", over_v1=_ONE_FORM),
+    _in_band(
+        "-without-line-feed",
+        "an error line without its line feed",
+        "unexpected EOF",
+        line_feed=False,
+        over_v1={
+            "summary": "an error event without its blank line",
+            "faults": (error_event_after_record(6, "unexpected EOF"), drop_last_line_feed()),
+            "requirement": Requirement.OBSERVE,
+        },
+    ),
     _in_band("-goes-on", "an error line, and the stream continues as if nothing had happened", "EOF", goes_on=True),
     Scenario(
         name="error-line-after-done",
@@ -124,6 +153,7 @@ SCENARIOS = [
         Layer.OLLAMA,
         _LAST,
         requirement=Requirement.OBSERVE,
+        over_v1="events-end-early plays it",
     ),
     Scenario(
         name="two-terminal-records",
@@ -193,6 +223,10 @@ SCENARIOS = [
             "Every line of a gateway's HTML page silently failed to parse, and the caller got an empty answer.",
         ),
         requirement=Requirement.SHOULD,
+        over_v1={
+            "summary": "a line of HTML between two events: a field that the standard does not know, and so ignores",
+            "source": EVENT_STREAM,
+        },
     ),
     # ------------------------------------------------------------------ lines
     _line("blank-line", "a blank line between two records", "", 3, Layer.HTTP, NDJSON, requirement=Requirement.OBSERVE),
@@ -202,6 +236,7 @@ SCENARIOS = [
         recordings=SHORT,
         faults=(separate_lines_with(b"\r\n"),),
         source=NDJSON,
+        over_v1={"layer": Layer.OLLAMA},
     ),
     Scenario(
         name="bare-cr",
@@ -210,6 +245,11 @@ SCENARIOS = [
         faults=(separate_lines_with(b"\r"),),
         requirement=Requirement.OBSERVE,
         source=NDJSON,
+        over_v1={
+            "summary": "lines that end with CR only, as the standard allows",
+            "layer": Layer.OLLAMA,
+            "requirement": Requirement.MUST,
+        },
     ),
     Scenario(
         name="no-last-line-feed",
@@ -231,6 +271,7 @@ SCENARIOS = [
             "https://www.rfc-editor.org/rfc/rfc8259#section-8.1",
             "A sender MUST NOT add a byte order mark; a parser MAY ignore it.",
         ),
+        over_v1={"layer": Layer.OLLAMA, "source": EVENT_STREAM},
     ),
     # ------------------------------------------------------------------ characters
     _raw("u0085", "U+0085 (NEXT LINE)", "\u0085".encode()),
@@ -310,6 +351,7 @@ SCENARIOS = [
             "https://www.rfc-editor.org/rfc/rfc8259#section-6",
             "Software may set limits on the range and precision of numbers.",
         ),
+        over_v1={"recordings": _CHUNKS, "faults": (set_field(6, "created", "9" * 30),)},
     ),
     # ------------------------------------------------------------------ fields
     Scenario(
@@ -330,6 +372,7 @@ SCENARIOS = [
         faults=(set_field(-1, "total_duration", '"long"'),),
         requirement=Requirement.OBSERVE,
         source=JSON_TEXT,
+        over_v1={"recordings": _CHUNKS, "faults": (set_field(6, "created", '"long"'),)},
     ),
     Scenario(
         name="done-as-string",
@@ -339,6 +382,7 @@ SCENARIOS = [
         requirement=Requirement.OBSERVE,
         layer=Layer.OLLAMA,
         source=JSON_TEXT,
+        over_v1="no event says done",
     ),
     Scenario(
         name="duplicate-key",
@@ -347,5 +391,6 @@ SCENARIOS = [
         faults=(add_field(3, "model", '"another"'),),
         requirement=Requirement.OBSERVE,
         source=_FIELDS,
+        over_v1={"recordings": _CHUNKS, "faults": (add_field(6, "model", '"another"'),)},
     ),
 ]

@@ -31,7 +31,17 @@ from ollama_harness.faults import (
     reset_at,
     stall_at,
 )
-from ollama_harness.matrix.scenarios.scenario import INCOMPLETE, SHORT, STREAMS, Layer, Requirement, Scenario, Source
+from ollama_harness.matrix.scenarios.scenario import (
+    INCOMPLETE,
+    NO_TERMINAL_RECORD,
+    SHORT,
+    STREAMS,
+    UNPARSEABLE,
+    Layer,
+    Requirement,
+    Scenario,
+    Source,
+)
 
 _LAST_CHUNK = Source(
     "https://www.rfc-editor.org/rfc/rfc9112#section-7.1",
@@ -40,10 +50,6 @@ _LAST_CHUNK = Source(
 _LENGTH = Source(
     "https://www.rfc-editor.org/rfc/rfc9112#section-8",
     "A body shorter than its Content-Length is incomplete, and a client MUST record it as incomplete.",
-)
-_NO_TERMINAL_RECORD = Source(
-    "https://github.com/ollama/ollama-js/blob/main/src/utils.ts",
-    "Ollama's JavaScript client throws: Did not receive done or success response in stream.",
 )
 _DELIMITED = Source(
     "https://www.rfc-editor.org/rfc/rfc9112#section-8",
@@ -136,7 +142,7 @@ SCENARIOS = [
         faults=(drop_terminal_record(),),
         requirement=Requirement.SHOULD,
         layer=Layer.OLLAMA,
-        source=_NO_TERMINAL_RECORD,
+        source=NO_TERMINAL_RECORD,
     ),
     Scenario(
         name="half-a-record",
@@ -144,10 +150,7 @@ SCENARIOS = [
         recordings=SHORT,
         faults=(end_inside_record(3),),
         requirement=Requirement.SHOULD,
-        source=Source(
-            "https://github.com/ndjson/ndjson-spec",
-            "If the JSON text is not parseable, the parser SHOULD raise an error.",
-        ),
+        source=UNPARSEABLE,
     ),
     Scenario(
         name="empty-answer",
@@ -168,7 +171,7 @@ SCENARIOS = [
         faults=(drop_all_records(),),
         requirement=Requirement.SHOULD,
         layer=Layer.OLLAMA,
-        source=_NO_TERMINAL_RECORD,
+        source=NO_TERMINAL_RECORD,
     ),
     # ------------------------------------------------------------------ other framings
     Scenario(
@@ -196,10 +199,7 @@ SCENARIOS = [
         recordings=SHORT,
         faults=(delimit_by_close(), close_at(inside_record(3))),
         requirement=Requirement.SHOULD,
-        source=Source(
-            "https://github.com/ndjson/ndjson-spec",
-            "If the JSON text is not parseable, the parser SHOULD raise an error.",
-        ),
+        source=UNPARSEABLE,
     ),
     Scenario(
         name="close-delimited-reset",
@@ -241,10 +241,7 @@ SCENARIOS = [
         recordings=SHORT,
         faults=(count_body(off_by=-10),),
         requirement=Requirement.SHOULD,
-        source=Source(
-            "https://github.com/ndjson/ndjson-spec",
-            "If the JSON text is not parseable, the parser SHOULD raise an error.",
-        ),
+        source=UNPARSEABLE,
     ),
     Scenario(
         name="answer-cut",

@@ -263,6 +263,10 @@ SCENARIOS = [
         faults=(redirect(307, "/api/generate"),),
         requirement=Requirement.SHOULD,
         source=_REDIRECT,
+        over_v1={
+            "recordings": ("v1-chat-france-stream",),
+            "faults": (redirect(307, "/v1/chat/completions"),),
+        },
     ),
     Scenario(
         name="inform-100",

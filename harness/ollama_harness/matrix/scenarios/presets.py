@@ -18,8 +18,10 @@ from ollama_harness.matrix.scenarios.scenario import (
     ERRORS_IN_STREAM,
     INCOMPLETE,
     SHORT,
+    STREAMING_V1,
     STREAMS,
     Layer,
+    Requirement,
     Scenario,
     Source,
 )
@@ -91,6 +93,11 @@ SCENARIOS = [
         recordings=("fault-runner-killed-chat", "fault-runner-killed-generate"),
         layer=Layer.OLLAMA,
         source=ERRORS_IN_STREAM,
+        over_v1={
+            "summary": "the runner dies in mid-stream, and Ollama ends the stream without a word (recorded)",
+            "requirement": Requirement.SHOULD,
+            "source": STREAMING_V1,
+        },
     ),
     Scenario(
         name="server-killed",
@@ -118,5 +125,6 @@ SCENARIOS = [
             "https://github.com/ollama/ollama-python/issues/246",
             "Minutes without a byte while a model loads.",
         ),
+        over_v1="no recording over /v1 waits until a model is loaded",
     ),
 ]

@@ -35,6 +35,10 @@ _CALL = ("chat-tools-stream",)
 #: Where the tool calls of a record are.
 _CALLS = "message.tool_calls"
 
+#: Where the same are in a chunk over /v1.
+_DELTA = "choices.0.delta"
+_CALLS_V1 = f"{_DELTA}.tool_calls"
+
 
 _ONE_INDEX = Source(
     "https://github.com/ollama/ollama/issues/15457",
@@ -52,6 +56,10 @@ _UNDER_DETAIL = Source(
     "https://github.com/open-webui/open-webui/issues/11906",
     "A server in front of Ollama put its errors under detail, where Ollama has error.",
 )
+_COMMENTS = Source(
+    "https://github.com/mistralai/mistral-vibe/pull/794",
+    "Lines that begin with a colon are comments, and a client raised when llama.cpp sent them as heartbeats.",
+)
 _THINKING = Source(
     "https://docs.ollama.com/capabilities/streaming",
     "A client must accumulate thinking, content and tool calls, to pass them back in the next request.",
@@ -64,6 +72,20 @@ def _calls(*calls: tuple[str, int, str]) -> str:
         (id_, {"index": index, "name": "get_weather", "arguments": {"city": city}}) for id_, index, city in calls
     )
     return json.dumps([{"id": id_, "function": function} for id_, function in functions], separators=(",", ":"))
+
+
+def _calls_v1(*calls: tuple[str, int, str]) -> str:
+    """The same calls in OpenAI's form, whose arguments are a text."""
+    made = (
+        {
+            "id": id_,
+            "index": index,
+            "type": "function",
+            "function": {"name": "get_weather", "arguments": json.dumps({"city": city})},
+        }
+        for id_, index, city in calls
+    )
+    return json.dumps(list(made), separators=(",", ":"))
 
 
 TITLE = "Rare forms of an answer: real servers have sent them, and few programs expect them."
@@ -79,6 +101,7 @@ SCENARIOS = [
             "https://github.com/generative-computing/mellea/issues/1431",
             "Calls were kept by the name of the tool, so only the last of two was executed.",
         ),
+        over_v1={"faults": (set_field(1, _CALLS_V1, _calls_v1(("call_a", 0, "Paris"), ("call_b", 1, "Oslo"))),)},
     ),
     Scenario(
         name="tool-calls-one-index",
@@ -90,6 +113,13 @@ SCENARIOS = [
             set_field(2, _CALLS, _calls(("call_b", 0, "Oslo"))),
         ),
         source=_ONE_INDEX,
+        over_v1={
+            "faults": (
+                duplicate_record(1),
+                set_field(1, _CALLS_V1, _calls_v1(("call_a", 0, "Paris"))),
+                set_field(2, _CALLS_V1, _calls_v1(("call_b", 0, "Oslo"))),
+            )
+        },
     ),
     Scenario(
         name="tool-calls-one-id",
@@ -97,6 +127,7 @@ SCENARIOS = [
         recordings=_CALL,
         faults=(set_field(1, _CALLS, _calls(("call_a", 0, "Paris"), ("call_a", 1, "Oslo"))),),
         source=_EQUAL_IDS,
+        over_v1={"faults": (set_field(1, _CALLS_V1, _calls_v1(("call_a", 0, "Paris"), ("call_a", 1, "Oslo"))),)},
     ),
     Scenario(
         name="tool-call-in-terminal-record",
@@ -104,6 +135,7 @@ SCENARIOS = [
         recordings=_CALL,
         faults=(drop_record(1), add_field(-1, _CALLS, _calls(("call_a", 0, "Paris")))),
         source=_IN_TERMINAL_RECORD,
+        over_v1={"faults": (drop_record(1), add_field(-1, _CALLS_V1, _calls_v1(("call_a", 0, "Paris"))))},
     ),
     Scenario(
         name="tool-call-arguments-text",
@@ -115,6 +147,10 @@ SCENARIOS = [
             "https://github.com/ollama/ollama-python/issues/484",
             "ValidationError: arguments expects dict, receives str from server.",
         ),
+        over_v1={
+            "summary": "arguments as an object, where OpenAI sends a text with JSON in it",
+            "faults": (set_field(1, f"{_CALLS_V1}.0.function.arguments", '{"city":"Paris"}'),),
+        },
     ),
     # ------------------------------------------------------------------ thinking
     Scenario(
@@ -126,6 +162,12 @@ SCENARIOS = [
             add_field(1, "message.thinking", '"I need the weather."'),
         ),
         source=_THINKING,
+        over_v1={
+            "faults": (
+                set_field(1, f"{_DELTA}.content", '"Let me look."'),
+                add_field(1, f"{_DELTA}.reasoning", '"I need the weather."'),
+            )
+        },
     ),
     Scenario(
         name="answer-in-thinking",
@@ -147,6 +189,7 @@ SCENARIOS = [
             "https://github.com/BerriAI/litellm/pull/23158",
             'A stream began with "response": "", and the client raised, or took it for reasoning.',
         ),
+        over_v1={"recordings": ("v1-chat-stream",), "faults": (duplicate_record(1), replace_text(1, b""))},
     ),
     Scenario(
         name="heartbeat-records",
@@ -165,6 +208,12 @@ SCENARIOS = [
         faults=(insert_heartbeat(3), insert_heartbeat(0)),
         requirement=Requirement.OBSERVE,
         source=NDJSON,
+        over_v1={
+            "summary": "comments as heartbeats, before the first event and between others",
+            "requirement": Requirement.MUST,
+            "layer": Layer.OLLAMA,
+            "source": _COMMENTS,
+        },
     ),
     # ------------------------------------------------------------------ ends
     Scenario(
@@ -178,6 +227,7 @@ SCENARIOS = [
             "https://github.com/ollama/ollama-vscode/pull/61",
             "The client in JavaScript raised at the end of streams that had done_reason and no done.",
         ),
+        over_v1="no event says done",
     ),
     Scenario(
         name="error-under-another-name",

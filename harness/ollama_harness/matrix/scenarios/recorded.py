@@ -89,6 +89,7 @@ SCENARIOS = [
             "https://github.com/ndjson/ndjson-spec",
             "Records end with LF; U+0085 is legal inside a JSON string and ends nothing.",
         ),
+        over_v1="no recording over /v1 has the character: raw-u0085 puts it there",
     ),
     Scenario(
         name="tools",

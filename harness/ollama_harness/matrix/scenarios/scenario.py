@@ -6,24 +6,35 @@ that says so (source). Without a source it is OBSERVE: it is recorded and compar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from ollama_harness.faults import Fault
 from ollama_harness.network.environments import Environment
 from ollama_harness.oracle.reference import Layer
+from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.store import RecordingStore
 
 __all__ = [
     "CHUNKED",
     "ERRORS",
     "ERRORS_IN_STREAM",
+    "ERROR_EVENTS",
+    "EVENT_STREAM",
     "INCOMPLETE",
     "JSON_TEXT",
     "NDJSON",
+    "NO_TERMINAL_RECORD",
     "READ_TIMEOUT",
     "SHORT",
+    "SHORT_V1",
     "STREAMING",
+    "STREAMING_V1",
     "STREAMS",
+    "STREAMS_V1",
+    "UNPARSEABLE",
     "Layer",
     "Requirement",
     "Scenario",
@@ -59,6 +70,10 @@ class Scenario:
     client's process starts with those settings. Without `by_default` the scenario runs only if it is named. `speed` is
     how fast recordings are played (0: as fast as possible), and `read_timeout_s` is the read timeout that the client
     gets.
+
+    With `events` it plays streams of events over /v1, and of its recordings only those: a version without a route
+    answers 404 there. A scenario that plays a native stream has a twin, which is `twin_of` that. `over_v1` is why it has
+    none, or the fields of its twin that cannot be derived.
     """
 
     name: str
@@ -77,16 +92,38 @@ class Scenario:
     read_timeout_s: float = 10.0
     environment: Environment | None = None
     by_default: bool = True
+    events: bool = False
+    twin_of: str = ""
+    over_v1: str | Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_for_any_stream(self) -> bool:
-        """Whether its recordings are only examples, so that any stream can be played in it."""
-        return self.recordings in (STREAMS, SHORT)
+        """Whether its recordings are only examples, so that any stream of its kind can be played in it."""
+        return self.recordings in (STREAMS, SHORT, STREAMS_V1, SHORT_V1)
+
+    def plays(self, recording: Recording) -> bool:
+        """Whether a recording is a stream of its kind."""
+        kind = "text/event-stream" if self.events else "application/x-ndjson"
+        return recording.response.status == 200 and recording.response.media_type == kind
+
+    def names_in(self, store: RecordingStore, version: str) -> list[str]:
+        """The names of its recordings of a version."""
+        names = store.names(version, self.recordings)
+        return [one for one in names if self.plays(store.get(f"{version}/{one}"))] if self.events else names
+
+    @property
+    def one_is_enough(self) -> bool:
+        """Whether its recordings differ only in the dialect, so that a run plays the first, and all if asked to."""
+        return self.recordings == SHORT_V1
 
 
 #: The two streams that every program uses, and a short one for faults that do not depend on the path.
 STREAMS = ("generate-stream", "chat-stream")
 SHORT = ("generate-cold",)
+
+#: The same over /v1, in its three dialects.
+STREAMS_V1 = ("v1-chat-stream", "v1-messages-stream", "v1-responses-stream")
+SHORT_V1 = ("v1-chat-france-stream", "v1-messages-france-stream", "v1-responses-france-stream")
 
 STREAMING = Source(
     "https://docs.ollama.com/api/streaming",
@@ -115,6 +152,26 @@ NDJSON = Source(
 JSON_TEXT = Source(
     "https://www.rfc-editor.org/rfc/rfc8259",
     "The grammar of JSON: strings are UTF-8, control characters are escaped, nothing follows the value.",
+)
+UNPARSEABLE = Source(
+    "https://github.com/ndjson/ndjson-spec",
+    "If the JSON text is not parseable, the parser SHOULD raise an error.",
+)
+NO_TERMINAL_RECORD = Source(
+    "https://github.com/ollama/ollama-js/blob/main/src/utils.ts",
+    "Ollama's JavaScript client throws: Did not receive done or success response in stream.",
+)
+EVENT_STREAM = Source(
+    "https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation",
+    "Lines end with CRLF, LF or CR, a blank line ends an event, and what no blank line ends is discarded.",
+)
+STREAMING_V1 = Source(
+    "https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream",
+    "Tokens are sent as data-only server-sent events, and data: [DONE] terminates the stream.",
+)
+ERROR_EVENTS = Source(
+    "https://docs.anthropic.com/en/docs/build-with-claude/streaming#error-events",
+    "Errors may come in the event stream, as an event of their own, when the status has been sent.",
 )
 READ_TIMEOUT = Source(
     "https://requests.readthedocs.io/en/latest/user/quickstart/#timeouts",

@@ -178,5 +178,7 @@ SCENARIOS = [
             "https://github.com/ollama/ollama/issues/9813",
             "Ollama keeps generating until the connection of the request is closed.",
         ),
+        # In each dialect three pieces of text have come by then.
+        over_v1={"faults": (stall_at(after_record(9)),)},
     ),
 ]

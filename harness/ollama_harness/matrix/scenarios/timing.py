@@ -82,6 +82,7 @@ SCENARIOS = [
         faults=(slow_records(0.15),),
         read_timeout_s=1.2,  # ten pauses together are longer
         source=READ_TIMEOUT,
+        over_v1={"recordings": ("v1-chat-logprobs-stream",)},
     ),
     Scenario(
         name="jitter",
