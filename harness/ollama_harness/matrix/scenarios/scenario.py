@@ -72,8 +72,8 @@ class Scenario:
     gets.
 
     With `events` it plays streams of events over /v1, and of its recordings only those: a version without a route
-    answers 404 there. A scenario that plays a native stream has a twin, which is `twin_of` that. `over_v1` is why it has
-    none, or the fields of its twin that cannot be derived.
+    answers 404 there. A scenario that plays a native stream has a twin, which is `twin_of` that. `over_v1` is why it
+    has none, or the fields of its twin that cannot be derived.
     """
 
     name: str
