@@ -25,8 +25,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ollama_harness.cli import main
-from ollama_harness.cli.output import _Console, echo_json
+from ollama_harness.cli.output import echo_json
 from ollama_harness.cli.reports import diagnosis as doctor_report
+from ollama_harness.cli.tables import _Console
 from ollama_harness.doctor import diagnosis
 from ollama_harness.doctor._server_check import ServerAnswer, ServerKind, _understood
 from ollama_harness.errors import BadFault, HarnessError, UnknownName

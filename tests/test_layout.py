@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from ollama_harness.cli import commands, output
-from ollama_harness.cli.output import _Console, echo, echo_json
+from ollama_harness.cli import commands, tables
+from ollama_harness.cli.output import echo, echo_json
 from ollama_harness.cli.reports import gate_decision
 from ollama_harness.cli.reports import grid as terminal
 from ollama_harness.cli.reports.layout import Blocks, Flow, Grid, Hanging
+from ollama_harness.cli.tables import _Console
 from ollama_harness.clients import clients
 from ollama_harness.gate.decision import Decision
 from ollama_harness.gate.findings import Evidence, Finding
@@ -109,7 +110,7 @@ def test_the_routes_fit_as_well() -> None:
 
 @pytest.mark.parametrize("what", ["clients", "scenarios", "environments", "faults", "rules", "recordings"])
 def test_lists_become_blocks_where_columns_would_be_too_narrow(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "_PIPE_WIDTH", 40)
+    monkeypatch.setattr(tables, "_PIPE_WIDTH", 40)
     more = ["--ollama-version", "0.5.7"] if what == "recordings" else []
     narrow, rows = (CliRunner().invoke(commands, ["list", what, *more, *form]).output for form in ([], ["--json"]))
     first = json.loads(rows)[0]

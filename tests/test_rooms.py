@@ -109,6 +109,21 @@ def test_a_room_loads_no_more_than_it_needs(imported: str, not_loaded: str) -> N
     assert done.stdout.strip() == "False"
 
 
+#: What takes long to import, and only other commands or options of `serve` need.
+NOT_FOR_SERVE = {
+    *("rich", "h11", "cryptography", "asyncio", "httpx", "requests"),
+    *(f"{NAME}.{room}" for room in ("oracle", "recorder", "clients", "matrix", "doctor", "gate")),
+}
+
+
+def test_serve_is_ready_without_what_other_commands_need() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", NAME, "serve", "--port", "0", "--exit-on-stdin-close"]
+    done = subprocess.run(command, input="", capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert f"{NAME}.server.fake_ollama" in imported
+    assert imported & NOT_FOR_SERVE == set()
+
+
 @functools.cache
 def imported_modules() -> dict[str, set[str]]:
     """Each dotted name that is imported, with the modules of the package, of pages and of benchmarks that do so."""

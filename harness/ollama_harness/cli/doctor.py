@@ -6,8 +6,9 @@ import sys
 
 import click
 
-from ollama_harness.cli.output import console, echo_json, json_option
+from ollama_harness.cli.output import echo_json, json_option
 from ollama_harness.cli.reports import diagnosis as report
+from ollama_harness.cli.tables import console
 from ollama_harness.clients.installed import installed, installed_extras
 from ollama_harness.doctor import machine
 from ollama_harness.doctor.demonstration import demonstrate

@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from ollama_harness.cli.output import console, echo
+from ollama_harness.cli.output import echo
 from ollama_harness.cli.record import chosen_model, record_with_progress
 from ollama_harness.cli.reports.gate_decision import explained, markdown, render
 from ollama_harness.cli.run import run_with_progress
+from ollama_harness.cli.tables import console
 from ollama_harness.errors import GateError
 from ollama_harness.files.writing import check_directory, write_whole
 from ollama_harness.gate import accepted, gate_file

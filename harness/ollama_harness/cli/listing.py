@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from ollama_harness import answers
-from ollama_harness.cli.output import json_option, table
+from ollama_harness.cli.output import json_option
 from ollama_harness.cli.own_recordings import recordings_option, store_of
+from ollama_harness.cli.tables import table
 from ollama_harness.clients import clients
 from ollama_harness.gate.rules import RULES
 from ollama_harness.matrix.cells import names_in

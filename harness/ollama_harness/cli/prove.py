@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from ollama_harness.cli.output import console, json_option, table
+from ollama_harness.cli.output import json_option
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.reports.layout import Blocks
+from ollama_harness.cli.tables import console, table
 from ollama_harness.clients import client
 from ollama_harness.errors import HarnessError
 from ollama_harness.files.printable import one_line

@@ -13,7 +13,8 @@ import click
 from rich.markup import escape
 
 from ollama_harness import recorder
-from ollama_harness.cli.output import echo, progress_bar
+from ollama_harness.cli.output import echo
+from ollama_harness.cli.tables import progress_bar
 from ollama_harness.recorder import (
     TIMEOUT_S,
     Failure,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from ollama_harness.cli.output import console
 from ollama_harness.cli.reports import grid
+from ollama_harness.cli.tables import console
 from ollama_harness.matrix import known_issues as expectations
 from ollama_harness.matrix.results import Results
 

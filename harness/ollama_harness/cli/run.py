@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from ollama_harness.cli.output import echo, progress_bar
+from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_clients import own_clients_options
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.report import known_issues_option, print_report, today
+from ollama_harness.cli.tables import progress_bar
 from ollama_harness.matrix import known_issues as expectations
 from ollama_harness.matrix.cells import Cell, plan
 from ollama_harness.matrix.results import FILE, Results, unfinished

@@ -23,14 +23,13 @@ from ollama_harness.cli.upstream import about_upstream, check_upstream, upstream
 from ollama_harness.cli.watching import Watched
 from ollama_harness.errors import BadFault, FaultDoesNotApply
 from ollama_harness.faults import Fault
-from ollama_harness.matrix.served_scenario import ServedScenarios
-from ollama_harness.recorder import FolderKeeper
 from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import Script, http_date
 from ollama_harness.server.control import check_token, is_loopback
-from ollama_harness.server.fake_ollama import MAX_QUEUE, FakeOllama
+from ollama_harness.server.fake_ollama import MAX_QUEUE, FakeOllama, Keeper
 from ollama_harness.server.journal import Entry
-from ollama_harness.server.programme import ON_ACCEPT, Programme, ProgrammeRule
+from ollama_harness.server.programme import ON_ACCEPT, Programme, ProgrammeRule, Scenarios
 from ollama_harness.server.programme_file import read_programme
 from ollama_harness.server.reply_file import read_replies
 
@@ -250,7 +249,7 @@ def serve(
     version = ollama_version or store.newest
     faults, last = short.faults, tuple[ProgrammeRule, ...]()
     if scenario_name is not None:
-        found = ServedScenarios(store, store.version(version)).rules(scenario_name)
+        found = _scenarios(store, store.version(version)).rules(scenario_name)
         last = found.programme.rules
         faults = (*faults, *found.on_accept)
 
@@ -281,10 +280,10 @@ def serve(
         idle_timeout_s=idle_timeout_s,
         parallel=parallel,
         max_queue=MAX_QUEUE if max_queue is None else max_queue,
-        scenarios=ServedScenarios,
+        scenarios=_scenarios,
         upstream=upstream,
         misses_only=misses_only,
-        keeper=None if upstream is None or record_to is None else FolderKeeper(record_to, upstream),
+        keeper=None if upstream is None or record_to is None else _keeper(record_to, upstream),
         once=once,
     )
     if own is not None:
@@ -333,6 +332,20 @@ def serve(
         most = server.journal
         log(f"at most {most.most_exchanges} requests and {most.most_connections} connections at once")
     log("stopped")
+
+
+def _scenarios(store: RecordingStore, version: str) -> Scenarios:
+    """The scenarios of the matrix. Most servers play none, and should be ready without them."""
+    from ollama_harness.matrix.served_scenario import ServedScenarios
+
+    return ServedScenarios(store, version)
+
+
+def _keeper(folder: Path, upstream: str) -> Keeper:
+    """Keeps recordings in a folder; imported only for this, as the scenarios are."""
+    from ollama_harness.recorder import FolderKeeper
+
+    return FolderKeeper(folder, upstream)
 
 
 def _log_settled(log: Callable[..., None], settled: queue.SimpleQueue[Entry]) -> None:

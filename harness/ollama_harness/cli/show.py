@@ -11,10 +11,10 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from ollama_harness.cli.output import console
 from ollama_harness.cli.own_clients import own_clients_options
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.reports.layout import Hanging
+from ollama_harness.cli.tables import console
 from ollama_harness.files.printable import json_text, one_line
 from ollama_harness.matrix import known_issues
 from ollama_harness.matrix.cells import cell

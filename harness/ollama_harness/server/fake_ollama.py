@@ -49,7 +49,7 @@ from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import ON_ACCEPT, Programme, Scenarios
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswers
 
-__all__ = ["MAX_QUEUE", "FakeOllama", "upstream_target"]
+__all__ = ["MAX_QUEUE", "FakeOllama", "Keeper", "upstream_target"]
 
 _STAYS = ScriptEnd(how=ConnectionEnd.KEEP_OPEN, at_s=0.0)
 _NOTHING = Script(method="GET", segments=(), ending=_STAYS)
