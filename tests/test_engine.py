@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import queue
 import socket
 import threading
 import time
@@ -22,7 +23,7 @@ from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.message_parts import Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment
 from ollama_harness.server._playback import batches
-from ollama_harness.server.engine import Engine, Kind, ServerStops, Signal, in_thread, running
+from ollama_harness.server.engine import Engine, Kind, Loop, ServerStops, Signal, in_thread, running
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy
 
@@ -123,6 +124,65 @@ def test_functions_that_wait_get_as_many_threads_as_there_are(engine: Engine) ->
         engine.spawn(meets)
     there = [met.acquire(timeout=PATIENCE_S) for _ in range(all_there.parties)]
     assert there == [True] * all_there.parties
+
+
+class WineWaker:
+    """Wakes a loop over a socket of Wine: while one send has not returned, another fails, though there is room."""
+
+    def __init__(self, waker: socket.socket, tried: threading.Event) -> None:
+        self._waker, self._tried, self._free = waker, tried, threading.Lock()
+        self.returns = threading.Event()
+
+    def send(self, data: bytes) -> int:
+        if not self._free.acquire(blocking=False):
+            self._tried.set()
+            raise BlockingIOError
+        sent = self._waker.send(data)
+        assert self.returns.wait(PATIENCE_S)
+        self._free.release()
+        return sent
+
+    def close(self) -> None:
+        self._waker.close()
+
+
+class SeenLock:
+    """A lock that shows when it is wanted."""
+
+    def __init__(self, wanted: threading.Event) -> None:
+        self._lock, self._wanted = threading.Lock(), wanted
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self._wanted.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_no_wake_up_is_lost_while_another_is_sent(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that send on one socket: the loop has read the first byte, and the first send has not returned."""
+    loops, tried = queue.SimpleQueue[Loop](), threading.Event()
+
+    async def finds_its_loop() -> None:
+        loops.put(running())
+
+    engine.spawn(finds_its_loop)
+    loop = loops.get(timeout=PATIENCE_S)
+    waker = WineWaker(loop._waker, tried)
+    monkeypatch.setattr(loop, "_waker", waker)
+    monkeypatch.setattr(loop, "_waking", SeenLock(tried))
+    called = [threading.Event(), threading.Event()]
+    threads = [threading.Thread(target=loop.call, args=(one.set,)) for one in called]
+    threads[0].start()
+    assert called[0].wait(PATIENCE_S)
+    threads[1].start()
+    assert tried.wait(PATIENCE_S)
+    waker.returns.set()
+    assert called[1].wait(PATIENCE_S)
+    for thread in threads:
+        thread.join()
 
 
 def test_a_stop_ends_a_wait_and_runs_what_is_to_be_run_at_the_end() -> None:

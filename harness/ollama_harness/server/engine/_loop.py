@@ -35,8 +35,6 @@ _LATE_S = 0.02 if sys.platform == "win32" else 0.0015
 _SLEEP_S = 0.001
 #: How many that are only ready are resumed before it is looked again what is due.
 _TURN = 32
-#: The longest wait in a selector: under Wine an event was seen to be lost, and then it must not be lost for ever.
-_IDLE_S = 1.0
 
 _here = threading.local()
 
@@ -184,8 +182,9 @@ class Loop:
         self._count = itertools.count()
         self._tasks: set[_Task] = set()
         self._current: _Task | None = None
-        self._stopping = self._woken = False
+        self._stopping = False
         self._calls: deque[Callable[[], object]] = deque()
+        self._waking = threading.RLock()  # a signal's handler may call, too
         self._waker, self._wakes = socket.socketpair()
         for sock in (self._waker, self._wakes):
             sock.setblocking(False)
@@ -203,12 +202,9 @@ class Loop:
     def call(self, function: Callable[[], object]) -> None:
         """Have the loop call a function soon; nothing happens if it has ended."""
         self._calls.append(function)
-        if not self._woken:
-            self._woken = True
-            try:
-                self._waker.send(b"\0")
-            except OSError:  # it has ended; or else the next call tries again
-                self._woken = False
+        # One thread at a time: until a send has returned, Wine refuses others on that socket, though there is room.
+        with self._waking, contextlib.suppress(OSError):  # it has ended; or it has as much to read as there is room for
+            self._waker.send(b"\0")
 
     def stop(self) -> None:
         """Make every wait raise ServerStops, now and later."""
@@ -320,10 +316,10 @@ class Loop:
         if self._ready:
             return self.selector.select(0)
         if not timers:
-            return self.selector.select(_IDLE_S)
+            return self.selector.select()
         remaining_s = timers[0][0] - time.monotonic()
         if remaining_s > _LATE_S:
-            return self.selector.select(min(remaining_s - _LATE_S, _IDLE_S))
+            return self.selector.select(remaining_s - _LATE_S)
         if remaining_s > 0:
             time.sleep(min(remaining_s, _SLEEP_S))
         return self.selector.select(0)
@@ -331,7 +327,6 @@ class Loop:
     def _answer_calls(self) -> None:
         with contextlib.suppress(OSError):
             self._wakes.recv(4096)
-        self._woken = False
         while self._calls:
             self._calls.popleft()()
 
