@@ -463,6 +463,18 @@ def test_run_plays_it_alone_and_only_where_the_faults_apply(folder: Path, tmp_pa
     assert {(one.scenario, one.recording) for one in cells} == {("stream", f"{NEWEST}/two-tools")}
 
 
+def test_a_stream_that_is_whole_before_the_cut_makes_no_canary_fail(folder: Path, tmp_path: Path) -> None:
+    """The canaries earn their verdicts on the recordings of the package."""
+    (folder / "two-tools.ndjson").write_bytes(
+        TWO_TOOLS.replace(b"\n", b"\n" + TWO_TOOLS.partition(b"\n")[0] + b"\n", 1)
+    )
+    arguments = ["run", "--recordings", str(folder), "--client", "requests", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(commands, [*arguments, "--scenario", "cut-after-record"])
+    assert (done.exit_code, "0 not as expected" in done.output) == (0, True), done.output
+    cells = Results.load(tmp_path / "out").cells
+    assert {(one.client, one.verdict) for one in cells} == {("requests", "pass"), ("canary-perfect", "pass")}
+
+
 def test_a_folder_without_a_stream_leaves_no_cell(folder: Path) -> None:
     (folder / "two-tools.ndjson").unlink()
     done = CliRunner().invoke(commands, ["show", "requests/stream", "--recordings", str(folder)])

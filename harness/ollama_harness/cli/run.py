@@ -36,7 +36,8 @@ __all__ = ["run", "run_with_progress"]
     With --recordings only your own are played: each in the scenarios that name it, and a stream in every scenario that
     is made for any stream, if its faults apply.
 
-    The canaries run as well. They are clients that are wrong on purpose, and the run must find each of them out.
+    The canaries run as well, on the recordings of the package. They are clients that are wrong on purpose, and the run
+    must find each of them out.
 
     Exit code 0: everything is as expected. 1: something is not. 2: bad input. 3: cannot tell (a cell is inconclusive,
     or a canary was not found out).

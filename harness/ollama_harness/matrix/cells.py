@@ -174,7 +174,7 @@ def plan(
         for one in with_canaries
         for host in _hosts(one, planned)
     ]
-    cells = list(filter(_is_useful, found))
+    cells = [one for one in found if _is_useful(one, is_own=one.recording.id in store.own_ids)]
     if not any(one.client in chosen for one in cells):
         raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
     return sorted(cells, key=lambda one: one.id)
@@ -271,12 +271,15 @@ def _hosts(one: Client, planned: PlannedScenario) -> tuple[str, ...]:
     return tuple(host for host in scenario.environment.hosts if host != OLLAMA_HOST or reads_ollama_host)
 
 
-def _is_useful(one: Cell) -> bool:
+def _is_useful(one: Cell, *, is_own: bool) -> bool:
     """False for a canary behind a proxy, because canaries do not use proxies. False also for a canary whose change does
-    not show in this recording: an old Ollama sends no log probabilities that a canary could drop.
+    not show in this recording: an old Ollama sends no log probabilities that a canary could drop. And false for one on
+    a recording of the user, unless it earns the same everywhere: a short stream may be whole before the cut.
     """
     if not one.client.is_canary:
         return True
+    if is_own and one.client.earns is not None and None not in one.client.earns:
+        return False
     if one.scenario.environment is not None and one.required.route is Route.PROXIED:
         return False
     spoils, earns = one.client.spoils, one.client.earns
