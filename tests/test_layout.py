@@ -30,6 +30,7 @@ from ollama_harness.matrix.known_issues import assess
 from ollama_harness.matrix.results import Result
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import ENVIRONMENTS
+from ollama_harness.network.prediction import CLIENTS as PREDICTED
 from ollama_harness.oracle.verdict import Verdict
 
 #: Text that would be more than text, if it were printed as it is.
@@ -98,7 +99,7 @@ def test_the_routes_fit_as_well() -> None:
     routes = [
         result(client=client, scenario=name, host=host, route="direct", predicted="direct")
         for name in list(ENVIRONMENTS)[:3]
-        for client in REAL
+        for client in PREDICTED
         for host in ("localhost", "127.0.0.1", "[::1]")
     ]
     text = rendered(routes, 40)

@@ -377,6 +377,12 @@ def test_what_is_not_idempotent_may_be_sent_only_once(method: str) -> None:
     assert _unsafe_retry((), (one,), ANSWER) == ""
 
 
+def test_a_failed_request_may_be_sent_again_as_often_as_documented() -> None:
+    sent = tuple(answered(ANSWER, connection=number) for number in range(4))
+    assert _unsafe_retry((), sent[:3], ANSWER, retries=2) == ""
+    assert "sent a request 4 times" in _unsafe_retry((), sent, ANSWER, retries=2)
+
+
 @pytest.mark.parametrize("value", ["close", "Close"])
 def test_no_request_may_follow_on_a_connection_that_was_declared_closed(value: str) -> None:
     closing = Script.from_recording(recording(headers=(("Content-Length", "0"), ("Connection", value))))

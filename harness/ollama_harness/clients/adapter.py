@@ -133,9 +133,9 @@ class Contract:
     them. `timeouts` are the exceptions for a silence, if the page names special ones.
 
     `read_timeout` says how the user sets a read timeout (None: it cannot be set), and `default_timeout` how long the
-    client waits otherwise. `retries` says which requests it sends again on its own. `streams` is false for a client
-    without streams. `unknown_fields` are fields of Ollama's records that its types do not have. `variables` are the
-    environment variables that it reads; None means all that concern HTTP, and the empty set that it reads none.
+    client waits otherwise. `retries` is how often it sends a failed request again by default. `streams` is false for a
+    client without streams. `unknown_fields` are fields of Ollama's records that its types do not have. `variables` are
+    the environment variables that it reads; None means all that concern HTTP, and the empty set that it reads none.
     """
 
     exceptions: AbstractSet[str] | None = None
@@ -143,7 +143,7 @@ class Contract:
     read_timeout: str | None = None
     timeouts: AbstractSet[str] = frozenset()
     default_timeout: str = ""
-    retries: str = ""
+    retries: int = 0
     streams: bool = True
     unknown_fields: AbstractSet[str] = frozenset()
     variables: AbstractSet[str] | None = None
@@ -174,6 +174,8 @@ class Command:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """A client library under test. `distribution` is the package that pip installs ("" for canaries, which need none).
+    `imports` are the modules that its process imports before the first job, by default the one called as the package.
+    What is `optional` is not installed with this package.
 
     A client has either an `exchange`, a function in Python that makes one request, or a `command`. `session` makes the
     object that the library keeps between requests. A client `yields` records, or the pieces of `oracle.pieces`; one of
@@ -193,6 +195,8 @@ class Client:
     layer: Layer = Layer.OLLAMA
     exchange: ExchangeFunction | None = None
     session: SessionFactory = nothing
+    imports: tuple[str, ...] = ()
+    optional: bool = False
     yields: Yields = Yields.RECORDS
     drops_thinking: bool = False
     paths: tuple[str, ...] = ("*",)
@@ -211,3 +215,8 @@ class Client:
     @property
     def is_canary(self) -> bool:
         return self.earns is not None
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules of the library that its process imports, in this order."""
+        return self.imports or ((self.distribution,) if self.distribution else ())

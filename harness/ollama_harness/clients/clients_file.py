@@ -12,7 +12,7 @@ from typing import Any
 
 from ollama_harness.clients.adapter import Client, Command, Contract, Layer, Yields
 from ollama_harness.errors import ClientError
-from ollama_harness.files.fields import Fields, is_one_line
+from ollama_harness.files.fields import Fields, is_count, is_one_line
 from ollama_harness.files.reading import read_toml
 
 __all__ = ["ClientsFile", "Install", "read"]
@@ -95,7 +95,7 @@ def _contract(fields: Fields) -> Contract:
         source=line("source") or "",
         read_timeout=line("read_timeout"),
         default_timeout=line("default_timeout") or "",
-        retries=line("retries") or "",
+        retries=fields.take("retries", is_count, "a number, 0 or more", optional=True) or 0,
         streams=_flag(fields, "streams", default=True),
         unknown_fields=names("unknown_fields") or frozenset(),
         variables=names("variables"),

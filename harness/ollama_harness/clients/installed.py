@@ -5,21 +5,26 @@ from __future__ import annotations
 import sys
 from importlib import metadata
 
-from ollama_harness.clients import clients
+from ollama_harness.clients import client, clients
 
-__all__ = ["installed", "installed_extras"]
+__all__ = ["installed", "installed_extras", "missing"]
 
 #: Packages that let a client use SOCKS.
 _EXTRAS = ("PySocks", "socksio")
 
 
 def installed() -> dict[str, str]:
-    """The client libraries that are installed here, with their versions. urllib always is."""
-    found = {}
-    for one in clients().values():
-        if not one.is_canary and (version := _version(one.distribution)) is not None:
-            found[one.name] = version
-    return found
+    """The clients whose library is installed here, with its version. urllib always is."""
+    return {name: version for name, version in _versions().items() if version is not None}
+
+
+def missing() -> dict[str, str]:
+    """The clients whose library is not installed here, with the package that pip installs."""
+    return {name: client(name).distribution for name, version in _versions().items() if version is None}
+
+
+def _versions() -> dict[str, str | None]:
+    return {one.name: _version(one.distribution) for one in clients().values() if not one.is_canary}
 
 
 def installed_extras() -> frozenset[str]:

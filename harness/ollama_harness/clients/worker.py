@@ -27,7 +27,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -63,6 +63,7 @@ def main(machine_json: str, files_json: str, *names: str) -> None:
             missing[one.name] = f"{one.distribution} is not installed: python -m pip install {one.distribution}"
         else:
             runners[one.name] = _JobRunner(one, reports, jobs, machine)
+            runners[one.name].warm_up()
     _report(reports, protocol=PROTOCOL, ready=ready, missing=missing)
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
     loop = _loop() if any(runner.is_async for runner in runners.values()) else None
@@ -112,6 +113,11 @@ class _JobRunner:
         assert one.exchange is not None
         self._exchange = one.exchange
         self.is_async = inspect.isasyncgenfunction(one.exchange)
+
+    def warm_up(self) -> None:
+        """Import the library, so that no job has to wait for that. What the import raises is reported by each job."""
+        with suppress(Exception):
+            self._import()
 
     def work(self, line: bytes) -> None:
         """Do a job, to its end."""
@@ -181,15 +187,18 @@ class _JobRunner:
 
     def _imported(self, job: Job) -> bool:
         """Whether the library can be imported here. An exception of the import is reported: it is the client's."""
-        library = self._client.distribution
-        if library and library not in sys.modules:
-            try:
-                importlib.import_module(library)
-            except Exception as error:  # noqa: BLE001 - a library that reads settings when it is imported may raise anything
-                _report_end(self._reports, job, end="raised", **_raised(error), made=False)
-                return False
-            patch_imported(library, self._machine)
+        try:
+            self._import()
+        except Exception as error:  # noqa: BLE001 - a library that reads settings when it is imported may raise anything
+            _report_end(self._reports, job, end="raised", **_raised(error), made=False)
+            return False
         return True
+
+    def _import(self) -> None:
+        for name in self._client.modules:
+            if name not in sys.modules:
+                importlib.import_module(name)
+                patch_imported(name, self._machine)
 
     def _new_session(self, job: Job) -> Any:
         self._session = None  # even if the next line raises, the old session is not this job's

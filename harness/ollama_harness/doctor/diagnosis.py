@@ -12,7 +12,7 @@ from ollama_harness.doctor._server_check import ServerAnswer, ServerKind, addres
 from ollama_harness.doctor.fixes import LOCAL, Fix, fixes
 from ollama_harness.errors import HarnessError
 from ollama_harness.network.ollama_host import ollama_server_address, ollama_url
-from ollama_harness.network.prediction import predicted
+from ollama_harness.network.prediction import CLIENTS, predicted
 from ollama_harness.network.prediction_base import hidden
 from ollama_harness.network.required import RequiredRoute, required
 from ollama_harness.network.route import PredictedRoute, Route
@@ -83,7 +83,7 @@ def diagnose(
     resolve: Callable[[str], tuple[str, ...]] = addresses,
 ) -> Diagnosis:
     """Examine the routes from this machine to a server. Without `url` it is OLLAMA_HOST. `clients` are names with
-    versions, and `resolve` returns the addresses of a URL's host.
+    versions; those whose route is not predicted are left out. `resolve` returns the addresses of a URL's host.
 
     Sends a request to each address of the host, and through proxies only with `through_proxy`. Without, a proxy on this
     machine only gets a connection, and no request.
@@ -95,6 +95,7 @@ def diagnose(
     found = resolve(target)
     answers = tuple(ask(target, address) for address in found)
     beside = tuple(ask(target, address) for address in _other_loopback(target, found))
+    clients = {name: version for name, version in clients.items() if name in CLIENTS}
     predictions = {name: predicted(name, settings, target, installed=extras) for name in clients}
     named = dict.fromkeys(
         prediction.proxy

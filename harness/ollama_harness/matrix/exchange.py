@@ -136,7 +136,7 @@ def exchange(
         requests=len(entries),
         connections=len({entry.connection for entry in entries}),
         misrouted=_misrouted(entries),
-        unsafe_retry=_unsafe_retry(earlier, entries, script),
+        unsafe_retry=_unsafe_retry(earlier, entries, script, retries=cell.client.contract.retries),
         leaked=leaked,
         buffered=next((entry.buffered for entry in answered() if entry.buffered), None),
         missed_timeout=_missed_timeout(answered(), job, ended_s),
@@ -188,14 +188,15 @@ def _answer_due(script: Script, answered: Sequence[Entry]) -> Script:
     return script.answer_to(answered[-1].head) if answered else script
 
 
-def _unsafe_retry(earlier: tuple[Entry, ...], entries: tuple[Entry, ...], script: Script) -> str:
-    """A request that the client must not send, in words; "" if there was none."""
+def _unsafe_retry(earlier: tuple[Entry, ...], entries: tuple[Entry, ...], script: Script, *, retries: int = 0) -> str:
+    """A request that the client must not send, in words; "" if there was none. `retries` are documented."""
     requests = [entry for entry in entries if entry.head is not None and not _redirects(script)]
     # A request that was refused for its head had no effect, and may be sent in another form (RFC 9110 section 15.5.18).
     done = [entry for entry in _played_to(requests, script) if not entry.unmet]
     repeated = [entry for entry in done if entry.head is not None and entry.head.method not in _IDEMPOTENT]
-    if len(repeated) > 1:  # RFC 9110 section 9.2.2
-        return f"sent a request {len(repeated)} times that is not idempotent, and should be sent once"
+    if len(repeated) > 1 + retries:  # RFC 9110 section 9.2.2
+        often = "once" if not retries else f"{1 + retries} times at most, as its documentation says"
+        return f"sent a request {len(repeated)} times that is not idempotent, and should be sent {often}"
     closing = {entry.connection for entry in earlier if b"\r\nconnection: close\r\n" in entry.wire.lower()}
     if any(entry.connection in closing for entry in requests):  # RFC 9112 section 9.6
         return "sent another request on a connection that the answer before had declared closed"

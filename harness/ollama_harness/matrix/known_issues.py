@@ -181,9 +181,10 @@ def assess(
 ) -> ExpectationReport:
     """Compare a run with what is expected. `today` is the day for review dates; None if they do not count.
 
-    A `full` run has all clients and recordings. Then each pair of an entry whose scenario was run must match a cell.
+    A `full` run has all clients that are installed, and all recordings. Then each pair of an entry whose client and
+    scenario were run must match a cell.
     """
-    ran = {one.scenario for one in results}
+    ran, clients_run = {one.scenario for one in results}, {one.client for one in results}
     assessments, matched, untried = [], set[tuple[str, str, str]](), set[tuple[str, str]]()
     for one in results:
         expected, issue = expected_verdict(one, issues)
@@ -202,7 +203,10 @@ def assess(
             f"{one.place}: {client} in {scenario} matches no cell; remove it"
             for one in issues
             for client, scenario in product(one.clients, one.scenarios)
-            if scenario in ran and (one.place, client, scenario) not in matched and (client, scenario) not in untried
+            if scenario in ran
+            and client in clients_run
+            and (one.place, client, scenario) not in matched
+            and (client, scenario) not in untried
         ]
     return ExpectationReport(tuple(assessments), tuple(stale))
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ollama_harness.clients import clients
-from ollama_harness.clients.adapter import Job
+from ollama_harness.clients import client
+from ollama_harness.clients.adapter import Job, Yields
+from ollama_harness.clients.installed import installed
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.errors import HarnessError
 from ollama_harness.network.environments import clean_environment
@@ -79,11 +80,14 @@ class RequestProfile:
 
 
 def measure(names: Iterable[str] = ()) -> list[RequestProfile]:
-    """The profiles of these clients, in their order. Without names, of all libraries in Python that are installed here.
+    """The profiles of these clients, in their order. Without names, of all that are installed here and yield records:
+    a client that translates makes requests to one route only.
 
     Raises: UnknownName, HarnessError (a client did not make a request).
     """
-    chosen = list(names) or [one.name for one in clients().values() if one.exchange and not one.is_canary]
+    chosen = list(names) or [
+        name for name in installed() if client(name).exchange and client(name).yields is Yields.RECORDS
+    ]
     store = RecordingStore()
     recordings = [store.get(f"{store.newest}/{name}") for name in _RECORDINGS]
     with tempfile.TemporaryDirectory(prefix="ollama-harness-") as home:
