@@ -36,6 +36,7 @@ __all__ = ["main"]
 #: The module of each command, and the command's name in it.
 _COMMANDS = {
     "check": ("check", "check"),
+    "client-check": ("client_check", "client_check"),
     "doctor": ("doctor", "doctor"),
     "gate": ("gate", "gate_"),
     "import": ("importing", "import_"),

@@ -89,14 +89,16 @@ def add_clients_file(path: Path) -> list[str]:
     return _add(clients_file.read(path).clients, f"--clients-file {shlex.quote(str(path))}")
 
 
-def add_command(name: str, arguments: Sequence[str]) -> list[str]:
+def add_command(name: str, arguments: Sequence[str], *, yields: Yields = Yields.RECORDS) -> list[str]:
     """Add a program, which starts in the current directory, as a client that promises nothing; returns its name.
 
     Raises: ClientError.
     """
     option = f"--client-command {shlex.quote(f'{name}={shlex.join(arguments)}')}"
     command = Command(arguments=tuple(arguments), folder=Path.cwd())
-    return _add([Client(name=name, contract=Contract(), command=command)], option)
+    if command.program is None:
+        raise ClientError(f"{option}: there is no program {arguments[0]!r}; give its path, or put it on PATH")
+    return _add([Client(name=name, contract=Contract(), yields=yields, command=command)], option)
 
 
 def _add(found: Iterable[Client], option: str) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,10 +19,9 @@ from pathlib import Path
 
 import ollama_harness
 from ollama_harness.clients import clients
-from ollama_harness.clients.adapter import Command
 from ollama_harness.network.simulation import SimulatedMachine
 
-__all__ = ["killed", "program", "started"]
+__all__ = ["killed", "started"]
 
 #: A group of its own, so that Ctrl-C does not reach the process: the runner ends its processes itself. On Windows
 #: this is a flag, which other systems do not have.
@@ -52,7 +50,9 @@ def started(
         files = sorted({str(one.file) for one in known if one.file is not None})
         arguments = [python, "-P", "-c", _START, _ROOT, json.dumps(machine.to_json()), json.dumps(files), *names]
     else:
-        arguments = [_needed(command), *command.arguments[1:]]
+        if command.program is None:
+            raise FileNotFoundError(f"there is no program {command.arguments[0]!r}")
+        arguments = [command.program, *command.arguments[1:]]
         if sys.platform != "win32":
             variables = {**variables, "PATH": os.environ.get("PATH", os.defpath)}
     return subprocess.Popen(
@@ -77,16 +77,3 @@ def killed(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
-
-
-def program(command: Command) -> str | None:
-    """The path of a command's program: in its folder if its name has a slash, else on PATH; None if there is none."""
-    name = command.arguments[0]
-    return shutil.which(command.folder / name if Path(name).parent != Path() else name)
-
-
-def _needed(command: Command) -> str:
-    found = program(command)
-    if found is None:
-        raise FileNotFoundError(f"there is no program {command.arguments[0]!r}")
-    return found

@@ -7,6 +7,7 @@ library that it uses. One in another language is a command, which speaks the sam
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
@@ -169,6 +170,12 @@ class Command:
     folder: Path
     file: Path | None = None
     warms_up: bool = False
+
+    @property
+    def program(self) -> str | None:
+        """The path of the program: in the folder if its name has a slash, else on PATH; None if there is none."""
+        name = self.arguments[0]
+        return shutil.which(self.folder / name if Path(name).parent != Path() else name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,8 +147,8 @@ class _Fields:
 
 def _ready(fields: _Fields) -> Message:
     protocol = fields.take("protocol", is_count, "the version of the protocol")
-    versions = fields.take("ready", _are_texts, "the version of the library, in one line", {})
     missing = fields.take("missing", _are_texts, "why the client cannot be used, in one line", {})
+    versions = fields.take("ready", _are_texts, "the version of the library, in one line", *([{}] if missing else []))
     return fields.done(Ready(protocol, _by_client(versions), _by_client(missing)))
 
 

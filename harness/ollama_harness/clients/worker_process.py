@@ -52,6 +52,9 @@ STARTUP_S = 60.0
 #: A process may report that its client hung after this part of the deadline, before it would be killed.
 _OWN_DEADLINE = 0.9
 
+#: The longest time from the end of stdout to the exit of the process.
+_DIES_S = 5.0
+
 #: How much of stderr is kept: the last bytes.
 _KEPT_BYTES = 4096
 _SHOWN_CHARACTERS = 300
@@ -101,6 +104,7 @@ class WorkerProcess:
         self.versions: dict[str, str] = {}
         self._missing: dict[str, str] = {}
         self.problem: Failed | None = None  # why this process cannot do jobs
+        self.defect: BadMessage | None = None  # how it broke the protocol
         self.has_started = False
         try:
             self._process = started(names, variables, machine or SimulatedMachine(), python)
@@ -112,6 +116,7 @@ class WorkerProcess:
         except TimeoutError:
             self._did_not_start(f" within {startup_s:g} s")
         except BadMessage as error:
+            self.defect = error
             self._did_not_start(f": {error}")
         except OSError as error:
             self._did_not_start(f": {error.strerror or error}")
@@ -171,13 +176,14 @@ class WorkerProcess:
             return ClientReport(yielded, ending, tried, written, tuple(logs[-_KEPT_LOGS:]))
 
         try:
-            self._expect_silence()
-            if not self._write(job):
-                return report(self._died())
+            self.expect_silence()
+            gone = not self._write(job)
             while True:
-                match self._next(begun + deadline_s):
+                match None if gone else self._next(begun + deadline_s):
                     case None:
-                        return report(self._died())
+                        died = self._died()
+                        logs.append(self.last_error)
+                        return report(died)
                     case Yielded(kind, value, at_s):
                         _check_yielded(kind, job, already=len(values))
                         times.append(time.monotonic() - begun if at_s is None else at_s)
@@ -196,7 +202,9 @@ class WorkerProcess:
                         _check_end(end, job, waited_s=time.monotonic() - begun)
                         if waits and len(values) >= (job.meanwhile_after or 0):
                             fix = 'write {"meanwhile": true} and do the next job first, or end this one as unsupported'
-                            raise BadMessage(f"it read on after {job.meanwhile_after} records", fix)
+                            raise BadMessage(
+                                f"it read on after {job.meanwhile_after} records, where meanwhile_after is that", fix
+                            )
                         return report(Hung(deadline_s) if isinstance(end.ending, Hung) else end.ending, end)
                     case Ready():
                         raise BadMessage("it was ready twice", "write that message once, when the process starts")
@@ -205,12 +213,42 @@ class WorkerProcess:
             return report(Hung(deadline_s))
         except BadMessage as error:
             self.close()
-            self.problem = Failed(str(error))
+            self.defect, self.problem = error, Failed(str(error))
             return report(self.problem)
+
+    def expect_silence(self, *, for_s: float = 0.0) -> None:
+        """See that the process writes nothing but what it logs, after a job and for so many seconds more.
+
+        Raises: BadMessage.
+        """
+        until = time.monotonic() + for_s
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                return
+            if line is None:
+                self._lines.put(None)  # it has died, and the next job finds out
+                return
+            if not isinstance(parse(line), Log):
+                fix = "write nothing after the end of a job, and one end for each job"
+                raise BadMessage(f"a message came after the end of a job: {shown(line)}", fix)
+
+    def finish(self, *, within_s: float) -> int | None:
+        """End stdin, so that the process exits; returns its exit code, or None if it did not exit in time."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+            return self._process.wait(within_s)
+        except (subprocess.TimeoutExpired, OSError):
+            return None
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End the process and all that it has started, whatever it is doing."""
-        if self._process is None:
+        if self._process is None or not self._readers:
             return
         killed(self._process)
         self._process.wait()
@@ -234,31 +272,28 @@ class WorkerProcess:
         return True
 
     def _died(self) -> Crashed:
+        """How the process died, whose stdout has ended.
+
+        Raises: BadMessage, if it lives on.
+        """
         assert self._process is not None
-        self._process.wait()
-        exit_code = self._process.returncode
+        try:
+            exit_code = self._process.wait(_DIES_S)
+        except subprocess.TimeoutExpired:
+            raise BadMessage("it closed its stdout in the middle of a job", "keep stdout open") from None
         self.close()
         return Crashed(exit_code)
 
     def _did_not_start(self, how: str) -> None:
         self.close()
+        last = self.last_error
+        self.problem = Failed(f"the client's process did not start{how}{last and f': {last}'}")
+
+    @property
+    def last_error(self) -> str:
+        """The last line that the process has written to stderr, or ""."""
         lines = [line for line in self._errors.decode(errors="replace").splitlines() if line.strip()]
-        last = f": {lines[-1].strip()[:_SHOWN_CHARACTERS]}" if lines else ""
-        self.problem = Failed(f"the client's process did not start{how}{last}")
-
-    def _expect_silence(self) -> None:
-        """Between jobs a process says nothing but what it logs.
-
-        Raises: BadMessage.
-        """
-        while not self._lines.empty():
-            line = self._lines.get()
-            if line is None:
-                self._lines.put(None)  # it has died, and the next job finds out
-                return
-            if not isinstance(parse(line), Log):
-                fix = "write nothing after the end of a job, and one end for each job"
-                raise BadMessage(f"a message came after the end of a job: {shown(line)}", fix)
+        return lines[-1].strip()[:_SHOWN_CHARACTERS] if lines else ""
 
     def _next(self, deadline: float) -> Message | None:
         """The next message; None if the process has ended.
@@ -291,7 +326,7 @@ def _check_yielded(kind: Yields, job: Job, *, already: int) -> None:
     """Raises: BadMessage, if the client does not yield what it says, or more than its user reads."""
     if already == job.stop_after:
         fix = "stop reading, close the answer, and end the job as stopped"
-        raise BadMessage(f"it yielded more than the {already} records of stop_after", fix)
+        raise BadMessage(f"it read on after {already} records, where stop_after is {already}", fix)
     if kind is not clients()[job.client].yields:
         problem = f"it yielded a {kind}, and the client is said to yield each {clients()[job.client].yields}"
         raise BadMessage(problem, 'say yields = "records" or "pieces" as it is')

@@ -1,0 +1,54 @@
+"""A right adapter, of urllib. Each wrong one beside it is wrong in one way."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+from typing import Any
+
+
+class Adapter:
+    def run(self) -> None:
+        self.begin()
+        for line in sys.stdin:
+            self.do(json.loads(line))
+
+    def begin(self) -> None:
+        self.say(protocol=1, ready="1.0")
+
+    def do(self, job: dict[str, Any]) -> None:
+        if job["meanwhile_after"] is not None:
+            self.end(job, end="unsupported", reason="one request at a time")
+            return
+        try:
+            self.end(job, end=self.read(job))
+        except Exception as error:  # noqa: BLE001 - every one is reported
+            self.end(job, end="raised", types=[type(error).__name__, "Exception"], message=str(error))
+
+    def read(self, job: dict[str, Any]) -> str:
+        asked = job["request"]
+        data = None if asked["json"] is None else json.dumps(asked["json"]).encode()
+        request = urllib.request.Request(
+            job["url"] + asked["path"], data, dict(asked["headers"]), method=asked["method"]
+        )
+        with urllib.request.urlopen(request, timeout=job["read_timeout_s"]) as answer:
+            for number, line in enumerate(answer, 1):
+                self.say(record=json.loads(line))
+                if number == job["stop_after"]:
+                    return "stopped"
+        return "ended"
+
+    def end(self, job: dict[str, Any], **how: Any) -> None:
+        self.say(**how, id=job["id"])
+
+    def say(self, **message: Any) -> None:
+        self.write(json.dumps(message) + "\n")
+
+    def write(self, text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    Adapter().run()

@@ -1,0 +1,6 @@
+import threading
+
+from adapter import Adapter
+
+Adapter().run()
+threading.Event().wait()
