@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from builders import DATE, DONE, HELLO, recording, stream
 
-from ollama_harness.clients import client, clients
+from ollama_harness.clients import Client, Yields, client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.matrix._raw_socket import resets_are_real
@@ -53,8 +53,13 @@ def test_jobs_survive_the_pipe() -> None:
     assert Job.from_json(one.to_json()) == one
 
 
+#: The scenarios in which a client that spoils texts is found out.
+_SPOILT = [f"text-{kind}" for kind in ("decomposed", "crlf", "entities", "u-feff", "nul")] + ["lone-surrogate"]
+
+
 def test_every_canary_earns_its_verdict_and_nothing_else(runner: Runner, store: RecordingStore) -> None:
-    cells = [c for c in plan(store, scenario_names=["stream", "cut-after-record"]) if c.client.is_canary]
+    names = ["stream", "cut-after-record", "lock-step", "no-terminal-record", "raw-invalid-utf-8", *_SPOILT]
+    cells = [c for c in plan(store, scenario_names=[*names, *map("{}-v1".format, names)]) if c.client.is_canary]
     runs = run(runner, cells)
     assert len(runs) == len(cells) > 0
     for one in runs:
@@ -108,6 +113,30 @@ def test_a_client_is_idle_only_if_it_is_so_each_time() -> None:
     assert "before each of its requests" in _idle([(9.0, 0.1), (1.1, 0.1)], 1.0)
     assert "after the last byte of each answer" in _idle([(9.0, 1.1), (0.1, 9.0)], 1.0)
     assert _idle([(9.0, 9.0)], None) == ""
+
+
+def test_canaries_earn_in_scenarios_that_there_are() -> None:
+    earned = {name for one in clients().values() for name in (one.earns or {}) if name is not None}
+    assert earned <= set(SCENARIOS)
+
+
+@pytest.mark.parametrize("yields", Yields)
+def test_canaries_of_both_kinds_are_found_out_on_both_kinds_of_streams(yields: Yields) -> None:
+    found = {(one.name, str(name).endswith("-v1")) for one in _canaries(yields) for name in one.earns or {}}
+    assert {name for name, is_v1 in found if is_v1} >= {name for name, is_v1 in found if not is_v1} - _NATIVE_ONLY
+
+
+def _canaries(yields: Yields) -> list[Client]:
+    return [one for one in clients().values() if one.is_canary and one.yields is yields and one.earns != _RIGHT]
+
+
+#: The perfect clients run in all scenarios.
+_RIGHT = {None: Verdict.PASS}
+
+#: These spoil what streams of events do not have, or do what has nothing to do with what they read.
+_NATIVE_ONLY = {
+    f"canary-{name}" for name in ("astray", "crashing", "empty-handed", "field-dropper", "hanging", "logprobs-dropper")
+}
 
 
 def test_every_verdict_that_a_client_can_earn_has_a_canary() -> None:

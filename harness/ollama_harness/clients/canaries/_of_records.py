@@ -1,8 +1,7 @@
-"""Canaries: clients that are wrong on purpose. Each must earn exactly its verdict, or the harness cannot be trusted.
+"""The canaries of records. They read with the perfect client, and then spoil the result in one way.
 
-All of them read with the perfect client, and then spoil the result in one way. A canary that spoils each record is a
-row of a table (`_SPOILED`); one that spoils the exchange itself is a function. Two canaries are right in an unusual
-way, and must pass: one first checks whether a server is there, and one is slow.
+A canary that spoils each record is a row of a table (`_SPOILED`); one that spoils the exchange itself is a function.
+Two canaries are right in an unusual way, and must pass: one first checks whether a server is there, and one is slow.
 """
 
 from __future__ import annotations
@@ -18,18 +17,16 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from ollama_harness.clients import perfect
 from ollama_harness.clients.adapter import Client, ExchangeFunction, Job
+from ollama_harness.clients.canaries import _perfect as perfect
+from ollama_harness.clients.canaries._earning import CUT, LOCK_STEP, WHOLE, over_v1
 from ollama_harness.oracle.reference import Layer
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.recording import Request
 
-#: The scenarios in which canaries must show what they are.
-WHOLE, CUT, SILENT, LOCK_STEP, ABANDONED, EXCLUDED, MEANWHILE, PROMPT = (
-    "stream",
-    "cut-after-record",
+#: More scenarios in which they must.
+SILENT, ABANDONED, EXCLUDED, MEANWHILE, PROMPT = (
     "cut-before-head",
-    "lock-step",
     "early-break",
     "no-proxy-list",
     "meanwhile",
@@ -203,8 +200,6 @@ _SPOILED: tuple[tuple[str, Callable[[Any], Any], str], ...] = (
     ("bom-dropper", _texts(lambda text: text.replace("\ufeff", "")), "text-u-feff"),
     ("nul-dropper", _texts(lambda text: text.replace("\0", "")), "text-nul"),
     ("surrogate-replacer", _texts(lambda text: re.sub("[\ud800-\udfff]", "\ufffd", text)), "lone-surrogate"),
-    ("logprobs-dropper", _without("logprobs"), "logprobs"),
-    ("empty-handed", lambda record: record if "done" in record else {}, "models"),
 )
 
 
@@ -220,7 +215,6 @@ def _canary(
         layer=Layer.OLLAMA,
         contract=perfect.CLIENTS[0].contract,
         exchange=exchange,
-        paths=perfect.CLIENTS[0].paths,
         earns=earns,
         deadline_s=deadline_s,
     )
@@ -236,24 +230,34 @@ def _spoiler(
 
 
 CLIENTS = [
-    _canary(deaf, {WHOLE: Verdict.PASS, CUT: Verdict.SILENT_LOSS}),
-    _canary(paranoid, {WHOLE: Verdict.FALSE_ALARM, CUT: Verdict.PASS}),
-    _canary(hoarder, {WHOLE: Verdict.PASS, CUT: Verdict.BUFFERED, LOCK_STEP: Verdict.BUFFERED}),
-    _canary(vague, {WHOLE: Verdict.PASS, CUT: Verdict.UNDOCUMENTED}),
-    _canary(insistent, {WHOLE: Verdict.PASS, SILENT: Verdict.UNSAFE_RETRY}),
-    _canary(leaking, {WHOLE: Verdict.PASS, ABANDONED: Verdict.LEAK}),
+    *perfect.CLIENTS,
+    _canary(deaf, over_v1({WHOLE: Verdict.PASS, CUT: Verdict.SILENT_LOSS})),
+    _canary(paranoid, over_v1({WHOLE: Verdict.FALSE_ALARM, CUT: Verdict.PASS})),
+    _canary(hoarder, over_v1({WHOLE: Verdict.PASS, CUT: Verdict.BUFFERED, LOCK_STEP: Verdict.BUFFERED})),
+    _canary(vague, over_v1({WHOLE: Verdict.PASS, CUT: Verdict.UNDOCUMENTED})),
+    _canary(insistent, over_v1({WHOLE: Verdict.PASS, SILENT: Verdict.UNSAFE_RETRY})),
+    _canary(leaking, over_v1({WHOLE: Verdict.PASS, ABANDONED: Verdict.LEAK})),
     _canary(astray, {WHOLE: Verdict.PASS, EXCLUDED: Verdict.MISROUTED}),
-    _canary(trusting, {CUT: Verdict.PASS, **dict.fromkeys(MANY, Verdict.SILENT_LOSS)}),
-    _canary(patient, {WHOLE: Verdict.PASS, "pause-just-over-timeout": Verdict.HANG}),
-    _canary(dawdling, {WHOLE: Verdict.PASS, PROMPT: Verdict.BUFFERED}),
-    _canary(lingering, {WHOLE: Verdict.PASS, PROMPT: Verdict.BUFFERED}),
-    _canary(courteous, dict.fromkeys((WHOLE, CUT, LOCK_STEP, MEANWHILE, PROMPT), Verdict.PASS)),
-    _canary(slow, dict.fromkeys((WHOLE, CUT, LOCK_STEP, MEANWHILE), Verdict.PASS)),
-    *(_spoiler(name, change, {CUT: Verdict.PASS, found_by: Verdict.CORRUPT}) for name, change, found_by in _SPOILED),
+    _canary(trusting, over_v1({CUT: Verdict.PASS, **dict.fromkeys(MANY, Verdict.SILENT_LOSS)})),
+    _canary(patient, over_v1({WHOLE: Verdict.PASS, "pause-just-over-timeout": Verdict.HANG})),
+    _canary(dawdling, over_v1({WHOLE: Verdict.PASS, PROMPT: Verdict.BUFFERED})),
+    _canary(lingering, over_v1({WHOLE: Verdict.PASS, PROMPT: Verdict.BUFFERED})),
+    _canary(courteous, over_v1(dict.fromkeys((WHOLE, CUT, LOCK_STEP, MEANWHILE, PROMPT), Verdict.PASS))),
+    _canary(slow, over_v1(dict.fromkeys((WHOLE, CUT, LOCK_STEP, MEANWHILE), Verdict.PASS))),
+    *(
+        _spoiler(name, change, {CUT: Verdict.PASS, **over_v1({found_by: Verdict.CORRUPT})})
+        for name, change, found_by in _SPOILED
+    ),
+    _spoiler("logprobs-dropper", _without("logprobs"), {CUT: Verdict.PASS, "logprobs": Verdict.CORRUPT}),
+    _spoiler(
+        "empty-handed",
+        lambda record: record if "done" in record else {},
+        {CUT: Verdict.PASS, "models": Verdict.CORRUPT},
+    ),
     _spoiler(
         "inventor",
         lambda record: {**record, "confidence": 1.0},
-        {WHOLE: Verdict.CORRUPT, CUT: Verdict.CORRUPT},
+        over_v1({WHOLE: Verdict.CORRUPT, CUT: Verdict.CORRUPT}),
     ),
     # An HTTP library yields whole objects, so that not even a field that nobody misses may be gone.
     _spoiler("field-dropper", _without("created_at"), {WHOLE: Verdict.CORRUPT}, layer=Layer.HTTP),
