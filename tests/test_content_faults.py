@@ -19,6 +19,7 @@ from ollama_harness.faults import (
     after_record,
     begin_with,
     close_at,
+    drop_blank_after_colon,
     drop_blank_line,
     drop_end,
     drop_event_name,
@@ -40,6 +41,7 @@ from ollama_harness.faults import (
     send_end_after_record,
     separate_lines_with,
     set_field,
+    split_data,
     swap_records,
 )
 from ollama_harness.oracle.reference import Cause, ExpectedEndKind, Layer, reference
@@ -63,13 +65,16 @@ def sse(*events: bytes) -> Script:
 
 CHAT = recorded("chat-stream")
 
+#: The faults that only events can have, and why others cannot.
+OF_EVENTS = dict.fromkeys(
+    ("drop_event_name", "drop_blank_line", "drop_blank_after_colon", "split_data"), "only a stream of events"
+)
 #: What a kind of answer has not, so that a fault cannot strike it.
 CANNOT = {
-    NDJSON: {"drop_event_name": "names and blank lines", "drop_blank_line": "names and blank lines"},
+    NDJSON: OF_EVENTS,
     SSE: {},
     JSON: {
-        "drop_event_name": "names and blank lines",
-        "drop_blank_line": "names and blank lines",
+        **OF_EVENTS,
         "error_line_after_record": "use replace_with_error",
         "error_event_after_record": "use replace_with_error",
         "send_end_after_record": "its last byte is its end",
@@ -222,6 +227,19 @@ def test_an_event_can_lose_its_name_and_its_blank_line() -> None:
         drop_blank_line(1)(sse(b"data: {}"))
 
 
+def test_events_mean_the_same_without_blanks_after_colons_and_with_data_on_two_lines() -> None:
+    script = recorded("v1-messages-stream")
+    assert drop_blank_after_colon()(script).body == script.body.replace(b"\ndata: ", b"\ndata:").replace(
+        b"event: ", b"event:"
+    )
+    third = script.body.split(b"\n\n")[2]
+    split = split_data(3)(script)
+    assert split.body == script.body.replace(third, third.replace(b"data: {", b"data: {\ndata: "), 1)
+    assert reference(split) == reference(drop_blank_after_colon()(script)) == reference(script)
+    with pytest.raises(FaultDoesNotApply, match="no object"):
+        split_data(1)(sse(b"data: 7\n\n"))
+
+
 @pytest.mark.parametrize("separator", [b"\r", b"\r\n"])
 def test_events_mean_the_same_with_any_line_end(separator: bytes) -> None:
     script = recorded("v1-messages-stream")
@@ -234,7 +252,7 @@ def test_the_last_blank_line_can_be_missing() -> None:
     script = recorded("v1-chat-stream")
     assert drop_last_line_feed()(script).body == script.body.removesuffix(b"\n\n")
     assert begin_with(b"\xef\xbb\xbf")(script).body == b"\xef\xbb\xbf" + script.body
-    assert reference(begin_with(b"\xef\xbb\xbf")(script)).records == reference(script).records
+    assert reference(begin_with(b"\xef\xbb\xbf")(script)) == reference(script)  # the standard ignores it
 
 
 def test_half_an_event_before_a_clean_end_is_whole_http() -> None:

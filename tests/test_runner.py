@@ -335,10 +335,19 @@ def test_every_scenario_has_a_source_or_only_observes_and_uses_recordings(name: 
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
+#: Before 0.24.0 no recording over /v1 has events with names; and of 0.12.11 there is no thinking over /v1.
+_NAMES = {"events-crlf-in-two-chunks", "events-name-lost", "events-ping", "events-unknown-type"}
+NOT_RECORDED = {
+    "0.5.7": _NAMES,
+    "0.9.6": _NAMES,
+    "0.12.11": {*_NAMES, "thinking-v1", "answer-in-thinking-v1"},
+}
+
+
 @pytest.mark.parametrize("version", packaged_store().versions)
 def test_every_scenario_can_be_played_with_the_recordings_of_every_version(version: str, store: RecordingStore) -> None:
     cells = plan(store, client_names=["urllib"], versions=[version])
-    missing = {"thinking-v1"} if version == "0.12.11" else set()  # its model there thought only over its own API
+    missing = NOT_RECORDED.get(version, set())
     assert {one.scenario.name for one in cells} == {n for n, one in SCENARIOS.items() if one.by_default} - missing
 
 

@@ -99,7 +99,7 @@ def _recordings_of(name: str, **more: bool) -> list[str]:
 def test_where_the_path_does_not_matter_one_dialect_is_enough_and_all_can_be_asked_for() -> None:
     assert _recordings_of("cut-inside-text-v1") == ["v1-chat-france-stream"]
     assert _recordings_of("cut-inside-text-v1", v1=True) == list(scenario("cut-inside-text-v1").recordings)
-    assert _recordings_of("cut-after-record-v1") == list(scenario("cut-after-record-v1").recordings)
+    assert _recordings_of("error-line-v1") == list(scenario("error-line-v1").recordings)
     assert _recordings_of("cut-after-record", v1=True) == []
 
 

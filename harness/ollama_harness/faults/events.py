@@ -23,6 +23,7 @@ from ollama_harness.recordings.error_shapes import error_shape, error_value
 from ollama_harness.script.script import Script
 
 __all__ = [
+    "drop_blank_after_colon",
     "drop_blank_line",
     "drop_end",
     "drop_event_name",
@@ -30,10 +31,12 @@ __all__ = [
     "error_event_after_record",
     "insert_heartbeat",
     "send_end_after_record",
+    "split_data",
 ]
 
 _EVENTS = "text/event-stream"
 _NAME = re.compile(rb"^event:[^\r\n]*(?:\r\n|\n|\r)", re.MULTILINE)
+_BLANK = re.compile(rb"^([a-z]+:) ", re.MULTILINE)
 _LAST_LINE_END = re.compile(rb"(?:\r\n|\n|\r)\Z")
 
 
@@ -103,6 +106,22 @@ def drop_blank_line(script: Script, n: int) -> Script:
         raise FaultDoesNotApply(f"no blank line follows event {n}")
     cut = event._replace(data=_LAST_LINE_END.sub(b"", event.data))
     return with_parts(script, [*parts[: at - 1], cut, *parts[at:]])
+
+
+@fault("Write the fields of all events without the blank after the colon.", plays="v1-chat-stream")
+def drop_blank_after_colon(script: Script) -> Script:
+    parts, _ = _events(script, 1)
+    return with_parts(script, [one._replace(data=_BLANK.sub(rb"\1", one.data)) for one in parts])
+
+
+@fault("Put the data of event n on two lines, which are one JSON text.", 3, plays="v1-chat-stream")
+def split_data(script: Script, n: int) -> Script:
+    parts, at = _events(script, n)
+    event = parts[at - 1]
+    if b"data: {" not in event.data:
+        raise FaultDoesNotApply(f"the data of event {n} is no object that could be on two lines")
+    split = event._replace(data=event.data.replace(b"data: {", b"data: {\ndata: ", 1))
+    return with_parts(script, [*parts[: at - 1], split, *parts[at:]])
 
 
 @fault("Send the end of the stream after record n as well: `[DONE]` and its like, or the terminal record.", 3)

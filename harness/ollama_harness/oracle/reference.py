@@ -217,7 +217,7 @@ def decode(
         http = replace(http, cause=Cause.OTHER_TYPE, either=True)
     if http == _COMPLETE and head.header("transfer-encoding") and head.header("content-length"):
         http = replace(http, cause=Cause.TWO_LENGTHS, either=True)  # RFC 9112 section 6.3
-    if data.startswith(BOM_UTF8):  # RFC 8259 section 8.1: parsers MAY ignore it
+    if data.startswith(BOM_UTF8) and kind != "text/event-stream":  # RFC 8259 section 8.1: parsers MAY ignore it
         data = data.removeprefix(BOM_UTF8)
         http = replace(http, cause=Cause.BYTE_ORDER_MARK, either=True) if http == _COMPLETE else http
     content = _content(kind, data, whole=http.kind is ExpectedEndKind.COMPLETE, as_events=as_events)

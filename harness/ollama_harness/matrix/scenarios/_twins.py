@@ -9,7 +9,7 @@ or why it can have none.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,8 +31,10 @@ from ollama_harness.matrix.scenarios.scenario import (
     SHORT_V1,
     STREAMING,
     STREAMING_V1,
+    STREAMS,
     STREAMS_V1,
     UNPARSEABLE,
+    Layer,
     Scenario,
     Source,
 )
@@ -41,6 +43,9 @@ __all__ = ["twin", "why_no_twin"]
 
 #: How many events may come before the text: a response is created, its output begins, its content begins.
 _LATER = 3
+
+#: How many records each of the short streams over /v1 has at least.
+_RECORDS = 8
 
 #: Text of several scripts, which no recording over /v1 has.
 _UNICODE = "Ünïcödé, 日本語, العربية, 👩‍💻".encode()
@@ -90,18 +95,25 @@ def why_no_twin(one: Scenario) -> str:
 
 def twin(one: Scenario) -> Scenario:
     """The scenario over /v1. It has one, if `why_no_twin` says nothing."""
+    faults = tuple(map(_translated, one.faults))
+    then = tuple(tuple(map(_translated, each)) for each in one.then)
+    recordings = _recordings(one.recordings)
+    if recordings == STREAMS_V1 and any(faults) and max(_numbers(faults, *then), default=0) <= _RECORDS:
+        recordings = SHORT_V1
+    in_each = set(STREAMS) <= set(one.recordings) and (one.layer is Layer.OLLAMA or not any((faults, *then)))
     made_text = (put_into_text(2 * _LATER, _UNICODE),) if "generate-unicode" in one.recordings else ()
     derived = replace(
         one,
         name=f"{one.name}-v1",
         summary=one.summary.replace("NDJSON", "an event stream"),
-        recordings=_recordings(one.recordings),
-        faults=(*made_text, *map(_translated, one.faults)),
-        then=tuple(tuple(map(_translated, faults)) for faults in one.then),
+        recordings=recordings,
+        faults=(*made_text, *faults),
+        then=then,
         subject=(),
         source=_SOURCES.get(one.source, one.source) if one.source else None,
         events=True,
         twin_of=one.name,
+        one_is_enough=recordings in (STREAMS_V1, SHORT_V1) and not in_each,
         over_v1="it is a twin",
     )
     assert not isinstance(one.over_v1, str)
@@ -111,6 +123,13 @@ def twin(one: Scenario) -> Scenario:
 def _recordings(patterns: Iterable[str]) -> tuple[str, ...]:
     """The patterns of the recordings over /v1, each once."""
     return tuple(dict.fromkeys(name for pattern in patterns for name in _RECORDINGS.get(pattern, ())))
+
+
+def _numbers(*exchanges: Iterable[Fault]) -> Iterator[int]:
+    """The numbers of records and chunks in faults."""
+    for call in (call for faults in exchanges for fault in faults for call in (fault, *fault.arguments.values())):
+        if isinstance(call, Fault | Place) and isinstance(n := call.arguments.get("n"), int):
+            yield n
 
 
 def _translated(fault: Fault) -> Fault:

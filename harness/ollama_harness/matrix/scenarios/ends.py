@@ -19,6 +19,7 @@ from ollama_harness.faults import (
     delimit_by_close,
     drop_all_records,
     drop_terminal_record,
+    end_after_record,
     end_inside_record,
     half_close_at,
     inside_character,
@@ -143,6 +144,18 @@ SCENARIOS = [
         requirement=Requirement.SHOULD,
         layer=Layer.OLLAMA,
         source=NO_TERMINAL_RECORD,
+    ),
+    Scenario(
+        name="ends-after-record",
+        summary="a clean end of the HTTP message after three records",
+        recordings=STREAMS,
+        faults=(end_after_record(3),),
+        requirement=Requirement.SHOULD,
+        layer=Layer.OLLAMA,
+        source=Source(
+            "https://github.com/vercel/ai/issues/19165",
+            "A stream that a gateway cut cleanly counted as finished, for other reasons.",
+        ),
     ),
     Scenario(
         name="half-a-record",

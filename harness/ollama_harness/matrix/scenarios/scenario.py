@@ -73,7 +73,8 @@ class Scenario:
 
     With `events` it plays streams of events over /v1, and of its recordings only those: a version without a route
     answers 404 there. A scenario that plays a native stream has a twin, which is `twin_of` that. `over_v1` is why it
-    has none, or the fields of its twin that cannot be derived.
+    has none, or the fields of its twin that cannot be derived. With `one_is_enough` its recordings differ only in what
+    does not matter here, so that a run plays the first, and all if asked to.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Scenario:
     by_default: bool = True
     events: bool = False
     twin_of: str = ""
+    one_is_enough: bool = False
     over_v1: str | Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -110,11 +112,6 @@ class Scenario:
         """The names of its recordings of a version."""
         names = store.names(version, self.recordings)
         return [one for one in names if self.plays(store.get(f"{version}/{one}"))] if self.events else names
-
-    @property
-    def one_is_enough(self) -> bool:
-        """Whether its recordings differ only in the dialect, so that a run plays the first, and all if asked to."""
-        return self.recordings == SHORT_V1
 
 
 #: The two streams that every program uses, and a short one for faults that do not depend on the path.

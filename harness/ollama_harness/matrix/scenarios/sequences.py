@@ -16,7 +16,15 @@ from ollama_harness.faults import (
     reset_at,
     stall_at,
 )
-from ollama_harness.matrix.scenarios.scenario import INCOMPLETE, SHORT, STREAMS, Requirement, Scenario, Source
+from ollama_harness.matrix.scenarios.scenario import (
+    INCOMPLETE,
+    SHORT,
+    STREAMS,
+    STREAMS_V1,
+    Requirement,
+    Scenario,
+    Source,
+)
 
 _PERSISTENT = Source(
     "https://www.rfc-editor.org/rfc/rfc9112#section-9.3",
@@ -179,6 +187,6 @@ SCENARIOS = [
             "Ollama keeps generating until the connection of the request is closed.",
         ),
         # In each dialect three pieces of text have come by then.
-        over_v1={"faults": (stall_at(after_record(9)),)},
+        over_v1={"recordings": STREAMS_V1, "faults": (stall_at(after_record(9)),)},
     ),
 ]
