@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from ollama_harness.matrix.cells import planned_scenarios
 from ollama_harness.matrix.scenarios import scenario
+from ollama_harness.oracle.pieces import PieceKind
 from ollama_harness.oracle.reference import Cause, ExpectedEndKind, Layer, Reference, reference
 from ollama_harness.recordings.store import RecordingStore
 
@@ -58,6 +60,50 @@ def test_the_whole_answer_is_thinking(store: RecordingStore) -> None:
     messages = [record["message"] for record in one.records]
     assert {message["content"] for message in messages} == {""}
     assert all(message["thinking"] for message in messages[:-1])
+
+
+def pieces(one: Reference, kind: PieceKind) -> list[Any]:
+    return [piece[kind] for said in one.said for piece in said.pieces if kind in piece]
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("tool-calls-one-index-v1", ["call_a", "call_b"]),
+        ("tool-calls-one-id-v1", ["call_a", "call_a"]),
+        ("tool-calls-and-text-messages", ["toolu_a", "toolu_b"]),
+    ],
+)
+def test_each_call_over_v1_is_a_call_of_its_own(store: RecordingStore, name: str, ids: list[str]) -> None:
+    (one,) = seen(store, store.newest, name)
+    calls = pieces(one, PieceKind.TOOL_CALL)
+    assert [call["id"] for call in calls if "name" in call] == ids
+    assert [json.loads(call["arguments"])["city"] for call in calls if call.get("arguments")] == ["Paris", "Oslo"]
+    assert one.ends[Layer.OLLAMA].kind is ExpectedEndKind.COMPLETE
+
+
+@pytest.mark.parametrize("name", ["answer-in-thinking-v1", "answer-in-thinking-messages"])
+def test_over_v1_the_whole_answer_is_thinking_too(store: RecordingStore, name: str) -> None:
+    (one,) = seen(store, store.newest, name)
+    assert "".join(pieces(one, PieceKind.TEXT)) == ""
+    assert "".join(pieces(one, PieceKind.THINKING)) == "3 plus 6 is 9."
+    assert len(pieces(one, PieceKind.FINISH_REASON)) == 1
+
+
+def test_two_blocks_with_one_index_are_text_and_thinking(store: RecordingStore) -> None:
+    (one,) = seen(store, store.newest, "two-blocks-with-one-index-messages")
+    blocks = [record for record in one.records if record["type"] == "content_block_start"]
+    assert [(block["index"], block["content_block"]["type"]) for block in blocks] == [
+        (0, "text"),
+        (0, "thinking"),
+        (1, "text"),
+    ]
+
+
+@pytest.mark.parametrize(("name", "reasons"), [("finish-reason-missing", []), ("finish-reason-load", ["load"])])
+def test_the_reason_for_the_end_may_be_missing_or_new(store: RecordingStore, name: str, reasons: list[str]) -> None:
+    (one,) = seen(store, store.newest, name)
+    assert pieces(one, PieceKind.FINISH_REASON) == reasons
 
 
 @pytest.mark.parametrize(("name", "empty"), [("empty-first-record", [0]), ("heartbeat-records", [3, 4])])

@@ -7,6 +7,7 @@ JSON, so an HTTP client yields them as they are.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from ollama_harness.faults import (
     add_field,
@@ -39,7 +40,6 @@ _CALLS = "message.tool_calls"
 _DELTA = "choices.0.delta"
 _CALLS_V1 = f"{_DELTA}.tool_calls"
 
-
 _ONE_INDEX = Source(
     "https://github.com/ollama/ollama/issues/15457",
     "All tool calls of a stream had index 0, and parsers merged them into one or dropped the second.",
@@ -60,6 +60,10 @@ _COMMENTS = Source(
     "https://github.com/mistralai/mistral-vibe/pull/794",
     "Lines that begin with a colon are comments, and a client raised when llama.cpp sent them as heartbeats.",
 )
+_ALL_THINKING = Source(
+    "https://github.com/HarperFast/harper/issues/1805",
+    "All tokens were in thinking, and the caller got an empty text and the finish reason stop.",
+)
 _THINKING = Source(
     "https://docs.ollama.com/capabilities/streaming",
     "A client must accumulate thinking, content and tool calls, to pass them back in the next request.",
@@ -72,6 +76,23 @@ def _calls(*calls: tuple[str, int, str]) -> str:
         (id_, {"index": index, "name": "get_weather", "arguments": {"city": city}}) for id_, index, city in calls
     )
     return json.dumps([{"id": id_, "function": function} for id_, function in functions], separators=(",", ":"))
+
+
+def _block(index: int, block: dict[str, Any], delta: dict[str, Any], *, ended: bool = True) -> str:
+    """A content block of /v1/messages as events: its start, one delta, and its end."""
+    events = [
+        {"type": "content_block_start", "index": index, "content_block": block},
+        {"type": "content_block_delta", "index": index, "delta": delta},
+        {"type": "content_block_stop", "index": index},
+    ]
+    shown = (f"event: {one['type']}\ndata: {json.dumps(one, separators=(',', ':'))}\n" for one in events)
+    return "\n".join(list(shown)[: 3 if ended else 2])
+
+
+def _tool_use(index: int, id_: str, city: str) -> str:
+    """The same call in Anthropic's form, a block of its own."""
+    block = {"type": "tool_use", "id": id_, "name": "get_weather", "input": {}}
+    return _block(index, block, {"type": "input_json_delta", "partial_json": json.dumps({"city": city})})
 
 
 def _calls_v1(*calls: tuple[str, int, str]) -> str:
@@ -152,6 +173,20 @@ SCENARIOS = [
             "faults": (set_field(1, f"{_CALLS_V1}.0.function.arguments", '{"city":"Paris"}'),),
         },
     ),
+    Scenario(
+        name="tool-calls-and-text-messages",
+        summary="text and two calls, each in a block of /v1/messages: all are yielded",
+        recordings=("v1-messages-france-stream",),
+        faults=(
+            set_field(-1, "delta.stop_reason", '"tool_use"'),
+            insert_line(-2, _tool_use(1, "toolu_a", "Paris") + "\n" + _tool_use(2, "toolu_b", "Oslo")),
+        ),
+        source=Source(
+            "https://github.com/BerriAI/litellm/issues/25605",
+            "The input of a streamed call was empty, because the deltas with its JSON were dropped.",
+        ),
+        events=True,
+    ),
     # ------------------------------------------------------------------ thinking
     Scenario(
         name="thinking-and-tool-call",
@@ -174,10 +209,30 @@ SCENARIOS = [
         summary="everything that the model says is thinking, and the text is empty",
         recordings=("chat-think-stream",),
         faults=(drop_record(-2),),
-        source=Source(
-            "https://github.com/HarperFast/harper/issues/1805",
-            "All tokens were in thinking, and the caller got an empty text and the finish reason stop.",
+        source=_ALL_THINKING,
+    ),
+    Scenario(
+        name="answer-in-thinking-messages",
+        summary="everything that the model says is a block of thinking of /v1/messages, and no text follows",
+        recordings=("v1-messages-think-stream",),
+        faults=(drop_record(-2), drop_record(-2), drop_record(-2)),
+        source=_ALL_THINKING,
+        events=True,
+    ),
+    Scenario(
+        name="two-blocks-with-one-index-messages",
+        summary="a block of text without its end, then one of thinking with the same index, in /v1/messages",
+        recordings=("v1-messages-think-stream",),
+        faults=(
+            insert_line(1, _block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "---"}, ended=False)),
         ),
+        requirement=Requirement.OBSERVE,
+        layer=Layer.OLLAMA,
+        source=Source(
+            "https://github.com/ollama/ollama/issues/17101",
+            "Ollama began a block of thinking with the index of one of text that had not ended, and clients aborted.",
+        ),
+        events=True,
     ),
     # ------------------------------------------------------------------ empty records
     Scenario(
@@ -227,7 +282,31 @@ SCENARIOS = [
             "https://github.com/ollama/ollama-vscode/pull/61",
             "The client in JavaScript raised at the end of streams that had done_reason and no done.",
         ),
-        over_v1="no event says done",
+        over_v1="no event says done: finish-reason-missing lacks what is like it",
+    ),
+    Scenario(
+        name="finish-reason-missing",
+        summary="[DONE], but no finish_reason before it: a client may take it as the end or not",
+        recordings=("v1-chat-stream",),
+        faults=(set_field(-1, "choices.0.finish_reason", "null"),),
+        requirement=Requirement.OBSERVE,
+        layer=Layer.OLLAMA,
+        source=Source(
+            "https://github.com/alfredapp/openai-workflow/pull/52",
+            "A server never sent a finish reason, and the client waited for one.",
+        ),
+        events=True,
+    ),
+    Scenario(
+        name="finish-reason-load",
+        summary="no text, and the finish_reason load, which OpenAI does not know, as a model is only loaded",
+        recordings=("v1-chat-tools-stream",),
+        faults=(drop_record(1), set_field(-1, "choices.0.finish_reason", '"load"')),
+        source=Source(
+            "https://github.com/can1357/oh-my-pi/issues/7465",
+            "A request without a user's message got the reason load, and the client took it for a finished answer.",
+        ),
+        events=True,
     ),
     Scenario(
         name="error-under-another-name",
