@@ -81,13 +81,15 @@ def _of_message(message: Any) -> Iterator[Any]:
 
 
 def _of_block(block: Any, **index: int) -> Iterator[Any]:
+    """The piece of a block. One that begins in a stream has an `index`, and its input, still empty, comes in parts."""
     match block.type:
         case "text":
             yield {"text": block.text}
         case "thinking":
             yield {"thinking": block.thinking}
         case "tool_use":
-            yield {"tool_call": {"name": block.name, "arguments": block.input, "id": block.id, **index}}
+            given = "" if index and not block.input else block.input
+            yield {"tool_call": {"name": block.name, "arguments": given, "id": block.id, **index}}
 
 
 def _usage(usage: Any) -> Any:
