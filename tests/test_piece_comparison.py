@@ -257,6 +257,12 @@ def test_no_text_can_change_unnoticed(id_: str, data: st.DataObject) -> None:
             {"tool_call": {"arguments": '"city":"Paris"}'}},
             *TEXTS[2:],
         ),
+        (
+            TEXTS[0],
+            {"tool_call": {**CALL, "arguments": {}}},
+            {"tool_call": {"arguments": '{"city":"Paris","days":2}'}},
+            *TEXTS[2:],
+        ),
         (*TEXTS[:3], {"finish_reason": "end_turn"}),
     ],
 )

@@ -59,8 +59,8 @@ class ResultsHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One cell. `end` is the end that a perfect client sees. `due` and `got` count records. `got` is None after an RST
-    and for a client that hung, because then it depends on timing.
+    """One cell. `end` is the end that a perfect client sees. `due` and `got` count records; of pieces, those that they
+    have told of. `got` is None after an RST and for a client that hung, because then it depends on timing.
 
     `requests` and `connections` count what reached the server in all exchanges of the cell. In an environment, `host`
     is the host of the URL, `route` the route of the request, and `predicted` the doctor's prediction.

@@ -185,8 +185,9 @@ class _Joined:
             return self.marks[-1]
         same = [mark for mark in calls if mark.content.get("index") == content.get("index") is not None]
         mark = (same or calls)[-1]
-        if isinstance(mark.content["arguments"], str) and isinstance(content["arguments"], str):
-            mark.content["arguments"] += content["arguments"]
+        before, more = mark.content["arguments"] or "", content["arguments"]  # an empty object may begin, too
+        if isinstance(before, str) and isinstance(more, str):
+            mark.content["arguments"] = before + more
         return mark
 
     def _meaning(self, reason: str) -> str:
