@@ -24,7 +24,7 @@ from ollama_harness.matrix.runner import CellRun, Runner, sharing
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import clean_environment
 from ollama_harness.network.simulation import SimulatedMachine
-from ollama_harness.oracle.verdict import Crashed, Failed, Hung, Unsupported, Verdict
+from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Finished, Hung, Raised, Unsupported, Verdict
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import RecordingStore, packaged_store
 from ollama_harness.script.http1 import RequestHead
@@ -174,6 +174,30 @@ def test_a_client_that_never_connects_is_inconclusive(
     runner._idle[sharing(one.client)].remove(elsewhere)
     assert got.judgement.verdict is Verdict.INCONCLUSIVE
     assert got.judgement.why == "the client never connected"
+
+
+def test_a_client_that_warms_up_makes_one_more_exchange_in_each_process(
+    runner: Runner, store: RecordingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cold = cell(store, f"requests/cut-after-record/{NEWEST}/chat-stream")
+    warm = dataclasses.replace(cold, client=dataclasses.replace(cold.client, warms_up=True))
+    ends: list[ClientEnd] = []
+    real = WorkerProcess.exchange
+
+    def noted(worker: WorkerProcess, job: Job, **how: Any) -> Any:
+        reported = real(worker, job, **how)
+        ends.append(reported.ending)
+        return reported
+
+    monkeypatch.setattr(WorkerProcess, "exchange", noted)
+    first, second = runner.run_cell(warm), runner.run_cell(warm)
+    assert [type(one) for one in ends] == [Finished, Raised, Raised], "the first answer was whole"
+    assert first.judgement == second.judgement == runner.run_cell(cold).judgement
+
+
+def test_the_clients_of_one_library_share_its_process() -> None:
+    assert sharing(client("httpx")) == sharing(client("httpx-async")) == ("httpx", "httpx-async")
+    assert sharing(client("urllib")) == ("urllib",)
 
 
 def test_bytes_that_were_promised_and_not_sent_are_inconclusive(

@@ -162,14 +162,12 @@ def _everything(_: Request) -> str | None:
 class Command:
     """A program that drives a client in any language: its arguments, and the folder in which it starts.
 
-    With `warms_up` each of its processes makes an exchange that is not judged before the first that is: a cold JVM
-    needs seconds for it. `file` is the clients.toml that names the command, if one does.
+    `file` is the clients.toml that names the command, if one does.
     """
 
     arguments: tuple[str, ...]
     folder: Path
     file: Path | None = None
-    warms_up: bool = False
 
     @property
     def program(self) -> str | None:
@@ -182,7 +180,8 @@ class Command:
 class Client:
     """A client library under test. `distribution` is the package that pip installs ("" for canaries, which need none).
     `imports` are the modules that its process imports before the first job, by default the one called as the package.
-    What is `optional` is not installed with this package.
+    What is `optional` is not installed with this package. A client that `warms_up` makes an exchange in each of its
+    processes before the first that is judged: a cold JVM, or a library that makes its types then, needs seconds for it.
 
     A client has either an `exchange`, a function in Python that makes one request, or a `command`. `session` makes the
     object that the library keeps between requests. A client `yields` records, or the pieces of `oracle.pieces`; one of
@@ -204,6 +203,7 @@ class Client:
     session: SessionFactory = nothing
     imports: tuple[str, ...] = ()
     optional: bool = False
+    warms_up: bool = False
     yields: Yields = Yields.RECORDS
     drops_thinking: bool = False
     paths: tuple[str, ...] = ("*",)

@@ -122,6 +122,7 @@ def _client(name: str, exchange: ExchangeFunction, session: SessionFactory) -> C
         session=session,
         imports=("anthropic", "anthropic.resources.messages"),
         optional=True,
+        warms_up=True,
         yields=Yields.PIECES,
         paths=("/v1/messages",),
         unsupported=unsupported,

@@ -64,8 +64,8 @@ def _client(path: Path, fields: Fields) -> Client:
         arguments=tuple(fields.take("command", _are_arguments, _ARGUMENTS)),
         folder=path.parent,
         file=path,
-        warms_up=_flag(fields, "warms_up", default=False),
     )
+    warms_up = _flag(fields, "warms_up", default=False)
     yields = fields.take("yields", lambda v: v in _YIELDS, f"one of {', '.join(_YIELDS)}", optional=True)
     drops_thinking = _flag(fields, "drops_thinking", default=False)
     contract = fields.take("contract", _is_table, "a table [client.contract]", optional=True)
@@ -77,6 +77,7 @@ def _client(path: Path, fields: Fields) -> Client:
         contract=_contract(Fields(path, contract or {}, place, ClientError)),
         yields=_YIELDS[yields or "records"],
         drops_thinking=drops_thinking,
+        warms_up=warms_up,
         command=command,
     )
 

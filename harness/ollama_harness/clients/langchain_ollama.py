@@ -96,6 +96,7 @@ def _client(name: str, exchange: ExchangeFunction, session: SessionFactory) -> C
         session=session,
         imports=("langchain_ollama",),
         optional=True,
+        warms_up=True,
         yields=Yields.PIECES,
         paths=("/api/chat",),
         unsupported=unsupported,

@@ -185,6 +185,7 @@ def _client(
         session=session,
         imports=("openai", "openai.resources.chat.completions", "openai.resources.responses"),
         optional=True,
+        warms_up=True,
         yields=Yields.PIECES,
         paths=(path,),
         unsupported=unsupported,

@@ -47,7 +47,7 @@ from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Hung, Unsu
 __all__ = ["STARTUP_S", "ClientReport", "WorkerProcess"]
 
 #: The longest time from the start of the process to its first line. A busy machine needs long for an import.
-STARTUP_S = 60.0
+STARTUP_S = 120.0
 
 #: A process may report that its client hung after this part of the deadline, before it would be killed.
 _OWN_DEADLINE = 0.9
@@ -106,6 +106,7 @@ class WorkerProcess:
         self.problem: Failed | None = None  # why this process cannot do jobs
         self.defect: BadMessage | None = None  # how it broke the protocol
         self.has_started = False
+        self.warm = set[str]()  # the clients that have made an exchange to warm up
         try:
             self._process = started(names, variables, machine or SimulatedMachine(), python)
             self._readers = [threading.Thread(target=each, daemon=True) for each in (self._read, self._read_errors)]

@@ -34,7 +34,6 @@ from ollama_harness.matrix.routed_exchange import LiveEnvironment, impossible
 from ollama_harness.network.environments import Environment, clean_environment
 from ollama_harness.network.settings import System
 from ollama_harness.oracle.verdict import Finished, Judgement, Raised, Stopped
-from ollama_harness.recordings.recording import Request
 from ollama_harness.script.script import ConnectionEnd
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.recorded_answers import packaged
@@ -153,6 +152,8 @@ class Runner:
             FakeOllama(version=version, speed=0, listens=listens) as server,
             self._worker(cell.client) as worker,
         ):
+            if worker.alive and cell.client.warms_up and cell.client.name not in worker.warm:
+                _warm_up(cell, worker)
             server.play(cell.plain, path=ELSEWHERE, before_guard=True)
 
             exchanges: list[Exchange] = []
@@ -227,8 +228,6 @@ class Runner:
             worker = idle.pop() if idle else None
         if worker is None:
             worker = WorkerProcess(names, clean_environment(Path(self._home.name)))
-            if worker.alive and client.command is not None and client.command.warms_up:
-                _warm_up(client, worker)
             with self._lock:
                 self._all.append(worker)
                 self._note_versions(worker)
@@ -243,18 +242,23 @@ class Runner:
 
 
 def sharing(client: Client) -> tuple[str, ...]:
-    """The clients that share one process: each library has its own, and all canaries share one."""
-    if not client.is_canary:
+    """The clients that share one process: those of one library, which is imported once, and all canaries. A user's own
+    client and a program have a process of their own.
+    """
+    if not (client.is_canary or client.distribution) or client.file is not None:
         return (client.name,)
-    return tuple(one.name for one in clients().values() if one.is_canary)
+    kin = [one for one in clients().values() if one.file is None and one.distribution == client.distribution]
+    return tuple(one.name for one in kin if one.is_canary is client.is_canary and one.command is None)
 
 
-def _warm_up(client: Client, worker: WorkerProcess) -> None:
-    """Let a client make an exchange that is not judged."""
+def _warm_up(cell: Cell, worker: WorkerProcess) -> None:
+    """Let a client make an exchange that is not judged: with the cell's recording, and without any fault."""
+    request = cell.recording.request
     with FakeOllama(speed=0) as server:
-        request = Request(method="POST", path="/api/generate", json={"model": "smollm2:135m", "prompt": "Hi"})
-        job = Job(client=client.name, url=server.url, request=request, read_timeout_s=_WARM_UP_S)
+        server.play(cell.recording, speed=0.0, method=request.method, path=request.path, before_guard=True)
+        job = Job(client=cell.client.name, url=server.url, request=request, read_timeout_s=_WARM_UP_S)
         worker.exchange(job, deadline_s=_WARM_UP_S)
+    worker.warm.add(cell.client.name)
 
 
 def allow_open_files(cells: Iterable[Cell], *, jobs: int) -> None:

@@ -86,7 +86,7 @@ SCENARIOS = [
         name="status-429",
         summary="429 with Retry-After in seconds: the cloud's limit is reached",
         recordings=SHORT,
-        faults=(replace_with_error(429, error="you have reached your usage limit", retry_after="120"),),
+        faults=(replace_with_error(429, error="you have reached your usage limit", retry_after="2"),),
         source=Source(
             "https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3",
             "Retry-After is a number of seconds, or a date.",
