@@ -63,6 +63,7 @@ _RECORDINGS: dict[str, tuple[str, ...]] = {
     "chat-tools-two-*": ("v1-chat-tools-two-stream",),
     "chat-tools-same-*": ("v1-chat-tools-same-stream",),
     "chat-tools-stream": ("v1-chat-tools-stream",),
+    "chat-tools-think-stream": ("v1-chat-tools-stream",),
     "chat-think-stream": ("v1-chat-think-stream",),
     "chat-think-*": ("v1-*-think-stream",),
     "generate-format-*": ("v1-chat-json-stream", "v1-chat-schema-stream"),

@@ -109,6 +109,12 @@ def _calls_v1(*calls: tuple[str, int, str]) -> str:
     return json.dumps(list(made), separators=(",", ":"))
 
 
+_THINKING_AND_CALL = (
+    '{"role":"assistant","content":"Let me look.","thinking":"I need the weather.","tool_calls":'
+    + _calls(("call_a", 0, "Paris"))
+    + "}"
+)
+
 TITLE = "Rare forms of an answer: real servers have sent them, and few programs expect them."
 
 SCENARIOS = [
@@ -191,17 +197,14 @@ SCENARIOS = [
     Scenario(
         name="thinking-and-tool-call",
         summary="thinking, text and a tool call in one record: all three are yielded",
-        recordings=_CALL,
-        faults=(
-            set_field(1, "message.content", '"Let me look."'),
-            add_field(1, "message.thinking", '"I need the weather."'),
-        ),
+        recordings=("chat-tools-think-stream",),
+        faults=(set_field(1, "message", _THINKING_AND_CALL),),
         source=_THINKING,
         over_v1={
             "faults": (
                 set_field(1, f"{_DELTA}.content", '"Let me look."'),
                 add_field(1, f"{_DELTA}.reasoning", '"I need the weather."'),
-            )
+            ),
         },
     ),
     Scenario(
