@@ -1,8 +1,8 @@
 """The matrix as a test suite: every client in every scenario of `ollama-harness run`, through the same runner.
 
-Each scenario is played on its first recording here, and the asynchronous twin of a client only in the first scenario of
-each kind, because it has earned the verdict of the other in all of them. `ollama-harness run` plays all, which CI does
-once.
+Each scenario is played on its first recording here. Two kinds of cells are played only in the first scenario of each
+kind, because they have earned the verdicts of others in all of them: the asynchronous form of a client, and an HTTP
+library over /v1, which reads lines there as anywhere else. `ollama-harness run` plays all, which CI does once.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ollama_harness.matrix.cells import Cell, plan
 from ollama_harness.matrix.results import Result, Results, Writer
 from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import Runner
-from ollama_harness.matrix.scenarios import SCENARIOS
+from ollama_harness.matrix.scenarios import SCENARIOS, Requirement, Scenario
+from ollama_harness.oracle.reference import Layer
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import fixtures, packaged_store
 
 STORE = packaged_store()
-TWINS = ("httpx-async", "ollama-async")
 ISSUES = known_issues.load(fixtures() / known_issues.FILE)
 
 
@@ -32,18 +32,28 @@ class KnownVerdict(Exception):
 
 
 def _parameters() -> list[object]:
-    cells = (cell for cell in plan(STORE) if _is_first(cell) and (cell.client.name not in TWINS or _is_kind(cell)))
+    cells = (cell for cell in plan(STORE) if _is_first(cell) and (not _is_like_another(cell) or _is_kind(cell)))
     return [pytest.param(cell, id=cell.id, marks=_marks(cell)) for cell in cells]
 
 
 def _is_first(cell: Cell) -> bool:
-    return cell.recording.name == STORE.names(STORE.newest, cell.scenario.recordings)[0]
+    return cell.recording.name == cell.scenario.names_in(STORE, STORE.newest)[0]
+
+
+def _is_like_another(cell: Cell) -> bool:
+    client = cell.client
+    return client.name.endswith("-async") or (
+        cell.scenario.events and client.layer is Layer.HTTP and not client.is_canary
+    )
 
 
 def _is_kind(cell: Cell) -> bool:
-    """Whether its scenario is the first of those in its layer that require as much."""
-    kind = (cell.scenario.layer, cell.scenario.requirement)
-    return cell.scenario == next(each for each in SCENARIOS.values() if (each.layer, each.requirement) == kind)
+    """Whether its scenario is the first in its layer that requires as much and plays such streams."""
+    return cell.scenario == next(each for each in SCENARIOS.values() if _kind(each) == _kind(cell.scenario))
+
+
+def _kind(one: Scenario) -> tuple[Layer, Requirement, bool]:
+    return one.layer, one.requirement, one.events
 
 
 def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
