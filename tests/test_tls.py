@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import json
+import queue
 import socket
 import ssl
 import sys
@@ -18,9 +20,13 @@ from ollama_harness.cli.front import check_front, trust_lines
 from ollama_harness.errors import TlsError
 from ollama_harness.faults import Fault, after_record, close_at, close_on_accept, half_close_at, reset_at
 from ollama_harness.faults import reset_on_accept as reset_at_once
-from ollama_harness.server.certificates import TlsKind, ca_file, certificate
+from ollama_harness.server._connection import Connection
+from ollama_harness.server._tls import TlsTransport
+from ollama_harness.server.certificates import Certificate, TlsKind, ca_file, certificate
+from ollama_harness.server.engine import running
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import EndedBy, Protocol
+from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import OwnError, Programme, ProgrammeRule
 
 ASK = json.dumps({"model": "smollm2:135m", "messages": [{"role": "user", "content": "Hi"}]}).encode()
@@ -41,7 +47,11 @@ def request(path: str = "/api/chat", *, closes: bool = False) -> bytes:
 
 def trusting(server: FakeOllama) -> ssl.SSLContext:
     assert server.certificate is not None
-    context = ssl.create_default_context(cadata=server.certificate.ca_pem.decode())
+    return trusting_in(server.certificate)
+
+
+def trusting_in(made: Certificate) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=made.ca_pem.decode())
     if hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF"):
         context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     return context
@@ -60,10 +70,10 @@ def connected(server: FakeOllama, context: ssl.SSLContext | None = None, name: s
 class Client:
     """A client that sees the ends of TLS and of TCP apart; Python's SSLSocket shows an RST as an EOF in 3.11."""
 
-    def __init__(self, server: FakeOllama) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = trusting(server).wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
 
     def __enter__(self) -> Client:
         while True:
@@ -99,8 +109,12 @@ class Client:
                 ends.append("close_notify")
 
 
+def client_of(server: FakeOllama) -> Client:
+    return Client(server.port, trusting(server))
+
+
 def asked(server: FakeOllama, *, closes: bool = False) -> tuple[bytes, tuple[str, ...]]:
-    with Client(server) as client:
+    with client_of(server) as client:
         client.send(request(closes=closes))
         return client.read_to_end()
 
@@ -121,7 +135,7 @@ def test_a_whole_stream_comes_as_without_tls_and_ends_with_a_close_notify() -> N
 
 
 def test_a_connection_is_used_again() -> None:
-    with FakeOllama(speed=0, tls="good") as server, Client(server) as client:
+    with FakeOllama(speed=0, tls="good") as server, client_of(server) as client:
         client.send(request() + request(closes=True))  # the second before the first is answered
         wire, end = client.read_to_end()
         assert (wire.count(b"HTTP/1.1 200"), end) == (2, ("close_notify", "FIN"))
@@ -164,6 +178,71 @@ def test_what_is_longer_than_the_buffers_arrives_whole() -> None:
             while len(wire.partition(b"\r\n\r\n")[2]) < len(text):
                 wire += sock.recv(1 << 20)
         assert wire.endswith(text.encode())
+
+
+def test_a_close_notify_waits_for_room() -> None:
+    """The buffers are full of bytes that are no TLS, so that nothing but the close_notify waits."""
+    made, filled = certificate("good", "127.0.0.1"), queue.SimpleQueue[int]()
+    made.context.num_tickets = 0  # they would come before those bytes
+
+    async def fill_and_end(sock: socket.socket) -> None:
+        transport = TlsTransport(sock, made.context)
+        connection = Connection(transport)
+        await transport.shake_hands()
+        size = 0
+        for piece in (1000, 1):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    size += sock.send(bytes(piece))
+        running().call(lambda: filled.put(size))  # once the end waits
+        await connection.close()
+
+    listener = Listener("127.0.0.1", 0, fill_and_end)
+    try:
+        with Client(listener.port, trusting_in(made)) as client:
+            client.send(b"x")
+            left = filled.get(timeout=10)
+            while left:
+                left -= len(client.sock.recv(min(left, 65536)))
+            assert client.read_to_end() == (b"", ("close_notify", "FIN"))
+    finally:
+        listener.shutdown()
+
+
+def uploaded(size: int, pieces: int) -> bytes:
+    """A long request in chunks."""
+    text = b'{"model":"smollm2:135m","stream":false,"messages":[{"role":"user","content":"%b"}]}' % (b"x" * size)
+    step = len(text) // pieces + 1
+    chunks = (text[at : at + step] for at in range(0, len(text), step))
+    head = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in chunks) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(30_000, 1), (40_000, 20), (3_000_000, 700)])
+def test_a_long_request_is_answered_though_nothing_more_arrives(size: int, pieces: int) -> None:
+    """Several TLS records may come in one read, and then the socket is not readable again."""
+    with FakeOllama(speed=0, tls="good") as server, client_of(server) as client:
+        client.send(uploaded(size, pieces))
+        wire, end = client.read_to_end()
+        assert (wire[:12], end) == (b"HTTP/1.1 200", ("close_notify", "FIN"))
+        assert len(server.journal.entries[0].body) > size
+
+
+def test_long_requests_are_answered_in_turn_by_an_ollama_behind_tls() -> None:
+    with (
+        FakeOllama(speed=0) as ollama,
+        FakeOllama(speed=0, tls="good", upstream=ollama.url, parallel=1) as server,
+        concurrent.futures.ThreadPoolExecutor(6) as pool,
+    ):
+
+        def upload(pieces: int) -> bytes:
+            with client_of(server) as client:
+                client.send(uploaded(1_000_000, pieces))
+                return client.read_to_end()[0]
+
+        answers = list(pool.map(upload, (1, 10, 60, 250, 500, 1000)))
+        assert {answer[:12] for answer in answers} == {b"HTTP/1.1 200"}
+        assert {answer.count(b'"done":true') for answer in answers} == {1}
 
 
 def close(sock: ssl.SSLSocket) -> None:
@@ -212,7 +291,7 @@ def test_the_control_api_is_behind_tls_too_unless_it_has_a_port_of_its_own() -> 
     with FakeOllama(tls="good") as server, FakeOllama(tls="good", control_port=0) as other:
         assert server.control_url == f"{server.url}/_harness"
         assert str(other.control_url).startswith("http://")
-        with Client(server) as client:
+        with client_of(server) as client:
             client.send(b"GET /_harness/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert client.read_to_end()[0].startswith(b"HTTP/1.1 200 ")
         assert server.journal.connections == 0
@@ -221,7 +300,7 @@ def test_the_control_api_is_behind_tls_too_unless_it_has_a_port_of_its_own() -> 
 @pytest.mark.parametrize("fin", [False, True], ids=["open", "fin"])
 def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(fin: bool) -> None:
     """Node sends both at once."""
-    with FakeOllama(speed=0, tls="good") as server, Client(server) as client:
+    with FakeOllama(speed=0, tls="good") as server, client_of(server) as client:
         client.send(request(closes=True))
         if fin:
             client.sock.shutdown(socket.SHUT_WR)

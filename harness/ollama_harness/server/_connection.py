@@ -48,6 +48,9 @@ _TLS_HELLO = b"\x16\x03"
 #: How many bytes are read ahead while an answer is played: a whole head, at least.
 _READ_AHEAD_BYTES = 2 * MAX_HEAD_BYTES
 
+#: How long there may be no room to say that an answer is whole.
+_SAY_END_S = 5.0
+
 #: How long the socket stays open after a FIN, so that the client can read what is on its way.
 _LINGER_S = 1.0
 
@@ -285,10 +288,14 @@ class Connection:
 
     # ------------------------------------------------------------------------------------------------- endings
 
-    def half_close(self, *, is_whole: bool = True) -> None:
-        """Send a FIN and go on reading. `is_whole` is whether the answer was."""
+    async def half_close(self, *, is_whole: bool = True) -> None:
+        """Send a FIN and go on reading. `is_whole` is whether the answer was; that is said first, if it can be."""
+        until = time.monotonic() + _SAY_END_S
         try:
-            self.transport.half_close(is_whole=is_whole)
+            while is_whole and not self.transport.say_end():
+                if await self._wait(self.transport.writable, until=until) is None:
+                    break
+            self.transport.half_close()
         except OSError:  # the client has reset the connection, so there is no FIN to send
             self._client_left = True
 
@@ -297,7 +304,7 @@ class Connection:
         if self._disposed:
             return
         try:
-            self.half_close()
+            await self.half_close()
             until = time.monotonic() + _LINGER_S
             while not self._client_left and await self._wait(self.transport.readable, until=until) is not None:
                 self.receive()

@@ -138,7 +138,7 @@ async def _end(connection: Connection, ending: ScriptEnd, entry: Entry, journal:
             journal.settle(entry, ending.how, EndedBy.SERVER)
             return True
         case ConnectionEnd.CLOSE:
-            _send_fin(connection, entry)
+            await _send_fin(connection, entry)
             journal.settle(entry, ending.how, EndedBy.SERVER)
             await connection.close()
         case ConnectionEnd.RESET:
@@ -153,7 +153,7 @@ async def _end(connection: Connection, ending: ScriptEnd, entry: Entry, journal:
             raise AssertionError("a connection that was to be refused has been accepted")
         case ConnectionEnd.HALF_CLOSE | ConnectionEnd.HOLD:
             if ending.how is ConnectionEnd.HALF_CLOSE:
-                _send_fin(connection, entry)
+                await _send_fin(connection, entry)
             by = EndedBy.SERVER  # the script ended with its last byte, and waits for no other end than this
             try:
                 await connection.wait_for_end()
@@ -165,8 +165,8 @@ async def _end(connection: Connection, ending: ScriptEnd, entry: Entry, journal:
     return False
 
 
-def _send_fin(connection: Connection, entry: Entry) -> None:
-    connection.half_close(is_whole=not connection.transport.says_end or is_whole(entry))
+async def _send_fin(connection: Connection, entry: Entry) -> None:
+    await connection.half_close(is_whole=not connection.transport.says_end or is_whole(entry))
 
 
 async def await_record(connection: Connection, entry: Entry, journal: Journal, number: int) -> None:

@@ -118,7 +118,7 @@ class Serving:
             if failed.reply:
                 entry.sent.append((time.monotonic() - entry.arrived_s, failed.reply))
             self._journal.add(entry)
-            connection.half_close()
+            await connection.half_close()
             if failed.by_client:
                 self._journal.left(entry)
             by = EndedBy.CLIENT if failed.by_client else EndedBy.SERVER

@@ -4,10 +4,11 @@ The SSLObject never sees the socket. What arrives is put into one BIO, and what 
 other; so every segment, FIN and RST stays ours. A write is one TLS record (or several, above 16 KiB). Bytes count as
 taken only when the whole record is in the hands of the system, so the journal has them when a client can read them.
 
-**The end.** Go's server sends a close_notify before a FIN, and so does this one after a whole answer. An answer that is
-cut ends with the bare FIN of a program that died. TLS lets clients tell these apart (RFC 8446 section 6.1), which
-matters where only the end of the connection delimits the body. An RST sends no close_notify. After our end nothing that
-arrives has a meaning any more, so it is read and dropped without being decrypted.
+**The end.** Go's server sends a close_notify before a FIN, and so does this one after a whole answer. Where there is no
+room for it, it waits, five seconds at most, as Go does (`closeNotify` in crypto/tls). An answer that is cut ends with
+the bare FIN of a program that died. TLS lets clients tell these apart (RFC 8446 section 6.1), which matters where only
+the end of the connection delimits the body. An RST sends no close_notify. After our end nothing that arrives has a
+meaning any more, so it is read and dropped without being decrypted.
 
 **The handshake.** It comes before all else but faults that strike when a connection is accepted. One that fails costs
 its connection only. Plain HTTP gets the answer of Go's net/http (`tlsRecordHeaderLooksLikeHTTP`).
@@ -154,11 +155,14 @@ class TlsTransport(Transport):
             self._unsent = self._unsent[sent:]
         return not self._unsent
 
-    def half_close(self, *, is_whole: bool = True) -> None:
-        if is_whole and not self._is_over:
+    def say_end(self) -> bool:
+        if not self._is_over:
+            self._is_over = True
             with contextlib.suppress(ssl.SSLError):  # it wants the other side's close_notify, which need not come
                 self._tls.unwrap()
-            self._flush()
+        return self._flush()
+
+    def half_close(self) -> None:
         self._is_over = True
         super().half_close()
 

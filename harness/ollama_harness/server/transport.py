@@ -23,7 +23,7 @@ _READ_BYTES = 64 * 1024
 class Transport:
     """Owns a socket, in the loop that runs.
 
-    `says_end`: whether `half_close` can say that what was sent is whole. `has_ended`: whether nothing follows what
+    `says_end`: whether `say_end` says anything. `has_ended`: whether nothing follows what
     `receive` has returned, though there may be no FIN yet.
     """
 
@@ -66,8 +66,15 @@ class Transport:
         except BlockingIOError:
             return 0
 
-    def half_close(self, *, is_whole: bool = True) -> None:  # noqa: ARG002 - a FIN alone cannot say it
-        """Send a FIN, and say before it, if that can be said, that what was sent is whole.
+    def say_end(self) -> bool:
+        """Say that what was sent is whole, if that can be said; returns whether it is on its way. If not, try again.
+
+        Raises: OSError, if the other side is gone.
+        """
+        return True
+
+    def half_close(self) -> None:
+        """Send a FIN.
 
         Raises: OSError, if there is no connection any more.
         """
