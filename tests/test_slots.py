@@ -101,6 +101,12 @@ def test_one_beyond_the_queue_gets_the_503_that_was_recorded(busy: FakeOllama, s
         assert busy.journal.most_exchanges == 4
 
 
+def test_a_request_that_is_refused_loads_no_model(busy: FakeOllama) -> None:
+    with sent(busy), sent(busy), sent(busy):
+        assert ask(busy, "/api/embed", b'{"model": "smollm2-embed:135m", "input": "x"}')[0] == 503
+        assert [one["name"] for one in json.loads(ask(busy, "/api/ps")[1])["models"]] == ["smollm2:135m"]
+
+
 @pytest.mark.parametrize("version", ["0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15"])
 def test_the_words_are_those_of_each_version(version: str, store: RecordingStore) -> None:
     assert json.loads(store.get(f"{version}/fault-queue-full").body) == {"error": QUEUE_FULL}

@@ -128,10 +128,14 @@ class Answerer:
         chosen = self._chosen(choice, head, unread=unread)
         if choice.prefix and chosen.step is Step.GUARD:
             chosen = _redirected_below(choice.prefix, chosen)
-        if isinstance(chosen.answer, Script):  # a pull brings a model, a chat loads one
+        return chosen
+
+    def take_effect(self, asked: Asked, head: RequestHead, chosen: Chosen) -> None:
+        """Note what an answer that is given now changes: a pull brings a model, a chat loads one."""
+        if isinstance(chosen.answer, Script):
+            asked = self._choices.of(asked).asked
             with self._lock:
                 self._world = after(asked, self._world, chosen.answer.answer_to(head))
-        return chosen
 
     def _chosen(self, choice: Choice, head: RequestHead, *, unread: bool) -> Chosen:
         asked = choice.asked

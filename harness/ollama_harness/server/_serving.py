@@ -159,9 +159,9 @@ class Serving:
         asked = Asked.of(head, entry.body, body_error=body.error or "", at=asked.at)
         chosen = kept_out or await self._chooser.chosen(asked, head)
         if self._slots is not None and takes_slot(asked, chosen.answer):
-            usable = await self._answer_in_turn(connection, entry, asked, chosen, self._slots)
+            usable = await self._answer_in_turn(connection, entry, asked, head, chosen, self._slots)
         else:
-            usable = await self._answer(connection, entry, chosen)
+            usable = await self._give(connection, entry, asked, head, chosen)
         return usable and not head.wants_close and body.error is None
 
     def _kept_out(self, head: RequestHead) -> Chosen | None:
@@ -182,7 +182,7 @@ class Serving:
         await self._play(connection, script, entry)
 
     async def _answer_in_turn(
-        self, connection: Connection, entry: Entry, asked: Asked, chosen: Chosen, slots: Slots
+        self, connection: Connection, entry: Entry, asked: Asked, head: RequestHead, chosen: Chosen, slots: Slots
     ) -> bool:
         """Give this answer once a slot is free, and free that when the exchange has ended; or say that none is."""
         self._journal.add(entry)
@@ -200,6 +200,13 @@ class Serving:
         if not has_slot:
             return await self._answer(connection, entry, self._answerer.queue_full(asked))
         entry.when_settled = slots.leave
+        return await self._give(connection, entry, asked, head, chosen)
+
+    async def _give(
+        self, connection: Connection, entry: Entry, asked: Asked, head: RequestHead, chosen: Chosen
+    ) -> bool:
+        """Give this answer and have it take effect; returns whether the connection can be used again."""
+        self._answerer.take_effect(asked, head, chosen)
         return await self._answer(connection, entry, chosen)
 
     async def _answer(self, connection: Connection, entry: Entry, chosen: Chosen) -> bool:
