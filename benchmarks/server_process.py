@@ -17,7 +17,7 @@ from ollama_harness.recordings import on_disk
 __all__ = ["ServerProcess", "bare", "serve", "serve_shortened", "started"]
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PORT = re.compile(r"http://127\.0\.0\.1:(\d+)")
+_PORT = re.compile(r"https?://127\.0\.0\.1:(\d+)")
 _TIMEOUT_S = 30.0
 
 

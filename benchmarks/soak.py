@@ -1,9 +1,11 @@
 """Mixed traffic for a long time: does a server come back to where it was? `python -m benchmarks.soak --minutes 20`.
 
 Clients of every kind ask at once: those that read a stream to its end over one connection, leave in its middle, read
-slowly, upload much in chunks, send half a head, or meet a reset, a cut, a stall. The first sixth of the time fills all
-caches and the journal. After it, and at the end, all clients are gone, and memory, descriptors and threads of the
-server are compared. It is measured twice: `serve` in a process of its own, and a FakeOllama in this process.
+slowly, upload much in chunks, send half a head, or meet a reset, a cut, a stall. The first sixth of the time, or more
+if that is needed, fills all caches and the journal. After it, and at the end, all clients are gone, and memory,
+descriptors and threads of the server are compared. It is measured three times: `serve` in a process of its own; `serve`
+behind TLS, with slots and a queue, before another `serve`, to which it sends all requests on; and a FakeOllama in this
+process.
 """
 
 from __future__ import annotations
@@ -14,10 +16,14 @@ import itertools
 import os
 import random
 import socket
+import ssl
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -29,8 +35,11 @@ from ollama_harness import FakeOllama
 from ollama_harness.matrix.served_scenario import ServedScenarios
 
 _CLIENTS = 24
-_JOURNAL_SIZE = 500
-_TIMEOUT_S = 30.0
+#: Fewer slots than clients, so that some wait.
+_PARALLEL = 8
+_JOURNAL_SIZE = 200
+#: How long a client waits for anything, whatever else this machine does.
+_TIMEOUT_S = 60.0
 #: What the memory may be more at the end: an allocator does not give all of it back.
 MOST_MORE_MB = 24.0
 _MB = 1_000_000
@@ -125,8 +134,30 @@ KINDS: dict[str, Callable[[socket.socket], None]] = {
 }
 
 
-def _traffic(port: int, seconds: float) -> dict[str, int]:
-    """So many clients for so long; returns how many of each kind there were, when all are gone.
+@dataclass(frozen=True, slots=True)
+class Soaked:
+    """A server: its process, its port, and what its clients trust if it is behind TLS."""
+
+    pid: int
+    port: int
+    tls: ssl.SSLContext | None = None
+
+    def connect(self) -> socket.socket:
+        """A client's connection."""
+        sock = socket.create_connection(("127.0.0.1", self.port), _TIMEOUT_S)
+        if self.tls is None:
+            return sock
+        try:
+            return self.tls.wrap_socket(sock, server_hostname="127.0.0.1")
+        except BaseException:
+            sock.close()
+            raise
+
+
+def _traffic(server: Soaked, seconds: float, *, at_least: int = 0) -> dict[str, int]:
+    """So many clients for so long, and until they have made so many connections.
+
+    Returns how many of each kind there were, when all are gone.
 
     Raises: OSError, if a client is not served.
     """
@@ -134,12 +165,13 @@ def _traffic(port: int, seconds: float) -> dict[str, int]:
 
     def client(number: int) -> None:
         chance = random.Random(number)
-        while time.monotonic() < until and not failures:
+        while (time.monotonic() < until or counts.total() < at_least) and not failures:
             kind = chance.choice(list(KINDS))
             try:
-                with socket.create_connection(("127.0.0.1", port), _TIMEOUT_S) as sock:
+                with server.connect() as sock:
                     KINDS[kind](sock)
             except OSError as error:
+                error.add_note(f"this was a client that {kind}")
                 failures.append(error)
             counts[kind] += 1
 
@@ -166,24 +198,38 @@ def _at_rest(pid: int) -> ProcessUsage:
     return usage_of(pid)
 
 
-@contextlib.contextmanager
-def _serve() -> Iterator[tuple[int, int]]:
-    with server_process.serve("--speed", "100", "--journal-size", str(_JOURNAL_SIZE)) as server:
-        yield server.pid, server.port
+_SERVE = ("--speed", "100", "--journal-size", str(_JOURNAL_SIZE))
 
 
 @contextlib.contextmanager
-def _in_process() -> Iterator[tuple[int, int]]:
+def _serve() -> Iterator[Soaked]:
+    with server_process.serve(*_SERVE) as server:
+        yield Soaked(server.pid, server.port)
+
+
+@contextlib.contextmanager
+def _serve_in_front() -> Iterator[Soaked]:
+    """`serve` behind TLS, with slots and a queue, before another one."""
+    with tempfile.TemporaryDirectory() as folder, server_process.serve(*_SERVE) as behind:
+        trust = Path(folder) / "ca.pem"
+        front = ("--tls", "good", "--tls-ca", str(trust), "--parallel", str(_PARALLEL), "--max-queue", str(_CLIENTS))
+        upstream = ("--upstream", f"http://127.0.0.1:{behind.port}")
+        with server_process.serve(*_SERVE, *front, *upstream) as server:
+            yield Soaked(server.pid, server.port, ssl.create_default_context(cafile=trust))
+
+
+@contextlib.contextmanager
+def _in_process() -> Iterator[Soaked]:
     with FakeOllama(speed=100, journal_size=_JOURNAL_SIZE, scenarios=ServedScenarios) as server:
-        yield os.getpid(), server.port
+        yield Soaked(os.getpid(), server.port)
 
 
-def _one(name: str, pid: int, port: int, seconds: float, table: Table) -> list[str]:
+def _one(name: str, server: Soaked, seconds: float, table: Table) -> list[str]:
     """Soak one server; returns what did not come back."""
-    _traffic(port, seconds / 6)
-    before = _at_rest(pid)
-    counts = _traffic(port, seconds * 5 / 6)
-    after = _at_rest(pid)
+    _traffic(server, seconds / 6, at_least=3 * _JOURNAL_SIZE)
+    before = _at_rest(server.pid)
+    counts = _traffic(server, seconds * 5 / 6)
+    after = _at_rest(server.pid)
     more_mb = (after.memory_bytes - before.memory_bytes) / _MB
     pairs = ((before.descriptors, after.descriptors), (before.threads, after.threads))
     memory = f"{before.memory_bytes / _MB:.0f} → {after.memory_bytes / _MB:.0f} MB"
@@ -203,11 +249,11 @@ def main(minutes: float) -> None:
     if not can_be_measured():
         raise click.UsageError("this system has no /proc, so another process cannot be measured; run it on Linux")
     table = Table("server", "connections", "memory", "descriptors", "threads")
-    servers = {"serve": _serve, "FakeOllama": _in_process}
+    servers = {"serve": _serve, "serve with TLS, slots, upstream": _serve_in_front, "FakeOllama": _in_process}
     wrong = []
-    for name, server in servers.items():
-        with server() as (pid, port):
-            wrong.append(_one(name, pid, port, minutes * 60 / len(servers), table))
+    for name, started in servers.items():
+        with started() as server:
+            wrong.append(_one(name, server, minutes * 60 / len(servers), table))
     console = Console()
     console.print(table)
     for line in itertools.chain(*wrong):
