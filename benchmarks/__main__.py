@@ -6,7 +6,18 @@ from pathlib import Path
 
 import click
 
-from benchmarks import connections, lateness, memory, programmes, refusals, report, startup, throughput, uploads
+from benchmarks import (
+    connections,
+    in_front,
+    lateness,
+    memory,
+    programmes,
+    refusals,
+    report,
+    startup,
+    throughput,
+    uploads,
+)
 from benchmarks.client_process import ClientProcess
 from benchmarks.machine import this_machine
 from ollama_harness import RecordingStore
@@ -19,7 +30,7 @@ DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 @click.option("--markdown", is_flag=True, help="Also put the tables into docs/performance.md.")
 @click.option("--quick", is_flag=True, help="A third of everything: to see that it works.")
 def main(as_json: bool, markdown: bool, quick: bool) -> None:  # noqa: FBT001 - click's options
-    """Measure the fake server: streams per second, rules, lateness of records, starting and stopping, memory."""
+    """Measure the fake server: streams per second, rules, lateness of records, TLS, starting and stopping, memory."""
     machine, store = this_machine(), RecordingStore()
     part = 3 if quick else 1
     with ClientProcess() as client:
@@ -28,6 +39,7 @@ def main(as_json: bool, markdown: bool, quick: bool) -> None:  # noqa: FBT001 - 
             refusals.measure(store, rounds=30 // part),
             programmes.measure(client, store, rounds=12 // part),
             lateness.measure(client, store, alone=9 // part),
+            in_front.measure(client, store, rounds=3 // part),
             uploads.measure(client, store, rounds=3 // part),
             startup.measure(store, rounds=30 // part),
             connections.measure(count=5000 // part),

@@ -14,6 +14,7 @@ import gc
 import json
 import selectors
 import socket
+import ssl
 import sys
 import time
 from typing import Any
@@ -28,11 +29,13 @@ _SETTLE_EACH_S = 0.001
 _held: list[socket.socket] = []
 
 
-def connect(port: int) -> socket.socket:
-    """A connection to a server on this machine."""
+def connect(port: int, trust: str | None = None) -> socket.socket:
+    """A connection to a server on this machine; with TLS, if there is a file with the certificate to trust."""
     sock = socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+    if trust is None:
+        return sock
+    return ssl.create_default_context(cafile=trust).wrap_socket(sock, server_hostname="127.0.0.1")
 
 
 def records_in(data: bytes, before: bytes) -> int:
@@ -64,13 +67,13 @@ def streams(port: int, request: bytes, *, count: int, records: int) -> float:
         return time.perf_counter() - begin
 
 
-def arrivals(port: int, request: bytes, *, count: int, records: int) -> dict[str, Any]:
+def arrivals(port: int, request: bytes, *, count: int, records: int, trust: str | None = None) -> dict[str, Any]:
     """Make `count` requests at once, each on a connection of its own.
 
-    `times`: when each record of each stream had arrived, in seconds since its request was sent. A stream that broke has
-    fewer of them. `busy`: the share of a core that this client used.
+    `since`: when each request was sent, by `time.perf_counter`. `times`: when each record of each stream had arrived,
+    in seconds since then. A stream that broke has fewer of them. `busy`: the share of a core that this client used.
     """
-    socks = [connect(port) for _ in range(count)]
+    socks = [connect(port, trust) for _ in range(count)]
     time.sleep(_SETTLE_S + count * _SETTLE_EACH_S)
     since, last = [0.0] * count, [b""] * count
     times: list[list[float]] = [[] for _ in range(count)]
@@ -82,11 +85,13 @@ def arrivals(port: int, request: bytes, *, count: int, records: int) -> dict[str
         for index, sock in enumerate(socks):
             since[index] = time.perf_counter()
             sock.sendall(request)
+            sock.setblocking(False)
         while selector.get_map():
             ready = selector.select(_TIMEOUT_S)
             for key, _ in ready:
                 index = key.data
-                data = _received(socks[index])
+                if (data := _received(socks[index])) is None:
+                    continue
                 at_s = time.perf_counter() - since[index]
                 times[index] += [at_s] * records_in(data, last[index])
                 last[index] = data[-1:]
@@ -98,14 +103,20 @@ def arrivals(port: int, request: bytes, *, count: int, records: int) -> dict[str
     gc.enable()
     for sock in socks:
         sock.close()
-    return {"times": times, "busy": busy}
+    return {"times": times, "since": since, "busy": busy}
 
 
-def _received(sock: socket.socket) -> bytes:
+def _received(sock: socket.socket) -> bytes | None:
+    """What has arrived; None if that was nothing of the answer, but a message of TLS itself."""
     try:
-        return sock.recv(65536)
+        data = sock.recv(65536)
+        while isinstance(sock, ssl.SSLSocket) and sock.pending():
+            data += sock.recv(65536)
+    except ssl.SSLWantReadError:
+        return None
     except ConnectionError:
         return b""
+    return data
 
 
 def upload(port: int, request: bytes, *, size_bytes: int, chunk_bytes: int, records: int) -> float:

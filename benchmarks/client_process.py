@@ -15,11 +15,12 @@ __all__ = ["Arrivals", "ClientProcess"]
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """When each record of each stream arrived, in seconds since its request; and the share of a core that the client
-    used.
+    """When each record of each stream arrived, in seconds since its request; when that was sent, by
+    `time.perf_counter`; and the share of a core that the client used.
     """
 
     times: list[list[float]]
+    since: list[float]
     busy: float
 
 
@@ -47,9 +48,10 @@ class ClientProcess:
         seconds: float = self._do(do="streams", port=port, request=request.decode(), count=count, records=records)
         return seconds
 
-    def arrivals(self, port: int, request: bytes, *, count: int, records: int) -> Arrivals:
+    def arrivals(self, port: int, request: bytes, *, count: int, records: int, trust: str | None = None) -> Arrivals:
         """See `client.arrivals`."""
-        return Arrivals(**self._do(do="arrivals", port=port, request=request.decode(), count=count, records=records))
+        job = {"port": port, "request": request.decode(), "count": count, "records": records, "trust": trust}
+        return Arrivals(**self._do(do="arrivals", **job))
 
     def upload(self, port: int, request: bytes, *, size_bytes: int, chunk_bytes: int, records: int) -> float:
         """See `client.upload`."""

@@ -109,7 +109,11 @@ def _peer(client: ClientProcess, store: RecordingStore, count: int) -> _Measured
 def _arrivals(client: ClientProcess, port: int, store: RecordingStore, count: int, rounds: int) -> Arrivals:
     request = workload.request(workload.shortened(store))
     runs = [client.arrivals(port, request, count=count, records=workload.RECORDS) for _ in range(rounds)]
-    return Arrivals([times for run in runs for times in run.times], max(run.busy for run in runs))
+    return Arrivals(
+        [times for run in runs for times in run.times],
+        [since for run in runs for since in run.since],
+        max(run.busy for run in runs),
+    )
 
 
 def _add(section: Section, measured: _Measured, streams: int) -> None:
