@@ -11,7 +11,7 @@ from ollama_harness import answers
 from ollama_harness.cli.output import json_option
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.tables import table
-from ollama_harness.clients import clients
+from ollama_harness.clients import Client, clients
 from ollama_harness.gate.rules import RULES
 from ollama_harness.matrix.cells import names_in
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
@@ -45,7 +45,7 @@ def list_clients(*, wire: bool, as_json: bool) -> None:
     rows: list[dict[str, object]] = [
         {
             "client": one.name,
-            "version": _version(one.distribution),
+            "version": _version(one),
             "layer": str(one.layer),
             "documented_exceptions": sorted({*(one.contract.exceptions or ()), *one.contract.timeouts}),
             "read_timeout": one.contract.read_timeout,
@@ -194,10 +194,12 @@ def _sent(sent: SentRequest) -> dict[str, object]:
     }
 
 
-def _version(distribution: str) -> str:
-    if not distribution:
+def _version(one: Client) -> str:
+    if one.command is not None:
+        return "a program" if one.command.is_there else "not installed"
+    if not one.distribution:
         return "built in"
     try:
-        return metadata.version(distribution)
+        return metadata.version(one.distribution)
     except metadata.PackageNotFoundError:
-        return f"not installed: python -m pip install {distribution}"
+        return f"not installed: python -m pip install {one.distribution}"

@@ -114,8 +114,9 @@ def run(
         if (environment := scenario(name).environment) is not None and environment.explains:
             echo(*environment.explains.split("\n"))
     if not clients and (left_out := missing()):
-        packages = " ".join(sorted(set(left_out.values())))
-        echo(f"not installed, and left out: {', '.join(left_out)} (python -m pip install {packages})")
+        packages = " ".join(sorted({*left_out.values()} - {""}))
+        how = f" (python -m pip install {packages})" if packages else ""
+        echo(f"not installed, and left out: {', '.join(left_out)}{how}")
     echo(f"results: {out / FILE}")
     sys.exit(exit_code)
 

@@ -162,12 +162,19 @@ def _everything(_: Request) -> str | None:
 class Command:
     """A program that drives a client in any language: its arguments, and the folder in which it starts.
 
-    `file` is the clients.toml that names the command, if one does.
+    `file` is the clients.toml that names the command, if one does. `needs` are other programs that it starts, which
+    must be on PATH.
     """
 
     arguments: tuple[str, ...]
     folder: Path
     file: Path | None = None
+    needs: tuple[str, ...] = ()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the program and all that it needs are on this machine."""
+        return self.program is not None and all(map(shutil.which, self.needs))
 
     @property
     def program(self) -> str | None:

@@ -5,6 +5,7 @@ The clients of the package that are programs stand in such files, too (`programs
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from ollama_harness.files.reading import read_toml
 __all__ = ["ClientsFile", "Install", "read"]
 
 _YIELDS = {one.name.lower(): one for one in Yields}
+#: The Python that runs the harness, for adapters that are written in Python.
+_PYTHON = {"{python}": sys.executable}
 _ARGUMENTS = 'a list of arguments, ["node", "my.mjs"]'
 
 
@@ -61,13 +64,15 @@ def _client(path: Path, fields: Fields) -> Client:
     name = fields.take("name", is_one_line, "a name")
     layer = fields.take("layer", _one_of(Layer), f'"{Layer.OLLAMA}" or "{Layer.HTTP}"', optional=True)
     command = Command(
-        arguments=tuple(fields.take("command", _are_arguments, _ARGUMENTS)),
+        arguments=tuple(_PYTHON.get(one, one) for one in fields.take("command", _are_arguments, _ARGUMENTS)),
         folder=path.parent,
         file=path,
+        needs=tuple(fields.take("needs", _are_lines, "a list of programs", optional=True) or ()),
     )
     warms_up = _flag(fields, "warms_up", default=False)
     yields = fields.take("yields", lambda v: v in _YIELDS, f"one of {', '.join(_YIELDS)}", optional=True)
     drops_thinking = _flag(fields, "drops_thinking", default=False)
+    paths = fields.take("paths", _are_paths, 'a list of patterns of paths, ["/v1/*"]', optional=True)
     contract = fields.take("contract", _is_table, "a table [client.contract]", optional=True)
     place = f"client {name}: contract."
     fields.no_more()
@@ -78,6 +83,8 @@ def _client(path: Path, fields: Fields) -> Client:
         yields=_YIELDS[yields or "records"],
         drops_thinking=drops_thinking,
         warms_up=warms_up,
+        paths=tuple(paths or ["*"]),
+        optional=True,
         command=command,
     )
 
@@ -131,6 +138,10 @@ def _is_tables(value: Any) -> bool:
 
 def _are_lines(value: Any) -> bool:
     return isinstance(value, list) and all(map(is_one_line, value))
+
+
+def _are_paths(value: Any) -> bool:
+    return value != [] and _are_lines(value)
 
 
 def _are_arguments(value: Any) -> bool:

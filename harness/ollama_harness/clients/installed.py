@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import metadata
 
-from ollama_harness.clients import client, clients
+from ollama_harness.clients import Client, client, clients
 
 __all__ = ["installed", "installed_extras", "missing"]
 
@@ -19,12 +19,19 @@ def installed() -> dict[str, str]:
 
 
 def missing() -> dict[str, str]:
-    """The clients whose library is not installed here, with the package that pip installs."""
+    """The clients that are not installed here, with the package that pip installs; "" for a program."""
     return {name: client(name).distribution for name, version in _versions().items() if version is None}
 
 
 def _versions() -> dict[str, str | None]:
-    return {one.name: _version(one.distribution) for one in clients().values() if not one.is_canary}
+    return {one.name: _version_of(one) for one in clients().values() if not one.is_canary}
+
+
+def _version_of(one: Client) -> str | None:
+    """The version of a client's library; None if it is not here. A program says its version when it starts: ""."""
+    if one.command is not None:
+        return "" if one.command.is_there else None
+    return _version(one.distribution)
 
 
 def installed_extras() -> frozenset[str]:
