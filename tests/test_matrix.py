@@ -21,10 +21,10 @@ from ollama_harness.matrix.runner import Runner
 from ollama_harness.matrix.scenarios import SCENARIOS, Requirement, Scenario
 from ollama_harness.oracle.reference import Layer
 from ollama_harness.oracle.verdict import Verdict
-from ollama_harness.recordings.store import fixtures, packaged_store
+from ollama_harness.recordings.store import packaged_store
 
 STORE = packaged_store()
-ISSUES = known_issues.load(fixtures() / known_issues.FILE)
+ISSUES = known_issues.load_all()
 
 
 class KnownVerdict(Exception):

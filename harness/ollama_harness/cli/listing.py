@@ -195,8 +195,9 @@ def _sent(sent: SentRequest) -> dict[str, object]:
 
 
 def _version(one: Client) -> str:
+    """The version of a client's library, or how to install it. A program says its version only when it runs."""
     if one.command is not None:
-        return "a program" if one.command.is_there else "not installed"
+        return one.command.missing or "a program"
     if not one.distribution:
         return "built in"
     try:

@@ -13,7 +13,7 @@ from ollama_harness.cli.own_clients import own_clients_options
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.report import known_issues_option, print_report, today
 from ollama_harness.cli.tables import progress_bar
-from ollama_harness.clients.installed import missing
+from ollama_harness.clients.installed import left_out
 from ollama_harness.matrix import known_issues as expectations
 from ollama_harness.matrix.cells import Cell, plan
 from ollama_harness.matrix.results import FILE, Results, unfinished
@@ -113,10 +113,8 @@ def run(
     for name in scenarios if len(scenarios) == 1 else ():
         if (environment := scenario(name).environment) is not None and environment.explains:
             echo(*environment.explains.split("\n"))
-    if not clients and (left_out := missing()):
-        packages = " ".join(sorted({*left_out.values()} - {""}))
-        how = f" (python -m pip install {packages})" if packages else ""
-        echo(f"not installed, and left out: {', '.join(left_out)}{how}")
+    if not clients:
+        echo(*left_out())
     echo(f"results: {out / FILE}")
     sys.exit(exit_code)
 

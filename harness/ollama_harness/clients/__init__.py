@@ -86,7 +86,7 @@ def add_clients_file(path: Path) -> list[str]:
 
     Raises: ClientError.
     """
-    return _add(clients_file.read(path).clients, f"--clients-file {shlex.quote(str(path))}")
+    return _add(clients_file.read(path), f"--clients-file {shlex.quote(str(path))}")
 
 
 def add_command(name: str, arguments: Sequence[str], *, yields: Yields = Yields.RECORDS) -> list[str]:
@@ -123,7 +123,7 @@ def _packaged() -> dict[str, Client]:
     modules = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
     found = [one for module in modules for one in getattr(module, "CLIENTS", ())]
     for path in sorted(_PROGRAMS.glob("*/clients.toml")):
-        found += clients_file.read(path).clients
+        found += clients_file.read(path)
     names = {one.name for one in found}
     for one, origin in own_module.from_entry_points():
         if one.name in names:

@@ -7,6 +7,7 @@ library that it uses. One in another language is a command, which speaks the sam
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -26,6 +27,7 @@ __all__ = [
     "Contract",
     "EventLines",
     "ExchangeFunction",
+    "Install",
     "Job",
     "Layer",
     "SessionFactory",
@@ -159,22 +161,45 @@ def _everything(_: Request) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Install:
+    """What programs need: a `toolchain` on PATH, which `get` says how to get, and `steps`, which make what they `make`.
+
+    Each step is the arguments of one command, which runs in the folder of the programs. `makes` is a path in it, or "".
+    """
+
+    toolchain: str
+    get: str
+    steps: tuple[tuple[str, ...], ...] = ()
+    makes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A program that drives a client in any language: its arguments, and the folder in which it starts.
 
-    `file` is the clients.toml that names the command, if one does. `needs` are other programs that it starts, which
-    must be on PATH.
+    `file` is the clients.toml that names the command, if one does, and `install` what it needs. `needs` are other
+    programs that it starts, which must be on PATH.
     """
 
     arguments: tuple[str, ...]
     folder: Path
     file: Path | None = None
     needs: tuple[str, ...] = ()
+    install: Install | None = None
 
     @property
-    def is_there(self) -> bool:
-        """Whether the program and all that it needs are on this machine."""
-        return self.program is not None and all(map(shutil.which, self.needs))
+    def missing(self) -> str | None:
+        """Why the program cannot be run here, with what installs it; None if it can."""
+        install = self.install
+        lacking = [name for name in self.needs if shutil.which(name) is None]
+        lacking += [self.arguments[0]] if self.program is None else []
+        if not lacking and (install is None or not install.makes or (self.folder / install.makes).exists()):
+            return None
+        if install is not None and shutil.which(install.toolchain) is None:
+            return f"there is no {install.toolchain} on PATH; {install.get}"
+        if install is not None and install.steps:
+            return f"run in {self.folder}: {' && '.join(map(shlex.join, install.steps))}"
+        return f"there is no program {lacking[0]!r}"
 
     @property
     def program(self) -> str | None:
@@ -192,10 +217,10 @@ class Client:
 
     A client has either an `exchange`, a function in Python that makes one request, or a `command`. `session` makes the
     object that the library keeps between requests. A client `yields` records, or the pieces of `oracle.pieces`; one of
-    pieces `drops_thinking` if its types have no place for it. `paths` are patterns of the paths that it
-    has calls for; it has no cell for others. `unsupported` returns the reason why the client cannot make a request, or
-    None if it can. `file` is the user's own file in Python that defines the client, and `option`
-    what adds a user's own client on the command line; clients of packages have neither.
+    pieces `drops_thinking` if its types have no place for it. `paths` are patterns of the paths that it has calls for;
+    it has no cell for others. `unsupported` returns the reason why the client cannot make a request, or None if it can.
+    `file` is the user's own file in Python that defines the client, and `option` what adds a user's own client on the
+    command line; clients of packages have neither.
 
     A canary runs in the scenarios for which `earns` holds a verdict (None means all scenarios), and must earn exactly
     that verdict. `spoils` is the change that a canary makes to each record; where it changes nothing, the canary has no

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ollama_harness.clients.adapter import Client, Command, Contract, Layer, Yields
+from ollama_harness.clients.adapter import Client, Command, Contract, Install, Layer, Yields
 from ollama_harness.errors import ClientError
 from ollama_harness.files.fields import Fields, is_count, is_one_line
 from ollama_harness.files.reading import read_toml
 
-__all__ = ["ClientsFile", "Install", "read"]
+__all__ = ["read"]
 
 _YIELDS = {one.name.lower(): one for one in Yields}
 #: The Python that runs the harness, for adapters that are written in Python.
@@ -24,43 +23,22 @@ _PYTHON = {"{python}": sys.executable}
 _ARGUMENTS = 'a list of arguments, ["node", "my.mjs"]'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Install:
-    """What the programs of a file need: a `toolchain` on PATH, which `get` says how to get, and `steps` to run once.
-
-    Each step is the arguments of one command. It runs in the file's folder.
-    """
-
-    toolchain: str
-    get: str
-    steps: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ClientsFile:
-    """The clients of a file, and what they need."""
-
-    clients: tuple[Client, ...]
-    install: Install | None
-
-
-def read(path: Path) -> ClientsFile:
-    """Read a file of clients. Their programs start in its folder.
+def read(path: Path) -> tuple[Client, ...]:
+    """The clients of a file. Their programs start in its folder.
 
     Raises: ClientError, which names the file and the key.
     """
     path = path.resolve()
     top = Fields(path, read_toml(path, ClientError, fix="give a file of clients"), "", ClientError)
-    install = top.take("install", _is_table, "a table", optional=True)
+    needs = top.take("install", _is_table, "a table", optional=True)
     entries = top.take("client", _is_tables, "one table [[client]] for each client")
     top.no_more()
-    return ClientsFile(
-        tuple(_client(path, Fields(path, each, f"client[{n}].", ClientError)) for n, each in enumerate(entries, 1)),
-        install and _install(Fields(path, install, "install.", ClientError)),
-    )
+    install = None if needs is None else _install(Fields(path, needs, "install.", ClientError))
+    tables = (Fields(path, entry, f"client[{number}].", ClientError) for number, entry in enumerate(entries, 1))
+    return tuple(_client(path, table, install) for table in tables)
 
 
-def _client(path: Path, fields: Fields) -> Client:
+def _client(path: Path, fields: Fields, install: Install | None) -> Client:
     name = fields.take("name", is_one_line, "a name")
     layer = fields.take("layer", _one_of(Layer), f'"{Layer.OLLAMA}" or "{Layer.HTTP}"', optional=True)
     command = Command(
@@ -68,6 +46,7 @@ def _client(path: Path, fields: Fields) -> Client:
         folder=path.parent,
         file=path,
         needs=tuple(fields.take("needs", _are_lines, "a list of programs", optional=True) or ()),
+        install=install,
     )
     warms_up = _flag(fields, "warms_up", default=False)
     yields = fields.take("yields", lambda v: v in _YIELDS, f"one of {', '.join(_YIELDS)}", optional=True)
@@ -118,6 +97,7 @@ def _install(fields: Fields) -> Install:
         toolchain=fields.take("toolchain", is_one_line, "the name of a program"),
         get=fields.take("get", is_one_line, "where to get the toolchain, in one line"),
         steps=tuple(map(tuple, steps or ())),
+        makes=fields.take("makes", is_one_line, "a path that the steps make", optional=True) or "",
     )
     fields.no_more()
     return install

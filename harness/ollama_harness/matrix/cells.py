@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from ollama_harness.clients import Client, client, clients
-from ollama_harness.clients.installed import installed
+from ollama_harness.clients.installed import runnable
 from ollama_harness.errors import FaultDoesNotApply, HarnessError, UnknownName
 from ollama_harness.faults import apply
 from ollama_harness.matrix.scenarios import SCENARIOS, Requirement, Scenario, scenario
@@ -153,14 +153,14 @@ def plan(
     v1: bool = False,
     applicable: bool = False,
 ) -> list[Cell]:
-    """The cells of a run, sorted by id. Without names these are all clients that are installed, all scenarios that run
+    """The cells of a run, sorted by id. Without names these are all clients that can run here, all scenarios that run
     by default, and the newest version; with `environments`, all environments; with `v1`, all that plays streams of
     events, in each dialect. Canaries always run. With `applicable`, recordings to which a scenario's faults do not
     apply are skipped, and no error is raised.
 
     Raises: UnknownName, FaultDoesNotApply, HarnessError (no cell is left).
     """
-    chosen = [client(name) for name in client_names] or [client(name) for name in installed()]
+    chosen = [client(name) for name in client_names] or [client(name) for name in runnable()]
     with_canaries = [*chosen, *(one for one in clients().values() if one.is_canary and one not in chosen)]
     found = [
         Cell(one, planned, host)

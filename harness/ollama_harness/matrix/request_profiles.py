@@ -85,9 +85,7 @@ def measure(names: Iterable[str] = ()) -> list[RequestProfile]:
 
     Raises: UnknownName, HarnessError (a client did not make a request).
     """
-    chosen = list(names) or [
-        name for name in installed() if client(name).exchange and client(name).yields is Yields.RECORDS
-    ]
+    chosen = list(names) or [name for name in installed() if client(name).yields is Yields.RECORDS]
     store = RecordingStore()
     recordings = [store.get(f"{store.newest}/{name}") for name in _RECORDINGS]
     with tempfile.TemporaryDirectory(prefix="ollama-harness-") as home:
