@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollama_harness import clients as clients_room
 from ollama_harness.cli import commands
 from ollama_harness.clients import Yields, add_clients_file, add_command, add_file, client
 from ollama_harness.clients.adapter import Job
@@ -72,6 +74,14 @@ SHORTER = {
 
 def adapter(name: str) -> tuple[str, ...]:
     return (sys.executable, str(ADAPTERS / f"{name}.py"))
+
+
+@pytest.fixture(autouse=True)
+def _own_clients_do_not_stay(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr(clients_room, "_own", {})
+        yield
+    clients_room.clients.cache_clear()
 
 
 def test_every_wrong_adapter_is_tried() -> None:
@@ -281,7 +291,7 @@ def test_the_page_names_every_key_of_a_job() -> None:
 
 
 def test_the_clients_file_of_the_page_can_be_read(tmp_path: Path) -> None:
-    [block] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    block = next(one for one in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL) if "[[client]]" in one)
     file = tmp_path / "clients.toml"
     file.write_text(block, "utf-8")
     [name] = add_clients_file(file)

@@ -106,6 +106,15 @@ def test_what_a_client_asks_besides_is_answered_as_the_recorded_ollama_answers(
         ("POST /api/generate HTTP/1.1", "script"),
     ]
     assert [entry.yielded for entry in one.decisive.entries] == [0, 0, 0, len(one.decisive.reference.records)]
+    assert one.decisive.outcome.side_requests == tuple(line for line, _ in answered[:3])
+    assert (one.decisive.outcome.repeated, one.decisive.outcome.abandoned) == (0, False)
+
+
+def test_what_a_client_does_besides_is_in_the_outcome(runner: Runner, store: RecordingStore) -> None:
+    again = runner.run_cell(cell(store, f"canary-insistent/cut-after-record/{NEWEST}/chat-stream"))
+    assert again.decisive.outcome.repeated == 1
+    early = runner.run_cell(cell(store, f"canary-perfect/early-break/{NEWEST}/chat-stream"))
+    assert (early.decisive.outcome.abandoned, early.decisive.outcome.side_requests) == (True, ())
 
 
 def test_a_client_is_idle_only_if_it_is_so_each_time() -> None:

@@ -21,7 +21,17 @@ from ollama_harness.matrix.cells import cell
 from ollama_harness.matrix.exchange import Exchange
 from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner
-from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Finished, Hung, Raised, Stopped, Unsupported
+from ollama_harness.oracle.verdict import (
+    ClientEnd,
+    Crashed,
+    Failed,
+    Finished,
+    Hung,
+    Outcome,
+    Raised,
+    Stopped,
+    Unsupported,
+)
 from ollama_harness.script.script import ConnectionEnd
 from ollama_harness.server.journal import EndedBy, Entry, Protocol
 
@@ -141,11 +151,27 @@ def _end(entry: Entry) -> str:
 
 
 def _foot(exchange: Exchange) -> RenderableType:
+    """What the server saw besides, what the client's process logged, what the client raised, and the verdict."""
     verdict, why = exchange.judgement.verdict, exchange.judgement.why
-    reported = exchange.reported.ending
-    message = reported.message if isinstance(reported, Raised) else ""
-    quoted = [Hanging(Text(one_line(line)), indent=2) for line in message.split("\n") if line]
-    return Group(Text(), *quoted, Hanging(Text.assemble((str(verdict), "bold"), one_line(f": {why}"))))
+    message, where = "", ""
+    if isinstance(exchange.reported.ending, Raised):
+        message, where = exchange.reported.ending.message, exchange.reported.ending.where
+    lines = [*message.split("\n"), where and f"raised at {where}", *(f"log: {line}" for line in exchange.reported.logs)]
+    quoted = [Hanging(Text(one_line(line)), indent=2) for line in lines if line]
+    last = Hanging(Text.assemble((str(verdict), "bold"), one_line(f": {why}")))
+    return Group(Text(), _seen(exchange.outcome), *quoted, last)
+
+
+def _seen(outcome: Outcome) -> RenderableType:
+    """What the server saw of the client, besides the answer."""
+    parts = [f"requests: {outcome.requests}", f"connections: {outcome.connections}"]
+    if outcome.repeated:
+        parts.append(f"the same request again: {outcome.repeated}")
+    if outcome.side_requests:
+        parts.append(f"other requests: {', '.join(outcome.side_requests)}")
+    if outcome.abandoned:
+        parts.append("the client left before the end")
+    return Hanging(Text(one_line(", ".join(parts))))
 
 
 def _escaped(data: bytes, width: int) -> str:

@@ -149,7 +149,9 @@ ClientEnd = Finished | Stopped | Raised | Hung | Crashed | Unsupported | Failed
 class Outcome:
     """The facts of one exchange: the records or pieces that the client yielded, how it ended, what the server saw.
 
-    `requests` and `connections` count what reached the server. These texts are sentences, or "" if it did not happen:
+    `requests` and `connections` count what reached the server. `repeated` counts how often the request itself came
+    again, and `side_requests` are the request lines of all others, which are answered and judge nobody. `abandoned`:
+    the client left before the server had sent everything. These texts are sentences, or "" if it did not happen:
     `misrouted` (the wrong route of the request), `unsafe_retry` (what the client sent and must not send),
     `missed_timeout` (a silence was longer than the read timeout, and the client went on waiting), `idle` (the client
     did nothing for too long). `failed_to_start`: the client could not be imported or made, because of a setting that
@@ -161,6 +163,9 @@ class Outcome:
     ending: ClientEnd
     requests: int = 0
     connections: int = 0
+    repeated: int = 0
+    side_requests: tuple[str, ...] = ()
+    abandoned: bool = False
     misrouted: str = ""
     failed_to_start: bool = False
     unsafe_retry: str = ""

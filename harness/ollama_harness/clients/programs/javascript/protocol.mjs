@@ -64,6 +64,6 @@ function described(error) {
     if (!types.includes(one.constructor.name)) types.push(one.constructor.name);
   const messages = [];
   for (let one = error; one != null && messages.length < 5; one = one.cause) messages.push(one.message ?? String(one));
-  const where = String(error?.stack ?? "").split("\n").find((line) => line.startsWith("    at "))?.trim() ?? "";
+  const where = String(error?.stack ?? "").split("\n").find((line) => line.startsWith("    at "))?.slice(7) ?? "";
   return { types, message: messages.join(": "), where };
 }
