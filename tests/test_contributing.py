@@ -13,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = dict(
-    re.findall(r"```(?:python|ndjson)\n# (\S+)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)
+    re.findall(
+        r"```(?:python|ndjson|toml)\n# (\S+)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL
+    )
 )
 
 
@@ -63,6 +65,17 @@ def test_each_example_is_short() -> None:
 def test_a_client_is_one_module(copy: Path) -> None:
     add(copy, "harness/ollama_harness/clients/http_client.py")
     assert "http-client" in harness(copy, "run", "--client", "http-client", "--scenario", "stream")
+
+
+def test_a_client_of_pieces_is_one_module(copy: Path) -> None:
+    add(copy, "harness/ollama_harness/clients/tiny_chat.py")
+    assert re.search("stream +✓", harness(copy, "run", "--client", "tiny-chat", "--scenario", "stream"))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
+def test_a_client_in_another_language_is_one_entry(copy: Path) -> None:
+    add(copy, "harness/ollama_harness/clients/programs/javascript/clients.toml")
+    assert re.search("stream +✓", harness(copy, "run", "--client", "node-fetch-again", "--scenario", "stream"))
 
 
 def test_a_fault_is_one_function(copy: Path) -> None:

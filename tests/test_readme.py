@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,8 @@ from ollama_harness.network.environments import ENVIRONMENTS
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswer, RecordedAnswers
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BLOCKS = re.findall(r"```python\n(?!# )(.*?)```", README, re.DOTALL)
+FILES = dict(re.findall(r"```(?:python|js)\n(?:#|//) (\S+)\n(.*?)```", README, re.DOTALL))
 [(CURL_PATH, CURL_BODY)] = re.findall(r"curl http://[\d.:]+(/\S+) -d '(.*?)'", README)
 
 MESSAGES = [{"role": "user", "content": "What is 2 plus 3?"}]
@@ -109,6 +114,67 @@ def test_the_python_runs(pytester: pytest.Pytester, trust_env: bool, outcome: di
     result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
     assert result.parseoutcomes() == outcome
     assert ("FAILED test_proxied.py" in result.stdout.str()) is trust_env
+
+
+#: A wrapper as people write it, in two languages. It reads lines, and does not look for the terminal record.
+WRAPPERS = {
+    "my_app.py": """
+import json
+import urllib.request
+
+class NoAnswer(Exception):
+    pass
+
+def stream(url, body, timeout):
+    request = urllib.request.Request(f"{url}/api/chat", json.dumps(body).encode())
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            yield from map(json.loads, answer)
+    except (OSError, ValueError) as error:
+        raise NoAnswer(str(error)) from error
+""",
+    "my-app.mjs": """
+export async function* stream(url, body) {
+  const response = await fetch(`${url}/api/chat`, { method: "POST", body: JSON.stringify(body) });
+  let text = "";
+  for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
+    const lines = (text + part).split("\\n");
+    text = lines.pop();
+    for (const line of lines) yield JSON.parse(line);
+  }
+}
+""",
+}
+OWN = [line.partition("#")[0].strip() for line in re.findall(r"^ollama-harness .*(?:my_app|my\.mjs).*$", README, re.M)]
+
+
+@pytest.mark.parametrize("line", OWN)
+def test_a_newcomer_judges_a_wrapper_and_a_program(line: str, tmp_path: Path) -> None:
+    if "node" in line and shutil.which("node") is None:
+        pytest.skip("there is no node here")
+    for name, text in (WRAPPERS | FILES).items():
+        (tmp_path / name).write_text(text, "utf-8")
+    _, *arguments = shlex.split(line)
+    chosen = ["--scenario", "stream", "--scenario", "cut-after-record"] if arguments[0] == "run" else []
+    done = subprocess.run(
+        [sys.executable, "-m", "ollama_harness", arguments[0], *chosen, *arguments[1:]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    said = {
+        "run": ["stream +✓", "cut-after-record +(S!|✓)", "repeat +ollama-harness show my-app/|0 not as expected"],
+        "client-check": ["^ok +a whole answer: 49 yielded, then ended", "^it keeps to the protocol"],
+    }[arguments[0]]
+    assert [one for one in said if not re.search(one, done.stdout, re.M)] == [], done.stdout + done.stderr
+    assert done.returncode == (1 if "S!" in done.stdout else 0)
+
+
+def test_there_is_a_line_for_each_way_to_judge_your_own() -> None:
+    assert [line.split()[1] for line in OWN] == ["run", "client-check", "run"]
+    assert {"judge_my_app.py", "my.mjs"} == FILES.keys()
 
 
 def test_the_numbers_of_rows_and_settings_are_those_of_the_tables() -> None:
