@@ -18,7 +18,7 @@ import pytest
 
 from ollama_harness.cli.front import check_front, trust_lines
 from ollama_harness.errors import TlsError
-from ollama_harness.faults import Fault, after_record, close_at, close_on_accept, half_close_at, reset_at
+from ollama_harness.faults import Fault, after_record, close_at, close_on_accept, half_close_at, pause_at, reset_at
 from ollama_harness.faults import reset_on_accept as reset_at_once
 from ollama_harness.server._connection import Connection
 from ollama_harness.server._tls import TlsTransport
@@ -29,6 +29,8 @@ from ollama_harness.server.journal import EndedBy, Protocol
 from ollama_harness.server.listener import Listener
 from ollama_harness.server.programme import OwnError, Programme, ProgrammeRule
 
+#: It is longer than any client of these tests stays.
+PAUSE = pause_at(after_record(1), 60.0)
 ASK = json.dumps({"model": "smollm2:135m", "messages": [{"role": "user", "content": "Hi"}]}).encode()
 
 
@@ -255,7 +257,7 @@ def send_fin(sock: ssl.SSLSocket) -> None:
 
 @pytest.mark.parametrize("leave", [close, send_fin])
 def test_a_client_that_leaves_ends_the_stream(leave: Callable[[ssl.SSLSocket], None]) -> None:
-    with FakeOllama(gap_s=0.05, tls="good") as server, connected(server) as sock:
+    with FakeOllama(speed=0, tls="good", faults=[PAUSE]) as server, connected(server) as sock:
         sock.sendall(request())
         sock.recv(1)
         leave(sock)
@@ -270,7 +272,7 @@ def say_goodbye(sock: ssl.SSLSocket) -> None:
 
 
 def test_a_client_that_says_goodbye_and_waits_for_the_answer_ends_the_stream() -> None:
-    with FakeOllama(gap_s=0.2, tls="good") as server, connected(server) as sock:
+    with FakeOllama(speed=0, tls="good", faults=[PAUSE]) as server, connected(server) as sock:
         sock.sendall(request())
         sock.recv(1)
         threading.Thread(target=say_goodbye, args=(sock,), daemon=True).start()
