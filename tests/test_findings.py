@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ollama_harness.clients import clients
 from ollama_harness.matrix import known_issues
 from ollama_harness.matrix.cells import cell
 from ollama_harness.recordings.store import RecordingStore, fixtures
@@ -24,11 +26,16 @@ FINDINGS = re.findall(
 #: `<client>/<scenario>/<version>/<recording>`, and `@<host>` in an environment
 CELL = r"[\w-]+/[\w-]+/[\d.]+/[\w-]+(?:@[\w.:\[\]]+)?"
 SHOWN = [id_ for *_, shown in FINDINGS for id_ in re.findall(CELL, shown)]
+#: The modules of clients that are not installed with the package. tox -e environments installs them.
+OPTIONAL = {one.modules[0] for one in clients().values() if one.optional}
 ISSUES = known_issues.load(fixtures() / known_issues.FILE)
 
 
 @pytest.mark.parametrize(("title", "code", "prints", "_"), FINDINGS, ids=[title for title, *_ in FINDINGS])
 def test_the_reproduction_prints_what_is_written(title: str, code: str, prints: str, _: str, tmp_path: Path) -> None:
+    for library in re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE):
+        if library in OPTIONAL and importlib.util.find_spec(library) is None:
+            pytest.skip(f"{library} is not installed")
     assert SERVER is not None
     (tmp_path / "server.py").write_text(SERVER[1], encoding="utf-8")
     (tmp_path / "reproduce.py").write_text(code, encoding="utf-8")

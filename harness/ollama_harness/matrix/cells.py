@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -170,11 +170,12 @@ def plan(
             _scenarios(scenario_names, environments=environments, v1=v1),
             recording_names,
             applicable=applicable,
-            all_dialects=v1 or bool(scenario_names),
         )
         for one in with_canaries
         for host in _hosts(one, planned)
     ]
+    if not (v1 or scenario_names or recording_names or store.own_ids):
+        found = list(_in_one_dialect(found))
     cells = [one for one in found if _is_useful(one, is_own=one.recording.id in store.own_ids)]
     if not any(one.client in chosen for one in cells):
         raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
@@ -197,7 +198,6 @@ def _planned(
     recording_names: Sequence[str],
     *,
     applicable: bool,
-    all_dialects: bool,
 ) -> Iterator[PlannedScenario]:
     """Each scenario on each of its recordings. A fault that does not apply raises before any cell is run.
 
@@ -210,10 +210,16 @@ def _planned(
             raise UnknownName("recording", name, there)
     for version in chosen:
         for each in scenarios:
-            names = recording_names
-            if each.one_is_enough and not (names or all_dialects or store.own_ids):
-                names = names_in(store, version, each)[:1]
-            yield from planned_scenarios(store, version, each, names, applicable=applicable)
+            yield from planned_scenarios(store, version, each, recording_names, applicable=applicable)
+
+
+def _in_one_dialect(cells: Iterable[Cell]) -> Iterator[Cell]:
+    """The cells without those of further dialects where one is enough: each client keeps the first that it speaks."""
+    first: dict[tuple[str, str, str], str] = {}
+    for one in cells:
+        key = one.client.name, one.scenario.name, one.recording.ollama_version
+        if not one.scenario.one_is_enough or first.setdefault(key, one.recording.id) == one.recording.id:
+            yield one
 
 
 def planned_scenarios(

@@ -106,8 +106,17 @@ SCENARIOS = [
     Scenario(
         name="thinking",
         summary="thinking before the answer, or in place of it, streamed and not",
-        recordings=("chat-think-*", "generate-think-*", "!chat-think-unsupported"),
+        recordings=("chat-think-*", "generate-think-*", "!chat-think-unsupported", "!chat-think-default"),
         source=Source("https://docs.ollama.com/capabilities/thinking", "Thinking has a field of its own."),
+    ),
+    Scenario(
+        name="thinking-by-default",
+        summary="thinking before the answer to a request that does not say whether the model shall think",
+        recordings=("chat-think-default",),
+        source=Source(
+            "https://docs.ollama.com/capabilities/thinking", "Thinking is on by default for models that can think."
+        ),
+        over_v1="no recording over /v1 leaves that open",
     ),
     Scenario(
         name="format",
