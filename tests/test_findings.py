@@ -1,4 +1,7 @@
-"""docs/findings.md: every reproduction prints what the document says, and every known issue leads to one."""
+"""docs/findings.md: every reproduction prints what the document says, and every known issue leads to one.
+
+The reproductions of docs/findings-other-languages.md need toolchains: tests/examples runs them.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+import ollama_harness
 from ollama_harness.clients import clients
 from ollama_harness.matrix import known_issues
 from ollama_harness.matrix.cells import cell
 from ollama_harness.recordings.store import RecordingStore, fixtures
 
-TEXT = (Path(__file__).parent.parent / "docs" / "findings.md").read_text("utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+TEXT = (DOCS / "findings.md").read_text("utf-8")
+OTHER_LANGUAGES = (DOCS / "findings-other-languages.md").read_text("utf-8")
 SERVER = re.search(r"```python\n# server\.py\n(.*?)```", TEXT, re.DOTALL)
 FINDINGS = re.findall(
     r"^## ([^\n]*)\n.*?```python\n(.*?)```\s+```text\n(.*?)```\s+^Shown by: (.*?)(?=\n\n|\Z)",
@@ -27,8 +33,16 @@ FINDINGS = re.findall(
 CELL = r"[\w-]+/[\w-]+/[\d.]+/[\w-]+(?:@[\w.:\[\]]+)?"
 SHOWN = [id_ for *_, shown in FINDINGS for id_ in re.findall(CELL, shown)]
 #: The modules of clients that are not installed with the package. tox -e environments installs them.
-OPTIONAL = {one.modules[0] for one in clients().values() if one.optional}
+OPTIONAL = {one.modules[0] for one in clients().values() if one.optional and one.exchange is not None}
+SHOWN_OTHER: list[str] = re.findall(CELL, OTHER_LANGUAGES)
 ISSUES = known_issues.load(fixtures() / known_issues.FILE)
+PROGRAMS = Path(ollama_harness.__file__).parent / "clients" / "programs"
+#: Those of each language that has a section.
+ISSUES_OTHER = [
+    issue
+    for language in re.findall(r"^## (\w+)$", OTHER_LANGUAGES, re.MULTILINE)
+    for issue in known_issues.load(PROGRAMS / language.lower() / known_issues.FILE)
+]
 
 
 @pytest.mark.parametrize(("title", "code", "prints", "_"), FINDINGS, ids=[title for title, *_ in FINDINGS])
@@ -50,12 +64,12 @@ def test_every_section_has_a_reproduction_and_shows_a_cell() -> None:
     assert all(re.search(CELL, shown) for *_, shown in FINDINGS)
 
 
-@pytest.mark.parametrize("id_", SHOWN)
+@pytest.mark.parametrize("id_", [*SHOWN, *SHOWN_OTHER])
 def test_every_cell_that_is_named_exists(id_: str, store: RecordingStore) -> None:
     assert cell(store, id_).id == id_
 
 
-@pytest.mark.parametrize("issue", ISSUES, ids=[issue.place for issue in ISSUES])
+@pytest.mark.parametrize("issue", [*ISSUES, *ISSUES_OTHER], ids=lambda issue: issue.place)
 def test_every_known_issue_leads_to_a_section(issue: known_issues.KnownIssue) -> None:
-    shown = {tuple(id_.split("/")[:2]) for id_ in SHOWN}
+    shown = {tuple(id_.split("/")[:2]) for id_ in [*SHOWN, *SHOWN_OTHER]}
     assert shown & set(product(issue.clients, issue.scenarios)), issue.reason
