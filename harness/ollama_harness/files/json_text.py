@@ -51,7 +51,7 @@ def parse_json(data: bytes) -> Any:
     Raises: ValueError.
     """
     try:
-        value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        value = _DECODER.decode(data.decode("utf-8"))
     except RecursionError:
         raise TooDeep from None
     except ValueError as error:
@@ -95,3 +95,7 @@ def has_lone_surrogate(value: Any) -> bool:
 
 def _refuse_constant(text: str) -> NoReturn:
     raise Unreadable(f"{text} is no JSON")
+
+
+#: Made once: `json.loads` makes a decoder for each call that says what a constant is.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,21 @@ from ollama_harness.recordings.recording import BODY_SUFFIXES, HEAD_SUFFIX, META
 
 __all__ = ["find", "load", "not_json", "save"]
 
+#: A name ends with the first of these that fits: `.meta.json` is no `.json`.
+_SUFFIXES = (META_SUFFIX, HEAD_SUFFIX, *BODY_SUFFIXES)
+
 
 def find(root: Path) -> Iterator[Path]:
     """The stem of every recording at or under `root`: the path of its files without their suffixes."""
     if not root.is_dir():
         yield _stem(root)
         return
-    stems = {stem for path in root.rglob("*") if (stem := _stem(path)) != path}
-    yield from sorted(stems)
+    found = set[str]()
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            if suffix := _suffix(name):
+                found.add(os.path.join(folder, name.removesuffix(suffix)))  # noqa: PTH118 - of thousands, a Path is slow
+    yield from map(Path, sorted(found))
 
 
 def load(stem: Path, *, id: str, endpoint: Endpoint | None = None) -> Recording:
@@ -35,21 +44,21 @@ def load(stem: Path, *, id: str, endpoint: Endpoint | None = None) -> Recording:
     """
     if not stem.name.isprintable():
         raise RecordingError(stem, "", "its name has characters that cannot be printed", "rename its files")
-    meta_path = stem.with_name(stem.name + META_SUFFIX)
-    bodies = [path for suffix in BODY_SUFFIXES if (path := stem.with_name(stem.name + suffix)).is_file()]
-    head_path = stem.with_name(stem.name + HEAD_SUFFIX)
-    files = [path for path in (*bodies, meta_path, head_path) if path.is_file()]
+    sizes = {suffix: size for suffix in _SUFFIXES if (size := _size(f"{stem}{suffix}")) is not None}
+    files = {suffix: stem.with_name(stem.name + suffix) for suffix in sizes}
     if not files:
         raise RecordingError(stem, "", "no such recording", "give the path of a .meta.json or of a body")
-    refuse_too_long(files[0], sum(path.stat().st_size for path in files))
-    described = files[-1]  # the meta file or the head beside the body, if there is one
+    bodies = [path for suffix, path in files.items() if suffix in BODY_SUFFIXES]
+    refuse_too_long([*bodies, *files.values()][0], sum(sizes.values()))
+    described = files.get(HEAD_SUFFIX) or files.get(META_SUFFIX) or bodies[-1]
     if not bodies:
         fix = f"put {stem.name} with one of {', '.join(BODY_SUFFIXES)} there"
         raise RecordingError(described, "", "the body beside it is missing", fix)
     if len(bodies) > 1:
         problem = f"has {len(bodies)} bodies ({', '.join(p.name for p in bodies)})"
         raise RecordingError(described, "", problem, "keep one of them, or give them names of their own")
-    if not meta_path.is_file():
+    meta_path = files.get(META_SUFFIX)
+    if meta_path is None:
         recording = load_body(bodies[0], stem.name, id, endpoint)
         _check_head(recording, bodies[0], recording.size_bytes)
         return recording
@@ -121,8 +130,18 @@ def _read_json(path: Path) -> Any:
 
 def _stem(path: Path) -> Path:
     """The path of a recording's files without their suffixes; for any other file, its own path."""
-    suffixes = (META_SUFFIX, HEAD_SUFFIX, *BODY_SUFFIXES)
-    for suffix in suffixes if path.name not in suffixes else ():
-        if path.name.endswith(suffix):
-            return path.with_name(path.name[: -len(suffix)])
-    return path
+    return path.with_name(path.name.removesuffix(_suffix(path.name)))
+
+
+def _suffix(name: str) -> str:
+    """The suffix that makes a file's name one of a recording; "" if it is none."""
+    return next((suffix for suffix in _SUFFIXES if name.endswith(suffix) and name not in _SUFFIXES), "")
+
+
+def _size(path: str) -> int | None:
+    """The size of a file in bytes; None if there is no such file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - of hundreds, a Path is slow
+    except (OSError, ValueError):  # ValueError: no system has a file with such a name
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
