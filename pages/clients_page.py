@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ollama_harness.clients import clients
 from ollama_harness.faults import apply
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
 from ollama_harness.matrix.scenarios import picky
@@ -67,6 +68,15 @@ cell gives the reason why a client is refused; an empty cell means that it gets 
 defect, unless it hides the refusal.
 """
 
+_PROMISES = """\
+## What each client promises
+
+A client is judged by what its own documentation says. A client of *records* yields Ollama's own objects. One of
+*pieces* translates them into types of its own: text, thinking, tool calls, a finish reason. Exceptions have the modules
+that define them; a subclass counts too. *Retries* is how often a failed request is sent again by default. Clients that
+are not installed with this package are *optional*: `python -m pip install "ollama-harness[clients]"`.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Column:
@@ -86,7 +96,7 @@ def page(profiles: Sequence[RequestProfile]) -> str:
     measured = f"{MEASURED}{', '.join(versions)} on {platform.python_implementation()} {platform.python_version()}."
     columns = _columns(profiles)
     parts = [_INTRODUCTION.format(measured=measured), *_glance(columns), *_heads(columns), *_refused(columns)]
-    return "\n".join(parts)
+    return "\n".join([*parts, *_promises()])
 
 
 def normal(sent: SentRequest) -> SentRequest:
@@ -172,6 +182,29 @@ def _refused(columns: Sequence[_Column]) -> Iterator[str]:
         statuses = {str(refusal.head.status) for refusal in refusals if refusal.head}
         rows.append((name, ", ".join(sorted(statuses)), *map(script.unmet, heads)))
     yield from table(("scenario", "refuses with", *(column.title for column in columns)), rows, escaped="|*")
+
+
+def _promises() -> Iterator[str]:
+    """What the clients in Python of this package declare; those that declare the same share a row."""
+    yield _PROMISES
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for one in clients().values():
+        if one.exchange is None or one.is_canary or one.option:
+            continue
+        contract = one.contract
+        row = (
+            f"{one.yields}s",
+            ", ".join("any" if path == "*" else path for path in one.paths),
+            ", ".join(sorted(contract.exceptions or ())),
+            ", ".join(sorted(contract.timeouts)) or "the same",
+            contract.read_timeout or "none",
+            str(contract.retries),
+            f"[source]({contract.source})",
+            "yes" if one.optional else "",
+        )
+        rows.setdefault(row, []).append(one.name)
+    header = ("", "yields", "paths", "exceptions", "for a silence", "read timeout", "retries", "documented", "optional")
+    yield from table(header, [(", ".join(names), *row) for row, names in rows.items()], escaped="|*")
 
 
 @functools.cache
