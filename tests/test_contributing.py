@@ -21,7 +21,7 @@ BLOCKS = dict(
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    skipped = shutil.ignore_patterns("__pycache__", "_fixtures")
+    skipped = shutil.ignore_patterns("__pycache__", "_fixtures", "node_modules")
     shutil.copytree(ROOT / "harness", tmp_path / "harness", ignore=skipped, copy_function=shutil.copyfile)
     recordings = tmp_path / "fixtures" / "recordings" / "0.32.15"
     recordings.mkdir(parents=True)
@@ -75,7 +75,7 @@ def test_a_client_of_pieces_is_one_module(copy: Path) -> None:
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
 def test_a_client_in_another_language_is_one_entry(copy: Path) -> None:
     add(copy, "harness/ollama_harness/clients/programs/javascript/clients.toml")
-    assert re.search("stream +✓", harness(copy, "run", "--client", "node-fetch-again", "--scenario", "stream"))
+    assert re.search("stream +✓", harness(copy, "run", "--client", "fetch-of-my-node", "--scenario", "stream"))
 
 
 def test_a_fault_is_one_function(copy: Path) -> None:

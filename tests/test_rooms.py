@@ -38,7 +38,8 @@ ORDER = (
     "pytest_plugin",
 )
 OUTSIDE = {"__init__", "__main__"}
-MODULES = sorted(PACKAGE.rglob("*.py"))
+#: What npm has put there is not of this package.
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "node_modules" not in path.parts)
 ROOMS = [
     path.parent for path in MODULES if path.name == "__init__.py" and path.parent not in (PACKAGE, PACKAGE / "cli")
 ]
