@@ -156,6 +156,34 @@ def test_a_null_may_be_left_out() -> None:
     assert agrees({"done": True}, {"done": True, "response": None}) is None
 
 
+ZEROS = [
+    ({"message": {"content": ""}, "done": False}, {"message": {"content": "", "thinking": ""}}),
+    ({"models": [{"model": "a"}]}, {"models": [{"model": "a", "context_length": 0}]}),
+    ({"done": True, "done_reason": ""}, {"done": True, "response": ""}),
+]
+CALL = {"message": {"tool_calls": [{"function": {"name": "f", "arguments": {"a": 0}}}]}}
+
+
+@pytest.mark.parametrize(("sent", "yielded"), ZEROS)
+def test_types_with_zero_values_cannot_tell_what_was_not_sent(sent: Any, yielded: Any) -> None:
+    assert agrees(yielded, sent, zeros=True) is None
+    assert agrees(yielded, sent) is not None
+
+
+@pytest.mark.parametrize(
+    ("sent", "yielded"),
+    [
+        ({"done": True}, {"done": False}),
+        ({"response": "a"}, {"response": ""}),
+        ({"embeddings": [[0, 1]]}, {"embeddings": [[1]]}),
+        (CALL, {"message": {"tool_calls": [{"function": {"name": "f", "arguments": {}}}]}}),
+    ],
+)
+def test_types_with_zero_values_lose_nothing_else(sent: Any, yielded: Any) -> None:
+    assert agrees(yielded, sent, zeros=True) is not None
+    assert agrees(sent, yielded, zeros=True) is not None
+
+
 @pytest.mark.parametrize(
     ("sent", "lost"),
     [

@@ -137,7 +137,8 @@ class Contract:
 
     `read_timeout` says how the user sets a read timeout (None: it cannot be set), and `default_timeout` how long the
     client waits otherwise. `retries` is how often it sends a failed request again by default. `streams` is false for a
-    client without streams. `unknown_fields` are fields of Ollama's records that its types do not have. `variables` are
+    client without streams. `unknown_fields` are fields of Ollama's records that its types do not have, and with
+    `zero_values` a field that was not sent has the zero value of its type, as in Go. `variables` are
     the environment variables that it reads; None means all that concern HTTP, and the empty set that it reads none.
     """
 
@@ -149,6 +150,7 @@ class Contract:
     retries: int = 0
     streams: bool = True
     unknown_fields: AbstractSet[str] = frozenset()
+    zero_values: bool = False
     variables: AbstractSet[str] | None = None
 
     def documented(self, cause: Cause) -> AbstractSet[str] | None:

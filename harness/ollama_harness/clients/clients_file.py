@@ -85,6 +85,7 @@ def _contract(fields: Fields) -> Contract:
         retries=fields.take("retries", is_count, "a number, 0 or more", optional=True) or 0,
         streams=_flag(fields, "streams", default=True),
         unknown_fields=names("unknown_fields") or frozenset(),
+        zero_values=_flag(fields, "zero_values", default=False),
         variables=names("variables"),
     )
     fields.no_more()

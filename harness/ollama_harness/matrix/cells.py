@@ -98,7 +98,7 @@ class Cell:
         if self.client.yields is Yields.PIECES:
             return PieceView(self.client.drops_thinking)
         subject = None if self.client.layer is Layer.HTTP else self.scenario.subject
-        return RecordView(subject, self.client.contract.unknown_fields)
+        return RecordView(subject, self.client.contract.unknown_fields, self.client.contract.zero_values)
 
     @property
     def requirement(self) -> Requirement:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,10 +44,11 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d
 
 @dataclass(frozen=True, slots=True)
 class RecordView:
-    """The view of a client that yields records. `subject` and `unknown` are as in `agrees`."""
+    """The view of a client that yields records. `subject`, `unknown` and `zeros` are as in `agrees`."""
 
     subject: tuple[str, ...] | None = ()
     unknown: AbstractSet[str] = frozenset()
+    zeros: bool = False
 
     def compare(self, reference: Reference, yielded: Sequence[Any], layer: Layer) -> Comparison:
         """How the records that a client of this layer yielded compare with the reference."""
@@ -70,7 +71,9 @@ class RecordView:
             if number > len(reference.records):
                 return f"yielded {len(yielded)} records, there are {len(reference.records)}"
             due = reference.records[number - 1]
-            problem = agrees(record, due, subject=self.subject, fractions=fractions, unknown=self.unknown)
+            problem = agrees(
+                record, due, subject=self.subject, fractions=fractions, unknown=self.unknown, zeros=self.zeros
+            )
             if problem is not None:
                 return f"record {number}: {problem}"
         return ""
@@ -83,17 +86,21 @@ def agrees(
     subject: tuple[str, ...] | None = (),
     fractions: frozenset[str] = frozenset(),
     unknown: AbstractSet[str] = frozenset(),
+    zeros: bool = False,
 ) -> str | None:
     """None if the yielded record is right, else what is wrong with it.
 
     `subject` names fields that a typed client must yield besides the essential ones: `details.family`, through any
     list. With None the client is not typed and must yield all fields. `fractions` are the `fractional` fields of the
-    exchange. `unknown` are essential fields that the client's types do not know.
+    exchange. `unknown` are essential fields that the client's types do not know. With `zeros` its types cannot tell a
+    field that was not sent from one that is 0, false or empty, so it may yield either.
     """
     if subject is None:
-        return _different(yielded, reference, "", None) or _missing(reference, yielded, "", null_counts=True)
+        return _different(yielded, reference, "", None) or _missing(reference, yielded, "", lambda _: False)
+    if zeros:
+        yielded, reference = _without_zeros(yielded), _without_zeros(reference)
     wanted = essential(reference, subject, unknown)
-    return _different(yielded, reference, "", fractions) or _missing(wanted, yielded, "", null_counts=False)
+    return _different(yielded, reference, "", fractions) or _missing(wanted, yielded, "", lambda value: value is None)
 
 
 def essential(record: Any, subject: tuple[str, ...] = (), unknown: AbstractSet[str] = frozenset()) -> Any:
@@ -167,19 +174,31 @@ def _different(yielded: Any, reference: Any, path: str, fractions: frozenset[str
     return f"{path.rstrip('.') or 'it'} is {yielded!r:.60}, but {reference!r:.60} was sent"
 
 
-def _missing(wanted: Any, yielded: Any, path: str, *, null_counts: bool) -> str | None:
-    """The first wanted field that was not yielded. A field that is null may be left out, unless `null_counts`."""
+def _missing(wanted: Any, yielded: Any, path: str, may_lack: Callable[[Any], bool]) -> str | None:
+    """The first wanted field that was not yielded, unless it has a value that may be left out."""
     if isinstance(wanted, dict) and isinstance(yielded, dict):
         for key, value in wanted.items():
-            if key not in yielded and (null_counts or value is not None):
+            if key not in yielded and not may_lack(value):
                 return f"{path}{key} was left out"
-            if key in yielded and (problem := _missing(value, yielded[key], f"{path}{key}.", null_counts=null_counts)):
+            if key in yielded and (problem := _missing(value, yielded[key], f"{path}{key}.", may_lack)):
                 return problem
     if isinstance(wanted, list) and isinstance(yielded, list):
         pairs = enumerate(zip(wanted, yielded, strict=True))
-        problems = (_missing(a, b, f"{path}{i}.", null_counts=null_counts) for i, (a, b) in pairs)
+        problems = (_missing(a, b, f"{path}{i}.", may_lack) for i, (a, b) in pairs)
         return next(filter(None, problems), None)
     return None
+
+
+def _without_zeros(value: Any) -> Any:
+    """A value without the fields, at any depth, that are null, 0, false or empty. Lists keep all their items, and the
+    arguments of tool calls, which have no types, all their fields.
+    """
+    if isinstance(value, list):
+        return [_without_zeros(item) for item in value]
+    if isinstance(value, dict):
+        fields = ((key, inner if key == "arguments" else _without_zeros(inner)) for key, inner in value.items())
+        return {key: inner for key, inner in fields if inner}
+    return value
 
 
 def _same(a: Any, b: Any) -> bool:
