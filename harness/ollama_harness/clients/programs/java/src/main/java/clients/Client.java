@@ -12,9 +12,13 @@ interface Client<S> {
     /** Makes the request of a job, and gives each record or piece to the user as soon as the library yields it. */
     void exchange(Job job, S session, User user) throws Exception;
 
-    /** The user of a library. Returns whether the user reads on. */
+    /** The user of a library. */
     interface User {
+        /** Takes a record or piece. Returns whether the user reads on. */
         boolean takes(Object value);
+
+        /** Says what closes the answer, which the user does if the library hangs. */
+        void canClose(Runnable closing);
     }
 
     /** The library cannot make the request. */

@@ -54,6 +54,7 @@ final class JavaHttp implements Client<HttpClient> {
         }
         var response = client.send(request, BodyHandlers.ofLines());
         try (Stream<String> lines = response.body()) {
+            user.canClose(lines::close);
             good(response);
             if (job.answer().equals("records")) {
                 records(lines.iterator(), user);

@@ -1,7 +1,8 @@
 package clients;
 
+import dev.langchain4j.agent.tool.ToolExecutionRequest;
+import dev.langchain4j.http.client.HttpClientBuilder;
 import dev.langchain4j.http.client.jdk.JdkHttpClient;
-import dev.langchain4j.model.chat.request.ChatRequest;
 import dev.langchain4j.model.chat.response.ChatResponse;
 import dev.langchain4j.model.chat.response.CompleteToolCall;
 import dev.langchain4j.model.chat.response.PartialResponse;
@@ -10,15 +11,18 @@ import dev.langchain4j.model.chat.response.PartialThinking;
 import dev.langchain4j.model.chat.response.PartialThinkingContext;
 import dev.langchain4j.model.chat.response.StreamingChatResponseHandler;
 import dev.langchain4j.model.chat.response.StreamingHandle;
+import dev.langchain4j.model.ollama.OllamaChatModel;
 import dev.langchain4j.model.ollama.OllamaStreamingChatModel;
 import java.net.http.HttpClient;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
 
-/** The streaming chat model of langchain4j-ollama: https://docs.langchain4j.dev/integrations/language-models/ollama */
-final class Langchain4j implements Client<OllamaStreamingChatModel> {
+/** The chat models of langchain4j-ollama: https://docs.langchain4j.dev/integrations/language-models/ollama */
+final class Langchain4j implements Client<Langchain4j.Models> {
+    record Models(OllamaStreamingChatModel streaming, OllamaChatModel blocking) {}
+
     @Override
     public String version() {
         return "1.11.0";
@@ -30,35 +34,78 @@ final class Langchain4j implements Client<OllamaStreamingChatModel> {
     }
 
     @Override
-    public OllamaStreamingChatModel session(Job job) {
-        var builder = OllamaStreamingChatModel.builder()
+    public Models session(Job job) {
+        var streaming = OllamaStreamingChatModel.builder()
+                .baseUrl(job.url())
+                .timeout(job.readTimeout())
+                .returnThinking(true);
+        var blocking = OllamaChatModel.builder()
                 .baseUrl(job.url())
                 .timeout(job.readTimeout())
                 .returnThinking(true);
         if (!job.trustEnv()) {
-            var direct = HttpClient.newBuilder().proxy(HttpClient.Builder.NO_PROXY);
-            builder.httpClientBuilder(JdkHttpClient.builder().httpClientBuilder(direct));
+            streaming.httpClientBuilder(direct());
+            blocking.httpClientBuilder(direct());
         }
-        return builder.build();
+        return new Models(streaming.build(), blocking.build());
+    }
+
+    private static HttpClientBuilder direct() {
+        return JdkHttpClient.builder().httpClientBuilder(HttpClient.newBuilder().proxy(HttpClient.Builder.NO_PROXY));
     }
 
     @Override
-    public void exchange(Job job, OllamaStreamingChatModel model, User user) throws Exception {
-        ChatRequest request = Langchain4jRequest.of(job);
-        var over = new CompletableFuture<Void>();
-        model.chat(request, new Handler(user, over));
-        try {
-            over.get();
-        } catch (ExecutionException error) {
-            if (error.getCause() instanceof Exception cause) {
-                throw cause;
+    public void exchange(Job job, Models models, User user) throws Exception {
+        var request = Langchain4jRequest.of(job);
+        if (job.answer().equals("one")) {
+            var response = models.blocking().chat(request);
+            var message = response.aiMessage();
+            if (message.thinking() != null) {
+                user.takes(Map.of("thinking", message.thinking()));
             }
-            throw error;
+            if (message.text() != null) {
+                user.takes(Map.of("text", message.text()));
+            }
+            for (var call : message.toolExecutionRequests()) {
+                user.takes(piece(call));
+            }
+            takesEnd(user, response);
+            return;
+        }
+        var over = new CompletableFuture<Optional<Throwable>>();
+        models.streaming().chat(request, new Handler(user, over));
+        var error = over.get();
+        if (error.isPresent()) {
+            throw (Exception) error.get();
+        }
+    }
+
+    private static Map<String, Object> piece(ToolExecutionRequest call) {
+        var piece = new LinkedHashMap<String, Object>();
+        if (call.id() != null) {
+            piece.put("id", call.id());
+        }
+        piece.put("name", call.name());
+        piece.put("arguments", call.arguments());
+        return Map.of("tool_call", piece);
+    }
+
+    private static void takesEnd(User user, ChatResponse response) {
+        if (response.finishReason() != null) {
+            user.takes(Map.of("finish_reason", response.finishReason().name().toLowerCase()));
+        }
+        var usage = response.tokenUsage();
+        if (usage != null) {
+            var piece = new LinkedHashMap<String, Integer>();
+            piece.put("input", usage.inputTokenCount());
+            piece.put("output", usage.outputTokenCount());
+            user.takes(Map.of("usage", piece));
         }
     }
 
     /** Gives what the model calls back with to the user, and cancels when the user stops. */
-    private record Handler(User user, CompletableFuture<Void> over) implements StreamingChatResponseHandler {
+    private record Handler(User user, CompletableFuture<Optional<Throwable>> over)
+            implements StreamingChatResponseHandler {
         @Override
         public void onPartialResponse(PartialResponse part, PartialResponseContext context) {
             takes(Map.of("text", part.text()), context.streamingHandle());
@@ -71,44 +118,25 @@ final class Langchain4j implements Client<OllamaStreamingChatModel> {
 
         @Override
         public void onCompleteToolCall(CompleteToolCall call) {
-            var made = call.toolExecutionRequest();
-            var piece = new LinkedHashMap<String, Object>();
-            piece.put("index", call.index());
-            if (made.id() != null) {
-                piece.put("id", made.id());
-            }
-            piece.put("name", made.name());
-            piece.put("arguments", made.arguments());
-            takes(Map.of("tool_call", piece), null);
+            user.takes(piece(call.toolExecutionRequest()));
         }
 
         @Override
         public void onCompleteResponse(ChatResponse response) {
-            if (response.finishReason() != null) {
-                takes(Map.of("finish_reason", response.finishReason().name().toLowerCase()), null);
-            }
-            var usage = response.tokenUsage();
-            if (usage != null) {
-                var piece = new LinkedHashMap<String, Integer>();
-                piece.put("input", usage.inputTokenCount());
-                piece.put("output", usage.outputTokenCount());
-                takes(Map.of("usage", piece), null);
-            }
-            over.complete(null);
+            takesEnd(user, response);
+            over.complete(Optional.empty());
         }
 
         @Override
         public void onError(Throwable error) {
-            over.completeExceptionally(error);
+            over.complete(Optional.of(error));
         }
 
-        /** A handle to cancel is given only with text and thinking. */
         private void takes(Map<String, ?> piece, StreamingHandle handle) {
+            user.canClose(handle::cancel);
             if (!user.takes(piece)) {
-                if (handle != null) {
-                    handle.cancel();
-                }
-                over.complete(null);
+                handle.cancel();
+                over.complete(Optional.empty());
             }
         }
     }

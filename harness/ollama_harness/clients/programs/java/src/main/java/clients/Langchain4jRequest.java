@@ -31,9 +31,6 @@ final class Langchain4jRequest {
         if (!job.request().headers().isEmpty() || !job.request().hasJson() || !body.isObject()) {
             throw new Client.Unsupported("it sends only JSON objects, without headers");
         }
-        if (!job.answer().equals("records")) {
-            throw new Client.Unsupported("it only streams");
-        }
         var messages = new ArrayList<ChatMessage>();
         body.path("messages").forEach(message -> messages.add(message(message)));
         if (messages.isEmpty()) {

@@ -65,17 +65,17 @@ final class Worker<S> {
         var begun = System.nanoTime();
         var reading = new Reading(job, begun);
         var end = new CompletableFuture<Map<String, Object>>();
-        var thread = start(() -> end.complete(exchange(job, reading)));
+        start(() -> end.complete(exchange(job, reading)));
         Map<String, Object> how;
         try {
             how = end.get(job.deadline().toNanos() - (System.nanoTime() - begun), TimeUnit.NANOSECONDS);
         } catch (TimeoutException late) {
+            reading.closing.run();
             how = Map.of("end", "hung");
         } catch (ExecutionException impossible) {
             throw new IllegalStateException(impossible);
         }
         reading.ends(how);
-        thread.interrupt();
     }
 
     private Map<String, Object> exchange(Job job, Reading reading) {
@@ -114,11 +114,10 @@ final class Worker<S> {
         }
     }
 
-    private static Thread start(Runnable task) {
+    private static void start(Runnable task) {
         var thread = new Thread(task);
         thread.setDaemon(true);
         thread.start();
-        return thread;
     }
 
     /** What the user of a job reads. */
@@ -127,6 +126,7 @@ final class Worker<S> {
         private final long begun;
         private int taken;
         private volatile boolean stopped;
+        private volatile Runnable closing = () -> {};
         private boolean over;
 
         Reading(Job job, long begun) {
@@ -153,6 +153,11 @@ final class Worker<S> {
                 }
             }
             return !stopped;
+        }
+
+        @Override
+        public void canClose(Runnable closing) {
+            this.closing = closing;
         }
 
         synchronized void ends(Map<String, Object> how) {
