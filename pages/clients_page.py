@@ -3,7 +3,7 @@
 python -m pages clients
 
 The page leaves out what differs from machine to machine: versions, ports, the system's name, and content codings that
-a library offers only if another package is installed.
+a library offers only if another package is installed. What optional clients send is left out, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ollama_harness.clients import clients
+from ollama_harness.clients import client, clients
 from ollama_harness.faults import apply
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
 from ollama_harness.matrix.scenarios import picky
@@ -220,7 +220,7 @@ def _scripts() -> list[tuple[str, Script]]:
 
 def _made(sources: Sources) -> str:
     """The page. A check ignores the line that says where it was measured, because it differs on each machine."""
-    lines = page(measure()).splitlines(keepends=True)
+    lines = page([one for one in measure() if not client(one.client).optional]).splitlines(keepends=True)
     there = [line for line in sources.there.splitlines(keepends=True) if line.startswith(MEASURED)]
     if sources.checking and there:
         lines = [there[0] if line.startswith(MEASURED) else line for line in lines]

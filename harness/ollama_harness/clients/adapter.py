@@ -214,7 +214,7 @@ class Command:
 class Client:
     """A client library under test. `distribution` is the package that pip installs ("" for canaries, which need none).
     `imports` are the modules that its process imports before the first job, by default the one called as the package.
-    What is `optional` is not installed with this package. A client that `warms_up` makes an exchange in each of its
+    What is `optional` is no dependency of this package. A client that `warms_up` makes an exchange in each of its
     processes before the first that is judged: a cold JVM, or a library that makes its types then, needs seconds for it.
 
     A client has either an `exchange`, a function in Python that makes one request, or a `command`. `session` makes the
