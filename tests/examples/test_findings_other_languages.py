@@ -28,15 +28,23 @@ REPRODUCTIONS = re.findall(
 
 @dataclass(frozen=True)
 class Language:
-    """How a reproduction is run: its file, what stands beside it, and the command, which starts with the toolchain."""
+    """How a reproduction is run: its file, what stands beside it, and the command, which starts with the toolchain.
+
+    With a `folder` it runs there, from stdin, because that is where its libraries are.
+    """
 
     file: str
     command: tuple[str, ...]
     needs: str
     beside: tuple[Path, ...] = ()
+    folder: Path | None = None
 
+
+JAVASCRIPT = PROGRAMS / "javascript"
+NODE = str(JAVASCRIPT / "node_modules" / ".bin" / "node")
 
 LANGUAGES = {
+    "js": Language("reproduce.mjs", (NODE, "--input-type=module", "-"), NODE, folder=JAVASCRIPT),
     "go": Language("main.go", ("go", "run", "."), "go", (PROGRAMS / "go" / "go.mod", PROGRAMS / "go" / "go.sum")),
     "python": Language("reproduce.py", (sys.executable, "reproduce.py"), "curl"),
 }
@@ -54,7 +62,8 @@ def test_the_reproduction_shows_the_defect(language: str, code: str, prints: str
         shutil.copy(file, tmp_path)
     done = subprocess.run(
         one.command,
-        cwd=tmp_path,
+        cwd=one.folder or tmp_path,
+        input=code if one.folder else "",
         env={**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"},
         capture_output=True,
         encoding="utf-8",
