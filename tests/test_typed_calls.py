@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ollama_harness.clients import _typed_calls, installed
+from ollama_harness.clients import _typed_calls, adapter, client, installed
 from ollama_harness.recordings.recording import Request
 
 
@@ -44,8 +44,8 @@ def test_what_a_call_requires_must_be_in_the_request(body: Any, reason: str | No
 
 
 def test_a_client_is_installed_or_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = installed.installed()
-    assert "httpx" in there
-    monkeypatch.setattr(installed, "_version", lambda package: None if package == "httpx" else "1.0")
-    assert installed.missing() == {"httpx": "httpx", "httpx-async": "httpx"}
+    assert "httpx" in installed.installed()
+    monkeypatch.setattr(adapter, "version_here", lambda package: None if package == "httpx" else "1.0")
+    assert client("httpx").missing == client("httpx-async").missing == "run: python -m pip install httpx"
     assert "httpx" not in installed.installed()
+    assert "httpx" not in installed.runnable()

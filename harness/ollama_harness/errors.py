@@ -11,6 +11,7 @@ HarnessError                  a request of the user cannot be done; the message 
 ├── ReplyError                a file of replies is not usable: names file and field
 ├── ProgrammeError            a programme is not usable: names its file, line, rule and key
 ├── ClientError               a user's own client is not usable: names its file and key, or the option
+├── InstallError              a client cannot be installed: what is missing, or the last lines of the step that failed
 ├── UnknownName               no client, scenario, recording or version has that name: offers the nearest
 ├── DirectoryError            a directory cannot be written to, or another process is writing there
 ├── PortInUse                 the server's address is taken or not allowed
@@ -89,6 +90,10 @@ class ProgrammeError(HarnessError):
 
 class ClientError(HarnessError):
     """A user's own client cannot be used: its file or command is wrong, or its name is taken."""
+
+
+class InstallError(HarnessError):
+    """A client cannot be installed: a program is missing, a step failed, or the place cannot be written to."""
 
 
 class UnknownName(HarnessError):

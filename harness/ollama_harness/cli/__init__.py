@@ -40,6 +40,7 @@ _COMMANDS = {
     "doctor": ("doctor", "doctor"),
     "gate": ("gate", "gate_"),
     "import": ("importing", "import_"),
+    "install": ("install", "install"),
     "list": ("listing", "list_"),
     "prove": ("prove", "prove_"),
     "record": ("record", "record"),

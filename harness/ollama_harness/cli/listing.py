@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from ollama_harness.cli.output import json_option
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.tables import table
 from ollama_harness.clients import Client, clients
+from ollama_harness.clients.adapter import version_here
 from ollama_harness.gate.rules import RULES
 from ollama_harness.matrix.cells import names_in
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
@@ -195,12 +195,13 @@ def _sent(sent: SentRequest) -> dict[str, object]:
 
 
 def _version(one: Client) -> str:
-    """The version of a client's library, or how to install it. A program says its version only when it runs."""
+    """The version of a client's library, or what must be done before it runs here. A program says its version only when
+    it runs, and so does a library that this Python does not have.
+    """
+    if one.missing is not None:
+        return f"not installed: {one.missing}"
     if one.command is not None:
-        return one.command.missing or "a program"
+        return "a program"
     if not one.distribution:
         return "built in"
-    try:
-        return metadata.version(one.distribution)
-    except metadata.PackageNotFoundError:
-        return f"not installed: python -m pip install {one.distribution}"
+    return version_here(one.distribution) or "in its own environment"

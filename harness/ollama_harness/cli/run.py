@@ -8,12 +8,14 @@ from pathlib import Path
 
 import click
 
+from ollama_harness.cli.install import env_dir_option
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_clients import own_clients_options
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.report import known_issues_option, print_report, today
 from ollama_harness.cli.tables import progress_bar
-from ollama_harness.clients.installed import left_out
+from ollama_harness.clients.installed import left_out, not_installed
+from ollama_harness.errors import InstallError
 from ollama_harness.matrix import known_issues as expectations
 from ollama_harness.matrix.cells import Cell, plan
 from ollama_harness.matrix.results import FILE, Results, unfinished
@@ -34,6 +36,9 @@ __all__ = ["run", "run_with_progress"]
     With --client-command, --clients-file and --client-file your own clients run, and of the others only those that
     --client names.
 
+    What `ollama-harness install` has installed runs, too, and what is not installed is left out. With --all-clients
+    that is an error, unless this machine lacks the tools for it, and all scenarios over /v1 run as well.
+
     With --recordings only your own are played: each in the scenarios that name it, and a stream in every scenario that
     is made for any stream, if its faults apply.
 
@@ -46,6 +51,8 @@ __all__ = ["run", "run_with_progress"]
     epilog="Example: ollama-harness run --client ollama --scenario cut-after-record",
 )
 @click.option("--client", "clients", multiple=True, metavar="NAME", help="Run only this client (repeatable).")
+@click.option("--all-clients", is_flag=True, help="Run all clients, over Ollama's own API and over /v1.")
+@env_dir_option
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Play only this scenario (repeatable).")
 @click.option("--recording", "recordings", multiple=True, metavar="NAME", help="Play only this recording (repeatable).")
 @click.option(
@@ -78,6 +85,7 @@ __all__ = ["run", "run_with_progress"]
 def run(
     *,
     clients: tuple[str, ...],
+    all_clients: bool,
     scenarios: tuple[str, ...],
     recordings: tuple[str, ...],
     versions: tuple[str, ...],
@@ -89,6 +97,10 @@ def run(
     touch_registry: bool,
     known_issues: Path | None,
 ) -> None:
+    if all_clients and clients:
+        raise click.UsageError("--all-clients runs all of them; leave out --client")
+    if all_clients and (absent := not_installed()):
+        raise InstallError(f"not installed: {', '.join(absent)}; run: ollama-harness install --all")
     issues = expectations.load_all(known_issues)
     store = store_of(own, version=versions[0] if len(versions) == 1 else None)
     cells = plan(
@@ -99,6 +111,7 @@ def run(
         versions=versions,
         environments=environments,
         v1=v1,
+        all_dialects=all_clients,
     )
     if touch_registry and System.here() is not System.WINDOWS:
         raise click.UsageError(

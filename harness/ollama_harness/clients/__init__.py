@@ -52,13 +52,22 @@ def clients() -> dict[str, Client]:
 
 
 def client(name: str) -> Client:
-    """One client.
+    """One client. NAME==VERSION is a client in Python of the package with that version of its library.
 
     Raises: UnknownName.
     """
-    if name not in clients():
-        raise UnknownName("client", name, clients())
-    return clients()[name]
+    plain, pinned, version = name.partition("==")
+    if plain not in clients():
+        raise UnknownName("client", plain, clients())
+    one = clients()[plain]
+    if not pinned:
+        return one
+    if not one.distribution or one.option:
+        problem = f"{plain} is no client in Python of the package, and only these can have another version"
+        raise ClientError(f"{name}: {problem}; leave out =={version}")
+    if not re.fullmatch(r"[0-9][A-Za-z0-9.!+]*", version):
+        raise ClientError(f"{name}: {version!r} is no version of {one.distribution}; write {plain}==1.2.3")
+    return replace(one, name=name, version=version)
 
 
 def is_canary(name: str) -> bool:
@@ -123,7 +132,7 @@ def _packaged() -> dict[str, Client]:
     modules = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
     found = [one for module in modules for one in getattr(module, "CLIENTS", ())]
     for path in sorted(_PROGRAMS.glob("*/clients.toml")):
-        found += clients_file.read(path)
+        found += clients_file.read(path, of_package=True)
     names = {one.name for one in found}
     for one, origin in own_module.from_entry_points():
         if one.name in names:

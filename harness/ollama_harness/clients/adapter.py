@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ollama_harness.clients.places import ClientPlace, environment_of, environment_with
 from ollama_harness.oracle.pieces import Yields
 from ollama_harness.oracle.reference import Cause, Layer
 from ollama_harness.oracle.verdict import Verdict
@@ -27,12 +30,12 @@ __all__ = [
     "Contract",
     "EventLines",
     "ExchangeFunction",
-    "Install",
     "Job",
     "Layer",
     "SessionFactory",
     "Yields",
     "nothing",
+    "version_here",
 ]
 
 
@@ -163,51 +166,45 @@ def _everything(_: Request) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Install:
-    """What programs need: a `toolchain` on PATH, which `get` says how to get, and `steps`, which make what they `make`.
-
-    Each step is the arguments of one command, which runs in the folder of the programs. `makes` is a path in it, or "".
-    """
-
-    toolchain: str
-    get: str
-    steps: tuple[tuple[str, ...], ...] = ()
-    makes: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A program that drives a client in any language: its arguments, and the folder in which it starts.
+    """A program that drives a client in any language: its arguments, and the folder of its sources.
 
-    `file` is the clients.toml that names the command, if one does, and `install` what it needs. `needs` are other
-    programs that it starts, which must be on PATH.
+    `file` is the clients.toml that names the command, if one does. `needs` are the programs that must be on PATH, and
+    `get` says how to get them. If it must be built, it is used where `makes` is, a path in its `folder` or in its
+    `place`. A user's own program has no place: `steps` are then for the user.
     """
 
     arguments: tuple[str, ...]
     folder: Path
     file: Path | None = None
     needs: tuple[str, ...] = ()
-    install: Install | None = None
+    get: str = ""
+    steps: tuple[tuple[str, ...], ...] = ()
+    makes: str = ""
+    place: ClientPlace | None = None
 
     @property
-    def missing(self) -> str | None:
-        """Why the program cannot be run here, with what installs it; None if it can."""
-        install = self.install
-        lacking = [name for name in self.needs if shutil.which(name) is None]
-        lacking += [self.arguments[0]] if self.program is None else []
-        if not lacking and (install is None or not install.makes or (self.folder / install.makes).exists()):
-            return None
-        if install is not None and shutil.which(install.toolchain) is None:
-            return f"there is no {install.toolchain} on PATH; {install.get}"
-        if install is not None and install.steps:
-            return f"run in {self.folder}: {' && '.join(map(shlex.join, install.steps))}"
-        return f"there is no program {lacking[0]!r}"
+    def home(self) -> Path:
+        """The folder in which it starts: its place if that is whole, else that of its sources."""
+        return self.place.path if self.place is not None and self.place.is_whole else self.folder
+
+    @property
+    def lacks(self) -> str | None:
+        """What is not on PATH, and how to get it; None if everything is."""
+        absent = [name for name in self.needs if shutil.which(name) is None]
+        if Path(self.arguments[0]).parent == Path() and self.program is None:
+            absent.append(self.arguments[0])
+        return f"there is no {absent[0]} on PATH{self.get and f'; {self.get}'}" if absent else None
+
+    @property
+    def is_built(self) -> bool:
+        return self.program is not None and (self.home / self.makes).exists()
 
     @property
     def program(self) -> str | None:
-        """The path of the program: in the folder if its name has a slash, else on PATH; None if there is none."""
+        """The path of the program: in its home if its name has a slash, else on PATH; None if there is none."""
         name = self.arguments[0]
-        return shutil.which(self.folder / name if Path(name).parent != Path() else name)
+        return shutil.which(self.home / name if Path(name).parent != Path() else name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +219,7 @@ class Client:
     pieces `drops_thinking` if its types have no place for it. `paths` are patterns of the paths that it has calls for;
     it has no cell for others. `unsupported` returns the reason why the client cannot make a request, or None if it can.
     `file` is the user's own file in Python that defines the client, and `option` what adds a user's own client on the
-    command line; clients of packages have neither.
+    command line; clients of packages have neither. `version` is the one to judge, if it is not the one that is there.
 
     A canary runs in the scenarios for which `earns` holds a verdict (None means all scenarios), and must earn exactly
     that verdict. `spoils` is the change that a canary makes to each record; where it changes nothing, the canary has no
@@ -245,6 +242,7 @@ class Client:
     command: Command | None = None
     file: Path | None = None
     option: str = ""
+    version: str = ""
     earns: dict[str | None, Verdict] | None = None
     spoils: Callable[[Any], Any] | None = None
     deadline_s: float | None = None
@@ -261,3 +259,48 @@ class Client:
     def modules(self) -> tuple[str, ...]:
         """The modules of the library that its process imports, in this order."""
         return self.imports or ((self.distribution,) if self.distribution else ())
+
+    @property
+    def place(self) -> ClientPlace | None:
+        """Where `ollama-harness install` puts it; None if it comes with the package or with the user."""
+        if self.command is not None:
+            return self.command.place
+        if self.version:
+            return environment_with(self.distribution, self.version)
+        return environment_of(self.distribution) if self.optional else None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this Python has the library of a client in Python, in the version that is wanted."""
+        return not self.version and (not self.distribution or version_here(self.distribution) is not None)
+
+    @property
+    def python(self) -> str:
+        """The Python that has the library of a client in Python."""
+        return sys.executable if self.is_here or self.place is None else self.place.python
+
+    @property
+    def missing(self) -> str | None:
+        """Why it cannot run here, and what changes that; None if it can."""
+        if self.command is not None:
+            return self.command.lacks or (None if self.command.is_built else self._remedy)
+        return None if self.is_here or (self.place is not None and self.place.is_whole) else self._remedy
+
+    @property
+    def _remedy(self) -> str:
+        """What is to be done so that it can run here."""
+        if self.place is not None:
+            return self.place.lacks or f"run: ollama-harness install {self.name}"
+        if self.command is not None and self.command.steps:
+            return f"run in {self.command.folder}: {' && '.join(map(shlex.join, self.command.steps))}"
+        if self.command is not None:
+            return f"there is no program {self.command.arguments[0]!r}"
+        return f"run: python -m pip install {self.distribution}"
+
+
+def version_here(distribution: str) -> str | None:
+    """The version of a package of this Python; None if it is not installed."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

@@ -6,11 +6,13 @@ The clients of the package that are programs stand in such files, too (`programs
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 from typing import Any
 
-from ollama_harness.clients.adapter import Client, Command, Contract, Install, Layer, Yields
+from ollama_harness.clients.adapter import Client, Command, Contract, Layer, Yields
+from ollama_harness.clients.places import ClientPlace
 from ollama_harness.errors import ClientError
 from ollama_harness.files.fields import Fields, is_count, is_one_line
 from ollama_harness.files.reading import read_toml
@@ -23,8 +25,19 @@ _PYTHON = {"{python}": sys.executable}
 _ARGUMENTS = 'a list of arguments, ["node", "my.mjs"]'
 
 
-def read(path: Path) -> tuple[Client, ...]:
-    """The clients of a file. Their programs start in its folder.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Install:
+    """The table [install]: a `toolchain` on PATH, how to `get` it, and `steps`, which make what they `make`."""
+
+    toolchain: str
+    get: str
+    steps: tuple[tuple[str, ...], ...] = ()
+    makes: str = ""
+
+
+def read(path: Path, *, of_package: bool = False) -> tuple[Client, ...]:
+    """The clients of a file. Their programs start in its folder; those of the package in a place of their own, if they
+    must be built.
 
     Raises: ClientError, which names the file and the key.
     """
@@ -35,18 +48,41 @@ def read(path: Path) -> tuple[Client, ...]:
     top.no_more()
     install = None if needs is None else _install(Fields(path, needs, "install.", ClientError))
     tables = (Fields(path, entry, f"client[{number}].", ClientError) for number, entry in enumerate(entries, 1))
-    return tuple(_client(path, table, install) for table in tables)
+    found = [_client(path, table, install) for table in tables]
+    if not of_package or install is None or not install.steps:
+        return tuple(found)
+    place = _place(path.parent, install, [one.command for one in found if one.command is not None])
+    return tuple(replace(one, command=one.command and replace(one.command, place=place)) for one in found)
 
 
-def _client(path: Path, fields: Fields, install: Install | None) -> Client:
+def _place(folder: Path, install: _Install, commands: Sequence[Command]) -> ClientPlace:
+    """The place for programs: all files of their folder, but for what the steps make if they are run there."""
+    programs = [one.arguments[0] for one in commands if len(PurePath(one.arguments[0]).parts) > 1]
+    made = {PurePath(one).parts[0] for one in (install.makes, *programs) if one}
+    found = ((path.relative_to(folder), path) for path in folder.rglob("*") if path.is_file())
+    files = {name.as_posix(): path for name, path in found if name.parts[0] not in made}
+    return ClientPlace(
+        name=folder.name,
+        files=files,
+        steps=install.steps,
+        toolchain=install.toolchain,
+        get=install.get,
+        depends_on=install.steps,
+    )
+
+
+def _client(path: Path, fields: Fields, install: _Install | None) -> Client:
     name = fields.take("name", is_one_line, "a name")
     layer = fields.take("layer", _one_of(Layer), f'"{Layer.OLLAMA}" or "{Layer.HTTP}"', optional=True)
+    needs = fields.take("needs", _are_lines, "a list of programs", optional=True) or ()
     command = Command(
         arguments=tuple(_PYTHON.get(one, one) for one in fields.take("command", _are_arguments, _ARGUMENTS)),
         folder=path.parent,
         file=path,
-        needs=tuple(fields.take("needs", _are_lines, "a list of programs", optional=True) or ()),
-        install=install,
+        needs=tuple(needs),
+        get=install.get if install else "",
+        steps=install.steps if install else (),
+        makes=install.makes if install else "",
     )
     warms_up = _flag(fields, "warms_up", default=False)
     yields = fields.take("yields", lambda v: v in _YIELDS, f"one of {', '.join(_YIELDS)}", optional=True)
@@ -92,9 +128,9 @@ def _contract(fields: Fields) -> Contract:
     return contract
 
 
-def _install(fields: Fields) -> Install:
+def _install(fields: Fields) -> _Install:
     steps = fields.take("steps", _are_steps, f"a list, each item {_ARGUMENTS}", optional=True)
-    install = Install(
+    install = _Install(
         toolchain=fields.take("toolchain", is_one_line, "the name of a program"),
         get=fields.take("get", is_one_line, "where to get the toolchain, in one line"),
         steps=tuple(map(tuple, steps or ())),

@@ -2,67 +2,55 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import metadata
+import platform
 
-from ollama_harness.clients import Client, client, clients
+from ollama_harness.clients import Client, clients
+from ollama_harness.clients.adapter import version_here
 
-__all__ = ["installed", "installed_extras", "left_out", "missing", "runnable"]
+__all__ = ["installed", "installed_extras", "left_out", "not_installed", "of_packages", "runnable"]
 
 #: Packages that let a client use SOCKS.
 _EXTRAS = ("PySocks", "socksio")
 
 
+def of_packages() -> list[Client]:
+    """The clients of this package and of others, in any language, without the canaries and the user's own."""
+    return [one for one in clients().values() if not one.is_canary and not one.option]
+
+
 def installed() -> dict[str, str]:
-    """The clients in Python whose library is installed here, with its version. urllib always is."""
-    return {name: version for name, version in _versions().items() if version is not None}
-
-
-def missing() -> dict[str, str]:
-    """The clients in Python whose library is not installed here, with the package that pip installs."""
-    return {name: client(name).distribution for name, version in _versions().items() if version is None}
+    """The clients in Python whose library this Python has, with its version. urllib always is."""
+    here = [one for one in of_packages() if one.command is None and one.is_here]
+    return {
+        one.name: (version_here(one.distribution) if one.distribution else None) or platform.python_version()
+        for one in here
+    }
 
 
 def runnable() -> list[str]:
     """The clients of packages, in any language, that can run here."""
-    return [*installed(), *(one.name for one, why in _programs() if why is None)]
+    return [one.name for one in of_packages() if one.missing is None]
+
+
+def not_installed() -> list[str]:
+    """The clients of packages that are not installed, and that `ollama-harness install` can install here."""
+    return [one.name for one in of_packages() if one.missing is not None and _can_be_installed(one)]
 
 
 def left_out() -> list[str]:
-    """A line for each group of clients of packages that cannot run here: the clients, and what installs them."""
-    lines = []
-    if absent := missing():
-        packages = " ".join(sorted(set(absent.values())))
-        lines.append(f"not installed, and left out: {', '.join(absent)} (python -m pip install {packages})")
+    """A line for each group of clients of packages that cannot run here: the clients, and what changes that."""
     groups: dict[str, list[str]] = {}
-    for one, why in _programs():
-        if why is not None:
-            groups.setdefault(why, []).append(one.name)
-    return [*lines, *(f"left out: {', '.join(names)} ({why})" for why, names in groups.items())]
+    for one in of_packages():
+        if (why := one.missing) is not None:
+            line = "ollama-harness install --all" if _can_be_installed(one) else why
+            groups.setdefault(line, []).append(one.name)
+    return [f"not installed, and left out: {', '.join(names)} ({why})" for why, names in groups.items()]
 
 
-def _programs() -> list[tuple[Client, str | None]]:
-    """The clients of packages that are programs, and why each cannot run here."""
-    return [(one, one.command.missing) for one in clients().values() if one.command is not None and not one.option]
-
-
-def _versions() -> dict[str, str | None]:
-    return {
-        one.name: _version(one.distribution)
-        for one in clients().values()
-        if one.exchange is not None and not one.is_canary and not one.option
-    }
+def _can_be_installed(one: Client) -> bool:
+    return one.place is not None and one.place.lacks is None and (one.command is None or one.command.lacks is None)
 
 
 def installed_extras() -> frozenset[str]:
     """The installed optional packages that decide which routes a client can use."""
-    return frozenset(name for name in _EXTRAS if _version(name) is not None)
-
-
-def _version(distribution: str) -> str | None:
-    if not distribution:
-        return ".".join(map(str, sys.version_info[:3]))
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
+    return frozenset(name for name in _EXTRAS if version_here(name) is not None)

@@ -18,15 +18,15 @@ import itertools
 import json
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ollama_harness.clients import clients
-from ollama_harness.clients._starting import killed, started
+from ollama_harness.clients import client
+from ollama_harness.clients._process_tree import killed
+from ollama_harness.clients._starting import started
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.protocol import (
     PROTOCOL,
@@ -84,7 +84,7 @@ class WorkerProcess:
     command has a process of its own.
 
     `variables` are all environment variables of the process, `machine` is simulated in it, and `python` is the
-    interpreter.
+    interpreter; None means that which has the clients' library.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class WorkerProcess:
         variables: Mapping[str, str],
         machine: SimulatedMachine | None = None,
         *,
-        python: str = sys.executable,
+        python: str | None = None,
         startup_s: float = STARTUP_S,
     ) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -328,8 +328,8 @@ def _check_yielded(kind: Yields, job: Job, *, already: int) -> None:
     if already == job.stop_after:
         fix = "stop reading, close the answer, and end the job as stopped"
         raise BadMessage(f"it read on after {already} records, where stop_after is {already}", fix)
-    if kind is not clients()[job.client].yields:
-        problem = f"it yielded a {kind}, and the client is said to yield each {clients()[job.client].yields}"
+    if kind is not client(job.client).yields:
+        problem = f"it yielded a {kind}, and the client is said to yield each {client(job.client).yields}"
         raise BadMessage(problem, 'say yields = "records" or "pieces" as it is')
 
 

@@ -151,12 +151,13 @@ def plan(
     versions: Sequence[str] = (),
     environments: bool = False,
     v1: bool = False,
+    all_dialects: bool = False,
     applicable: bool = False,
 ) -> list[Cell]:
     """The cells of a run, sorted by id. Without names these are all clients that can run here, all scenarios that run
     by default, and the newest version; with `environments`, all environments; with `v1`, all that plays streams of
-    events, in each dialect. Canaries always run. With `applicable`, recordings to which a scenario's faults do not
-    apply are skipped, and no error is raised.
+    events, in each dialect; with `all_dialects`, these besides what runs by default. Canaries always run. With
+    `applicable`, recordings to which a scenario's faults do not apply are skipped, and no error is raised.
 
     Raises: UnknownName, FaultDoesNotApply, HarnessError (no cell is left).
     """
@@ -167,14 +168,14 @@ def plan(
         for planned in _planned(
             store,
             versions,
-            _scenarios(scenario_names, environments=environments, v1=v1),
+            _scenarios(scenario_names, environments=environments, v1=v1, all_dialects=all_dialects),
             recording_names,
             applicable=applicable,
         )
         for one in with_canaries
         for host in _hosts(one, planned)
     ]
-    if not (v1 or scenario_names or recording_names or store.own_ids):
+    if not (v1 or all_dialects or scenario_names or recording_names or store.own_ids):
         found = list(_in_one_dialect(found))
     cells = [one for one in found if _is_useful(one, is_own=one.recording.id in store.own_ids)]
     if not any(one.client in chosen for one in cells):
@@ -182,11 +183,13 @@ def plan(
     return sorted(cells, key=lambda one: one.id)
 
 
-def _scenarios(names: Sequence[str], *, environments: bool, v1: bool) -> list[Scenario]:
-    """The named scenarios; without names, all environments, all that play events, or all that run by default."""
+def _scenarios(names: Sequence[str], *, environments: bool, v1: bool, all_dialects: bool) -> list[Scenario]:
+    """The named scenarios; without names, all environments, all that play events, all that run by default, or both."""
 
     def chosen(one: Scenario) -> bool:
-        return one.environment is not None if environments else one.events if v1 else one.by_default
+        if environments:
+            return one.environment is not None
+        return one.events if v1 else one.by_default or (all_dialects and one.events)
 
     return [scenario(name) for name in names] or list(filter(chosen, SCENARIOS.values()))
 

@@ -11,7 +11,6 @@ judged on it as in any other exchange.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -85,7 +84,7 @@ class LiveEnvironment:
     """A running environment: a server, a proxy, and a process of these clients with its settings.
 
     With `touch` the real Windows registry is set, and restored; otherwise it is simulated. `python` is the interpreter
-    of the process.
+    of the process; None means that which has a client's library.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ class LiveEnvironment:
         *,
         home: Path,
         touch: bool,
-        python: str = sys.executable,
+        python: str | None = None,
     ) -> None:
         self._environment, self._clients, self._home, self._python = environment, clients, home, python
         self._touch = touch and environment.system is System.WINDOWS
@@ -148,9 +147,10 @@ class LiveEnvironment:
 
     def _groups(self) -> list[tuple[str, ...]]:
         """The clients of each process."""
-        commands: list[tuple[str, ...]] = [(name,) for name in self._clients if client(name).command is not None]
-        in_python = tuple(name for name in self._clients if (name,) not in commands)
-        return [in_python, *commands] if in_python else commands
+        groups = dict[str, list[str]]()
+        for one in map(client, self._clients):
+            groups.setdefault(one.python if one.command is None else one.name, []).append(one.name)
+        return [tuple(names) for names in groups.values()]
 
     def _worker(self, names: tuple[str, ...]) -> WorkerProcess:
         """The process of these clients. A new one is started if there is none that can do a job."""

@@ -245,7 +245,7 @@ def sharing(client: Client) -> tuple[str, ...]:
     """The clients that share one process: those of one library, which is imported once, and all canaries. A user's own
     client and a program have a process of their own.
     """
-    if not (client.is_canary or client.distribution) or client.file is not None:
+    if not (client.is_canary or client.distribution) or client.file is not None or client.version:
         return (client.name,)
     kin = [one for one in clients().values() if one.file is None and one.distribution == client.distribution]
     return tuple(one.name for one in kin if one.is_canary is client.is_canary and one.command is None)

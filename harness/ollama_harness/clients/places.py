@@ -1,0 +1,191 @@
+"""Where `ollama-harness install` builds clients: a place for each lock file, outside of the sources and of this Python.
+
+A place is a copy of its sources in which its steps were run. The last step of all writes a stamp, so a place that was
+interrupted has none, counts as nothing, and is built from the start. The name of a place ends in a hash of the sources,
+the steps, the system and the Python. What has changed is therefore another place, and a run never sees a place that is
+older than its sources.
+
+Two kinds of clients have places: those of a folder of programs with steps, and those in Python whose library this
+package does not bring. Such a library gets a virtual environment, by a file in `environments/`: NAME.in says which
+libraries, and NAME.txt, made from it, every version and hash. Libraries that exclude each other stand in two files.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from ollama_harness.clients._process_tree import OWN_GROUP, killed
+from ollama_harness.errors import InstallError
+from ollama_harness.files.locking import held
+from ollama_harness.files.writing import make_directory, write_whole, writing
+
+__all__ = ["VARIABLE", "ClientPlace", "environment_of", "environment_with", "root", "use_root"]
+
+#: The environment variable that names the folder of all places.
+VARIABLE = "OLLAMA_HARNESS_ENV_DIR"
+
+_ENVIRONMENTS = Path(__file__).parent / "environments"
+_PYTHON = "venv/Scripts/python.exe" if sys.platform == "win32" else "venv/bin/python"
+_STAMP = ".whole"
+#: How many lines of a step's output are kept, for the message if it fails.
+_KEPT_LINES = 20
+
+_root: Path | None = None
+
+
+def root() -> Path:
+    """The folder of all places: what `use_root` or the variable names, or a folder of the user's cache."""
+    if _root is not None or os.environ.get(VARIABLE):
+        return _root or Path(os.environ[VARIABLE]).absolute()
+    import platformdirs  # no process of a client needs it
+
+    return platformdirs.user_cache_path("ollama-harness") / "clients"
+
+
+def use_root(folder: Path) -> None:
+    """Make this the folder of all places, for as long as this process runs."""
+    global _root
+    _root = folder.absolute()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientPlace:
+    """What is built in one place: the `files` that are copied into it, by their paths in it, and the `steps`.
+
+    Each step is the arguments of one command, which runs in the place. `toolchain` must be on PATH, and `get` says how
+    to get it; "" needs none. `depends_on` is what the result depends on besides the files and the system.
+    """
+
+    name: str
+    files: Mapping[str, Path] = field(default_factory=dict)
+    steps: tuple[tuple[str, ...], ...]
+    toolchain: str = ""
+    get: str = ""
+    depends_on: tuple[object, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The folder of the place, whether it is there or not."""
+        return root() / f"{self.name}-{self._hash()}"
+
+    @property
+    def is_whole(self) -> bool:
+        return (self.path / _STAMP).is_file()
+
+    @property
+    def python(self) -> str:
+        """The Python of a virtual environment."""
+        return str(self.path / _PYTHON)
+
+    @property
+    def lacks(self) -> str | None:
+        """Why it cannot be built here, and what helps; None if it can."""
+        if not self.toolchain or shutil.which(self.toolchain):
+            return None
+        return f"there is no {self.toolchain} on PATH; {self.get}"
+
+    def build(self, begins: Callable[[str], None] = lambda _: None) -> None:
+        """Build it, unless it is whole. `begins` is told each step when it begins.
+
+        Raises: InstallError (a toolchain is missing, or a step failed), DirectoryError (another process builds there).
+        """
+        make_directory(root(), InstallError, fix="give another --env-dir")
+        with held(root()):
+            if self.is_whole:
+                return
+            if self.lacks is not None:
+                raise InstallError(f"{self.name} cannot be installed: {self.lacks}")
+            try:
+                self._copy()
+                for step in self.steps:
+                    begins(" ".join(step))
+                    self._run(step)
+                write_whole(self.path / _STAMP, "", InstallError)
+            except BaseException:
+                shutil.rmtree(self.path, ignore_errors=True)
+                raise
+
+    def _copy(self) -> None:
+        with writing(self.path, InstallError):
+            if self.path.exists():
+                shutil.rmtree(self.path)
+            self.path.mkdir()
+            for name, file in self.files.items():
+                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, self.path / name)
+
+    def _run(self, step: tuple[str, ...]) -> None:
+        """Run a step to its end.
+
+        Raises: InstallError, with the last lines that it wrote.
+        """
+        name = step[0]
+        program = shutil.which(name if PurePath(name).parent == PurePath() else self.path / name)
+        if program is None:
+            raise InstallError(f"{self.name} cannot be installed: there is no program {name!r}; put it on PATH")
+        last: deque[str] = deque(maxlen=_KEPT_LINES)
+        with subprocess.Popen(
+            [program, *step[1:]],
+            cwd=self.path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            **OWN_GROUP,
+        ) as process:
+            assert process.stdout is not None
+            try:
+                last.extend(line.rstrip() for line in process.stdout)
+            except BaseException:
+                killed(process)
+                raise
+        if process.returncode:
+            what = f"{self.name} cannot be installed: {' '.join(step)} ended with exit code {process.returncode}"
+            raise InstallError("\n".join((f"{what}; its last lines:", *last)))
+
+    def _hash(self) -> str:
+        files = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in sorted(self.files.items())}
+        all_ = (files, sysconfig.get_platform(), *self.depends_on)
+        return hashlib.sha256(json.dumps(all_).encode()).hexdigest()[:12]
+
+
+@functools.cache
+def environment_of(distribution: str) -> ClientPlace | None:
+    """The virtual environment for a library, by the file in `environments/` that names it; None if none does."""
+    for wanted in sorted(_ENVIRONMENTS.glob("*.in")):
+        names = {re.split(r"[\s\[<>=!~;#]", line, maxsplit=1)[0] for line in wanted.read_text("utf-8").splitlines()}
+        if distribution in names - {""}:
+            locked = wanted.with_suffix(".txt")
+            name = f"python-{wanted.stem}"
+            return _virtual_environment(name, {locked.name: locked}, "--require-hashes", "-r", locked.name)
+    return None
+
+
+def environment_with(distribution: str, version: str) -> ClientPlace:
+    """The virtual environment for one version of a library, with what it depends on."""
+    package = f"{distribution}=={version}"
+    return _virtual_environment(package, {}, package)
+
+
+def _virtual_environment(name: str, files: Mapping[str, Path], *packages: str) -> ClientPlace:
+    """A virtual environment of this Python, made by uv if that is there, which takes seconds instead of minutes."""
+    make: tuple[str, ...] = (sys.executable, "-m", "venv", "venv")
+    fill: tuple[str, ...] = (_PYTHON, "-m", "pip", "install", "--disable-pip-version-check")
+    if shutil.which("uv"):
+        make = ("uv", "venv", "--python", sys.executable, "venv")
+        fill = ("uv", "pip", "install", "--python", _PYTHON)
+    return ClientPlace(name=name, files=files, steps=(make, (*fill, *packages)), depends_on=(packages, sys.version))
