@@ -49,7 +49,7 @@ def started(
         arguments = [*start, json.dumps(machine.to_json()), json.dumps(files), *names]
     else:
         if command.program is None:
-            raise FileNotFoundError(f"there is no program {command.arguments[0]!r}")
+            raise FileNotFoundError(f"not installed: {known[0].missing}")
         arguments = [command.program, *command.arguments[1:]]
         if sys.platform != "win32":
             variables = {**variables, "PATH": os.environ.get("PATH", os.defpath)}
