@@ -17,7 +17,6 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ollama_harness.clients import client, clients
@@ -193,7 +192,7 @@ def _entry(path: Path, fields: Fields, prefix: str, versions: dict[str, str]) ->
 
 
 def _message(fields: Fields, versions: dict[str, str]) -> ErrorMessage:
-    """`by` are names of clients (patterns: `httpx*` is both halves) or of programs in `versions`."""
+    """`by` are names of clients (`httpx*` is both halves) or of programs in `versions`."""
     text, patterns = fields.text("text"), fields.take("by", _is_texts, "a list of texts")
     shown = fields.take("shown", _is_issue, "OWNER/REPOSITORY#NUMBER", optional=True)
     servers = [one.name.lower() for one in OtherServer]
@@ -207,7 +206,8 @@ def _message(fields: Fields, versions: dict[str, str]) -> ErrorMessage:
         fields.fail("text", "has no place, or more than one", "give one of in, fault, server, shown")
     names: list[str] = []
     for pattern in patterns:
-        found = [name for name in clients() if fnmatchcase(name, pattern)]
+        half = pattern.removesuffix("*")
+        found = [name for name in clients() if name in (pattern, half, f"{half}-async" if half != pattern else "")]
         if not found and not shown and pattern not in versions:
             fields.fail("by", f"names {pattern!r}", "name a client, or a program that is in [versions]")
         names += found or [pattern]

@@ -368,6 +368,7 @@ def test_a_record_is_told_of_when_all_that_it_says_is_yielded() -> None:
 def test_records_that_say_nothing_are_told_of_with_the_one_before(id_: str) -> None:
     """So each piece of a recorded stream tells of the record that says it, however many records say nothing."""
     found = reference(Script.from_recording(LIBRARY.get(id_), speed=0))
+    assert found.said
     yielded: list[PieceObject] = []
     for one in found.said:
         yielded += one.pieces

@@ -140,7 +140,7 @@ def exchange(
         connections=len({entry.connection for entry in entries}),
         repeated=max(0, len(answered()) - 1),
         side_requests=tuple(entry.request_line for entry in entries if entry.script is not script),
-        abandoned=any(_left_early(entry) for entry in answered()),
+        abandoned=isinstance(reported.ending, Stopped) or any(entry.ended_by is EndedBy.CLIENT for entry in answered()),
         misrouted=_misrouted(entries),
         unsafe_retry=_unsafe_retry(earlier, entries, script, retries=cell.client.contract.retries),
         leaked=leaked,
@@ -182,10 +182,6 @@ def _awaiting_more_than(script: Script, told: int) -> Script:
     """The script in lock-step without waiting for its first records, which say nothing that a client must yield."""
     segments = (replace(one, awaits=one.awaits if one.awaits > told else 0) for one in script.segments)
     return replace(script, segments=tuple(segments)) if told else script
-
-
-def _left_early(entry: Entry) -> bool:
-    return entry.ended_by is EndedBy.CLIENT or entry.client_left_s is not None
 
 
 def _played_to(entries: Sequence[Entry], script: Script) -> list[Entry]:
@@ -274,7 +270,7 @@ def problem_of(entries: Sequence[Entry], script: Script, job: Job) -> str | None
         segments = [segment.data for segment in planned.segments]
         if sent != segments[: len(sent)]:
             return "the server sent other bytes than planned"
-        early = _left_early(entry)
+        early = entry.ended_by is EndedBy.CLIENT or entry.client_left_s is not None
         if len(sent) < len(segments) and not early:
             return f"the server sent {len(sent)} of {len(segments)} planned segments"
         if not early and entry.ended is not planned.ending.how:
