@@ -21,6 +21,8 @@ import ollama_harness
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "docs" / "findings-other-languages.md").read_text("utf-8")
 PROGRAMS = Path(ollama_harness.__file__).parent / "clients" / "programs"
+#: Where programs are built, which are in no package.
+SOURCES = ROOT / "harness" / "ollama_harness" / "clients" / "programs"
 REPRODUCTIONS = re.findall(
     r"^### ([^\n]*)\n(?:(?!^##).)*?```(\w+)\n(.*?)```\s+```text\n(.*?)```", TEXT, re.DOTALL | re.MULTILINE
 )
@@ -28,9 +30,10 @@ REPRODUCTIONS = re.findall(
 
 @dataclass(frozen=True)
 class Language:
-    """How a reproduction is run: its file, what stands beside it, and the command, which starts with the toolchain.
+    """How a reproduction is run: its file, what stands beside it, and the command.
 
-    With a `folder` it runs there, from stdin, because that is where its libraries are.
+    `needs` is a program on PATH, and `built` a folder that the steps of a clients.toml make. With a `folder` it runs
+    there, from stdin, because that is where its libraries are.
     """
 
     file: str
@@ -38,14 +41,34 @@ class Language:
     needs: str
     beside: tuple[Path, ...] = ()
     folder: Path | None = None
+    built: Path | None = None
 
 
 JAVASCRIPT = PROGRAMS / "javascript"
 NODE = str(JAVASCRIPT / "node_modules" / ".bin" / "node")
 
+#: What the toolchains are told. One folder of what cargo has built saves minutes.
+SETTINGS = {
+    "GOTOOLCHAIN": "local",
+    "GOFLAGS": "-mod=readonly -buildvcs=false",
+    "CARGO_TARGET_DIR": str(SOURCES / "rust" / "target"),
+}
 LANGUAGES = {
     "js": Language("reproduce.mjs", (NODE, "--input-type=module", "-"), NODE, folder=JAVASCRIPT),
     "go": Language("main.go", ("go", "run", "."), "go", (PROGRAMS / "go" / "go.mod", PROGRAMS / "go" / "go.sum")),
+    "java": Language(
+        "Reproduce.java",
+        ("java", "-cp", str(SOURCES / "java" / "target" / "lib" / "*"), "Reproduce.java"),
+        "java",
+        built=SOURCES / "java" / "target" / "lib",
+    ),
+    "rust": Language(
+        "examples/reproduce.rs",
+        ("cargo", "run", "--quiet", "--release", "--locked", "--example", "reproduce"),
+        "cargo",
+        tuple(SOURCES / "rust" / each for each in ("Cargo.toml", "Cargo.lock", "src")),
+        built=SOURCES / "rust" / "target",
+    ),
     "python": Language("reproduce.py", (sys.executable, "reproduce.py"), "curl"),
 }
 
@@ -57,14 +80,18 @@ def test_the_reproduction_shows_the_defect(language: str, code: str, prints: str
     one = LANGUAGES[language]
     if shutil.which(one.needs) is None:
         pytest.skip(f"there is no {one.needs}")
+    if one.built is not None and not one.built.exists():
+        pytest.skip(f"there is no {one.built}: run the steps of the clients.toml")
+    for each in one.beside:
+        copy = shutil.copytree if each.is_dir() else shutil.copy
+        copy(each, tmp_path / each.name)
+    (tmp_path / one.file).parent.mkdir(exist_ok=True)
     (tmp_path / one.file).write_text(code, encoding="utf-8")
-    for file in one.beside:
-        shutil.copy(file, tmp_path)
     done = subprocess.run(
         one.command,
         cwd=one.folder or tmp_path,
         input=code if one.folder else "",
-        env={**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"},
+        env={**os.environ, **SETTINGS},
         capture_output=True,
         encoding="utf-8",
         timeout=600,
