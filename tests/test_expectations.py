@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ollama_harness.errors import ExpectationError, UnknownName
-from ollama_harness.matrix.known_issues import assess, load
+from ollama_harness.matrix.expectations import assess
+from ollama_harness.matrix.known_issues import load
 from ollama_harness.matrix.results import Result
 from ollama_harness.oracle.verdict import Verdict
 
@@ -288,3 +289,66 @@ def test_a_line_of_python_has_a_defect_from_the_release_that_is_named_and_later_
 ) -> None:
     file.write_text(ENTRY.replace("verdict", 'since_python = ["3.11.9", "3.13.1"]\nverdict', 1), encoding="utf-8")
     assert len(load(file, python=python)) == holds
+
+
+FLAPS = ENTRY.replace('verdict = "false-alarm"', 'verdicts = ["pass", "hang"]\nrate = "7/30"')
+
+
+@pytest.mark.parametrize(
+    ("actual", "red"), [(Verdict.HANG, 0), (Verdict.PASS, 0), (Verdict.BUFFERED, 1), (Verdict.SILENT_LOSS, 1)]
+)
+def test_a_client_that_flaps_may_show_each_of_its_verdicts_and_no_other(actual: Verdict, red: int, file: Path) -> None:
+    file.write_text(FLAPS, encoding="utf-8")
+    report = assess([cell("ollama", actual)], load(file), full=True, today=TODAY)
+    assert report.exit_code == red
+    if red:
+        advice = (
+            'known_issues.toml:1: verdicts = ["hang", "pass"], rate = "7/30" no longer holds; check the issue, it is'
+        )
+        assert f'{advice} now "{actual}"' in report.unexpected[0].advice
+
+
+@pytest.mark.parametrize(
+    ("hangs", "runs", "red"), [(0, 20, 0), (7, 30, 0), (29, 30, 0), (0, 60, 1), (6, 6, 1), (1, 1, 0)]
+)
+def test_a_rate_is_red_if_repeated_runs_show_that_it_cannot_be(hangs: int, runs: int, red: int, file: Path) -> None:
+    file.write_text(FLAPS, encoding="utf-8")
+    verdicts = [Verdict.HANG] * hangs + [Verdict.PASS] * (runs - hangs)
+    report = assess(
+        [cell("ollama", verdict, run=number) for number, verdict in enumerate(verdicts, 1)],
+        load(file),
+        full=False,
+        today=TODAY,
+    )
+    assert (report.exit_code, len(report.stale)) == (red, red)
+    assert all(f"was hang in {hangs} of {runs} runs" in line for line in report.stale)
+
+
+def test_runs_that_differ_come_with_the_entry_that_describes_them(file: Path) -> None:
+    shown = [Verdict.PASS, Verdict.BUFFERED, Verdict.HANG, Verdict.PASS]
+    runs = [cell("requests", verdict, run=number) for number, verdict in enumerate(shown, 1)]
+    report = assess(runs, load(file), full=False, today=TODAY)
+    assert 'verdicts = ["hang", "buffered", "pass"], rate = "1/4", with reason' in report.unexpected[0].advice
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('rate = "7/30"', "", 'write "7/30"'),
+        ('"7/30"', '"30/7"', 'write "7/30"'),
+        ('"7/30"', '"0/30"', 'write "7/30"'),
+        ('"7/30"', "0.23", 'write "7/30"'),
+        ('verdicts = ["pass", "hang"]', "", "verdicts is not a list of two or more"),
+        ('["pass", "hang"]', '["hang"]', "verdicts is not a list of two or more"),
+        ('["pass", "hang"]', '["hang", "hang"]', "verdicts is not a list of two or more"),
+        ('["pass", "hang"]', '"hang"', "verdicts is not a list of two or more"),
+        ('["pass", "hang"]', '["hang", "inconclusive"]', "verdict 'inconclusive' cannot be expected"),
+        ('["pass", "hang"]', '["hang", ["pass"]]', "cannot be expected"),
+        ("rate", 'verdict = "hang"\nrate', "give either verdict, or verdicts and rate"),
+    ],
+)
+def test_each_mistake_in_an_entry_that_flaps_has_its_sentence(old: str, new: str, sentence: str, file: Path) -> None:
+    file.write_text(FLAPS.replace(old, new), encoding="utf-8")
+    with pytest.raises(ExpectationError) as caught:
+        load(file)
+    assert sentence in str(caught.value)

@@ -220,6 +220,13 @@ def test_cells_are_compared_whatever_their_version() -> None:
     assert (finding.rule, finding.level) == ("more-harm", Level.BREAKING)
 
 
+def test_of_several_runs_of_a_cell_the_worst_counts() -> None:
+    runs = (result(), result(Verdict.HANG, run=2), result(run=3))
+    assert not held(run(*runs), run(*reversed(runs))).findings
+    (finding,) = held(run(result()), run(*runs)).findings
+    assert (finding.rule, finding.level) == ("more-harm", Level.BREAKING)
+
+
 def test_a_cell_that_is_missing_is_breaking() -> None:
     cells = result(), result(scenario="stall")
     found = held(run(*cells), run(cells[0]))

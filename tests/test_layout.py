@@ -26,7 +26,7 @@ from ollama_harness.clients import clients
 from ollama_harness.gate.decision import Decision
 from ollama_harness.gate.findings import Evidence, Finding
 from ollama_harness.gate.rules import Level
-from ollama_harness.matrix.known_issues import assess
+from ollama_harness.matrix.expectations import assess
 from ollama_harness.matrix.results import Result
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import ENVIRONMENTS

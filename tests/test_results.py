@@ -128,7 +128,7 @@ def test_a_second_run_into_one_directory_is_refused_and_harms_nothing(tmp_path: 
         (lambda lines: [*lines[:-1], lines[-1][:5]], "line 4, column 2: is no JSON"),
         (lambda lines: [lines[0], lines[1].replace(b'"pass"', b'"fine"'), *lines[2:]], 'line 2: verdict: is "fine"'),
         (lambda lines: [lines[0], lines[1].replace(b'"due":3,', b""), *lines[2:]], "line 2: due: is missing"),
-        (lambda lines: [lines[0], lines[1], lines[1], lines[3]], "holds a cell twice"),
+        (lambda lines: [lines[0], lines[1], lines[1], lines[3]], "holds a run of a cell twice"),
     ],
 )
 def test_what_is_not_whole_is_refused(spoil: Any, sentence: str, tmp_path: Path) -> None:

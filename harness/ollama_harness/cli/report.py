@@ -11,7 +11,8 @@ import click
 
 from ollama_harness.cli.reports import grid
 from ollama_harness.cli.tables import console
-from ollama_harness.matrix import known_issues as expectations
+from ollama_harness.matrix.expectations import assess
+from ollama_harness.matrix.known_issues import KnownIssue, load_all
 from ollama_harness.matrix.results import Results
 
 __all__ = ["known_issues_option", "print_report", "report", "today"]
@@ -32,7 +33,7 @@ known_issues_option = click.option(
 def report(*, path: Path, known_issues: Path | None) -> None:
     results = Results.load(path)
     python = tuple(map(int, re.findall(r"\d+", results.header.python)[:3]))
-    issues = expectations.load_all(known_issues, python=python)
+    issues = load_all(known_issues, python=python)
     sys.exit(print_report(results, issues, full=False, today=today(known_issues)))
 
 
@@ -41,11 +42,9 @@ def today(known_issues: Path | None) -> date | None:
     return date.today() if known_issues else None
 
 
-def print_report(
-    results: Results, issues: tuple[expectations.KnownIssue, ...], *, full: bool, today: date | None
-) -> int:
+def print_report(results: Results, issues: tuple[KnownIssue, ...], *, full: bool, today: date | None) -> int:
     """Compare results with what is expected and print the report; returns the exit code."""
-    assessed = expectations.assess(results.cells, issues, full=full, today=today)
+    assessed = assess(results.cells, issues, full=full, today=today)
     screen = console()
     screen.print(grid.render(assessed, screen))
     return assessed.exit_code

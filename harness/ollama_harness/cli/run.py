@@ -16,8 +16,8 @@ from ollama_harness.cli.report import known_issues_option, print_report, today
 from ollama_harness.cli.tables import progress_bar
 from ollama_harness.clients.installed import left_out, not_installed
 from ollama_harness.errors import InstallError
-from ollama_harness.matrix import known_issues as expectations
 from ollama_harness.matrix.cells import Cell, plan
+from ollama_harness.matrix.known_issues import load_all
 from ollama_harness.matrix.results import FILE, Results, unfinished
 from ollama_harness.matrix.run import JOBS, run_cells
 from ollama_harness.matrix.runner import CellRun
@@ -64,6 +64,13 @@ __all__ = ["run", "run_with_progress"]
     "--jobs", type=click.IntRange(1, 64), default=JOBS, show_default=True, help="How many cells run at the same time."
 )
 @click.option(
+    "--repeat",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="How many times each cell runs: how often a client that flaps shows which verdict.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("ollama-harness-results"),
@@ -91,6 +98,7 @@ def run(
     versions: tuple[str, ...],
     own: Path | None,
     jobs: int,
+    repeat: int,
     out: Path,
     environments: bool,
     v1: bool,
@@ -101,7 +109,7 @@ def run(
         raise click.UsageError("--all-clients runs all of them; leave out --client")
     if all_clients and (absent := not_installed()):
         raise InstallError(f"not installed: {', '.join(absent)}; run: ollama-harness install --all")
-    issues = expectations.load_all(known_issues)
+    issues = load_all(known_issues)
     store = store_of(own, version=versions[0] if len(versions) == 1 else None)
     cells = plan(
         store,
@@ -120,7 +128,7 @@ def run(
     if sum((environments, v1, bool(scenarios))) > 1:
         raise click.UsageError("--environments, --v1 and --scenario each choose scenarios; give one of them")
     touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
-    results = run_with_progress(cells, out, jobs=jobs, touch_registry=touch)
+    results = run_with_progress(cells, out, jobs=jobs, repeat=repeat, touch_registry=touch)
     full = not (clients or recordings or versions or own)
     exit_code = print_report(results, issues, full=full, today=today(known_issues))
     for name in scenarios if len(scenarios) == 1 else ():
@@ -132,17 +140,19 @@ def run(
     sys.exit(exit_code)
 
 
-def run_with_progress(cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, touch_registry: bool = False) -> Results:
+def run_with_progress(
+    cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, repeat: int = 1, touch_registry: bool = False
+) -> Results:
     """Run cells, with a progress bar in a terminal. If the run is interrupted, print where its results so far are."""
     bar = progress_bar()
     with bar:
-        task = bar.add_task("", total=len(cells))
+        task = bar.add_task("", total=len(cells) * repeat)
 
         def done(one: CellRun) -> None:
             bar.update(task, advance=1, description=f"{one.cell.client.name}/{one.cell.scenario.name}")
 
         try:
-            return run_cells(cells, out, done=done, jobs=jobs, touch_registry=touch_registry)
+            return run_cells(cells, out, done=done, jobs=jobs, repeat=repeat, touch_registry=touch_registry)
         except (KeyboardInterrupt, SystemExit):
             echo(f"interrupted: {unfinished(out) or 'nothing has run'}", err=True)
             raise

@@ -16,9 +16,10 @@ from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.reports.layout import Hanging
 from ollama_harness.cli.tables import console
 from ollama_harness.files.printable import json_text, one_line
-from ollama_harness.matrix import known_issues
 from ollama_harness.matrix.cells import cell
 from ollama_harness.matrix.exchange import Exchange
+from ollama_harness.matrix.expectations import assess
+from ollama_harness.matrix.known_issues import load_all
 from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner
 from ollama_harness.oracle.verdict import (
@@ -71,9 +72,12 @@ def show(*, cell_id: str, own: Path | None, width: int) -> None:
         parts += [_expected(cell_run, exchange, title), _exchange(exchange, width), _foot(exchange)]
     if len(cell_run.exchanges) > 1:
         parts.append(Text.assemble("\nthe whole cell: ", (str(cell_run.judgement.verdict), "bold")))
+    assessed = assess([result(cell_run)], load_all(), full=False, today=None)
+    if (issue := assessed.assessments[0].issue) is not None:
+        often = issue.flapping or issue.verdict
+        parts.append(Hanging(Text(one_line(f"known issue: {often}: {issue.reason} ({issue.link})"))))
     console().print(Group(*parts))
-    issues = known_issues.load_all()
-    sys.exit(known_issues.assess([result(cell_run)], issues, full=False, today=None).exit_code)
+    sys.exit(assessed.exit_code)
 
 
 def _head(run: CellRun) -> Text:

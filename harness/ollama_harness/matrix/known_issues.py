@@ -1,9 +1,9 @@
-"""The verdicts that a run is expected to show: passes, those of the canaries, and the known issues.
+"""The known issues: what is expected of clients with defects.
 
 One entry of known_issues.toml is one defect. It expects one verdict of each client that it names, in each scenario that
-it names. A better, worse or different verdict is red. On a full run, a pair that matches no cell is red as well. So the
-list stays true. A review date in the past is red too, but only in a list that is named on the command line: a user's
-own, or this project's in its CI. An installed copy must not become red because time passes.
+it names. A client flaps if the same cell shows now one verdict and now another: then the entry has several `verdicts`
+and a `rate`, in how many of how many runs the worst of them was seen. `matrix.expectations` compares a run with the
+list.
 """
 
 from __future__ import annotations
@@ -11,39 +11,66 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from ollama_harness.clients import clients, is_canary, known_issue_files
 from ollama_harness.errors import ExpectationError, UnknownName
 from ollama_harness.files.reading import parse_toml, read_text
-from ollama_harness.matrix.results import Result
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import fixtures
 
-__all__ = [
-    "Assessment",
-    "ExpectationReport",
-    "KnownIssue",
-    "assess",
-    "covering",
-    "expected_verdict",
-    "load",
-    "load_all",
-]
+__all__ = ["FILE", "Flapping", "KnownIssue", "covering", "load", "load_all"]
 
 FILE = "known_issues.toml"
-_NEVER_EXPECTED = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
+_NOT_JUDGED = (Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Flapping:
+    """The verdicts of a client that flaps, the worst first, and in how many of how many runs the worst was seen."""
+
+    verdicts: tuple[Verdict, ...]
+    worst: int
+    runs: int
+
+    @classmethod
+    def seen(cls, verdicts: Iterable[Verdict]) -> Flapping | None:
+        """What several runs of one cell have shown; None if it was always the same."""
+        counts = Counter(one for one in verdicts if one not in _NOT_JUDGED)
+        if len(counts) < 2:
+            return None
+        worst_first = _worst_first(counts)
+        return cls(worst_first, counts[worst_first[0]], counts.total())
+
+    @property
+    def toml(self) -> str:
+        """The fields of an entry."""
+        names = ", ".join(f'"{one}"' for one in self.verdicts)
+        return f'verdicts = [{names}], rate = "{self.worst}/{self.runs}"'
+
+    def chance_of(self, worst: int, runs: int) -> float:
+        """How likely it is that so many runs show the worst verdict always, or never (0 to 1); 1 for what lies between.
+
+        The rate itself was measured, so a number between says little against it.
+        """
+        share = self.worst / self.runs
+        return {0: (1 - share) ** runs, runs: share**runs}.get(worst, 1.0)
+
+    def __str__(self) -> str:
+        first, *others = self.verdicts
+        return f"{' or '.join(others)}, and in {self.worst} of {self.runs} runs {first}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownIssue:
-    """One entry. `place` is its file and line.
+    """One entry. `place` is its file and line. `verdict` is the worst that it expects; if the client flaps, `flapping`
+    has all of them.
 
     It holds in the twins of its scenarios as well, unless `twins` is false or another entry names the twin itself.
     In environments, `hosts` limits it to these forms of the URL. `since_python` holds the first release with the defect
@@ -60,6 +87,17 @@ class KnownIssue:
     hosts: tuple[str, ...] = ()
     since_python: tuple[tuple[int, ...], ...] = ()
     twins: bool = True
+    flapping: Flapping | None = None
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts that are expected: one, or several of a client that flaps."""
+        return self.flapping.verdicts if self.flapping else (self.verdict,)
+
+    @property
+    def toml(self) -> str:
+        """The fields of the entry that say so."""
+        return self.flapping.toml if self.flapping else f'verdict = "{self.verdict}"'
 
     def applies_to(self, python: tuple[int, ...]) -> bool:
         """Whether this version of Python has the defect."""
@@ -74,47 +112,6 @@ class KnownIssue:
     def derives(self, scenario: str) -> bool:
         """Whether the entry covers the scenario only because it is a twin."""
         return self.twins and scenario not in self.scenarios and SCENARIOS[scenario].twin_of in self.scenarios
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """One cell compared with the expected verdict (None: any verdict). `advice` says what to change if they differ."""
-
-    result: Result
-    expected: Verdict | None
-    issue: KnownIssue | None
-    advice: str
-
-    @property
-    def met(self) -> bool:
-        """Whether the verdict is as expected, and the route as the doctor predicts."""
-        return self.expected in (None, self.result.verdict) and self.result.predicted in (None, self.result.route)
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectationReport:
-    """All cells assessed, and what is wrong with the entries."""
-
-    assessments: tuple[Assessment, ...]
-    stale: tuple[str, ...]
-
-    @property
-    def unexpected(self) -> list[Assessment]:
-        return [one for one in self.assessments if not one.met]
-
-    @property
-    def exit_code(self) -> int:
-        """0: all as expected. 1: something is not. 3: cannot tell, because nothing ran, a canary failed, or a cell is
-        inconclusive.
-        """
-        tried = [one.result for one in self.assessments if not is_canary(one.result.client)]
-        none_tried = all(one.verdict is Verdict.UNSUPPORTED for one in tried) and bool(tried or not self.assessments)
-        if none_tried or any(is_canary(one.result.client) for one in self.unexpected):
-            return 3
-        verdicts = {one.result.verdict for one in self.unexpected}
-        if self.stale or verdicts - {Verdict.INCONCLUSIVE}:
-            return 1
-        return 3 if verdicts else 0
 
 
 def load(path: Path, *, python: tuple[int, ...] = sys.version_info[:3]) -> tuple[KnownIssue, ...]:
@@ -155,19 +152,6 @@ def _header_lines(text: str) -> list[int]:
     return found
 
 
-def expected_verdict(result: Result, issues: Iterable[KnownIssue]) -> tuple[Verdict | None, KnownIssue | None]:
-    """The expected verdict of a cell, and the entry that expects it, if there is one."""
-    earns = clients()[result.client].earns if is_canary(result.client) else None
-    if result.verdict is Verdict.UNSUPPORTED:  # a canary supports everything, but this system may not
-        return None, None
-    if earns is not None:
-        return earns.get(result.scenario, earns.get(None)), None
-    if not result.gating and result.verdict is not Verdict.INCONCLUSIVE:
-        return None, None
-    issue = covering(issues, result.client, result.scenario, result.host, gating=result.gating)
-    return (issue.verdict, issue) if issue else (Verdict.PASS, None)
-
-
 def covering(
     issues: Iterable[KnownIssue], client: str, scenario: str, host: str = "", *, gating: bool
 ) -> KnownIssue | None:
@@ -176,72 +160,14 @@ def covering(
     return min(found, key=lambda one: one.derives(scenario), default=None)
 
 
-def assess(
-    results: Sequence[Result], issues: Sequence[KnownIssue], *, full: bool, today: date | None
-) -> ExpectationReport:
-    """Compare a run with what is expected. `today` is the day for review dates; None if they do not count.
-
-    A `full` run has all clients that are installed, and all recordings. Then each pair of an entry whose client and
-    scenario were run must match a cell.
-    """
-    ran, clients_run = {one.scenario for one in results}, {one.client for one in results}
-    assessments, matched, untried = [], set[tuple[str, str, str]](), set[tuple[str, str]]()
-    for one in results:
-        expected, issue = expected_verdict(one, issues)
-        if issue is not None:
-            matched.add((issue.place, one.client, one.scenario))
-        elif one.verdict is Verdict.UNSUPPORTED:  # it cannot be tried here
-            untried.add((one.client, one.scenario))
-        assessments.append(Assessment(one, expected, issue, _advice(one, expected, issue)))
-    stale = [
-        f"{one.place}: the review date {one.review} has passed; check the issue again"
-        for one in issues
-        if today is not None and one.review < today
-    ]
-    if full:
-        stale += [
-            f"{one.place}: {client} in {scenario} matches no cell; remove it"
-            for one in issues
-            for client, scenario in product(one.clients, one.scenarios)
-            if scenario in ran
-            and client in clients_run
-            and (one.place, client, scenario) not in matched
-            and (client, scenario) not in untried
-        ]
-    return ExpectationReport(tuple(assessments), tuple(stale))
-
-
-def _advice(result: Result, expected: Verdict | None, issue: KnownIssue | None) -> str:
-    if result.predicted not in (None, result.route):
-        return (
-            f"the route is {result.route}, the doctor predicts {result.predicted}: fix harness/ollama_harness/network/"
-        )
-    if expected in (None, result.verdict) or is_canary(result.client):
-        return ""
-    if result.verdict is Verdict.INCONCLUSIVE:
-        return (
-            "the harness failed, and not the client; no entry can expect that; run again on a machine that is less busy"
-        )
-    if issue is None:
-        return (
-            f'if this is a defect of the client, add to {FILE}: [[issue]] clients = ["{result.client}"], '
-            f'scenarios = ["{result.scenario}"], verdict = "{result.verdict}", with reason, link and review date'
-        )
-    if result.verdict is Verdict.PASS and issue.derives(result.scenario):
-        return f'{issue.place}: verdict = "{expected}" does not hold in {result.scenario}; give the entry twins = false'
-    if result.verdict is Verdict.PASS:
-        return f'{issue.place}: verdict = "{expected}" no longer holds; remove {result.scenario} from the entry'
-    return f'{issue.place}: verdict = "{expected}" no longer holds; check the issue, it is now "{result.verdict}"'
-
-
 def _issue(entry: Any, place: str) -> KnownIssue:
     if not isinstance(entry, dict):
         raise ExpectationError(f"{place}: is not an entry; begin it with a line [[issue]]")
-    fields = {"clients": list, "scenarios": list, "verdict": str, "reason": str, "link": str, "review": date}
+    fields = {"clients": list, "scenarios": list, "reason": str, "link": str, "review": date}
     for name, kind in fields.items():
         if type(entry.get(name)) is not kind or not entry[name]:
             raise ExpectationError(f"{place}: {name} is missing or not a {kind.__name__}")
-    optional = ("hosts", "since_python", "twins")
+    optional = ("verdict", "verdicts", "rate", "hosts", "since_python", "twins")
     for name in entry.keys() - fields.keys() - set(optional):
         known_fields = ", ".join((*fields, *optional))
         raise ExpectationError(f"{place}: {name} is not a field of an entry; known are {known_fields}")
@@ -249,15 +175,11 @@ def _issue(entry: Any, place: str) -> KnownIssue:
         for name in entry[f"{kind_name}s"]:
             if not isinstance(name, str) or name not in known:
                 raise UnknownName(f"{kind_name} (named in {place})", str(name), known)
-    expectable = [verdict for verdict in Verdict if verdict not in _NEVER_EXPECTED]
-    if entry["verdict"] not in expectable:
-        raise ExpectationError(
-            f"{place}: verdict {entry['verdict']!r} cannot be expected; one of {', '.join(expectable)}"
-        )
+    flapping = _flapping(entry, place)
     return KnownIssue(
         clients=tuple(entry["clients"]),
         scenarios=tuple(entry["scenarios"]),
-        verdict=Verdict(entry["verdict"]),
+        verdict=flapping.verdicts[0] if flapping else _verdict(entry.get("verdict"), place),
         reason=entry["reason"],
         link=entry["link"],
         review=entry["review"],
@@ -265,7 +187,45 @@ def _issue(entry: Any, place: str) -> KnownIssue:
         hosts=_hosts(entry, place),
         since_python=_versions(entry, place),
         twins=_twins(entry, place),
+        flapping=flapping,
     )
+
+
+def _verdict(name: Any, place: str, *, never: tuple[Verdict, ...] = (Verdict.PASS, *_NOT_JUDGED)) -> Verdict:
+    """The verdict of this name.
+
+    Raises: ExpectationError.
+    """
+    expectable = [verdict for verdict in Verdict if verdict not in never]
+    if name not in expectable:
+        raise ExpectationError(f"{place}: verdict {name!r} cannot be expected; one of {', '.join(expectable)}")
+    return Verdict(name)
+
+
+def _worst_first(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    return tuple(sorted(verdicts, key=lambda one: (-one.severity, one)))
+
+
+def _flapping(entry: dict[str, Any], place: str) -> Flapping | None:
+    """The several verdicts of an entry; None if it has one. A client that flaps may pass, too.
+
+    Raises: ExpectationError.
+    """
+    if "verdict" in entry or not entry.keys() & {"verdicts", "rate"}:
+        if entry.keys() & {"verdicts", "rate"}:
+            raise ExpectationError(f"{place}: give either verdict, or verdicts and rate")
+        return None
+    names = entry.get("verdicts")
+    if not isinstance(names, list) or len(names) < 2 or len(set(map(str, names))) < len(names):
+        raise ExpectationError(f'{place}: verdicts is not a list of two or more; write ["hang", "pass"]')
+    verdicts = [_verdict(name, place, never=_NOT_JUDGED) for name in names]
+    rate = re.fullmatch(r"(\d{1,6})/(\d{1,6})", entry["rate"]) if isinstance(entry.get("rate"), str) else None
+    worst, runs = map(int, rate.groups()) if rate else (0, 0)
+    if not 0 < worst < runs:
+        raise ExpectationError(
+            f'{place}: rate is not how often the worst of its verdicts was seen, and in how many runs; write "7/30"'
+        )
+    return Flapping(_worst_first(verdicts), worst, runs)
 
 
 def _twins(entry: dict[str, Any], place: str) -> bool:

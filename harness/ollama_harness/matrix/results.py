@@ -62,7 +62,8 @@ class Result:
     """One cell. `end` is the end that a perfect client sees. `due` and `got` count records; of pieces, those that they
     have told of. `got` is None after an RST and for a client that hung, because then it depends on timing.
 
-    `requests` and `connections` count what reached the server in all exchanges of the cell. In an environment, `host`
+    `requests` and `connections` count what reached the server in all exchanges of the cell. `run` is the number of the
+    run, from 1, if each cell runs several times. In an environment, `host`
     is the host of the URL, `route` the route of the request, and `predicted` the doctor's prediction.
     """
 
@@ -80,6 +81,7 @@ class Result:
     connections: int = 0
     raised: str | None = None
     message: str | None = None
+    run: int = 1
     host: str = ""
     route: str | None = None
     predicted: str | None = None
@@ -124,8 +126,8 @@ class Results:
         cells = tuple(_result(_line_of(path, number, value), known) for number, value in enumerate(values[1:-1], 2))
         if header.planned != len(cells):
             raise ResultsError(f"{path} holds {len(cells)} of {header.planned} planned cells; run again")
-        if len({one.cell for one in cells}) < len(cells):
-            raise ResultsError(f"{path} holds a cell twice; run again")
+        if len({(one.cell, one.run) for one in cells}) < len(cells):
+            raise ResultsError(f"{path} holds a run of a cell twice; run again")
         return cls(header, cells)
 
 
@@ -184,7 +186,7 @@ class Writer:
             planned=self._planned,
             started_at=self._started_at,
         )
-        cells = tuple(sorted(self._cells, key=lambda one: one.cell))
+        cells = tuple(sorted(self._cells, key=lambda one: (one.cell, one.run)))
         lines: Iterable[Any] = (asdict(header), *map(asdict, cells), {"cells": len(cells)})
         self._close()
         write_whole(self.path, "".join(map(_line, lines)), ResultsError, fix=_ELSEWHERE)
@@ -247,6 +249,7 @@ def _result(fields: Fields, known: AbstractSet[str]) -> Result:
         connections=fields.take("connections", is_count, "a count"),
         raised=text("raised"),
         message=text("message"),
+        run=fields.take("run", lambda v: is_count(v) and v > 0, "a number, 1 or more"),
         host=fields.take("host", lambda v: v == "" or is_one_line(v), "a host"),
         route=route("route"),
         predicted=route("predicted"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ollama_harness.matrix.cells import Cell
@@ -32,9 +34,11 @@ def run_cells(
     *,
     done: Callable[[CellRun], None] = lambda _: None,
     jobs: int = JOBS,
+    repeat: int = 1,
     touch_registry: bool = False,
 ) -> Results:
-    """Run cells and write their results into a directory. `done` is called when a cell ends.
+    """Run cells and write their results into a directory. `done` is called when a cell ends. Each cell runs
+    `repeat` times.
 
     An interrupted run leaves its results so far in `results.partial.ndjson`, and no `results.ndjson`.
 
@@ -43,15 +47,17 @@ def run_cells(
     allow_open_files(cells, jobs=jobs)
     recordings = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
     with (
-        Writer(out, planned=len(cells), recordings=recordings) as writer,
+        Writer(out, planned=len(cells) * repeat, recordings=recordings) as writer,
         Runner(jobs=jobs, touch_registry=touch_registry) as runner,
     ):
+        runs = Counter[str]()
 
         def note(run: CellRun) -> None:
-            writer.add(result(run))
+            runs[run.cell.id] += 1
+            writer.add(replace(result(run), run=runs[run.cell.id]))
             done(run)
 
-        runner.run(cells, note)
+        runner.run([cell for cell in cells for _ in range(repeat)], note)
         return writer.finish(clients=runner.versions)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
@@ -14,7 +15,7 @@ from ollama_harness.cli.reports import routes
 from ollama_harness.cli.reports.layout import Flow, Grid, Hanging
 from ollama_harness.clients import clients, is_canary
 from ollama_harness.files.printable import one_line
-from ollama_harness.matrix.known_issues import Assessment, ExpectationReport
+from ollama_harness.matrix.expectations import Assessment, ExpectationReport
 from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS
 from ollama_harness.oracle.verdict import Verdict
 
@@ -63,7 +64,7 @@ def render(report: ExpectationReport, console: Console) -> RenderableType:
         parts += [Text(), routes.table(routed), Text(), routes.legend(routed)]
     parts += [Text("canaries, and in how many of its cells each earned its verdict:", style="dim")]
     parts += [_canaries(report.assessments), *_absent(report.assessments)]
-    parts += [_unexpected(one) for one in report.unexpected]
+    parts += _unexpected(report)
     for line in report.stale:
         parts += [Text(), Hanging(Text(one_line(f"known issues: {line}"), style="red"))]
     parts += [Text(), Hanging(_summary(report))]
@@ -158,13 +159,23 @@ def _summary(report: ExpectationReport) -> Text:
     return Text(counts)
 
 
-def _unexpected(one: Assessment) -> RenderableType:
+def _unexpected(report: ExpectationReport) -> Iterator[RenderableType]:
+    """A block for each cell that is not as expected; one for all of its runs with the same verdict."""
+    runs = Counter(one.result.cell for one in report.assessments)
+    alike: dict[tuple[str, Verdict], list[Assessment]] = {}
+    for one in report.unexpected:
+        alike.setdefault((one.result.cell, one.result.verdict), []).append(one)
+    for (cell, _), some in alike.items():
+        yield _block(some[0], f", in {len(some)} of {runs[cell]} runs" if runs[cell] > 1 else "")
+
+
+def _block(one: Assessment, often: str) -> RenderableType:
     result = one.result
     lines = [
         (f"{result.requirement} at the {result.layer} layer: {SCENARIOS[result.scenario].summary}", ""),
         (f"source    {_source(result.scenario)}", ""),
-        (f"expected  {one.expected}", ""),
-        (f"actual    {result.verdict}: {result.why}", "red"),
+        (f"expected  {(one.issue and one.issue.flapping) or ' or '.join(one.expected)}", ""),
+        (f"actual    {result.verdict}: {result.why}{often}", "red"),
     ]
     lines += [(f"          {line}", "dim") for line in (result.message or "").split("\n") if line]
     lines.append((f"repeat    ollama-harness show {result.cell}{_option(result.client)}", ""))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from ollama_harness.cli.reports.layout import Flow, Grid
-from ollama_harness.matrix.known_issues import Assessment
+from ollama_harness.matrix.expectations import Assessment
 from ollama_harness.network.environments import GROUPS, HOSTS
 from ollama_harness.network.route import Route
 from ollama_harness.oracle.verdict import Verdict
