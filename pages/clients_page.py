@@ -14,10 +14,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ollama_harness.clients import client, clients
+from ollama_harness.clients import Client, client, clients
 from ollama_harness.faults import apply
+from ollama_harness.matrix.known_issues import load_all
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
 from ollama_harness.matrix.scenarios import picky
+from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import Script
 from pages.page import Page, Sources, table
@@ -29,6 +31,9 @@ MEASURED = "Measured with "
 
 #: Codings that are offered if a decoder is installed (brotli, zstandard), or from Python 3.14 on (zstd).
 _OPTIONAL_CODINGS = ("br", "zstd")
+
+#: Later than any release, so that an entry of some releases of Python counts wherever the page is made.
+_ANY_PYTHON = (4, 0, 0)
 
 _INTRODUCTION = """\
 # Clients: what each library sends
@@ -73,8 +78,15 @@ _PROMISES = """\
 
 A client is judged by what its own documentation says. A client of *records* yields Ollama's own objects. One of
 *pieces* translates them into types of its own: text, thinking, tool calls, a finish reason. Exceptions have the modules
-that define them; a subclass counts too. *Retries* is how often a failed request is sent again by default. Clients that
-are not installed with this package are *optional*: `python -m pip install "ollama-harness[clients]"`.
+that define them; a subclass counts too. *By default* is how long a client waits without the setting beside it: the
+scenarios of silence use the setting, because nobody waits ten minutes for a verdict. *Retries* is how often a failed
+request is sent again by default. *Proxy variables* are the environment variables that it reads of those that choose a
+proxy. *Worst* is the worst verdict among its known issues; [findings.md](findings.md) and
+[findings-other-languages.md](findings-other-languages.md) have the causes.
+
+The last column says what must be installed. Nothing in this table is measured here: it stands in the contracts and the
+lists of known issues, which runs prove. So the table is the same where a toolchain is missing. `ollama-harness list
+clients` has the versions that you have.
 """
 
 
@@ -185,26 +197,45 @@ def _refused(columns: Sequence[_Column]) -> Iterator[str]:
 
 
 def _promises() -> Iterator[str]:
-    """What the clients in Python of this package declare; those that declare the same share a row."""
+    """What the clients of this package declare; those that declare the same share a row."""
     yield _PROMISES
+    issues = load_all(python=_ANY_PYTHON)
     rows: dict[tuple[str, ...], list[str]] = {}
     for one in clients().values():
-        if one.exchange is None or one.is_canary or one.option:
+        if one.is_canary or one.option:
             continue
         contract = one.contract
         row = (
-            f"{one.yields}s",
+            f"{one.yields}s" + ("" if contract.streams else ", no streams"),
             ", ".join("any" if path == "*" else path for path in one.paths),
             ", ".join(sorted(contract.exceptions or ())),
             ", ".join(sorted(contract.timeouts)) or "the same",
             contract.read_timeout or "none",
+            contract.default_timeout or "unknown",
             str(contract.retries),
+            "all" if contract.variables is None else ", ".join(sorted(contract.variables)) or "none",
+            max((issue.verdict for issue in issues if one.name in issue.clients), key=_severity, default=Verdict.PASS),
             f"[source]({contract.source})",
-            "yes" if one.optional else "",
+            _installed_with(one),
         )
         rows.setdefault(row, []).append(one.name)
-    header = ("", "yields", "paths", "exceptions", "for a silence", "read timeout", "retries", "documented", "optional")
+    header = (
+        *("", "yields", "paths", "exceptions", "for a silence", "read timeout", "by default", "retries"),
+        *("proxy variables", "worst", "documented", "needs"),
+    )
     yield from table(header, [(", ".join(names), *row) for row, names in rows.items()], escaped="|*")
+
+
+def _severity(verdict: Verdict) -> int:
+    return verdict.severity
+
+
+def _installed_with(one: Client) -> str:
+    """What a client needs besides this package."""
+    if one.command is None:
+        return "`ollama-harness[clients]`" if one.optional else "nothing"
+    install = one.command.install
+    return ", ".join(one.command.needs) if install is None else install.toolchain
 
 
 @functools.cache

@@ -238,6 +238,13 @@ def test_show_says_what_is_known_of_the_cell(tmp_path: Path) -> None:
     assert re.search(r"^known issue: undocumented: .+\(https://.+\)", re.sub(r"\n  +", " ", done.stdout), re.MULTILINE)
 
 
+def test_show_says_how_long_a_client_waits_with_its_setting_and_without(tmp_path: Path) -> None:
+    done = harness("show", "httpx/stall-after-head", cwd=tmp_path)
+    said = "the client's setting: timeout= of the client or of the call; without it: 5 s"
+    assert said in re.sub(r"\s+", " ", done.stdout)
+    assert "without it" not in harness("show", "httpx/stream", cwd=tmp_path).stdout
+
+
 FLAPS = """\
 import itertools, json, urllib.request
 from ollama_harness.clients.adapter import Client, Contract, Layer

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
+from ollama_harness import FakeOllama
 from ollama_harness.cli import listing
+from ollama_harness.clients import clients
 from ollama_harness.errors import HarnessError
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
 from ollama_harness.script.http1 import RequestHead
-from pages.clients_page import MEASURED, normal, page
+from pages.clients_page import MEASURED, _promises, normal, page
 
 PAGE = Path(__file__).parent.parent / "docs" / "clients.md"
 NAMES = ["canary-perfect", "httpx", "httpx-async", "ollama", "ollama-async", "requests", "urllib"]
@@ -142,3 +149,41 @@ def test_a_process_that_does_not_start_is_an_error_and_no_empty_list(
     )
     with pytest.raises(HarnessError, match="did not start: ImportError: not today"):
         measure(["urllib"])
+
+
+def test_the_table_of_promises_has_all_clients_whatever_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    promised = list(_promises())
+    monkeypatch.setenv("PATH", "")
+    assert list(_promises()) == promised
+    rows = [line for text in promised for line in text.splitlines() if line.startswith("| ")]
+    named = {name for row in rows for name in row.split(" | ")[0].removeprefix("| ").split(", ")}
+    assert named >= {name for name, one in clients().items() if not one.is_canary}
+
+
+def test_every_contract_says_how_long_the_client_waits_by_default() -> None:
+    assert [name for name, one in clients().items() if not one.is_canary and not one.contract.default_timeout] == []
+
+
+DEFAULTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "requests": ("none", lambda requests: inspect.signature(requests.get).parameters.get("timeout")),
+    "httpx": ("5 s", lambda httpx: httpx.Client().timeout.read),
+    "ollama": ("none", lambda ollama: ollama.Client()._client.timeout.read),
+    "openai": ("600 s", lambda openai: openai.OpenAI(api_key="k").timeout.read),
+    "anthropic": ("600 s", lambda anthropic: anthropic.Anthropic(api_key="k").timeout.read),
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_library_has_the_default_that_the_contract_names(name: str) -> None:
+    default, read = DEFAULTS[name]
+    seconds = read(pytest.importorskip(name))
+    assert clients()[name].contract.default_timeout == default == ("none" if seconds is None else f"{seconds:g} s")
+
+
+def test_the_default_of_httpx_ends_a_silence(fake_ollama: FakeOllama) -> None:
+    """The only default that ends within a test's time."""
+    fake_ollama.play("chat-stream", "stall_at(after_head)")
+    begun = time.monotonic()
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{fake_ollama.url}/api/chat", json={"model": "any"})
+    assert time.monotonic() - begun > 4.9

@@ -22,6 +22,7 @@ from ollama_harness.matrix.expectations import assess
 from ollama_harness.matrix.known_issues import load_all
 from ollama_harness.matrix.run import result
 from ollama_harness.matrix.runner import CellRun, Runner
+from ollama_harness.oracle.reference import Cause
 from ollama_harness.oracle.verdict import (
     ClientEnd,
     Crashed,
@@ -97,11 +98,18 @@ def _expected(run: CellRun, exchange: Exchange, title: str) -> Text:
     scenario, index = run.cell.scenario, run.exchanges.index(exchange)
     faults = ", ".join(map(str, (scenario.faults, *scenario.then)[index])) or "none"
     end, due = exchange.reference.ends[run.cell.layer], exchange.reference.due[run.cell.layer]
+    contract = run.cell.client.contract
+    waits = ""
+    if end.cause is Cause.SILENCE:
+        waits = (
+            f"read timeout: {scenario.read_timeout_s:g} s; the client's setting: {contract.read_timeout or 'none'}; "
+        )
+        waits += f"without it: {contract.default_timeout or 'unknown'}\n"
     either = ", or the opposite" if end.either else ""
     return Text.assemble(
         (f"\n{title}\n" if title else "", "bold"),
         f"faults: {faults}\na perfect client sees {due} records, then {end.kind} ({end.cause}){either} "
-        f"{one_line(end.detail)}\n",
+        f"{one_line(end.detail)}\n{waits}",
     )
 
 

@@ -107,6 +107,7 @@ _CONTRACT = Contract(
     exceptions=frozenset({"anthropic.APIError"}),
     source="https://platform.claude.com/docs/en/api/sdks/python#handling-errors",
     read_timeout="timeout= of the client or of the call",
+    default_timeout="600 s",
     timeouts=frozenset({"anthropic.APITimeoutError"}),
     retries=2,
 )

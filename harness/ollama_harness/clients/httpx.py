@@ -69,6 +69,7 @@ _CONTRACT = Contract(
     exceptions=frozenset({"httpx.HTTPError", "json.decoder.JSONDecodeError", "builtins.UnicodeDecodeError"}),
     source="https://www.python-httpx.org/exceptions/",
     read_timeout="timeout= of the client or of the call",
+    default_timeout="5 s",
     timeouts=frozenset({"httpx.TimeoutException"}),
 )
 

@@ -28,6 +28,7 @@ _CONTRACT = Contract(
     exceptions=frozenset({"httpx2.HTTPError", "json.decoder.JSONDecodeError", "builtins.UnicodeDecodeError"}),
     source="https://github.com/pydantic/httpx2/blob/main/docs/exceptions.md",
     read_timeout="timeout= of the client or of the call",
+    default_timeout="5 s",
     timeouts=frozenset({"httpx2.TimeoutException"}),
 )
 

@@ -83,6 +83,7 @@ _CONTRACT = Contract(
     exceptions=frozenset({"ollama._types.ResponseError", "builtins.ConnectionError"}),
     source="https://github.com/ollama/ollama-python#errors",
     read_timeout="client_kwargs={'timeout': …}, which it passes to httpx",
+    default_timeout="none",
 )
 
 

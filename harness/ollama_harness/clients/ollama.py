@@ -98,6 +98,7 @@ _CONTRACT = Contract(
     exceptions=frozenset({"ollama._types.ResponseError", "builtins.ConnectionError"}),
     source="https://github.com/ollama/ollama-python#errors",
     read_timeout="timeout= of the client, which passes it to httpx",
+    default_timeout="none",
 )
 
 CLIENTS = [

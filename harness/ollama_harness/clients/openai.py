@@ -164,6 +164,7 @@ _CONTRACT = Contract(
     exceptions=frozenset({"openai.APIError"}),
     source="https://github.com/openai/openai-python#handling-errors",
     read_timeout="timeout= of the client or of the call",
+    default_timeout="600 s",
     timeouts=frozenset({"openai.APITimeoutError"}),
     retries=2,
 )

@@ -56,6 +56,7 @@ CLIENTS = [
             ),
             source="https://requests.readthedocs.io/en/latest/user/quickstart/#errors-and-exceptions",
             read_timeout="timeout= of every call",
+            default_timeout="none",
             timeouts=frozenset({"requests.exceptions.Timeout"}),
         ),
         exchange=exchange,

@@ -51,6 +51,7 @@ CLIENTS = [
             ),
             source="https://docs.python.org/3/library/urllib.request.html#urllib.request.urlopen",
             read_timeout="timeout= of every call",
+            default_timeout="none",
             timeouts=frozenset({"builtins.TimeoutError", "urllib.error.URLError"}),
         ),
         exchange=exchange,

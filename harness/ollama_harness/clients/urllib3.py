@@ -60,6 +60,7 @@ CLIENTS = [
             ),
             source="https://urllib3.readthedocs.io/en/stable/user-guide.html#errors-exceptions",
             read_timeout="timeout= of the PoolManager or of the call",
+            default_timeout="none",
             timeouts=frozenset({"urllib3.exceptions.TimeoutError"}),
             retries=3,
             variables=frozenset(),
