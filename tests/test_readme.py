@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import result
 
 from ollama_harness.answers import Asked
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import ENVIRONMENTS
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswer, RecordedAnswers
+from pages.readme_sample import renewed
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(?!# )(.*?)```", README, re.DOTALL)
@@ -183,3 +185,14 @@ def test_the_numbers_of_rows_and_settings_are_those_of_the_tables() -> None:
     assert settings is not None
     assert int(rows[1]) == sum(one.by_default and not one.twin_of for one in SCENARIOS.values())
     assert int(settings[1]) == len(ENVIRONMENTS)
+
+
+def test_the_sample_of_a_grid_is_renewed_from_results() -> None:
+    cells = [result(), result(scenario="tools"), result(client="curl"), result(client="canary-perfect")]
+    text = renewed(README, cells)
+    [sample] = re.findall(r"```text\n(scenario  .*?\n)```", text, re.DOTALL)
+    assert re.search(r"^stream +✓$", sample, re.MULTILINE)
+    assert not {"curl", "tools"} & set(sample.split()), "the rows and clients of the sample stay"
+    assert re.search(r"^canary-perfect pass 1/1$", sample, re.MULTILINE)
+    assert text.partition("```text")[0] == README.partition("```text")[0]
+    assert renewed(text, cells) == text
