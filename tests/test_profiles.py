@@ -19,6 +19,7 @@ from ollama_harness import FakeOllama
 from ollama_harness.cli import listing
 from ollama_harness.clients import clients
 from ollama_harness.errors import HarnessError
+from ollama_harness.faults import after_head, stall_at
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
 from ollama_harness.script.http1 import RequestHead
 from pages.clients_page import MEASURED, _promises, normal, page
@@ -182,7 +183,7 @@ def test_the_library_has_the_default_that_the_contract_names(name: str) -> None:
 
 def test_the_default_of_httpx_ends_a_silence(fake_ollama: FakeOllama) -> None:
     """The only default that ends within a test's time."""
-    fake_ollama.play("chat-stream", "stall_at(after_head)")
+    fake_ollama.play("chat-stream", stall_at(after_head()))
     begun = time.monotonic()
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{fake_ollama.url}/api/chat", json={"model": "any"})
