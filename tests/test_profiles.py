@@ -168,6 +168,7 @@ def test_every_contract_says_how_long_the_client_waits_by_default() -> None:
 DEFAULTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "requests": ("none", lambda requests: inspect.signature(requests.get).parameters.get("timeout")),
     "httpx": ("5 s", lambda httpx: httpx.Client().timeout.read),
+    "httpx2": ("5 s", lambda httpx2: httpx2.Client().timeout.read),
     "ollama": ("none", lambda ollama: ollama.Client()._client.timeout.read),
     "openai": ("600 s", lambda openai: openai.OpenAI(api_key="k").timeout.read),
     "anthropic": ("600 s", lambda anthropic: anthropic.Anthropic(api_key="k").timeout.read),
