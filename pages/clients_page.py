@@ -84,9 +84,9 @@ request is sent again by default. *Proxy variables* are the environment variable
 proxy. *Worst* is the worst verdict among its known issues; [findings.md](findings.md) and
 [findings-other-languages.md](findings-other-languages.md) have the causes.
 
-The last column says what must be installed. Nothing in this table is measured here: it stands in the contracts and the
-lists of known issues, which runs prove. So the table is the same where a toolchain is missing. `ollama-harness list
-clients` has the versions that you have.
+The last column says what must be there; `ollama-harness install` does the rest. Nothing in this table is measured here:
+it stands in the contracts and the lists of known issues, which runs prove. So the table is the same where a toolchain
+is missing. `ollama-harness list clients` has the versions that you have.
 """
 
 
@@ -233,9 +233,8 @@ def _severity(verdict: Verdict) -> int:
 def _installed_with(one: Client) -> str:
     """What a client needs besides this package."""
     if one.command is None:
-        return "`ollama-harness[clients]`" if one.optional else "nothing"
-    install = one.command.install
-    return ", ".join(one.command.needs) if install is None else install.toolchain
+        return one.distribution if one.optional else "nothing"
+    return ", ".join(one.command.needs)
 
 
 @functools.cache
