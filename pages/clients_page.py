@@ -234,7 +234,8 @@ def _installed_with(one: Client) -> str:
     """What a client needs besides this package."""
     if one.command is None:
         return one.distribution if one.optional else "nothing"
-    return ", ".join(one.command.needs)
+    place = one.command.place
+    return ", ".join((*one.command.needs, *filter(None, [place.toolchain if place else ""])))
 
 
 @functools.cache
