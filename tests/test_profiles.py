@@ -162,7 +162,8 @@ def test_the_table_of_promises_has_all_clients_whatever_is_installed(monkeypatch
 
 
 def test_every_contract_says_how_long_the_client_waits_by_default() -> None:
-    assert [name for name, one in clients().items() if not one.is_canary and not one.contract.default_timeout] == []
+    real = {name for name, one in clients().items() if not one.is_canary}
+    assert real == {name for name in real if clients()[name].contract.default_timeout}
 
 
 DEFAULTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
