@@ -19,7 +19,7 @@ from ollama_harness.errors import InstallError
 from ollama_harness.matrix.cells import Cell, plan
 from ollama_harness.matrix.known_issues import load_all
 from ollama_harness.matrix.results import FILE, Results, unfinished
-from ollama_harness.matrix.run import JOBS, run_cells
+from ollama_harness.matrix.run import JOBS, repeated, run_cells
 from ollama_harness.matrix.runner import CellRun
 from ollama_harness.matrix.scenarios import scenario
 from ollama_harness.network import windows_registry
@@ -68,7 +68,7 @@ __all__ = ["run", "run_with_progress"]
     type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
-    help="How many times each cell runs: how often a client that flaps shows which verdict.",
+    help="How many times each cell of a client runs: how often one that flaps shows which verdict.",
 )
 @click.option(
     "--out",
@@ -128,7 +128,7 @@ def run(
     if sum((environments, v1, bool(scenarios))) > 1:
         raise click.UsageError("--environments, --v1 and --scenario each choose scenarios; give one of them")
     touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
-    results = run_with_progress(cells, out, jobs=jobs, repeat=repeat, touch_registry=touch)
+    results = run_with_progress(repeated(cells, repeat), out, jobs=jobs, touch_registry=touch)
     full = not (clients or recordings or versions or own)
     exit_code = print_report(results, issues, full=full, today=today(known_issues))
     for name in scenarios if len(scenarios) == 1 else ():
@@ -140,19 +140,17 @@ def run(
     sys.exit(exit_code)
 
 
-def run_with_progress(
-    cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, repeat: int = 1, touch_registry: bool = False
-) -> Results:
+def run_with_progress(cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, touch_registry: bool = False) -> Results:
     """Run cells, with a progress bar in a terminal. If the run is interrupted, print where its results so far are."""
     bar = progress_bar()
     with bar:
-        task = bar.add_task("", total=len(cells) * repeat)
+        task = bar.add_task("", total=len(cells))
 
         def done(one: CellRun) -> None:
             bar.update(task, advance=1, description=f"{one.cell.client.name}/{one.cell.scenario.name}")
 
         try:
-            return run_cells(cells, out, done=done, jobs=jobs, repeat=repeat, touch_registry=touch_registry)
+            return run_cells(cells, out, done=done, jobs=jobs, touch_registry=touch_registry)
         except (KeyboardInterrupt, SystemExit):
             echo(f"interrupted: {unfinished(out) or 'nothing has run'}", err=True)
             raise

@@ -15,7 +15,7 @@ from ollama_harness.matrix.runner import CellRun, Runner, allow_open_files
 from ollama_harness.oracle.reference import Cause
 from ollama_harness.oracle.verdict import Hung, Raised
 
-__all__ = ["JOBS", "result", "run_cells"]
+__all__ = ["JOBS", "repeated", "result", "run_cells"]
 
 #: Cells wait more than they compute. Six for each core keep the cores busy.
 JOBS = min(16, 6 * (os.cpu_count() or 2))
@@ -34,11 +34,10 @@ def run_cells(
     *,
     done: Callable[[CellRun], None] = lambda _: None,
     jobs: int = JOBS,
-    repeat: int = 1,
     touch_registry: bool = False,
 ) -> Results:
-    """Run cells and write their results into a directory. `done` is called when a cell ends. Each cell runs
-    `repeat` times.
+    """Run cells and write their results into a directory. `done` is called when a cell ends. A cell may be
+    there more than once; its results are numbered.
 
     An interrupted run leaves its results so far in `results.partial.ndjson`, and no `results.ndjson`.
 
@@ -47,7 +46,7 @@ def run_cells(
     allow_open_files(cells, jobs=jobs)
     recordings = {cell.recording.id: fingerprint(cell.recording.body) for cell in cells}
     with (
-        Writer(out, planned=len(cells) * repeat, recordings=recordings) as writer,
+        Writer(out, planned=len(cells), recordings=recordings) as writer,
         Runner(jobs=jobs, touch_registry=touch_registry) as runner,
     ):
         runs = Counter[str]()
@@ -57,8 +56,15 @@ def run_cells(
             writer.add(replace(result(run), run=runs[run.cell.id]))
             done(run)
 
-        runner.run([cell for cell in cells for _ in range(repeat)], note)
+        runner.run(cells, note)
         return writer.finish(clients=runner.versions)
+
+
+def repeated(cells: Sequence[Cell], repeat: int) -> list[Cell]:
+    """Each cell as often as it runs: `repeat` times, and that of a canary once. Canaries prove the judge, and do not
+    flap.
+    """
+    return [cell for cell in cells for _ in range(1 if cell.client.is_canary else repeat)]
 
 
 def result(run: CellRun) -> Result:
