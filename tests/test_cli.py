@@ -267,7 +267,8 @@ def test_a_run_that_is_repeated_says_how_often_a_client_shows_which_verdict(tmp_
         encoding="utf-8",
     )
     once = ("run", "--client-file", "flaps.py", "--scenario", "stream", "--recording", "chat-stream")
-    done = harness(*once, "--repeat", "6", "--jobs", "1", cwd=tmp_path)
+    repeated = (*once, "--repeat", "6", "--jobs", "1")
+    done = harness(*repeated, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert re.search(r"^stream +S 2/6!", done.stdout, re.MULTILINE)
     assert done.stdout.count("ollama-harness show flaps/stream/") == 1, "one block for all runs that are alike"
@@ -277,7 +278,7 @@ def test_a_run_that_is_repeated_says_how_often_a_client_shows_which_verdict(tmp_
     assert [(one.run, str(one.verdict)) for one in cells if one.client == "flaps"] == [
         (run, "silent-loss" if run in (1, 4) else "pass") for run in range(1, 7)
     ]
-    known = harness("report", "ollama-harness-results", "--known-issues", "known.toml", cwd=tmp_path)
+    known = harness(*repeated, "--known-issues", "known.toml", cwd=tmp_path)
     assert known.returncode == 0, known.stdout
     assert re.search(r"^stream +S 2/6(?!!)", known.stdout, re.MULTILINE)
 
