@@ -147,8 +147,8 @@ def test_times_of_an_answer_count_from_the_end_of_its_wait() -> None:
         first.close()
         until(server, lambda entries: entries[1].ended_by is not None)
         entry = server.journal.entries[1]
-        assert entry.sent[1][0] - entry.sent[0][0] > 0.04
         assert entry.sent[0][0] >= entry.waited_s + 0.05
+        assert entry.sent[1][0] >= entry.waited_s + 0.1
 
 
 def test_a_server_that_stops_ends_what_waits(busy: FakeOllama) -> None:

@@ -20,6 +20,7 @@ from ollama_harness.errors import FaultDoesNotApply, ProgrammeError
 from ollama_harness.faults import FAULTS, Fault, after_record, close_at, live, rechunk, reset_at
 from ollama_harness.faults.live import Strikes, how_they_strike
 from ollama_harness.faults.notation import parse_fault
+from ollama_harness.matrix._raw_socket import NO_RESETS, resets_are_real
 from ollama_harness.recorder import FolderKeeper
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import packaged_store
@@ -190,6 +191,7 @@ def test_the_real_ollama_sees_neither_a_choice_nor_headers_for_one_hop(real: Fak
     }
 
 
+@pytest.mark.skipif(not resets_are_real(), reason=NO_RESETS)
 def test_a_cut_ends_the_request_at_the_real_ollama() -> None:
     with (
         FakeOllama(any_model=True, gap_s=0.05) as slow,
@@ -213,7 +215,15 @@ def test_a_client_that_leaves_ends_the_request_at_the_real_ollama() -> None:
         assert server.journal.entries[0].ended_by == "client"
 
 
-@pytest.mark.parametrize(("fault", "end"), [("close_at", ConnectionEnd.CLOSE), ("reset_at", ConnectionEnd.RESET)])
+@pytest.mark.parametrize(
+    ("fault", "end"),
+    [
+        ("close_at", ConnectionEnd.CLOSE),
+        pytest.param(
+            *("reset_at", ConnectionEnd.RESET), marks=pytest.mark.skipif(not resets_are_real(), reason=NO_RESETS)
+        ),
+    ],
+)
 def test_an_answer_that_breaks_off_breaks_off_the_same_way(fault: str, end: ConnectionEnd) -> None:
     broken = FAULTS[fault].make(after_record(2))
     with FakeOllama(any_model=True, speed=0, faults=[broken]) as bad, FakeOllama(upstream=bad.url) as server:
