@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,7 +103,56 @@ def test_what_a_killed_build_left_is_thrown_away(tmp_path: Path) -> None:
     one.path.mkdir(parents=True)
     (one.path / "log").write_text("half ")
     assert not one.is_whole
+    assert one.defect == f"{one.path} is half built: an install was interrupted, or has not ended yet"
     one.build()
+    assert (one.path / "log").read_text() == "built "
+    assert one.defect is None
+
+
+def test_a_place_that_was_moved_does_not_count_and_is_built_again(tmp_path: Path) -> None:
+    one = place(tmp_path, WRITES)
+    one.build()
+    old = one.path
+    places.use_root(tmp_path / "elsewhere")
+    old.parent.rename(tmp_path / "elsewhere")
+    assert not one.is_whole
+    assert one.defect == f"{one.path} was moved: it was built as {old}"
+    one.build()
+    assert one.is_whole
+
+
+def test_a_place_without_what_its_steps_make_is_damaged_and_is_built_again(tmp_path: Path) -> None:
+    one = replace(place(tmp_path, WRITES), makes=("log",))
+    one.build()
+    (one.path / "log").unlink()
+    assert (one.is_whole, one.defect) == (False, f"{one.path} is damaged: it has no log")
+    one.build()
+    assert one.is_whole
+
+
+def test_steps_that_do_not_make_what_they_should_leave_nothing(tmp_path: Path) -> None:
+    one = replace(place(tmp_path, WRITES), makes=("bin/program",))
+    with pytest.raises(InstallError, match="its steps have not made bin/program"):
+        one.build()
+    assert not one.path.exists()
+
+
+def test_what_a_step_writes_is_told_line_by_line(tmp_path: Path) -> None:
+    lines: list[str] = []
+    place(tmp_path, "print('one')\nprint('two')").build(writes=lines.append)
+    assert lines == ["one", "two"]
+
+
+def test_two_that_install_the_same_build_it_once(tmp_path: Path) -> None:
+    one, waits = place(tmp_path, WRITES), threading.Event()
+
+    def first(_: str) -> None:
+        second.start()
+        assert waits.wait(20)  # the second is there while the first builds
+
+    second = threading.Thread(target=lambda: one.build(waiting=waits.set))
+    one.build(first)
+    second.join()
     assert (one.path / "log").read_text() == "built "
 
 
@@ -155,6 +205,28 @@ def test_a_program_whose_sources_have_changed_is_not_installed(programs: Path) -
     assert client("mine").missing == "run: ollama-harness install mine"
 
 
+def test_what_is_known_about_a_program_is_no_source_of_it(programs: Path) -> None:
+    run("install", "mine")
+    (programs / "known_issues.toml").write_text("")
+    with (programs / "clients.toml").open("a") as file:
+        file.write("# another comment")
+    clients_room._packaged.cache_clear()
+    clients.cache_clear()
+    assert client("mine").missing is None
+
+
+def test_a_place_that_is_half_built_is_named_with_the_command_that_builds_it(programs: Path) -> None:
+    run("install", "mine")
+    place = client("mine").place
+    assert place is not None
+    (place.path / ".whole").unlink()
+    why = f"{place.path} is half built: an install was interrupted, or has not ended yet"
+    assert client("mine").missing == f"{why}; run: ollama-harness install mine"
+    assert f"not installed, and left out: mine ({why}; ollama-harness install --all)" in installed.left_out()
+    assert run("install", "mine").exit_code == 0
+    assert client("mine").missing is None
+
+
 def test_what_was_built_beside_the_sources_is_no_source(programs: Path) -> None:
     def files() -> set[str]:
         [one] = clients_file.read(programs / "clients.toml", of_package=True)
@@ -164,7 +236,7 @@ def test_what_was_built_beside_the_sources_is_no_source(programs: Path) -> None:
     before = files()
     (programs / "out").mkdir()
     (programs / "out" / "program").write_text("")
-    assert files() == before == {"clients.toml", "build.py"}
+    assert files() == before == {"build.py"}
 
 
 def test_a_build_that_fails_is_exit_code_1_with_its_last_lines(programs: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.progress import Progress
 
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.tables import progress_bar
@@ -15,8 +17,12 @@ from ollama_harness.clients import Client, client
 from ollama_harness.clients.installed import of_packages
 from ollama_harness.clients.places import VARIABLE, ClientPlace, use_root
 from ollama_harness.errors import InstallError
+from ollama_harness.files.printable import one_line
 
 __all__ = ["env_dir_option", "install", "installed_places"]
+
+#: How much of a line is shown beside the bar.
+_SHOWN_CHARACTERS = 60
 
 
 def env_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,16 +86,27 @@ def installed_places(chosen: Sequence[Client]) -> bool:
     for path, (place, names) in places.items():
         try:
             with progress_bar() as bar:
-                task = bar.add_task(place.name, total=len(place.steps))
-
-                def begins(step: str, name: str = place.name) -> None:
-                    bar.console.print(f"{name}: {step}", soft_wrap=True)
-
-                place.build(begins)
-                bar.update(task, completed=len(place.steps))
+                _build(place, bar)
         except InstallError as error:
             echo(*str(error).split("\n"), err=True)
             failed = True
         else:
             echo(f"{', '.join(names)}: installed in {path}")
     return failed
+
+
+def _build(place: ClientPlace, bar: Progress) -> None:
+    """Build a place. Each step is a line and moves the bar, beside which stands the last line that the step wrote."""
+    task, begun = bar.add_task(place.name, total=len(place.steps)), itertools.count()
+
+    def say(text: str) -> None:
+        bar.console.print(f"{place.name}: {text}", soft_wrap=True)
+
+    def begins(step: str) -> None:
+        say(step)
+        bar.update(task, completed=next(begun))
+
+    def writes(line: str) -> None:
+        bar.update(task, description=one_line(f"{place.name}: {line}")[:_SHOWN_CHARACTERS])
+
+    place.build(begins, writes=writes, waiting=lambda: say("another process installs clients; waiting for it"))

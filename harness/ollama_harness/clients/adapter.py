@@ -290,7 +290,8 @@ class Client:
     def _remedy(self) -> str:
         """What is to be done so that it can run here."""
         if self.place is not None:
-            return self.place.lacks or f"run: ollama-harness install {self.name}"
+            why = f"{self.place.defect}; " if self.place.defect else ""
+            return self.place.lacks or f"{why}run: ollama-harness install {self.name}"
         if self.command is not None and self.command.steps:
             return f"run in {self.command.folder}: {' && '.join(map(shlex.join, self.command.steps))}"
         if self.command is not None:

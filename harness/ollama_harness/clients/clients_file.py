@@ -19,6 +19,9 @@ from ollama_harness.files.reading import read_toml
 
 __all__ = ["read"]
 
+#: Files beside the programs that no program is made of.
+_ABOUT = ("clients.toml", "known_issues.toml")
+
 _YIELDS = {one.name.lower(): one for one in Yields}
 #: The Python that runs the harness, for adapters that are written in Python.
 _PYTHON = {"{python}": sys.executable}
@@ -56,15 +59,19 @@ def read(path: Path, *, of_package: bool = False) -> tuple[Client, ...]:
 
 
 def _place(folder: Path, install: _Install, commands: Sequence[Command]) -> ClientPlace:
-    """The place for programs: all files of their folder, but for what the steps make if they are run there."""
+    """The place for programs: all files of their folder, but for what is said about them, and what the steps make if
+    they are run there.
+    """
     programs = [one.arguments[0] for one in commands if len(PurePath(one.arguments[0]).parts) > 1]
-    made = {PurePath(one).parts[0] for one in (install.makes, *programs) if one}
+    makes = tuple(dict.fromkeys(one for one in (install.makes, *programs) if one))
+    left_out = {*_ABOUT, *(PurePath(one).parts[0] for one in makes)}
     found = ((path.relative_to(folder), path) for path in folder.rglob("*") if path.is_file())
-    files = {name.as_posix(): path for name, path in found if name.parts[0] not in made}
+    files = {name.as_posix(): path for name, path in found if name.parts[0] not in left_out}
     return ClientPlace(
         name=folder.name,
         files=files,
         steps=install.steps,
+        makes=makes,
         toolchain=install.toolchain,
         get=install.get,
         depends_on=install.steps,

@@ -13,6 +13,10 @@ __all__ = ["installed", "installed_extras", "left_out", "not_installed", "of_pac
 _EXTRAS = ("PySocks", "socksio")
 
 
+#: The command that installs what is left out.
+_ALL = "ollama-harness install --all"
+
+
 def of_packages() -> list[Client]:
     """The clients of this package and of others, in any language, without the canaries and the user's own."""
     return [one for one in clients().values() if not one.is_canary and not one.option]
@@ -42,9 +46,15 @@ def left_out() -> list[str]:
     groups: dict[str, list[str]] = {}
     for one in of_packages():
         if (why := one.missing) is not None:
-            line = "ollama-harness install --all" if _can_be_installed(one) else why
-            groups.setdefault(line, []).append(one.name)
+            groups.setdefault(_remedy(one) or why, []).append(one.name)
     return [f"not installed, and left out: {', '.join(names)} ({why})" for why, names in groups.items()]
+
+
+def _remedy(one: Client) -> str | None:
+    """What installs a client together with all others; None if nothing does here."""
+    if one.place is None or not _can_be_installed(one):
+        return None
+    return f"{one.place.defect}; {_ALL}" if one.place.defect else _ALL
 
 
 def _can_be_installed(one: Client) -> bool:

@@ -1,9 +1,10 @@
 """Where `ollama-harness install` builds clients: a place for each lock file, outside of the sources and of this Python.
 
-A place is a copy of its sources in which its steps were run. The last step of all writes a stamp, so a place that was
-interrupted has none, counts as nothing, and is built from the start. The name of a place ends in a hash of the sources,
-the steps, the system and the Python. What has changed is therefore another place, and a run never sees a place that is
-older than its sources.
+A place is a copy of its sources in which its steps were run. The last step of all writes a stamp, which says where that
+was: a place without it is half built, and one with another path was moved, and what it holds may name the old path. So
+may one that lacks what its steps make. None of these counts, and `install` builds them from the start. The name of a
+place ends in a hash of the sources, the steps, the system and the Python. What has changed is therefore another place,
+and a run never sees a place that is older than its sources.
 
 Two kinds of clients have places: those of a folder of programs with steps, and those in Python whose library this
 package does not bring. Such a library gets a virtual environment, by a file in `environments/`: NAME.in says which
@@ -64,13 +65,15 @@ def use_root(folder: Path) -> None:
 class ClientPlace:
     """What is built in one place: the `files` that are copied into it, by their paths in it, and the `steps`.
 
-    Each step is the arguments of one command, which runs in the place. `toolchain` must be on PATH, and `get` says how
-    to get it; "" needs none. `depends_on` is what the result depends on besides the files and the system.
+    Each step is the arguments of one command, which runs in the place. They make the paths `makes`. `toolchain` must be
+    on PATH, and `get` says how to get it; "" needs none. `depends_on` is what the result depends on besides the files
+    and the system.
     """
 
     name: str
     files: Mapping[str, Path] = field(default_factory=dict)
     steps: tuple[tuple[str, ...], ...]
+    makes: tuple[str, ...] = ()
     toolchain: str = ""
     get: str = ""
     depends_on: tuple[object, ...] = ()
@@ -82,7 +85,22 @@ class ClientPlace:
 
     @property
     def is_whole(self) -> bool:
-        return (self.path / _STAMP).is_file()
+        return self.path.is_dir() and self.defect is None
+
+    @property
+    def defect(self) -> str | None:
+        """Why the folder that is there cannot be used, in words; None if it can, and if there is none."""
+        path = self.path
+        if not path.is_dir():
+            return None
+        try:
+            built = (path / _STAMP).read_text(encoding="utf-8")
+        except OSError:
+            return f"{path} is half built: an install was interrupted, or has not ended yet"
+        if not (Path(built).is_dir() and Path(built).samefile(path)):
+            return f"{path} was moved: it was built as {built or 'another folder'}"
+        lost = self._lost
+        return None if lost is None else f"{path} is damaged: it has no {lost}"
 
     @property
     def python(self) -> str:
@@ -96,13 +114,20 @@ class ClientPlace:
             return None
         return f"there is no {self.toolchain} on PATH; {self.get}"
 
-    def build(self, begins: Callable[[str], None] = lambda _: None) -> None:
-        """Build it, unless it is whole. `begins` is told each step when it begins.
+    def build(
+        self,
+        begins: Callable[[str], None] = lambda _: None,
+        *,
+        writes: Callable[[str], None] = lambda _: None,
+        waiting: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Build it, unless it is whole. `begins` is told each step when it begins, and `writes` each line that it
+        writes. `waiting` is called if another process builds a place, whose end is waited for.
 
-        Raises: InstallError (a toolchain is missing, or a step failed), DirectoryError (another process builds there).
+        Raises: InstallError (a toolchain is missing, or a step failed), DirectoryError (the folder cannot be written).
         """
         make_directory(root(), InstallError, fix="give another --env-dir")
-        with held(root()):
+        with held(root(), waiting=waiting):
             if self.is_whole:
                 return
             if self.lacks is not None:
@@ -111,11 +136,19 @@ class ClientPlace:
                 self._copy()
                 for step in self.steps:
                     begins(" ".join(step))
-                    self._run(step)
-                write_whole(self.path / _STAMP, "", InstallError)
+                    self._run(step, writes)
+                if self._lost is not None:
+                    raise InstallError(f"{self.name} cannot be installed: its steps have not made {self._lost}")
+                write_whole(self.path / _STAMP, str(self.path), InstallError)
             except BaseException:
                 shutil.rmtree(self.path, ignore_errors=True)
                 raise
+
+    @property
+    def _lost(self) -> str | None:
+        """What its steps make, and is not there. On Windows a program's name has an ending."""
+        paths = ((one, self.path / one) for one in self.makes)
+        return next((one for one, path in paths if not path.exists() and shutil.which(path) is None), None)
 
     def _copy(self) -> None:
         with writing(self.path, InstallError):
@@ -126,7 +159,7 @@ class ClientPlace:
                 (self.path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, self.path / name)
 
-    def _run(self, step: tuple[str, ...]) -> None:
+    def _run(self, step: tuple[str, ...], writes: Callable[[str], None]) -> None:
         """Run a step to its end.
 
         Raises: InstallError, with the last lines that it wrote.
@@ -149,7 +182,9 @@ class ClientPlace:
         ) as process:
             assert process.stdout is not None
             try:
-                last.extend(line.rstrip() for line in process.stdout)
+                for line in process.stdout:
+                    last.append(line.rstrip())
+                    writes(last[-1])
             except BaseException:
                 killed(process)
                 raise
@@ -188,4 +223,5 @@ def _virtual_environment(name: str, files: Mapping[str, Path], *packages: str) -
     if shutil.which("uv"):
         make = ("uv", "venv", "--python", sys.executable, "venv")
         fill = ("uv", "pip", "install", "--python", _PYTHON)
-    return ClientPlace(name=name, files=files, steps=(make, (*fill, *packages)), depends_on=(packages, sys.version))
+    steps = (make, (*fill, *packages))
+    return ClientPlace(name=name, files=files, steps=steps, makes=(_PYTHON,), depends_on=(packages, sys.version))

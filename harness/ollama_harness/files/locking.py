@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ollama_harness.errors import DirectoryError
@@ -32,12 +32,13 @@ LOCK_NAME = ".ollama-harness.lock"
 
 
 @contextlib.contextmanager
-def held(directory: Path) -> Iterator[None]:
+def held(directory: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Lock `directory` and make it if it is missing: nothing else can lock it meanwhile, in any process.
 
-    A directory that was made here and is empty at the end is removed.
+    If it is locked already, that is an error, or with `waiting` that is called, and the lock is waited for. A directory
+    that was made here and is empty at the end is removed.
 
-    Raises: DirectoryError, at once, if it is locked already, or cannot be made or written to.
+    Raises: DirectoryError (it is locked already, or cannot be made or written to).
     """
     path = directory / LOCK_NAME
     with contextlib.ExitStack() as stack:
@@ -45,6 +46,9 @@ def held(directory: Path) -> Iterator[None]:
             stack.callback(_remove_empty, [one for one in (directory, *directory.parents) if not one.exists()])
             directory.mkdir(parents=True, exist_ok=True)
             descriptor = _locked(path)
+            if descriptor is None and waiting is not None:
+                waiting()
+                descriptor = _locked(path, waits=True)
         except OSError as error:
             problem = f"cannot be written to ({error.strerror or error})"
             raise DirectoryError(f"{directory}: {problem}; give another directory") from None
@@ -61,13 +65,13 @@ def _remove_empty(directories: list[Path]) -> None:
             one.rmdir()
 
 
-def _locked(path: Path) -> int | None:
-    """The open and locked file, or None if it is locked already."""
+def _locked(path: Path, *, waits: bool = False) -> int | None:
+    """The open and locked file, or None if it is locked already and the lock is not waited for."""
     while True:
         with contextlib.ExitStack() as stack:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             stack.callback(os.close, descriptor)
-            if not _lock(descriptor):
+            if not _lock(descriptor, waits=waits):
                 return None
             if sys.platform == "win32" or _is_at(descriptor, path):
                 stack.pop_all()
@@ -76,12 +80,15 @@ def _locked(path: Path) -> int | None:
 
 if sys.platform == "win32":
 
-    def _lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:  # any of them: Wine reports a held lock with another error number than Windows
-            return False
-        return True
+    def _lock(descriptor: int, *, waits: bool) -> bool:
+        while True:
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_LOCK if waits else msvcrt.LK_NBLCK, 1)
+            except OSError:  # any of them: Wine reports a held lock with another error number than Windows
+                if not waits:  # LK_LOCK gives up after ten seconds
+                    return False
+            else:
+                return True
 
     def _release(descriptor: int, path: Path) -> None:
         os.close(descriptor)
@@ -90,9 +97,9 @@ if sys.platform == "win32":
 
 else:
 
-    def _lock(descriptor: int) -> bool:
+    def _lock(descriptor: int, *, waits: bool) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
