@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ from rich.progress import Progress
 
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.tables import progress_bar
-from ollama_harness.clients import Client, client
+from ollama_harness.clients import Client, named
 from ollama_harness.clients.installed import of_packages
 from ollama_harness.clients.places import VARIABLE, ClientPlace, use_root
 from ollama_harness.errors import InstallError
 from ollama_harness.files.printable import one_line
 
-__all__ = ["env_dir_option", "install", "installed_places"]
+__all__ = ["env_dir_option", "install", "install_named", "installed_places"]
 
 #: How much of a line is shown beside the bar.
 _SHOWN_CHARACTERS = 60
@@ -49,7 +49,8 @@ def env_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
     in other languages by the tools of their language. Everything has a fixed version and a hash. Nothing of it changes
     this Python or the current directory. What is installed already, from the same lock file, is not built again.
 
-    `run` then runs these clients, too. NAME==VERSION installs another version of a client in Python.
+    `run` then runs these clients, too. NAME==VERSION installs another version of a client (httpx==0.27.2), and
+    npm:PACKAGE@VERSION of all clients of a package (npm:ollama@0.5.0).
 
     Exit code 0: all of it is installed; with --all, all that the tools of this machine can build. 1: something could
     not be installed. 2: bad input.
@@ -62,7 +63,7 @@ def env_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def install(*, names: tuple[str, ...], all_: bool) -> None:
     if bool(names) == all_:
         raise click.UsageError("name the clients to install, or give --all; they are: ollama-harness list clients")
-    chosen = [client(name) for name in names] or of_packages()
+    chosen = [one for name in names for one in named(name)] or of_packages()
     for one in chosen if names else ():
         if one.missing is None:
             echo(f"{one.name} is installed")
@@ -93,6 +94,26 @@ def installed_places(chosen: Sequence[Client]) -> bool:
         else:
             echo(f"{', '.join(names)}: installed in {path}")
     return failed
+
+
+def install_named(chosen: Iterable[Client]) -> None:
+    """Build the places of those of these clients that have another version than that of this installation.
+
+    Ends the command with exit code 2 if one cannot be installed.
+
+    Raises: InstallError, if another client is not installed.
+    """
+    for one in chosen:
+        if one.missing is None:
+            continue
+        if not one.version or one.place is None:
+            raise InstallError(f"{one.name} is not installed; {one.missing}")
+        try:
+            with progress_bar() as bar:
+                _build(one.place, bar)
+        except InstallError as error:
+            echo(*f"error: {error}".split("\n"), err=True)
+            sys.exit(2)
 
 
 def _build(place: ClientPlace, bar: Progress) -> None:

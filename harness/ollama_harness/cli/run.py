@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ollama_harness.cli.install import env_dir_option
+from ollama_harness.cli.install import env_dir_option, install_named
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.own_clients import own_clients_options
 from ollama_harness.cli.own_recordings import recordings_option, store_of
@@ -35,6 +35,9 @@ __all__ = ["run", "run_with_progress"]
 
     With --client-command, --clients-file and --client-file your own clients run, and of the others only those that
     --client names.
+
+    --client httpx==0.27.2 is a client with that version of its library, and --client npm:ollama@0.5.0 all clients of a
+    package. Such a version is installed first, in a place of its own.
 
     What `ollama-harness install` has installed runs, too, and what is not installed is left out. With --all-clients
     that is an error, unless this machine lacks the tools for it, and all scenarios over /v1 run as well.
@@ -128,6 +131,8 @@ def run(
     if sum((environments, v1, bool(scenarios))) > 1:
         raise click.UsageError("--environments, --v1 and --scenario each choose scenarios; give one of them")
     touch = System.here() is System.WINDOWS and windows_registry.may_touch(asked=touch_registry)
+    if clients:
+        install_named({cell.client.name: cell.client for cell in cells}.values())
     results = run_with_progress(repeated(cells, repeat), out, jobs=jobs, touch_registry=touch)
     full = not (clients or recordings or versions or own)
     exit_code = print_report(results, issues, full=full, today=today(known_issues))

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ollama_harness.clients import clients_file, own_module
 from ollama_harness.clients.adapter import Client, Command, Contract, Layer, Yields
+from ollama_harness.clients.places import Library
 from ollama_harness.errors import ClientError, UnknownName
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "clients",
     "is_canary",
     "known_issue_files",
+    "named",
+    "without_version",
 ]
 
 _PROGRAMS = Path(__file__).parent / "programs"
@@ -52,9 +55,9 @@ def clients() -> dict[str, Client]:
 
 
 def client(name: str) -> Client:
-    """One client. NAME==VERSION is a client in Python of the package with that version of its library.
+    """One client. NAME==VERSION is a client of the package with that version of its library.
 
-    Raises: UnknownName.
+    Raises: UnknownName, ClientError (it can have no other version, or that is no version).
     """
     plain, pinned, version = name.partition("==")
     if plain not in clients():
@@ -62,12 +65,49 @@ def client(name: str) -> Client:
     one = clients()[plain]
     if not pinned:
         return one
-    if not one.distribution or one.option:
-        problem = f"{plain} is no client in Python of the package, and only these can have another version"
-        raise ClientError(f"{name}: {problem}; leave out =={version}")
-    if not re.fullmatch(r"[0-9][A-Za-z0-9.!+]*", version):
-        raise ClientError(f"{name}: {version!r} is no version of {one.distribution}; write {plain}==1.2.3")
-    return replace(one, name=name, version=version)
+    if one.library is None or not _is_of_this_package(one):
+        fix = f"leave out =={version}; these can: {', '.join(one.name for one, _ in _with_versions())}"
+        raise ClientError(f"{name}: {plain} can have no other version; {fix}")
+    if not re.fullmatch(r"[0-9][A-Za-z0-9.!+-]*", version):
+        raise ClientError(f"{name}: {version!r} is no version of {one.library.name}; write {plain}==1.2.3")
+    return one.at(version)
+
+
+def named(text: str) -> list[Client]:
+    """The clients that a user names: NAME, NAME==VERSION, or REGISTRY:PACKAGE@VERSION for all clients of that package.
+
+    Raises: UnknownName, ClientError.
+    """
+    registry, is_package, rest = text.partition(":")
+    if not is_package:
+        return [client(text)]
+    packages: dict[str, dict[str, list[str]]] = {}
+    for one, library in _with_versions():
+        packages.setdefault(library.registry, {}).setdefault(library.name, []).append(one.name)
+    if registry not in packages:
+        raise UnknownName("registry", registry, packages)
+    package, _, version = rest.rpartition("@")
+    if not (package and version):
+        raise ClientError(f"{text}: names no version; write {registry}:{package or rest}@1.2.3")
+    if package not in packages[registry]:
+        raise UnknownName(f"package of {registry} that is a client", package, packages[registry])
+    return [client(f"{name}=={version}") for name in packages[registry][package]]
+
+
+def _with_versions() -> list[tuple[Client, Library]]:
+    """The clients that can have another version, each with its library."""
+    found = ((one, one.library) for one in clients().values() if _is_of_this_package(one))
+    return [(one, library) for one, library in found if library is not None]
+
+
+def _is_of_this_package(one: Client) -> bool:
+    """Whether the adapter is this package's: another package is not in the environment of a version."""
+    return not one.option and (one.exchange is None or one.exchange.__module__.startswith(f"{__name__}."))
+
+
+def without_version(name: str) -> str:
+    """The name of a client whose name may say which version of its library it has."""
+    return name.partition("==")[0]
 
 
 def is_canary(name: str) -> bool:

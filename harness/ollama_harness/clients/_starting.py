@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import ollama_harness
-from ollama_harness.clients import client, clients
+from ollama_harness.clients import client, clients, without_version
 from ollama_harness.clients._process_tree import OWN_GROUP
 from ollama_harness.network.simulation import SimulatedMachine
 
@@ -41,7 +41,7 @@ def started(
 
     Raises: OSError.
     """
-    known = [client(name) for name in names if name.partition("==")[0] in clients()]  # the worker refuses the others
+    known = [client(name) for name in names if without_version(name) in clients()]  # the worker refuses the others
     command = known[0].command if known else None
     if command is None:
         files = sorted({str(one.file) for one in known if one.file is not None})

@@ -13,12 +13,12 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ollama_harness.clients.places import ClientPlace, environment_of, environment_with
+from ollama_harness.clients.places import ClientPlace, Library, environment_of
 from ollama_harness.oracle.pieces import Yields
 from ollama_harness.oracle.reference import Cause, Layer
 from ollama_harness.oracle.verdict import Verdict
@@ -171,7 +171,8 @@ class Command:
 
     `file` is the clients.toml that names the command, if one does. `needs` are the programs that must be on PATH, and
     `get` says how to get them. If it must be built, it is used where `makes` is, a path in its `folder` or in its
-    `place`. A user's own program has no place: `steps` are then for the user.
+    `place`. A user's own program has no place: `steps` are then for the user. `library` is what it drives, if another
+    version of that can be had.
     """
 
     arguments: tuple[str, ...]
@@ -182,6 +183,7 @@ class Command:
     steps: tuple[tuple[str, ...], ...] = ()
     makes: str = ""
     place: ClientPlace | None = None
+    library: Library | None = None
 
     @property
     def home(self) -> Path:
@@ -261,13 +263,30 @@ class Client:
         return self.imports or ((self.distribution,) if self.distribution else ())
 
     @property
+    def library(self) -> Library | None:
+        """The library, if another version of it can be had; None for what has no versions of its own."""
+        if self.command is not None:
+            return self.command.library
+        return Library("pypi", self.distribution) if self.distribution else None
+
+    @property
     def place(self) -> ClientPlace | None:
         """Where `ollama-harness install` puts it; None if it comes with the package or with the user."""
         if self.command is not None:
             return self.command.place
-        if self.version:
-            return environment_with(self.distribution, self.version)
+        if self.version and self.library is not None:
+            return self.library.at(self.version, None)
         return environment_of(self.distribution) if self.optional else None
+
+    def at(self, version: str) -> Client:
+        """This client with that version of its library, which has a place of its own. Its name says so.
+
+        Raises: ValueError, if it has no library.
+        """
+        if self.library is None:
+            raise ValueError(f"{self.name} has no library")
+        command = self.command and replace(self.command, place=self.library.at(version, self.command.place))
+        return replace(self, name=f"{self.name}=={version}", version=version, command=command)
 
     @property
     def is_here(self) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from ollama_harness.clients.adapter import Client, Command, Contract, Layer, Yields
-from ollama_harness.clients.places import ClientPlace
+from ollama_harness.clients.places import ClientPlace, Library
 from ollama_harness.errors import ClientError
 from ollama_harness.files.fields import Fields, is_count, is_one_line
 from ollama_harness.files.reading import read_toml
@@ -30,12 +30,17 @@ _ARGUMENTS = 'a list of arguments, ["node", "my.mjs"]'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Install:
-    """The table [install]: a `toolchain` on PATH, how to `get` it, and `steps`, which make what they `make`."""
+    """The table [install]: a `toolchain` on PATH, how to `get` it, and `steps`, which make what they `make`.
+
+    `registry` is where its libraries are, and `version_steps` make what the steps make, with another version of one.
+    """
 
     toolchain: str
     get: str
     steps: tuple[tuple[str, ...], ...] = ()
     makes: str = ""
+    registry: str = ""
+    version_steps: tuple[tuple[str, ...], ...] = ()
 
 
 def read(path: Path, *, of_package: bool = False) -> tuple[Client, ...]:
@@ -82,6 +87,10 @@ def _client(path: Path, fields: Fields, install: _Install | None) -> Client:
     name = fields.take("name", is_one_line, "a name")
     layer = fields.take("layer", _one_of(Layer), f'"{Layer.OLLAMA}" or "{Layer.HTTP}"', optional=True)
     needs = fields.take("needs", _are_lines, "a list of programs", optional=True) or ()
+    library = fields.take("library", is_one_line, "the name of a library in the registry", optional=True)
+    if library and not (install and install.registry and install.version_steps):
+        fix = "give both in [install], or leave it out"
+        raise ClientError.about(path, f"client {name}: library", "needs a registry and version_steps", fix)
     command = Command(
         arguments=tuple(_PYTHON.get(one, one) for one in fields.take("command", _are_arguments, _ARGUMENTS)),
         folder=path.parent,
@@ -90,6 +99,7 @@ def _client(path: Path, fields: Fields, install: _Install | None) -> Client:
         get=install.get if install else "",
         steps=install.steps if install else (),
         makes=install.makes if install else "",
+        library=Library(install.registry, library, install.version_steps) if install and library else None,
     )
     warms_up = _flag(fields, "warms_up", default=False)
     yields = fields.take("yields", lambda v: v in _YIELDS, f"one of {', '.join(_YIELDS)}", optional=True)
@@ -137,11 +147,14 @@ def _contract(fields: Fields) -> Contract:
 
 def _install(fields: Fields) -> _Install:
     steps = fields.take("steps", _are_steps, f"a list, each item {_ARGUMENTS}", optional=True)
+    version_steps = fields.take("version_steps", _are_steps, f"a list, each item {_ARGUMENTS}", optional=True)
     install = _Install(
         toolchain=fields.take("toolchain", is_one_line, "the name of a program"),
         get=fields.take("get", is_one_line, "where to get the toolchain, in one line"),
         steps=tuple(map(tuple, steps or ())),
         makes=fields.take("makes", is_one_line, "a path that the steps make", optional=True) or "",
+        registry=fields.take("registry", is_one_line, "the name of a registry", optional=True) or "",
+        version_steps=tuple(map(tuple, version_steps or ())),
     )
     fields.no_more()
     return install

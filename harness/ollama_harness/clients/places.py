@@ -24,7 +24,7 @@ import sys
 import sysconfig
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from ollama_harness.clients._process_tree import OWN_GROUP, killed
@@ -32,7 +32,7 @@ from ollama_harness.errors import InstallError
 from ollama_harness.files.locking import held
 from ollama_harness.files.writing import make_directory, write_whole, writing
 
-__all__ = ["VARIABLE", "ClientPlace", "environment_of", "environment_with", "root", "use_root"]
+__all__ = ["VARIABLE", "ClientPlace", "Library", "environment_of", "environment_with", "root", "use_root"]
 
 #: The environment variable that names the folder of all places.
 VARIABLE = "OLLAMA_HARNESS_ENV_DIR"
@@ -196,6 +196,32 @@ class ClientPlace:
         files = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in sorted(self.files.items())}
         all_ = (files, sysconfig.get_platform(), *self.depends_on)
         return hashlib.sha256(json.dumps(all_).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library by its name in a registry. `steps` make a place with another version of it; in them `{library}` and
+    `{version}` stand for what is wanted. For the registry "pypi" there are none: it gets a virtual environment.
+    """
+
+    registry: str
+    name: str
+    steps: tuple[tuple[str, ...], ...] = ()
+
+    def at(self, version: str, place: ClientPlace | None) -> ClientPlace:
+        """The place for one version and what it depends on. `place` is that of the version in a lock file."""
+        if place is None or not self.steps:
+            return environment_with(self.name, version)
+        values = {"{library}": self.name, "{version}": version}
+        steps = tuple(tuple(_with(values, argument) for argument in step) for step in self.steps)
+        name = f"{self.registry}-{self.name}@{version}".replace("/", "-")
+        return replace(place, name=name, steps=steps, depends_on=steps)
+
+
+def _with(values: Mapping[str, str], text: str) -> str:
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from ollama_harness.clients import Client, client, clients
+from ollama_harness.clients import Client, client, clients, named
 from ollama_harness.clients.installed import runnable
 from ollama_harness.errors import FaultDoesNotApply, HarnessError, UnknownName
 from ollama_harness.faults import apply
@@ -161,7 +161,8 @@ def plan(
 
     Raises: UnknownName, FaultDoesNotApply, HarnessError (no cell is left).
     """
-    chosen = [client(name) for name in client_names] or [client(name) for name in runnable()]
+    asked_for = {one.name: one for name in client_names for one in named(name)}
+    chosen = list(asked_for.values()) or [client(name) for name in runnable()]
     with_canaries = [*chosen, *(one for one in clients().values() if one.is_canary and one not in chosen)]
     found = [
         Cell(one, planned, host)

@@ -77,7 +77,7 @@ def expected_verdicts(result: Result, issues: Iterable[KnownIssue]) -> tuple[tup
     if not result.gating and result.verdict is not Verdict.INCONCLUSIVE:
         return (), None
     issue = covering(issues, result.client, result.scenario, result.host, gating=result.gating)
-    return (issue.verdicts, issue) if issue else ((Verdict.PASS,), None)
+    return (issue.expects(result.client), issue) if issue else ((Verdict.PASS,), None)
 
 
 def assess(

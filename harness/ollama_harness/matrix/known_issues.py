@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ollama_harness.clients import clients, is_canary, known_issue_files
+from ollama_harness.clients import clients, is_canary, known_issue_files, without_version
 from ollama_harness.errors import ExpectationError, UnknownName
 from ollama_harness.files.reading import parse_toml, read_text
 from ollama_harness.matrix.scenarios import SCENARIOS
@@ -72,7 +72,8 @@ class KnownIssue:
     """One entry. `place` is its file and line. `verdict` is the worst that it expects; if the client flaps, `flapping`
     has all of them.
 
-    It holds in the twins of its scenarios as well, unless `twins` is false or another entry names the twin itself.
+    It holds in the twins of its scenarios as well, unless `twins` is false or another entry names the twin itself. An
+    entry of a client holds for other versions of it (NAME==VERSION) as well, but they may be better.
     In environments, `hosts` limits it to these forms of the URL. `since_python` holds the first release with the defect
     of each line of Python; later lines have it too.
     """
@@ -106,8 +107,14 @@ class KnownIssue:
 
     def covers(self, client: str, scenario: str, host: str = "", *, gating: bool) -> bool:
         """Whether the entry covers such a cell. It never covers a cell that does not gate, or a canary."""
-        named = client in self.clients and (scenario in self.scenarios or self.derives(scenario))
-        return named and (not self.hosts or host in self.hosts) and gating and not is_canary(client)
+        named = {client, without_version(client)} & {*self.clients} and (
+            scenario in self.scenarios or self.derives(scenario)
+        )
+        return bool(named) and (not self.hosts or host in self.hosts) and gating and not is_canary(client)
+
+    def expects(self, client: str) -> tuple[Verdict, ...]:
+        """The verdicts that are expected of a client that the entry covers."""
+        return self.verdicts if client in self.clients else tuple(dict.fromkeys((*self.verdicts, Verdict.PASS)))
 
     def derives(self, scenario: str) -> bool:
         """Whether the entry covers the scenario only because it is a twin."""
@@ -173,7 +180,7 @@ def _issue(entry: Any, place: str) -> KnownIssue:
         raise ExpectationError(f"{place}: {name} is not a field of an entry; known are {known_fields}")
     for kind_name, known in (("client", clients()), ("scenario", SCENARIOS)):
         for name in entry[f"{kind_name}s"]:
-            if not isinstance(name, str) or name not in known:
+            if not isinstance(name, str) or without_version(name) not in known:
                 raise UnknownName(f"{kind_name} (named in {place})", str(name), known)
     flapping = _flapping(entry, place)
     return KnownIssue(

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ollama_harness import __version__
-from ollama_harness.clients import clients
+from ollama_harness.clients import clients, without_version
 from ollama_harness.errors import ResultsError
 from ollama_harness.files.fields import Fields, is_count, is_one_line
 from ollama_harness.files.json_text import escape_surrogates
@@ -235,7 +235,9 @@ def _result(fields: Fields, known: AbstractSet[str]) -> Result:
         return fields.take(name, lambda v: v is None or v in list(Route), f"null or one of {', '.join(Route)}")
 
     found = Result(
-        client=fields.take("client", lambda v: isinstance(v, str) and v in known, "a client of this version"),
+        client=fields.take(
+            "client", lambda v: isinstance(v, str) and without_version(v) in known, "a client of this version"
+        ),
         scenario=fields.take("scenario", lambda v: isinstance(v, str) and v in SCENARIOS, "a scenario of this version"),
         recording=fields.take("recording", lambda v: is_one_line(v) and "/" in v, "the id of a recording"),
         requirement=one_of("requirement", Requirement),
