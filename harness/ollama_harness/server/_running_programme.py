@@ -197,16 +197,21 @@ class RunningProgramme:
                 for one in counting:
                     one.matched += 1
                     numbers[one] = one.matched
-        return (one for one in rules if not one.is_used_up and self._is_turn(one, seen, numbers))
+        return self._in_turn(rules, seen, numbers)
 
-    def _is_turn(self, one: RunningRule, seen: Seen, numbers: dict[RunningRule, int]) -> bool:
-        if one.counts:
-            return one in numbers and one.rule.is_turn(numbers[one])
-        if not one.is_for(seen):
-            return False
-        with self._lock:
-            one.matched += 1
-        return True
+    def _in_turn(
+        self, rules: Iterable[RunningRule], seen: Seen, numbers: dict[RunningRule, int]
+    ) -> Iterator[RunningRule]:
+        for one in rules:
+            if one.is_used_up:
+                continue
+            if one.counts:
+                if one in numbers and one.rule.is_turn(numbers[one]):
+                    yield one
+            elif one.is_for(seen):
+                with self._lock:
+                    one.matched += 1
+                yield one
 
     def _on_route(
         self, method: str, path: str, *, before_guard: bool, first: Sequence[RunningRule]
@@ -226,8 +231,7 @@ class RunningProgramme:
         with self._lock:
             if one.is_used_up:
                 return 0
-            one.answered += 1
-            return one.answered
+            return one.count_answer()
 
     def take_on_accept(self) -> RunningRule | None:
         """The first rule, if it does not await a request; this counts as an answer."""

@@ -79,6 +79,7 @@ class RunningRule:
         self.counts, self.before_guard = rule.counts, rule.before_guard
         self._routes = {(one.recording.request.method, one.recording.request.path) for one in candidates}
         self.matched = self.answered = 0
+        self.is_used_up = False
 
     def is_same(self, other: RunningRule) -> bool:
         """Whether the other is this rule, wherever it was written."""
@@ -106,9 +107,11 @@ class RunningRule:
         rule = self.rule
         return rule.answer if isinstance(rule.answer, Script) and not self._looks_at_body else None
 
-    @property
-    def is_used_up(self) -> bool:
-        return self.rule.times is not None and self.answered >= self.rule.times
+    def count_answer(self) -> int:
+        """Count an answer; returns its number, from 1."""
+        self.answered += 1
+        self.is_used_up = self.answered == self.rule.times
+        return self.answered
 
     def is_for_route(self, method: str, path: str) -> bool:
         """Whether method and path of a request are one that this rule is for."""
