@@ -30,6 +30,12 @@ __all__ = ["AIM_MORE_MS", "AIM_READY_MS", "measure"]
 AIM_MORE_MS = 20.0
 #: From the start of the process of `serve` to its first answer.
 AIM_READY_MS = 300.0
+#: Processes that do a part of what `serve` does before it listens.
+_IMPORTS = {
+    "only Python": "pass",
+    "Python, and the libraries of serve": "import click, jmespath, pytest_httpserver",
+    "Python, and all modules of serve": "import ollama_harness.cli.serve",
+}
 
 
 def measure(store: RecordingStore, *, rounds: int) -> Section:
@@ -38,7 +44,7 @@ def measure(store: RecordingStore, *, rounds: int) -> Section:
         "startup",
         "Starting and stopping, in milliseconds",
         f"{rounds} times each, in turn, in one process with the client; the processes {_processes(rounds)} times. "
-        "“only Python”: a process that does nothing.",
+        "“only Python” is a process that does nothing; the two others import, and do nothing.",
         ("server", "what", "min", "median", "max"),
     )
     fake: list[float] = []
@@ -58,9 +64,9 @@ def measure(store: RecordingStore, *, rounds: int) -> Section:
     section.rows.append(("pytest_httpserver.HTTPServer", "start to first accepted connection", *spread(plain)))
     section.rows.append(("FakeOllama", "start to first answer from a recording", *spread(answered)))
     section.rows.append(("FakeOllama", "stop with a stalled stream", *spread(stopped)))
-    python = [_only_python() * 1000 for _ in range(_processes(rounds))]
+    for name, code in _IMPORTS.items():
+        section.rows.append((name, "start to end", *spread([_python(code) * 1000 for _ in range(_processes(rounds))])))
     accepted, ready = zip(*(_ready() for _ in range(_processes(rounds))), strict=True)
-    section.rows.append(("only Python", "start to end", *spread(python)))
     section.rows.append(("serve", "start to first accepted connection", *spread(accepted)))
     section.rows.append(("serve", "start to first answer", *spread(ready)))
     more = spread(fake)[1] - spread(plain)[1]
@@ -74,9 +80,9 @@ def _processes(rounds: int) -> int:
     return max(1, rounds // 3)
 
 
-def _only_python() -> float:
+def _python(code: str) -> float:
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True)
     return time.perf_counter() - begin
 
 
