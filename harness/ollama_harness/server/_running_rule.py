@@ -132,7 +132,7 @@ class RunningRule:
             return False
         if self._looks_at_body:
             try:
-                if not when.is_for_body(seen.request, seen.model, seen.kept):
+                if not when.is_for_body(seen):
                     return False
             except Exception as error:
                 raise FunctionRaised(self, error) from error

@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ollama_harness.answers.model_name import parse_name
 from ollama_harness.recordings.recording import Request
@@ -16,6 +16,17 @@ from ollama_harness.server._expressions import Expression, Kept, expression
 __all__ = ["When", "is_part_of"]
 
 _METHOD = re.compile(r"[A-Z]+")
+
+
+class Said(Protocol):
+    """What a request says, read once for all rules that are asked about it. `kept` is what expressions found in it."""
+
+    @property
+    def request(self) -> Request: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def kept(self) -> Kept: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,56 +95,46 @@ class When:
         """Whether one of the patterns matches."""
         return self.path is None or any(_matches(pattern, path) for pattern in self.paths)
 
-    def is_for_body(self, request: Request, model: str, kept: Kept | None = None) -> bool:
-        """Whether what a request says is one of these; `function` is asked last, and may raise.
-
-        `kept` is a dict for all that are asked about one request, so that what several of them ask is found once.
-        """
-        kept = {} if kept is None else kept
-        for asks in self._about_body:  # noqa: SIM110 `all` of a generator takes twice as long
-            if not asks(request, model, kept):
+    def is_for_body(self, said: Said) -> bool:
+        """Whether what a request says is one of these; `function` is asked last, and may raise."""
+        for is_met in self._body_conditions:  # noqa: SIM110 `all` of a generator takes twice as long
+            if not is_met(said):
                 return False
         return True
 
     @functools.cached_property
-    def _about_body(self) -> tuple[_AboutBody, ...]:
-        """What is asked about a body, in order: made ready once, because hundreds of rules may ask."""
-        asked: list[_AboutBody] = []
+    def _body_conditions(self) -> tuple[_Condition, ...]:
+        """Each is made ready once, because hundreds of rules may be asked."""
+        found: list[_Condition] = []
         if self.model is not None:
-            asked.append(_about_model(self.model))
+            found.append(_has_model(self.model))
         if self.json is not None:
             has = _part(self.json)
-            asked.append(lambda request, model, kept: has(request.json))
+            found.append(lambda said: has(said.request.json))
         if self.jmespath is not None:
             meets = self._meets_jmespath
-            asked.append(lambda request, model, kept: meets(request.json, kept))
+            found.append(lambda said: meets(said.request.json, said.kept))
         if self.stream is not None:
-            asked.append(lambda request, model, kept: request.streams is self.stream)
+            found.append(lambda said: said.request.streams is self.stream)
         if self.function is not None:
             function = self.function
-            asked.append(lambda request, model, kept: bool(function(request)))
-        return tuple(asked)
+            found.append(lambda said: bool(function(said.request)))
+        return tuple(found)
 
     @functools.cached_property
     def _meets_jmespath(self) -> Expression:
         return expression(self.jmespath or "")
 
 
-#: A question about what a request says: the request, its model, and what was found in it before.
-_AboutBody = Callable[[Request, str, Kept], bool]
+_Condition = Callable[[Said], bool]
 
 
-def _about_model(pattern: str) -> _AboutBody:
+def _has_model(pattern: str) -> _Condition:
     if not _is_pattern(pattern):
         key = _names(pattern)[0]
-        return lambda request, model, kept: _names(model)[0] == key
+        return lambda said: _names(said.model)[0] == key
     matches = _matcher(pattern.lower())
-
-    def is_matched(_request: Request, model: str, _kept: Kept) -> bool:
-        _, as_it_is, with_tag = _names(model)
-        return bool(matches(as_it_is) or matches(with_tag))
-
-    return is_matched
+    return lambda said: any(map(matches, _names(said.model)[1:]))
 
 
 def is_part_of(part: Any, value: Any) -> bool:

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollama_harness.answers import Asked, Step, World
-from ollama_harness.answers.fitting import model_of
-from ollama_harness.recordings.recording import Request
-from ollama_harness.server._running_rule import RunningRule, values_of
+from ollama_harness.server._running_rule import RunningRule, Seen
 from ollama_harness.server.control._programme_calls import when_json
 from ollama_harness.server.journal import Entry
 from ollama_harness.server.programme import When
-from ollama_harness.server.recorded_answers import request_of
 
 __all__ = ["Verification", "verification"]
 
@@ -135,25 +132,24 @@ def _difference(when: When, entry: Entry, world: World) -> tuple[int, str] | Non
     if entry.head is None:
         return (0, "it is no HTTP")
     asked = Asked.of(entry.head, entry.body)
-    request = request_of(asked, world)
-    model = model_of(request)
-    sent = {"path": asked.raw_path, "method": asked.method, "model": model, "stream": request.streams}
+    seen = Seen(asked, world)
+    sent = {"path": asked.raw_path, "method": asked.method, "model": seen.model, "stream": seen.request.streams}
     fields = when_json(when)
     for place, name in enumerate(sorted(fields, key=lambda name: [*sent, name].index(name))):
         alone = When(**{name: getattr(when, name)})
         if not (
             alone.is_for_route(asked.method, asked.raw_path)
-            and alone.has_headers(values_of(asked.headers))
-            and _is_for_body(alone, request, model)
+            and alone.has_headers(seen.headers)
+            and _is_for_body(alone, seen)
         ):
             shown = f", and not {_shown(sent[name])}" if name in sent else ""
             return (place, f"the rule wants another {name}: {_shown(fields[name])}{shown}")
     return None
 
 
-def _is_for_body(when: When, request: Request, model: str) -> bool:
+def _is_for_body(when: When, seen: Seen) -> bool:
     try:
-        return when.is_for_body(request, model)
+        return when.is_for_body(seen)
     except Exception:  # noqa: BLE001 - whatever a user's function raises; `check` raises it
         return False
 
