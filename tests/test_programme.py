@@ -692,7 +692,9 @@ def test_two_hundred_rules_are_read_with_one_look_at_the_body(monkeypatch: pytes
         rules(
             *(
                 ProgrammeRule(
-                    when=When(path="/api/chat", json={"options": {"seed": n}}), nth=(1,), answer=own_reply(text="a")
+                    when=When(path="/api/chat", model="*", json={"options": {"seed": n}}),
+                    nth=(1,),
+                    answer=own_reply(text="a"),
                 )
                 for n in range(200)
             )

@@ -18,7 +18,7 @@ __all__ = ["When", "is_part_of"]
 _METHOD = re.compile(r"[A-Z]+")
 
 
-class Said(Protocol):
+class ReadRequest(Protocol):
     """What a request says, read once for all rules that are asked about it. `kept` is what expressions found in it."""
 
     @property
@@ -95,7 +95,7 @@ class When:
         """Whether one of the patterns matches."""
         return self.path is None or any(_matches(pattern, path) for pattern in self.paths)
 
-    def is_for_body(self, said: Said) -> bool:
+    def is_for_body(self, said: ReadRequest) -> bool:
         """Whether what a request says is one of these; `function` is asked last, and may raise."""
         for is_met in self._body_conditions:  # noqa: SIM110 `all` of a generator takes twice as long
             if not is_met(said):
@@ -126,7 +126,7 @@ class When:
         return expression(self.jmespath or "")
 
 
-_Condition = Callable[[Said], bool]
+_Condition = Callable[[ReadRequest], bool]
 
 
 def _has_model(pattern: str) -> _Condition:
