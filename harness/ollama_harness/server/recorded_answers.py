@@ -6,22 +6,21 @@ An answer is made once for a request: the last ones are kept, with the server's 
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ollama_harness.answers import Asked, World, world_of
-from ollama_harness.answers.completions import Maker, wanted_of
+from ollama_harness.answers import Asked, World
+from ollama_harness.answers.completions import wanted_of
 from ollama_harness.answers.fitting import as_named, model_of
 from ollama_harness.answers.go.go_value import value_of
-from ollama_harness.answers.recorded import Recorded
 from ollama_harness.answers.rules.routes import routing
 from ollama_harness.errors import FaultDoesNotApply, UnknownName
 from ollama_harness.faults import Fault
 from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.store import OwnRecordings, RecordingStore, packaged_store
 from ollama_harness.script.script import Script
+from ollama_harness.server._recorded_version import RecordedVersion, recorded_version
 
 __all__ = ["NEWEST", "RecordedAnswer", "RecordedAnswers", "packaged", "request_of", "strike"]
 
@@ -82,35 +81,22 @@ class RecordedAnswers:
         return self.store.newest if self._version in (None, NEWEST) else str(self._version)
 
     @functools.cached_property
+    def _of_version(self) -> RecordedVersion:
+        return recorded_version(None if self._version is None else self.store, self.version)
+
+    @property
     def recordings(self) -> tuple[Recording, ...]:
         """Those of this version."""
-        return () if self._version is None else tuple(self.store.of_version(self.version))
+        return self._of_version.recordings
 
-    @functools.cached_property
+    @property
     def world(self) -> World:
         """The world in which they were recorded."""
-        return world_of(self.recordings, self.version)
-
-    @functools.cached_property
-    def _by_request(self) -> Recorded:
-        return Recorded(self.recordings, first=self.store.own_ids)
-
-    @functools.cached_property
-    def _maker(self) -> Maker:
-        return Maker(self.recordings, self.world, first=self.store.own_ids)
-
-    @functools.cached_property
-    def _of_any_content(self) -> Mapping[tuple[str, str], list[Recording]]:
-        """By method and path, the recordings of requests that are not known, sorted by name."""
-        found = defaultdict(list)
-        for one in self.recordings:
-            if one.request.any_content:
-                found[one.request.method, one.request.path].append(one)
-        return found
+        return self._of_version.world
 
     def load(self) -> None:
         """Read all of them, so that the first answer does not wait for it."""
-        _ = self._by_request, self._maker.sources
+        _ = self._of_version.by_request, self._of_version.maker.sources
 
     def get(self, name: str) -> Recording:
         """The recording of a name or an id.
@@ -156,7 +142,7 @@ class RecordedAnswers:
 
         Of several it is the first that streams or not as this request wants it, or else the first.
         """
-        found = self._of_any_content.get((asked.method, asked.raw_path))
+        found = self._of_version.of_any_content.get((asked.method, asked.raw_path))
         if not found:
             return None
         streams = request_of(asked, world).streams
@@ -178,7 +164,7 @@ class RecordedAnswers:
         key = ("made", asked.path, asked.body, world)
         if key not in self._kept:
             wanted, answer = wanted_of(asked, world), None
-            made = self._maker.answer(wanted, request_of(asked, world)) if wanted is not None else None
+            made = self._of_version.maker.answer(wanted, request_of(asked, world)) if wanted is not None else None
             if made is not None:
                 answer = self._answer(made.recording, made.why)
             self._keep(key, answer)
@@ -202,9 +188,9 @@ class RecordedAnswers:
 
     def _same(self, request: Request, asked: Asked, world: World) -> RecordedAnswer | None:
         """HEAD of a route that has GET, too, is answered by the same handler."""
-        found = self._by_request.same(request)
+        found = self._of_version.by_request.same(request)
         if found is None and request.method == "HEAD" and "GET" in routing(world.version).methods(asked.url.path):
-            found = self._by_request.same(replace(request, method="GET"))
+            found = self._of_version.by_request.same(replace(request, method="GET"))
         if found is None:
             return None
         return self._answer(as_named(found, model_of(request)), "the same request")
