@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from ollama_harness.clients import Client, client, clients, named
@@ -41,6 +41,9 @@ class PlannedScenario:
     recording: Recording
     plain: Script
     scripts: tuple[Script, ...]
+    _references: dict[tuple[int, bool], tuple[Script, Reference]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, scenario: Scenario, recording: Recording) -> PlannedScenario:
@@ -51,6 +54,25 @@ class PlannedScenario:
         plain = Script.from_recording(recording, speed=scenario.speed)
         scripts = tuple(apply(plain, faults) for faults in (scenario.faults, *scenario.then))
         return cls(scenario=scenario, recording=recording, plain=plain, scripts=scripts)
+
+    def reference(self, script: Script, *, as_events: bool) -> Reference:
+        """What a perfect client must see of a script; computed once for all clients, because that takes longer than a
+        client needs for the answer.
+        """
+        key = id(script), as_events  # the script is kept, so no other gets its id
+        if key not in self._references:
+            self._references[key] = script, self._computed(script, as_events=as_events)
+        return self._references[key][1]
+
+    def _computed(self, script: Script, *, as_events: bool) -> Reference:
+        if script.head is not None and script.head.header("location") == ELSEWHERE:
+            return redirected(self.reference(self.plain, as_events=as_events))
+        return reference(
+            script,
+            media_type=self.recording.response.media_type,
+            read_timeout_s=self.scenario.read_timeout_s,
+            as_events=as_events,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +154,7 @@ class Cell:
 
     def reference(self, script: Script) -> Reference:
         """What a perfect client must see of one of the scripts."""
-        if script.head is not None and script.head.header("location") == ELSEWHERE:
-            return redirected(self.reference(self.plain))
-        return reference(
-            script,
-            media_type=self.recording.response.media_type,
-            read_timeout_s=self.scenario.read_timeout_s,
-            as_events=self.client.layer is Layer.HTTP,
-        )
+        return self.planned.reference(script, as_events=self.client.layer is Layer.HTTP)
 
 
 def plan(

@@ -149,7 +149,7 @@ def exchange(
         idle="" if job.keeps_session else _idle([*(one.idle_s for one in before), idle_s], cell.scenario.most_idle_s),
     )
     played = _answer_due(script, answered())
-    truth = cell.reference(played)
+    truth = cell.reference(played) if in_step is None or played is not script else in_step
     documented = cell.client.contract.documented(truth.ends[cell.layer].cause)
     judgement = judge(truth, outcome, layer=cell.layer, documented=documented, view=cell.view)
     return Exchange(
