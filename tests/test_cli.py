@@ -1,4 +1,7 @@
-"""The command line, run as a user runs it: in a process, from an empty directory."""
+"""The command line, from an empty directory: in this process, and as a user runs it where that makes a difference.
+
+What runs cells chooses scenarios that few canaries play, because canaries run always, and some take their time.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable
 from datetime import date
@@ -42,18 +46,36 @@ def harness(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
     )
 
 
+Here = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Runs a command in this process, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        code = _ended(list(arguments))
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A run, and where it was."""
     where = tmp_path_factory.mktemp("ran")
-    return where, harness("run", "--client", "requests", "--scenario", "stream", "--scenario", "next-line", cwd=where)
+    return where, harness(
+        "run", "--client", "requests", "--scenario", "lock-step", "--scenario", "next-line", cwd=where
+    )
 
 
 def test_run_prints_a_grid_and_leaves_whole_results(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     where, done = ran
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^stream +.", done.stdout, re.MULTILINE)
-    assert re.search(r"canary-hanging hang \d/\d", done.stdout)
+    assert re.search(r"^lock-step +.", done.stdout, re.MULTILINE)
+    assert re.search(r"canary-hoarder buffered 1/1", done.stdout)
     assert "0 not as expected" in done.stdout
     results = Results.load(where / "ollama-harness-results" / "results.ndjson")
     assert results.header.planned == len(results.cells)
@@ -81,9 +103,9 @@ def test_modules_in_the_current_directory_are_not_executed(command: tuple[str, .
     assert [path.name for path in tmp_path.glob("*.ran")] == []
 
 
-def test_an_unexpected_cell_is_red_and_has_the_command_to_repeat_it(tmp_path: Path) -> None:
+def test_an_unexpected_cell_is_red_and_has_the_command_to_repeat_it(here: Here, tmp_path: Path) -> None:
     (tmp_path / "none.toml").write_text("")
-    done = harness("run", "--client", "ollama", "--scenario", "next-line", "--known-issues", "none.toml", cwd=tmp_path)
+    done = here("run", "--client", "ollama", "--scenario", "next-line", "--known-issues", "none.toml")
     assert done.returncode == 1
     assert "expected  pass" in done.stdout
     assert "actual    false-alarm" in done.stdout
@@ -153,15 +175,15 @@ def test_an_error_comes_without_a_traceback(tmp_path: Path) -> None:
 
 
 def test_report_prints_the_grid_of_an_earlier_run_and_refuses_half_a_file(
-    ran: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+    ran: tuple[Path, subprocess.CompletedProcess[str]], here: Here, tmp_path: Path
 ) -> None:
     shutil.copytree(ran[0] / "ollama-harness-results", tmp_path / "here")
-    again = harness("report", "here", cwd=tmp_path)
+    again = here("report", "here")
     assert again.returncode == 0
     assert ran[1].stdout.startswith(again.stdout)
     file = tmp_path / "here" / "results.ndjson"
     file.write_bytes(file.read_bytes()[:-20])
-    half = harness("report", "here", cwd=tmp_path)
+    half = here("report", "here")
     assert half.returncode == 2
     assert "is no JSON" in half.stderr
     assert "the file is incomplete, corrupt or of another version; run again" in half.stderr
@@ -187,20 +209,22 @@ def test_review_dates_count_in_a_list_that_is_named_and_not_in_ours(
     assert ("known_issues.toml:6: the review date" in capsys.readouterr().out) is bool(exit_code)
 
 
-def test_check_names_every_defect(tmp_path: Path) -> None:
+def test_check_names_every_defect(here: Here, tmp_path: Path) -> None:
     good = fixtures() / "recordings" / "0.32.15"
     for name in ("version.json", "version.meta.json"):
         (tmp_path / name).write_bytes((good / name).read_bytes())
-    assert harness("check", ".", cwd=tmp_path).returncode == 0
+    assert here("check", ".").returncode == 0
     (tmp_path / "version.json").write_bytes(b"{}")
-    done = harness("check", ".", cwd=tmp_path)
+    done = here("check", ".")
     assert done.returncode == 2
     assert "version.meta.json: frames: sizes add up to 21 bytes, the body has 2" in done.stderr
 
 
 @pytest.mark.parametrize("what", ["clients", "scenarios", "environments", "faults", "recordings", "rules"])
 def test_every_list_is_a_table_and_json(what: str) -> None:
-    table, as_json = (CliRunner().invoke(commands, ["list", what, *more]) for more in ([], ["--json"]))
+    table, as_json = (
+        CliRunner().invoke(commands, ["list", what, *more], catch_exceptions=False) for more in ([], ["--json"])
+    )
     assert (table.exit_code, as_json.exit_code) == (0, 0)
     rows = json.loads(as_json.output)
     assert len(table.output.splitlines()) > len(rows) > 3
@@ -224,25 +248,20 @@ def test_the_rules_of_the_gate_and_of_the_answers_are_listed_apart_or_together()
     assert versions["native-think-level"] == "since 0.11.0, before 0.13.0"
 
 
-def test_show_puts_what_was_sent_beside_what_was_handed_out(tmp_path: Path) -> None:
-    done = harness("show", "ollama/cut-after-record/0.32.15/chat-stream", cwd=tmp_path)
+def test_show_puts_what_was_sent_beside_what_was_yielded_and_says_what_is_known(here: Here) -> None:
+    done = here("show", "ollama/cut-after-record/0.32.15/chat-stream")
     assert done.returncode == 0, "it is a known issue"
     assert "HTTP/1.1 200 OK\\r\\n" in done.stdout
     assert "[close by the server]" in done.stdout
     assert "[raised httpx.RemoteProtocolError]" in done.stdout
     assert "undocumented: " in done.stdout
-
-
-def test_show_says_what_is_known_of_the_cell(tmp_path: Path) -> None:
-    done = harness("show", "ollama/cut-after-record/0.32.15/chat-stream", cwd=tmp_path)
     assert re.search(r"^known issue: undocumented: .+\(https://.+\)", re.sub(r"\n  +", " ", done.stdout), re.MULTILINE)
 
 
-def test_show_says_how_long_a_client_waits_with_its_setting_and_without(tmp_path: Path) -> None:
-    done = harness("show", "httpx/stall-after-head", cwd=tmp_path)
+def test_show_says_how_long_a_client_waits_with_its_setting_and_without(here: Here) -> None:
     said = "the client's setting: timeout= of the client or of the call; without it: 5 s"
-    assert said in re.sub(r"\s+", " ", done.stdout)
-    assert "without it" not in harness("show", "httpx/stream", cwd=tmp_path).stdout
+    assert said in re.sub(r"\s+", " ", here("show", "httpx/stall-after-head").stdout)
+    assert "without it" not in here("show", "httpx/next-line").stdout
 
 
 FLAPS = """\
@@ -262,16 +281,15 @@ CLIENTS = [Client(name="flaps", layer=Layer.HTTP, contract=Contract(), exchange=
 def test_a_run_that_is_repeated_says_how_often_a_client_shows_which_verdict(tmp_path: Path) -> None:
     (tmp_path / "flaps.py").write_text(FLAPS, encoding="utf-8")
     (tmp_path / "known.toml").write_text(
-        '[[issue]]\nclients = ["flaps"]\nscenarios = ["stream"]\nverdicts = ["pass", "silent-loss"]\nrate = "10/30"\n'
+        '[[issue]]\nclients = ["flaps"]\nscenarios = ["burst"]\nverdicts = ["pass", "silent-loss"]\nrate = "10/30"\n'
         'reason = "loses the last record of every third answer"\nlink = "https://example.org"\nreview = 2999-01-01\n',
         encoding="utf-8",
     )
-    once = ("run", "--client-file", "flaps.py", "--scenario", "stream", "--recording", "chat-stream")
-    repeated = (*once, "--repeat", "6", "--jobs", "1")
+    repeated = ("run", "--client-file", "flaps.py", "--scenario", "burst", "--repeat", "6", "--jobs", "1")
     done = harness(*repeated, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
-    assert re.search(r"^stream +S 2/6!", done.stdout, re.MULTILINE)
-    assert done.stdout.count("ollama-harness show flaps/stream/") == 1, "one block for all runs that are alike"
+    assert re.search(r"^burst +S 2/6!", done.stdout, re.MULTILINE)
+    assert done.stdout.count("ollama-harness show flaps/burst/") == 1, "one block for all runs that are alike"
     assert re.search(r"actual +silent-loss: .*, in 2 of 6 runs", done.stdout)
     assert 'verdicts = ["silent-loss", "pass"], rate = "2/6"' in re.sub(r"\s+", " ", done.stdout)
     cells = Results.load(tmp_path / "ollama-harness-results").cells
@@ -280,7 +298,7 @@ def test_a_run_that_is_repeated_says_how_often_a_client_shows_which_verdict(tmp_
     ]
     known = harness(*repeated, "--known-issues", "known.toml", cwd=tmp_path)
     assert known.returncode == 0, known.stdout
-    assert re.search(r"^stream +S 2/6(?!!)", known.stdout, re.MULTILINE)
+    assert re.search(r"^burst +S 2/6(?!!)", known.stdout, re.MULTILINE)
 
 
 ROOT = click.Context(commands)
@@ -369,10 +387,13 @@ def test_a_run_that_does_not_end_leaves_no_complete_results(
     directory.mkdir()
     (directory / "results.ndjson").write_text("those of the run before")
     partial = directory / "results.partial.ndjson"
-    process = _start("run", "--jobs", "1", "--client", "requests", cwd=tmp_path)
+    # Several cells, of which each waits for a second.
+    run = ("run", "--client", "requests", "--scenario", "stall-after-record", "--scenario", "stall-after-head")
+    process = _start(*run, "--jobs", "1", cwd=tmp_path)
     while not (partial.exists() and partial.stat().st_size):
         assert process.poll() is None
-    assert _ended(["run", "--client", "requests"]) == 2, "a second run is refused"
+        time.sleep(0.01)  # it needs this processor
+    assert _ended(list(run)) == 2, "a second run is refused"
     assert "error: ollama-harness-results: another process is writing there" in capsys.readouterr().err
     end(process)
     _, err = process.communicate(timeout=60)

@@ -113,7 +113,10 @@ def test_the_routes_fit_as_well() -> None:
 def test_lists_become_blocks_where_columns_would_be_too_narrow(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "_PIPE_WIDTH", 40)
     more = ["--ollama-version", "0.5.7"] if what == "recordings" else []
-    narrow, rows = (CliRunner().invoke(commands, ["list", what, *more, *form]).output for form in ([], ["--json"]))
+    narrow, rows = (
+        CliRunner().invoke(commands, ["list", what, *more, *form], catch_exceptions=False).output
+        for form in ([], ["--json"])
+    )
     first = json.loads(rows)[0]
     lines = narrow.split("\n")
     assert max(map(len, lines)) <= 40

@@ -5,6 +5,7 @@ The clients of the package that are programs stand in such files, too (`programs
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -70,8 +71,12 @@ def _place(folder: Path, install: _Install, commands: Sequence[Command]) -> Clie
     programs = [one.arguments[0] for one in commands if len(PurePath(one.arguments[0]).parts) > 1]
     makes = tuple(dict.fromkeys(one for one in (install.makes, *programs) if one))
     left_out = {*_ABOUT, *(PurePath(one).parts[0] for one in makes)}
-    found = ((path.relative_to(folder), path) for path in folder.rglob("*") if path.is_file())
-    files = {name.as_posix(): path for name, path in found if name.parts[0] not in left_out}
+    files: dict[str, Path] = {}
+    for where, folders, names in os.walk(folder):
+        if Path(where) == folder:
+            folders[:] = set(folders) - left_out  # a build may be at work there
+            names = sorted(set(names) - left_out)
+        files |= {(path := Path(where, name)).relative_to(folder).as_posix(): path for name in names}
     return ClientPlace(
         name=folder.name,
         files=files,
