@@ -12,6 +12,8 @@ from ollama_harness.faults.notation import parse_fault
 from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS
 from pages.faults_page import catalogue
 
+pytestmark = pytest.mark.same_on_each_python
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -25,6 +25,8 @@ from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.programme import Play
 from ollama_harness.server.programme_file import read_programme
 
+pytestmark = pytest.mark.same_on_each_python
+
 Ask = Callable[..., tuple[int, bytes]]
 Serve = Callable[..., tuple[list[tuple[int, bytes]], list[str]]]
 

@@ -27,6 +27,8 @@ from ollama_harness.matrix.expectations import assess
 from ollama_harness.matrix.results import Results
 from ollama_harness.oracle.verdict import Verdict
 
+pytestmark = pytest.mark.same_on_each_python
+
 ENTRY = """[[issue]]
 clients = [CLIENTS]
 scenarios = ["cut-after-record"]

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.same_on_each_python
+
 ROOT = Path(__file__).parent.parent
 BLOCKS = dict(
     re.findall(

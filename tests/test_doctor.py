@@ -29,6 +29,8 @@ from ollama_harness.server.listener import has_ipv6
 from ollama_harness.server.proxy import MODES, FakeProxy
 from pages.doctor_page import page
 
+pytestmark = pytest.mark.same_on_each_python
+
 VERSIONS = dict.fromkeys(CLIENTS, "1")
 
 

@@ -32,7 +32,7 @@ FINDINGS = re.findall(
 #: `<client>/<scenario>/<version>/<recording>`, and `@<host>` in an environment
 CELL = r"[\w-]+/[\w-]+/[\d.]+/[\w-]+(?:@[\w.:\[\]]+)?"
 SHOWN = [id_ for *_, shown in FINDINGS for id_ in re.findall(CELL, shown)]
-#: The modules of clients that are not installed with the package. tox -e environments installs them.
+#: The modules of clients that are not installed with the package. `tox -e py311` installs them.
 OPTIONAL = {one.modules[0] for one in clients().values() if one.optional and one.exchange is not None}
 SHOWN_OTHER: list[str] = re.findall(CELL, OTHER_LANGUAGES)
 ISSUES = known_issues.load(fixtures() / known_issues.FILE)

@@ -19,6 +19,8 @@ from ollama_harness.clients import Client, client, clients, clients_file, instal
 from ollama_harness.clients.places import ClientPlace, environment_of
 from ollama_harness.errors import ClientError, InstallError, UnknownName
 
+pytestmark = pytest.mark.same_on_each_python
+
 ENVIRONMENTS = Path(places.__file__).parent / "environments"
 WRITES = "import pathlib; p = pathlib.Path('log'); p.write_text((p.read_text() if p.exists() else '') + 'built ')"
 

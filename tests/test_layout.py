@@ -33,6 +33,8 @@ from ollama_harness.network.environments import ENVIRONMENTS
 from ollama_harness.network.prediction import CLIENTS as PREDICTED
 from ollama_harness.oracle.verdict import Verdict
 
+pytestmark = pytest.mark.same_on_each_python
+
 #: Text that would be more than text, if it were printed as it is.
 hostile = st.text(
     st.characters() | st.sampled_from("\x1b\x9b\r\n\x08\x07\x7f\u2028\u202e\ud800[]:"), max_size=30

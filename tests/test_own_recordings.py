@@ -28,6 +28,8 @@ from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import OwnRecordings, packaged_store
 from ollama_harness.server.fake_ollama import FakeOllama
 
+pytestmark = pytest.mark.same_on_each_python
+
 NEWEST = packaged_store().newest
 
 #: Two calls in one turn, as a bug report had them: the model `m` is on no server.

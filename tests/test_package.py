@@ -13,6 +13,8 @@ import pytest
 import ollama_harness
 from ollama_harness import faults
 
+pytestmark = pytest.mark.same_on_each_python
+
 
 def python(*arguments: str, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Another Python, started in `cwd`, with `path` first of all on its sys.path."""

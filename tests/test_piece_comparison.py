@@ -19,6 +19,8 @@ from ollama_harness.oracle.reference import Layer, Reference, reference
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import ConnectionEnd, Script
 
+pytestmark = pytest.mark.same_on_each_python
+
 LIBRARY = packaged_store()
 
 #: The answers that say something of a model, on every route on which one speaks.

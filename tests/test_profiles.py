@@ -24,6 +24,8 @@ from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, 
 from ollama_harness.script.http1 import RequestHead
 from pages.clients_page import MEASURED, _promises, normal, page
 
+pytestmark = pytest.mark.same_on_each_python
+
 PAGE = Path(__file__).parent.parent / "docs" / "clients.md"
 NAMES = ["canary-perfect", "httpx", "httpx-async", "ollama", "ollama-async", "requests", "urllib"]
 

@@ -14,6 +14,8 @@ from ollama_harness.clients.adapter import Client
 from ollama_harness.matrix import known_issues
 from ollama_harness.matrix.client_check import steps
 
+pytestmark = pytest.mark.same_on_each_python
+
 PROGRAMS = Path(clients_room.__file__).parent / "programs"
 FOLDERS = sorted(path for path in PROGRAMS.iterdir() if path.is_dir())
 COMMANDS = [one for one in clients().values() if one.command is not None and not one.option]

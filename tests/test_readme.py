@@ -20,6 +20,8 @@ from ollama_harness.network.environments import ENVIRONMENTS
 from ollama_harness.server.recorded_answers import NEWEST, RecordedAnswer, RecordedAnswers
 from pages.readme_sample import renewed
 
+pytestmark = pytest.mark.same_on_each_python
+
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(?!# )(.*?)```", README, re.DOTALL)
 FILES = dict(re.findall(r"```(?:python|js)\n(?:#|//) (\S+)\n(.*?)```", README, re.DOTALL))

@@ -27,6 +27,8 @@ from ollama_harness.recordings.secrets import (
 )
 from ollama_harness.recordings.store import RecordingStore
 
+pytestmark = pytest.mark.same_on_each_python
+
 JWT = b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
 SECRETS = [
     # under the name of a secret, in JSON

@@ -22,6 +22,8 @@ from ollama_harness.network import prediction_requests as predicted_requests
 from ollama_harness.network import prediction_urllib as predicted_urllib
 from ollama_harness.network import stdlib_proxies as stdlib
 
+pytestmark = pytest.mark.same_on_each_python
+
 
 def texts() -> dict[str, Any]:
     """Everything that is printed and was once a docstring."""

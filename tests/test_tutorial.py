@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.same_on_each_python
+
 PAGE = (Path(__file__).parent.parent / "docs" / "testing-your-app.md").read_text("utf-8")
 FILES = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, re.DOTALL)
 PRINTED = [block.splitlines() for block in re.findall(r"```text\n\$ python -m pytest .*?\n(.*?)```", PAGE, re.DOTALL)]

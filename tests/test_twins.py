@@ -22,6 +22,8 @@ from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS, scenario, twin_of
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import RecordingStore, packaged_store
 
+pytestmark = pytest.mark.same_on_each_python
+
 STORE = packaged_store()
 IN_GROUPS = [one for group in GROUPS.values() for one in group]
 TWINS = [one for one in SCENARIOS.values() if one.twin_of]

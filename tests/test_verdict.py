@@ -27,6 +27,8 @@ from ollama_harness.oracle.verdict import (
     judge,
 )
 
+pytestmark = pytest.mark.same_on_each_python
+
 COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)
 CUT = ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.FIN)
 RESET = ExpectedEnd(ExpectedEndKind.ERROR, Cause.RST)
