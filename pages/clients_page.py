@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ollama_harness.clients import Client, client, clients
+from ollama_harness.clients.adapter import Contract
 from ollama_harness.faults import apply
 from ollama_harness.matrix.known_issues import load_all
 from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
@@ -80,8 +81,9 @@ A client is judged by what its own documentation says. A client of *records* yie
 *pieces* translates them into types of its own: text, thinking, tool calls, a finish reason. Exceptions have the modules
 that define them; a subclass counts too. *By default* is how long a client waits without the setting beside it: the
 scenarios of silence use the setting, because nobody waits ten minutes for a verdict. *Retries* is how often a failed
-request is sent again by default. *Proxy variables* are the environment variables that it reads of those that choose a
-proxy. *Worst* is the worst verdict among its known issues; [findings.md](findings.md) and
+request is sent again by default. *Network settings* are the environment variables that it reads of those that choose a
+proxy, or the client by whose code it reads them; [proxies.md](proxies.md) has the routes. *Worst* is the
+worst verdict among its known issues; [findings.md](findings.md) and
 [findings-other-languages.md](findings-other-languages.md) have the causes.
 
 The last column says what must be there; `ollama-harness install` does the rest. Nothing in this table is measured here:
@@ -213,7 +215,7 @@ def _promises() -> Iterator[str]:
             contract.read_timeout or "none",
             contract.default_timeout or "unknown",
             str(contract.retries),
-            "all" if contract.variables is None else ", ".join(sorted(contract.variables)) or "none",
+            _settings_read(contract),
             max((issue.verdict for issue in issues if one.name in issue.clients), key=_severity, default=Verdict.PASS),
             f"[source]({contract.source})",
             _installed_with(one),
@@ -221,9 +223,15 @@ def _promises() -> Iterator[str]:
         rows.setdefault(row, []).append(one.name)
     header = (
         *("", "yields", "paths", "exceptions", "for a silence", "read timeout", "by default", "retries"),
-        *("proxy variables", "worst", "documented", "needs"),
+        *("network settings", "worst", "documented", "needs"),
     )
     yield from table(header, [(", ".join(names), *row) for row, names in rows.items()], escaped="|*")
+
+
+def _settings_read(contract: Contract) -> str:
+    if contract.reads_through:
+        return f"as {contract.reads_through}"
+    return "proxy variables" if contract.variables is None else ", ".join(sorted(contract.variables)) or "none"
 
 
 def _severity(verdict: Verdict) -> int:

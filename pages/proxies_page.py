@@ -55,7 +55,7 @@ def page(results: Results) -> str:
         "## How each library decides\n",
         *(f"### {title}\n\n{module.IN_WORDS}" for title, module in _RULES.items()),
         TABLE.format(hosts=", ".join(f"`{host}`" for host in HOSTS), letters=letters),
-        *(line for title, group in GROUPS.items() for line in _group(title, group, results)),
+        *(line for title, group in GROUPS.items() if not group[0].switch for line in _group(title, group, results)),
         *_other_pythons(results.header),
         LIMITS,
     ]
@@ -108,7 +108,7 @@ def _message(one: ProxyMessage, cells: Sequence[Result]) -> Iterator[str]:
 
 
 def _names() -> Iterator[str]:
-    return (one.name for group in GROUPS.values() for one in group)
+    return (one.name for group in GROUPS.values() for one in group if not one.switch)
 
 
 def _group(title: str, group: Sequence[Environment], results: Results) -> Iterator[str]:

@@ -140,6 +140,32 @@ def test_a_program_is_judged_as_a_function_is(runner: Runner, store: RecordingSt
     }
 
 
+def test_what_a_program_asks_besides_is_answered_and_belongs_to_no_verdict(
+    runner: Runner, store: RecordingStore
+) -> None:
+    add_command("courteous", (*adapter("adapter"), "HEAD /", "POST /api/show", "GET /api/tags", "GET /nowhere"))
+    seen = {name: runner.run_cell(cell(store, f"courteous/{name}")) for name in ("stream", "early-break", "status-500")}
+    outcomes = {name: one.decisive.outcome for name, one in seen.items()}
+    asked = ("HEAD / HTTP/1.1", "POST /api/show HTTP/1.1", "GET /api/tags HTTP/1.1", "GET /nowhere HTTP/1.1")
+    assert [one.judgement.verdict for one in seen.values()] == [Verdict.PASS] * 3
+    assert {(one.side_requests, one.requests, one.repeated) for one in outcomes.values()} == {(asked, 5, 0)}
+    assert {name: one.abandoned for name, one in outcomes.items()} == {
+        "stream": False,
+        "early-break": True,
+        "status-500": False,
+    }
+    tags = [
+        entry.answered_by for one in seen.values() for entry in one.decisive.entries if "tags" in entry.request_line
+    ]
+    assert tags == [f"{NEWEST}/tags"] * 3
+
+
+def test_a_program_that_asks_again_by_itself_is_found_out(runner: Runner, store: RecordingStore) -> None:
+    add_command("insistent", (*adapter("adapter"), "POST /api/chat"))
+    run = runner.run_cell(cell(store, "insistent/stream"))
+    assert (run.judgement.verdict, run.decisive.outcome.repeated) == (Verdict.UNSAFE_RETRY, 1)
+
+
 def test_a_program_has_a_process_of_its_own_in_an_environment(runner: Runner, store: RecordingStore) -> None:
     add_command("right", adapter("adapter"))
     cells = [cell(store, f"{name}/issue-9549@127.0.0.1") for name in ("right", "urllib")]
@@ -151,6 +177,19 @@ def test_a_program_has_a_process_of_its_own_in_an_environment(runner: Runner, st
     assert simulated.client.command is not None
     direct = runner.run_cell(cell(store, "right/no-proxy-list@127.0.0.1"))
     assert (direct.judgement.verdict, str(direct.decisive.route)) == (Verdict.PASS, "direct")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names of variables are case-insensitive there")
+def test_a_contract_that_promises_to_read_no_variable_is_proven(
+    runner: Runner, store: RecordingStore, tmp_path: Path
+) -> None:
+    command = json.dumps(["{python}", adapter("adapter")[1]])
+    file = tmp_path / "clients.toml"
+    file.write_text(f'[[client]]\nname = "liar"\ncommand = {command}\n[client.contract]\nvariables = []\n', "utf-8")
+    add_clients_file(file)
+    run = runner.run_cell(cell(store, "liar/proxy-everywhere@127.0.0.1"))
+    assert (run.cell.gating, run.judgement.verdict) == (True, Verdict.MISROUTED)
+    assert "it reads none of these variables" in run.judgement.why
 
 
 def run_all(runner: Runner, cells: list[Cell]) -> list[CellRun]:

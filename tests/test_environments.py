@@ -12,6 +12,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollama_harness.clients import Client, clients
 from ollama_harness.clients.worker_process import ClientReport, WorkerProcess
 from ollama_harness.errors import UnknownName
 from ollama_harness.matrix.cells import Cell, cell, plan
@@ -133,13 +134,50 @@ def test_every_form_of_url_is_a_cell_of_its_own(store: RecordingStore) -> None:
 
 
 def test_only_clients_that_read_ollama_host_are_asked_what_they_make_of_it(store: RecordingStore) -> None:
-    names = {one.client.name for one in plan(store, scenario_names=["ollama-host-empty", "nothing-set"]) if one.host}
-    there = {
-        one.client.name
-        for one in plan(store, scenario_names=["ollama-host-empty", "nothing-set"])
-        if one.scenario.name == "ollama-host-empty"
+    chosen: dict[str, list[str]] = {
+        "client_names": ["requests", "ollama", "ollama-async"],
+        "scenario_names": ["ollama-host-empty", "nothing-set"],
     }
+    cells = [one for one in plan(store, **chosen) if one.host]
+    names = {one.client.name for one in cells}
+    there = {one.client.name for one in cells if one.scenario.name == "ollama-host-empty"}
     assert there == {"ollama", "ollama-async"} < names
+
+
+def tried(store: RecordingStore, *names: str) -> set[tuple[str, str]]:
+    """The environments in which clients are tried, with the recording."""
+    cells = plan(store, client_names=names, environments=True)
+    return {(one.scenario.name, one.recording.name) for one in cells if not one.client.is_canary}
+
+
+def test_a_client_is_tried_where_it_reads_a_setting_by_code_of_its_own(store: RecordingStore) -> None:
+    for_all = {name for name, one in ENVIRONMENTS.items() if one.for_all and not one.switch}
+    node = {name for name, one in ENVIRONMENTS.items() if one.switch == "NODE_USE_ENV_PROXY"}
+    assert for_all < {name for name, _ in tried(store, "curl")} < ENVIRONMENTS.keys() - node
+    assert {name for name, _ in tried(store, "fetch")} == for_all | node
+    assert {name for name, _ in tried(store, "ollama-js")} == for_all | {"node-env-proxy"}
+    assert {name for name, _ in tried(store, "urllib3")} == for_all
+
+
+def test_a_client_is_asked_once_in_an_environment_by_a_call_that_it_has(store: RecordingStore) -> None:
+    recordings = {
+        name: {recording for _, recording in tried(store, name)}
+        for name in ("httpx", "langchain-ollama", "openai", "openai-responses", "anthropic")
+    }
+    assert recordings == {
+        "httpx": {"generate-cold"},
+        "langchain-ollama": {"chat-stream"},
+        "openai": {"v1-chat-france-stream"},
+        "openai-responses": {"v1-responses-france-stream"},
+        "anthropic": {"v1-messages-france-stream"},
+    }
+    assert cell(store, "openai/no-proxy-lower@[::1]").recording.name == "v1-chat-france-stream"
+
+
+@pytest.mark.parametrize("one", [one for one in clients().values() if one.contract.reads_through])
+def test_a_client_that_reads_settings_through_another_says_the_same_variables(one: Client) -> None:
+    other = clients()[one.contract.reads_through].contract
+    assert (other.variables, other.reads_through) == (one.contract.variables, "")
 
 
 def run(runner: Runner, *ids: str, store: RecordingStore) -> list[CellRun]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ollama_harness.errors import ExpectationError, UnknownName
-from ollama_harness.matrix.expectations import assess
+from ollama_harness.matrix.expectations import assess, unknown_versions
 from ollama_harness.matrix.known_issues import load
 from ollama_harness.matrix.results import Result
 from ollama_harness.oracle.verdict import Verdict
@@ -352,3 +352,25 @@ def test_each_mistake_in_an_entry_that_flaps_has_its_sentence(old: str, new: str
     with pytest.raises(ExpectationError) as caught:
         load(file)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict", "code"),
+    [
+        ("7.88.1", Verdict.SILENT_LOSS, 0),
+        ("7.88.1", Verdict.PASS, 1),
+        ("8.5.0", Verdict.SILENT_LOSS, 0),
+        ("8.5.0", Verdict.PASS, 0),
+        ("8.5.0", Verdict.CRASH, 0),
+        ("7.8", Verdict.CRASH, 0),
+        ("8.5.0", Verdict.INCONCLUSIVE, 3),
+    ],
+)
+def test_a_version_that_the_list_does_not_know_is_never_red(
+    file: Path, version: str, verdict: Verdict, code: int
+) -> None:
+    file.write_text(ENTRY.replace("ollama", "curl").replace("false-alarm", "silent-loss"), encoding="utf-8")
+    ran = [cell("curl", verdict), cell("requests", Verdict.PASS)]
+    versions = {"curl": version, "requests": "9", "of-a-user": "1"}
+    assert assess(ran, load(file), full=True, today=TODAY, versions=versions).exit_code == code
+    assert unknown_versions(versions) == ({} if version == "7.88.1" else {"curl": version})

@@ -1,10 +1,14 @@
-"""A right adapter, of urllib. Each wrong one beside it is wrong in one way."""
+"""A right adapter, of urllib, which first makes the requests of its arguments ("HEAD /"). Each wrong one beside it is
+wrong in one way.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+import urllib.error
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 
@@ -29,6 +33,10 @@ class Adapter:
     def read(self, job: dict[str, Any]) -> str:
         asked = job["request"]
         data = None if asked["json"] is None else json.dumps(asked["json"]).encode()
+        for method, path in map(str.split, sys.argv[1:]):
+            with suppress(urllib.error.HTTPError):
+                own = data if method == "POST" else None
+                urllib.request.urlopen(urllib.request.Request(job["url"] + path, own, method=method)).close()
         request = urllib.request.Request(
             job["url"] + asked["path"], data, dict(asked["headers"]), method=asked["method"]
         )

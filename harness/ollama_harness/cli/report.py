@@ -9,9 +9,11 @@ from pathlib import Path
 
 import click
 
+from ollama_harness.cli.output import echo
 from ollama_harness.cli.reports import grid
 from ollama_harness.cli.tables import console
-from ollama_harness.matrix.expectations import assess
+from ollama_harness.clients import clients
+from ollama_harness.matrix.expectations import assess, unknown_versions
 from ollama_harness.matrix.known_issues import KnownIssue, load_all
 from ollama_harness.matrix.results import Results
 
@@ -44,7 +46,11 @@ def today(known_issues: Path | None) -> date | None:
 
 def print_report(results: Results, issues: tuple[KnownIssue, ...], *, full: bool, today: date | None) -> int:
     """Compare results with what is expected and print the report; returns the exit code."""
-    assessed = assess(results.cells, issues, full=full, today=today)
+    versions = results.header.clients
+    assessed = assess(results.cells, issues, full=full, today=today, versions=versions)
     screen = console()
     screen.print(grid.render(assessed, screen))
+    for name, version in unknown_versions(versions).items():
+        seen_in = ", ".join(clients()[name].seen_in)
+        echo(f"{name} {version}: its known issues were seen in {seen_in}, so nothing is expected of it")
     return assessed.exit_code

@@ -67,13 +67,14 @@ def show(*, cell_id: str, own: Path | None, width: int) -> None:
     one = cell(store_of(own), cell_id)
     with Runner(jobs=1) as runner:
         cell_run = runner.run_cell(one)
+        versions = runner.versions
     parts: list[RenderableType] = [_head(cell_run)]
     for number, exchange in enumerate(cell_run.exchanges, 1):
         title = f"exchange {number}" if len(cell_run.exchanges) > 1 else ""
         parts += [_expected(cell_run, exchange, title), _exchange(exchange, width), _foot(exchange)]
     if len(cell_run.exchanges) > 1:
         parts.append(Text.assemble("\nthe whole cell: ", (str(cell_run.judgement.verdict), "bold")))
-    assessed = assess([result(cell_run)], load_all(), full=False, today=None)
+    assessed = assess([result(cell_run)], load_all(), full=False, today=None, versions=versions)
     if (issue := assessed.assessments[0].issue) is not None:
         often = issue.flapping or issue.verdict
         parts.append(Hanging(Text(one_line(f"known issue: {often}: {issue.reason} ({issue.link})"))))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -143,6 +143,7 @@ class Contract:
     client without streams. `unknown_fields` are fields of Ollama's records that its types do not have, and with
     `zero_values` a field that was not sent has the zero value of its type, as in Go. `variables` are
     the environment variables that it reads; None means all that concern HTTP, and the empty set that it reads none.
+    `reads_through` is another client, by whose code it reads them.
     """
 
     exceptions: AbstractSet[str] | None = None
@@ -155,6 +156,11 @@ class Contract:
     unknown_fields: AbstractSet[str] = frozenset()
     zero_values: bool = False
     variables: AbstractSet[str] | None = None
+    reads_through: str = ""
+
+    def reads_any(self, variables: Iterable[str]) -> bool:
+        """Whether the client reads one of these variables."""
+        return self.variables is None or not self.variables.isdisjoint(variables)
 
     def documented(self, cause: Cause) -> AbstractSet[str] | None:
         """The exceptions that the documentation names for this cause; None if it promises nothing."""
@@ -222,6 +228,8 @@ class Client:
     it has no cell for others. `unsupported` returns the reason why the client cannot make a request, or None if it can.
     `file` is the user's own file in Python that defines the client, and `option` what adds a user's own client on the
     command line; clients of packages have neither. `version` is the one to judge, if it is not the one that is there.
+    `seen_in` are the versions that its known issues were seen in, by their beginnings ("7.88" is 7.88.1 as well), if
+    the machine decides which version it has: another one may have other defects.
 
     A canary runs in the scenarios for which `earns` holds a verdict (None means all scenarios), and must earn exactly
     that verdict. `spoils` is the change that a canary makes to each record; where it changes nothing, the canary has no
@@ -245,6 +253,7 @@ class Client:
     file: Path | None = None
     option: str = ""
     version: str = ""
+    seen_in: tuple[str, ...] = ()
     earns: dict[str | None, Verdict] | None = None
     spoils: Callable[[Any], Any] | None = None
     deadline_s: float | None = None
@@ -256,6 +265,10 @@ class Client:
     @property
     def is_canary(self) -> bool:
         return self.earns is not None
+
+    def is_known(self, version: str) -> bool:
+        """Whether its known issues are those of this version."""
+        return not self.seen_in or any(f"{version}.".startswith(f"{one}.") for one in self.seen_in)
 
     @property
     def modules(self) -> tuple[str, ...]:

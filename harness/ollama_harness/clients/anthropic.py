@@ -110,6 +110,7 @@ _CONTRACT = Contract(
     default_timeout="600 s",
     timeouts=frozenset({"anthropic.APITimeoutError"}),
     retries=2,
+    reads_through="httpx",
 )
 
 

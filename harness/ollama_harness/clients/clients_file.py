@@ -110,6 +110,7 @@ def _client(path: Path, fields: Fields, install: _Install | None) -> Client:
     yields = fields.take("yields", lambda v: v in _YIELDS, f"one of {', '.join(_YIELDS)}", optional=True)
     drops_thinking = _flag(fields, "drops_thinking", default=False)
     paths = fields.take("paths", _are_paths, 'a list of patterns of paths, ["/v1/*"]', optional=True)
+    seen_in = fields.take("seen_in", _are_lines, 'a list of versions, ["7.88"]', optional=True)
     contract = fields.take("contract", _is_table, "a table [client.contract]", optional=True)
     place = f"client {name}: contract."
     fields.no_more()
@@ -123,6 +124,7 @@ def _client(path: Path, fields: Fields, install: _Install | None) -> Client:
         paths=tuple(paths or ["*"]),
         optional=True,
         command=command,
+        seen_in=tuple(seen_in or ()),
     )
 
 
@@ -145,6 +147,7 @@ def _contract(fields: Fields) -> Contract:
         unknown_fields=names("unknown_fields") or frozenset(),
         zero_values=_flag(fields, "zero_values", default=False),
         variables=names("variables"),
+        reads_through=line("reads_through") or "",
     )
     fields.no_more()
     return contract

@@ -84,6 +84,7 @@ _CONTRACT = Contract(
     source="https://github.com/ollama/ollama-python#errors",
     read_timeout="client_kwargs={'timeout': …}, which it passes to httpx",
     default_timeout="none",
+    reads_through="ollama",
 )
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 
 from ollama_harness.clients import Client, client, clients, named
 from ollama_harness.clients.installed import runnable
 from ollama_harness.errors import FaultDoesNotApply, HarnessError, UnknownName
 from ollama_harness.faults import apply
+from ollama_harness.matrix._concerned import has_call, hosts
 from ollama_harness.matrix.scenarios import SCENARIOS, Requirement, Scenario, scenario
-from ollama_harness.network.environments import OLLAMA_HOST
 from ollama_harness.network.required import RequiredRoute, required
 from ollama_harness.network.route import Route
 from ollama_harness.oracle.comparison import View
@@ -54,6 +53,12 @@ class PlannedScenario:
         plain = Script.from_recording(recording, speed=scenario.speed)
         scripts = tuple(apply(plain, faults) for faults in (scenario.faults, *scenario.then))
         return cls(scenario=scenario, recording=recording, plain=plain, scripts=scripts)
+
+    @property
+    def place(self) -> int:
+        """The place at which the scenario names the recording, if it names recordings."""
+        names = self.scenario.recordings
+        return names.index(self.recording.name) if self.recording.name in names else len(names)
 
     def reference(self, script: Script, *, as_events: bool) -> Reference:
         """What a perfect client must see of a script; computed once for all clients, because that takes longer than a
@@ -125,10 +130,10 @@ class Cell:
     @property
     def requirement(self) -> Requirement:
         """The requirement of the scenario. It is OBSERVE if it is about Ollama's protocol and the client is an HTTP
-        library, or if the settings require no route.
+        library. In an environment it is MUST or OBSERVE, as a route is required of this client or not.
         """
-        if self.scenario.environment is not None and self.required.route is None:
-            return Requirement.OBSERVE
+        if self.scenario.environment is not None:
+            return Requirement.OBSERVE if self.required.route is None else Requirement.MUST
         above = self.scenario.layer is Layer.OLLAMA and self.client.layer is Layer.HTTP
         return Requirement.OBSERVE if above else self.scenario.requirement
 
@@ -139,6 +144,9 @@ class Cell:
         assert environment is not None
         if environment.disputed:
             return RequiredRoute(None, environment.disputed, "")
+        contract = self.client.contract
+        if not contract.reads_any(environment.variables):
+            return RequiredRoute(Route.DIRECT, "it reads none of these variables", contract.source)
         return required(environment.settings(), environment.url(self.host) or "http://127.0.0.1:11434")
 
     @property
@@ -189,10 +197,10 @@ def plan(
             applicable=applicable,
         )
         for one in with_canaries
-        for host in _hosts(one, planned)
+        for host in hosts(one, planned.scenario, planned.recording)
     ]
-    if not (v1 or all_dialects or scenario_names or recording_names or store.own_ids):
-        found = list(_in_one_dialect(found))
+    if not (recording_names or store.own_ids):
+        found = list(_in_one_dialect(found, asked_for_all=bool(v1 or all_dialects or scenario_names)))
     cells = [one for one in found if _is_useful(one, is_own=one.recording.id in store.own_ids)]
     if not any(one.client in chosen for one in cells):
         raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
@@ -232,12 +240,15 @@ def _planned(
             yield from planned_scenarios(store, version, each, recording_names, applicable=applicable)
 
 
-def _in_one_dialect(cells: Iterable[Cell]) -> Iterator[Cell]:
-    """The cells without those of further dialects where one is enough: each client keeps the first that it speaks."""
+def _in_one_dialect(cells: Iterable[Cell], *, asked_for_all: bool) -> Iterator[Cell]:
+    """The cells without those of further dialects where one is enough: each client keeps the first that it speaks. In
+    environments one is enough even if all are asked for.
+    """
     first: dict[tuple[str, str, str], str] = {}
-    for one in cells:
+    for one in sorted(cells, key=lambda one: one.planned.place):
         key = one.client.name, one.scenario.name, one.recording.ollama_version
-        if not one.scenario.one_is_enough or first.setdefault(key, one.recording.id) == one.recording.id:
+        all_count = not one.scenario.one_is_enough or (asked_for_all and one.scenario.environment is None)
+        if all_count or first.setdefault(key, one.recording.id) == one.recording.id:
             yield one
 
 
@@ -281,22 +292,6 @@ def names_in(store: RecordingStore, version: str, scenario: Scenario) -> list[st
     return [name for name in own if name in names or (any_ and scenario.plays(store.get(f"{version}/{name}")))]
 
 
-def _hosts(one: Client, planned: PlannedScenario) -> tuple[str, ...]:
-    """The forms of the URL for a client; none if the scenario does not concern the client."""
-    scenario = planned.scenario
-    if one.earns is not None and None not in one.earns and scenario.name not in one.earns:
-        return ()
-    if not any(fnmatchcase(planned.recording.request.path, pattern) for pattern in one.paths):
-        return ()
-    if scenario.environment is None:
-        return ("",)
-    variables = one.contract.variables
-    if variables is not None and variables.isdisjoint(scenario.environment.variables):
-        return ()
-    reads_ollama_host = one.layer is Layer.OLLAMA and not one.is_canary
-    return tuple(host for host in scenario.environment.hosts if host != OLLAMA_HOST or reads_ollama_host)
-
-
 def _is_useful(one: Cell, *, is_own: bool) -> bool:
     """False for a canary behind a proxy, because canaries do not use proxies. False also for a canary whose change does
     not show in this recording: an old Ollama sends no log probabilities that a canary could drop. And false for one on
@@ -315,15 +310,29 @@ def _is_useful(one: Cell, *, is_own: bool) -> bool:
     return any(agrees(spoils(one), one, subject=None) is not None for one in records if isinstance(one, dict))
 
 
+def _first(store: RecordingStore, one: Client, scenario: Scenario) -> PlannedScenario | None:
+    """The scenario on its first recording for which a client has a call; if it has none, on its first."""
+    planned: Iterable[PlannedScenario] = planned_scenarios(store, store.newest, scenario)
+    if scenario.one_is_enough:
+        planned = sorted(planned, key=lambda each: each.place)
+    without = None
+    for each in planned:
+        if has_call(one, each.recording):
+            return each
+        without = without or each
+    return without
+
+
 def cell(store: RecordingStore, id_: str) -> Cell:
-    """One cell by its id. Without a recording, it is the scenario's first recording of the newest version.
+    """One cell by its id. Without a recording, it is the scenario's first recording of the newest version for which the
+    client has a call.
 
     Raises: UnknownName, HarnessError.
     """
     id_, _, host = id_.partition("@")
     match id_.split("/", 2):
         case [client_name, scenario_name]:
-            first = next(planned_scenarios(store, store.newest, scenario(scenario_name)), None)
+            first = _first(store, client(client_name), scenario(scenario_name))
             if first is None:
                 raise HarnessError(f"{scenario_name} plays none of these recordings; name it as its recordings are")
             return cell(store, f"{client_name}/{scenario_name}/{first.recording.id}@{host}")

@@ -4,6 +4,9 @@ A better, worse or different verdict than an entry of known_issues.toml expects 
 matches no cell is red as well. So the list stays true. A review date in the past is red too, but only in a list that is
 named on the command line: a user's own, or this project's in its CI. An installed copy must not become red because time
 passes. An entry of a client that flaps is proven by runs that are repeated: it is red if they do not show its rate.
+
+If the machine decides which version of a client it has, the client says in which versions its issues were seen. Another
+version may have other defects, so nothing is expected of it.
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ from ollama_harness.matrix.known_issues import FILE, Flapping, KnownIssue, cover
 from ollama_harness.matrix.results import Result
 from ollama_harness.oracle.verdict import Verdict
 
-__all__ = ["Assessment", "ExpectationReport", "assess", "expected_verdicts"]
+__all__ = ["Assessment", "ExpectationReport", "assess", "expected_verdicts", "unknown_versions"]
 
 #: A rate does not hold if what repeated runs have shown is less likely with it.
 _TOO_UNLIKELY = 0.001
+
+_ANY_VERSION: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +71,45 @@ class ExpectationReport:
         return 3 if verdicts else 0
 
 
-def expected_verdicts(result: Result, issues: Iterable[KnownIssue]) -> tuple[tuple[Verdict, ...], KnownIssue | None]:
-    """The verdicts that are expected of a cell (none: any), and the entry that expects them, if there is one."""
+def unknown_versions(versions: Mapping[str, str]) -> dict[str, str]:
+    """Those of these versions, by client, in which its known issues were not seen."""
+    return {name: version for name, version in versions.items() if not _is_known(name, versions)}
+
+
+def _is_known(name: str, versions: Mapping[str, str]) -> bool:
+    one = clients().get(name)
+    return one is None or name not in versions or one.is_known(versions[name])
+
+
+def expected_verdicts(
+    result: Result, issues: Iterable[KnownIssue], versions: Mapping[str, str] = _ANY_VERSION
+) -> tuple[tuple[Verdict, ...], KnownIssue | None]:
+    """The verdicts that are expected of a cell (none: any), and the entry that expects them, if there is one.
+    `versions` are those of the clients that ran.
+    """
     earns = clients()[result.client].earns if is_canary(result.client) else None
     if result.verdict is Verdict.UNSUPPORTED:  # a canary supports everything, but this system may not
         return (), None
     if earns is not None:
         earned = earns.get(result.scenario, earns.get(None))
         return () if earned is None else (earned,), None
-    if not result.gating and result.verdict is not Verdict.INCONCLUSIVE:
+    anything_goes = not result.gating or not _is_known(result.client, versions)
+    if anything_goes and result.verdict is not Verdict.INCONCLUSIVE:
         return (), None
     issue = covering(issues, result.client, result.scenario, result.host, gating=result.gating)
     return (issue.expects(result.client), issue) if issue else ((Verdict.PASS,), None)
 
 
 def assess(
-    results: Sequence[Result], issues: Sequence[KnownIssue], *, full: bool, today: date | None
+    results: Sequence[Result],
+    issues: Sequence[KnownIssue],
+    *,
+    full: bool,
+    today: date | None,
+    versions: Mapping[str, str] = _ANY_VERSION,
 ) -> ExpectationReport:
-    """Compare a run with what is expected. `today` is the day for review dates; None if they do not count.
+    """Compare a run with what is expected. `today` is the day for review dates; None if they do not count. `versions`
+    are those of the clients that ran.
 
     A `full` run has all clients that are installed, and all recordings. Then each pair of an entry whose client and
     scenario were run must match a cell.
@@ -95,10 +121,10 @@ def assess(
     ran, clients_run = {one.scenario for one in results}, {one.client for one in results}
     assessments, matched, untried = [], set[tuple[str, str, str]](), set[tuple[str, str]]()
     for one in results:
-        expected, issue = expected_verdicts(one, issues)
+        expected, issue = expected_verdicts(one, issues, versions)
         if issue is not None:
             matched.add((issue.place, one.client, one.scenario))
-        elif one.verdict is Verdict.UNSUPPORTED:  # it cannot be tried here
+        elif one.verdict is Verdict.UNSUPPORTED or not _is_known(one.client, versions):  # it cannot be tried here
             untried.add((one.client, one.scenario))
         assessments.append(Assessment(one, expected, issue, _advice(one, expected, issue, seen[one.cell])))
     stale = [
@@ -106,7 +132,7 @@ def assess(
         for one in issues
         if today is not None and one.review < today
     ]
-    stale += _wrong_rates(by_cell, issues)
+    stale += _wrong_rates(by_cell, issues, versions)
     if full:
         stale += [
             f"{one.place}: {client} in {scenario} matches no cell; remove it"
@@ -120,10 +146,12 @@ def assess(
     return ExpectationReport(tuple(assessments), tuple(stale))
 
 
-def _wrong_rates(by_cell: Mapping[str, Sequence[Result]], issues: Sequence[KnownIssue]) -> Iterator[str]:
+def _wrong_rates(
+    by_cell: Mapping[str, Sequence[Result]], issues: Sequence[KnownIssue], versions: Mapping[str, str]
+) -> Iterator[str]:
     """A line for each cell of a client that flaps which always, or never, shows the worst of its verdicts."""
     for cell, runs in by_cell.items():
-        _, issue = expected_verdicts(runs[0], issues)
+        _, issue = expected_verdicts(runs[0], issues, versions)
         if issue is None or issue.flapping is None:
             continue
         worst = sum(one.verdict is issue.verdict for one in runs)

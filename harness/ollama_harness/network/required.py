@@ -77,6 +77,7 @@ def required(settings: Settings, url: str) -> RequiredRoute:
 def _proxy_variables(settings: Settings) -> dict[str, str]:
     """The proxy variables that have a value: the name in lower case, and as it is spelt."""
     found = {name.lower(): name for name in settings.variables if name.lower().endswith("_proxy")}
+    found.pop("node_use_env_proxy", None)  # it switches the others on
     return {key: name for key, name in found.items() if any(_values(settings, key))}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ollama_harness.matrix.scenarios.scenario import SHORT, Requirement, Scenario, Source
+from ollama_harness.matrix.scenarios.scenario import ONE_OF_EACH, Requirement, Scenario, Source
 from ollama_harness.network.environments import ENVIRONMENTS, Environment
 from ollama_harness.network.required import required
 
@@ -22,7 +22,8 @@ SCENARIOS = [
     Scenario(
         name=one.name,
         summary=one.summary,
-        recordings=SHORT,
+        recordings=ONE_OF_EACH,
+        one_is_enough=True,
         environment=one,
         by_default=one.story,
         source=_source(one),

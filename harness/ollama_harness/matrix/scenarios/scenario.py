@@ -27,6 +27,7 @@ __all__ = [
     "JSON_TEXT",
     "NDJSON",
     "NO_TERMINAL_RECORD",
+    "ONE_OF_EACH",
     "READ_TIMEOUT",
     "SHORT",
     "SHORT_V1",
@@ -101,7 +102,7 @@ class Scenario:
     @property
     def is_for_any_stream(self) -> bool:
         """Whether its recordings are only examples, so that any stream of its kind can be played in it."""
-        return self.recordings in (STREAMS, SHORT, STREAMS_V1, SHORT_V1)
+        return self.recordings in (STREAMS, SHORT, STREAMS_V1, SHORT_V1, ONE_OF_EACH)
 
     def plays(self, recording: Recording) -> bool:
         """Whether a recording is a stream of its kind."""
@@ -121,6 +122,9 @@ SHORT = ("generate-cold",)
 #: The same over /v1, in its three dialects.
 STREAMS_V1 = ("v1-chat-stream", "v1-messages-stream", "v1-responses-stream")
 SHORT_V1 = ("v1-chat-france-stream", "v1-messages-france-stream", "v1-responses-france-stream")
+
+#: One short stream for each call that some client has.
+ONE_OF_EACH = (*SHORT, "chat-stream", *SHORT_V1)
 
 STREAMING = Source(
     "https://docs.ollama.com/api/streaming",

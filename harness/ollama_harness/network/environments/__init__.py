@@ -10,6 +10,7 @@ from ollama_harness.network.environments import (
     ollama_host_forms,
     proxy_behaviour,
     proxy_variables,
+    runtimes,
     windows,
 )
 from ollama_harness.network.environments.environment import HOSTS, OLLAMA_HOST, Environment
@@ -20,7 +21,7 @@ __all__ = ["ENVIRONMENTS", "GROUPS", "HOSTS", "OLLAMA_HOST", "Environment", "cle
 #: The groups by title, in the order of the reports.
 GROUPS: dict[str, list[Environment]] = {
     module.TITLE: module.ENVIRONMENTS
-    for module in (windows, proxy_variables, no_proxy, macos, ollama_host_forms, host_names, proxy_behaviour)
+    for module in (windows, proxy_variables, no_proxy, macos, ollama_host_forms, host_names, proxy_behaviour, runtimes)
 }
 
 #: All environments by name, in the same order.

@@ -18,8 +18,8 @@ OLLAMA_HOST = "OLLAMA_HOST"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Settings, and the network around them. In every text `{proxy}` is the proxy's host:port, and `{port}` is the
-    server's port.
+    """Settings, and the network around them. In every text `{proxy}` is the proxy's host:port, in parts `{proxy_host}`
+    and `{proxy_port}`, and `{port}` is the server's port.
 
     `system` is the system whose rules apply (None: this machine's). `later` are variables that change after a client
     has been made. `proxy` is what the proxy does: a name in `server.proxy.MODES`, or "gone". `names` are host names
@@ -27,6 +27,10 @@ class Environment:
     nothing does. `hosts` are the forms of the URL that are tried. Without `trust_env` clients are told to ignore all
     settings. `disputed` says why no route is required although the settings seem to say so. With `story` the default
     run includes the environment, and `explains` is what it shows, for people who run it alone.
+
+    A client is tried if it reads one of the variables by code of its own. Every other client is tried in the few that
+    are `for_all`: that proves what its contract says, that it reads none, or reads them through another client. With
+    `switch` only clients that read that variable are tried.
     """
 
     name: str
@@ -45,12 +49,19 @@ class Environment:
     story: bool = False
     disputed: str = ""
     explains: str = ""
+    switch: str = ""
+    for_all: bool = False
 
     def settings(self, *, proxy: str = "127.0.0.1:7890", port: int = 11434) -> Settings:
         """The settings, with the placeholders filled in."""
 
+        host, _, number = proxy.rpartition(":")
+        values = {"{proxy}": proxy, "{proxy_host}": host, "{proxy_port}": number, "{port}": str(port)}
+
         def filled(text: str | None) -> str | None:
-            return text and text.replace("{proxy}", proxy).replace("{port}", str(port))
+            for place, value in values.items():
+                text = text and text.replace(place, value)
+            return text
 
         system = self.system or System.here()
         registry, mac = self.registry or Registry(), self.mac or Mac()

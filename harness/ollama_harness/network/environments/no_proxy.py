@@ -45,5 +45,6 @@ ENVIRONMENTS = [
         name="no-proxy-lower",
         summary="http_proxy and no_proxy in lower case",
         variables={"http_proxy": "http://{proxy}", "no_proxy": "localhost,127.0.0.1,::1"},
+        for_all=True,
     ),
 ]

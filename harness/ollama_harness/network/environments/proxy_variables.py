@@ -24,6 +24,17 @@ ENVIRONMENTS = [
         summary="HTTPS_PROXY only, as Ollama's FAQ advises",
         variables={"HTTPS_PROXY": "http://{proxy}"},
     ),
+    Environment(
+        name="proxy-everywhere",
+        summary="HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, in both cases",
+        variables={
+            name: "http://{proxy}"
+            for upper in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+            for name in (upper, upper.lower())
+        },
+        system=System.POSIX,
+        for_all=True,
+    ),
     Environment(name="proxy-without-scheme", summary="HTTP_PROXY=host:port", variables={"HTTP_PROXY": "{proxy}"}),
     Environment(
         name="proxy-with-slash", summary="HTTP_PROXY=http://host:port/", variables={"HTTP_PROXY": "http://{proxy}/"}
