@@ -17,6 +17,7 @@ from pages import (
     error_messages_page,
     faults_page,
     issue_9549_page,
+    proxies_other_clients_page,
     proxies_page,
     wire_history_page,
 )
@@ -31,6 +32,7 @@ MODULES = (
     doctor_page,
     issue_9549_page,
     proxies_page,
+    proxies_other_clients_page,
     wire_history_page,
     fidelity_page,
 )

@@ -32,10 +32,10 @@ from ollama_harness.recordings.store import RecordingStore
 from pages.page import NotComparable, Page, Sources, table
 from pages.proxy_messages import HEAD, LIMITS, MESSAGES, TABLE, ProxyMessage
 
-__all__ = ["made_with", "page"]
+__all__ = ["CLIENTS", "IN_WORDS", "made_with", "page", "required_letters", "routes_taken", "settings_of", "system_of"]
 
 _RUN = "ollama-harness run --environments --out DIR"
-_CLIENTS = ("httpx", "ollama", "requests", "urllib")
+CLIENTS = ("httpx", "ollama", "requests", "urllib")
 
 _RULES: dict[str, ModuleType] = {
     "httpx, and so ollama": prediction_httpx,
@@ -48,7 +48,7 @@ _RULES: dict[str, ModuleType] = {
 def page(results: Results) -> str:
     """The whole page, in Markdown."""
     cells = _routes(results)
-    letters = ", ".join(f"{letter} {_IN_WORDS[route]}" for route, letter in LETTERS.items())
+    letters = ", ".join(f"{letter} {IN_WORDS[route]}" for route, letter in LETTERS.items())
     parts = [
         HEAD.format(made_with=made_with(results.header)),
         *(line for one in MESSAGES for line in _message(one, cells)),
@@ -64,10 +64,10 @@ def page(results: Results) -> str:
 
 def _routes(results: Results) -> list[Result]:
     """The cells of environments, without the canaries."""
-    return [one for one in results.cells if one.host and one.client.removesuffix("-async") in _CLIENTS]
+    return [one for one in results.cells if one.host and one.client.removesuffix("-async") in CLIENTS]
 
 
-_IN_WORDS = {
+IN_WORDS = {
     Route.DIRECT: "direct",
     Route.PROXIED: "to the proxy",
     Route.TUNNEL: "to the proxy with CONNECT",
@@ -79,7 +79,7 @@ _IN_WORDS = {
 
 def made_with(header: ResultsHeader) -> str:
     """The system, Python and libraries of a page, without details that make no difference."""
-    libraries = ", ".join(f"{name} {header.clients[name]}" for name in _CLIENTS[:3] if name in header.clients)
+    libraries = ", ".join(f"{name} {header.clients[name]}" for name in CLIENTS[:3] if name in header.clients)
     numbers = _version(header.python)
     change = "before" if _resolves(numbers) else "from"
     side = f" ({change} 3.{numbers[1]}.{ {11: 9, 12: 3}[numbers[1]] })" if numbers[1] in (11, 12) else ""
@@ -117,20 +117,20 @@ def _group(title: str, group: Sequence[Environment], results: Results) -> Iterat
     if rest:
         yield f"{rest[0].upper()}{rest[1:]}\n"
     yield from table(
-        ("environment", "settings", "must", *_CLIENTS),
+        ("environment", "settings", "must", *CLIENTS),
         (
             (
                 f"`{one.name}`",
-                _settings(one),
-                _required(one),
-                *(_routes_taken(one, client, results) for client in _CLIENTS),
+                settings_of(one),
+                required_letters(one),
+                *(routes_taken(one, client, results) for client in CLIENTS),
             )
-            for one in (replace(each, system=each.system or _system(results.header)) for each in group)
+            for one in (replace(each, system=each.system or system_of(results.header)) for each in group)
         ),
     )
 
 
-def _settings(one: Environment) -> str:
+def settings_of(one: Environment) -> str:
     """An environment in words, and as a user would type it."""
     settings = one.settings()
     written = [f"{name}={value}" for name, value in settings.variables.items()]
@@ -154,14 +154,14 @@ def _shortened(entries: str) -> str:
     return re.sub(r"(;(10|172|192\.168)[\d.]*\*){3,}", ";…", entries)
 
 
-def _required(one: Environment) -> str:
+def required_letters(one: Environment) -> str:
     if one.disputed:
         return "." * len(one.hosts)
     routes = (required(one.settings(), one.url(host) or "http://127.0.0.1:11434").route for host in one.hosts)
     return "".join("." if route is None else LETTERS[route] for route in routes)
 
 
-def _routes_taken(one: Environment, client: str, results: Results) -> str:
+def routes_taken(one: Environment, client: str, results: Results) -> str:
     """The letters of a library's two clients, once if they are the same."""
     halves = (_letters(one, name, results) for name in (client, f"{client}-async"))
     return " / ".join(dict.fromkeys(filter(None, halves)))
@@ -183,7 +183,7 @@ def _other_pythons(header: ResultsHeader) -> Iterator[str]:
     there, side = ((3, 13, 0), "From") if _resolves(here) else ((3, 11, 0), "Before")
     changes = []
     for one in (each for group in GROUPS.values() for each in group if each.trust_env and not each.later):
-        settings = replace(one, system=one.system or _system(header)).settings()
+        settings = replace(one, system=one.system or system_of(header)).settings()
         for client in ("requests", "urllib"):
             for host in (host for host in one.hosts if host != OLLAMA_HOST):
                 now, then = (
@@ -196,7 +196,7 @@ def _other_pythons(header: ResultsHeader) -> Iterator[str]:
     yield "\n".join(changes or ["- nothing differs"]) + "\n"
 
 
-def _system(header: ResultsHeader) -> System:
+def system_of(header: ResultsHeader) -> System:
     return {"Windows": System.WINDOWS, "Darwin": System.MACOS}.get(header.os.partition(" ")[0], System.POSIX)
 
 

@@ -77,7 +77,7 @@ LIMITS = """\
 - real Winsock and its name resolution
 - proxies that are named in code (`proxies=`, `proxy=`)
 - `https` URLs
-- other libraries (aiohttp, Node.js, Go, Rust)
+- other clients: [proxies-other-clients.md](proxies-other-clients.md) has them
 """
 
 #: In the order of the page.
