@@ -28,8 +28,7 @@ _HEAD = """\
 # Proxies: which route other clients take to an Ollama on this machine
 
 [proxies.md](proxies.md) has the error messages and what to set, and the routes of httpx, ollama, requests and urllib.
-This page has those of all other clients. It is made from a run of `{run}` with
-{made_with}.
+This page has those of all other clients. It is made from a run of all clients in all environments with {made_with}.
 
 A letter for each of {hosts}: {letters}. `.` under *must* means that no document decides, and `!` marks a known issue.
 """
@@ -38,7 +37,7 @@ _OWN = """\
 ## Clients that read settings by code of their own
 
 Each ran in a process of its own that started with these variables. What only a process in Python can be given (the
-Windows registry, macOS, names of hosts) is left out.
+Windows registry, macOS, names of hosts) is left out; there the cell of a program is empty.
 """
 
 _FEW = """\
@@ -56,7 +55,7 @@ def page(results: Results) -> str:
     few = [one for one in others if one not in own]
     shown = [replace(one, system=one.system or system_of(results.header)) for one in ENVIRONMENTS.values()]
     letters = ", ".join(f"{letter} {IN_WORDS[route]}" for route, letter in LETTERS.items())
-    head = _HEAD.format(run=_RUN, made_with=_made_with(results), hosts=", ".join(HOSTS), letters=letters)
+    head = _HEAD.format(made_with=_made_with(results), hosts=", ".join(HOSTS), letters=letters)
     wrapped = "\n\n".join(_filled(part) for part in head.rstrip("\n").split("\n\n"))
     parts = [wrapped, "", _OWN, *_by_environment(own, shown, results), _FEW, *_by_client(few, shown, results)]
     return "\n".join(parts).rstrip("\n") + "\n"
@@ -85,15 +84,16 @@ def _made_with(results: Results) -> str:
 
 
 def _by_environment(own: Sequence[Client], shown: Sequence[Environment], results: Results) -> Iterator[str]:
-    rows = ((one, [routes_taken(one, client.name, results) for client in own]) for one in shown)
+    rows = ((one, [_tried(routes_taken(one, client.name, results)) for client in own]) for one in shown)
     yield from table(
         ("environment", "settings", "must", *(client.name for client in own)),
-        (
-            (f"`{one.name}`", settings_of(one), required_letters(one), *taken)
-            for one, taken in rows
-            if set("".join(taken)) - {"?", " ", "/"}
-        ),
+        ((f"`{one.name}`", settings_of(one), required_letters(one), *taken) for one, taken in rows if any(taken)),
     )
+
+
+def _tried(letters: str) -> str:
+    """The letters of a client, without those that mean that it cannot be asked."""
+    return letters if letters.strip("?") else ""
 
 
 def _by_client(few: Sequence[Client], shown: Sequence[Environment], results: Results) -> Iterator[str]:

@@ -28,7 +28,7 @@ def hosts(one: Client, scenario: Scenario, recording: Recording) -> tuple[str, .
         return ("",)
     if not _is_tried(one, scenario.environment):
         return ()
-    reads_ollama_host = one.layer is Layer.OLLAMA and not one.is_canary
+    reads_ollama_host = one.layer is Layer.OLLAMA and one.contract.reads_any([OLLAMA_HOST]) and not one.is_canary
     return tuple(host for host in scenario.environment.hosts if host != OLLAMA_HOST or reads_ollama_host)
 
 
