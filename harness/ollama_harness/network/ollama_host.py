@@ -22,7 +22,7 @@ import ipaddress
 import re
 import urllib.parse
 
-__all__ = ["ollama_server_address", "ollama_url"]
+__all__ = ["go_client_url", "ollama_server_address", "ollama_url"]
 
 DEFAULT_PORT = 11434
 SCHEME_PORTS = {"http": 80, "https": 443}
@@ -54,17 +54,32 @@ def ollama_server_address(host: str | None) -> str:
 
     Without a host it is every interface. This never raises: the server replaces what it cannot read by a default.
     """
+    return _as_go(host)[1]
+
+
+def go_client_url(host: str | None) -> str:
+    """The base URL of Ollama's command line and of `api.ClientFromEnvironment`. It may be none that can be reached.
+
+    An address that is every interface is left as it is here. Go connects to the loopback then, and so do versions of
+    Ollama that replace it.
+    """
+    scheme, address, path = _as_go(host)
+    return f"{scheme}://{address}/{path}" if path else f"{scheme}://{address}"
+
+
+def _as_go(host: str | None) -> tuple[str, str, str]:
+    """Scheme, `host:port`, and the path without its first slash."""
     text = (host or "").strip().strip("\"'").strip()
     scheme, found, rest = text.partition("://")
     if not found:
         scheme, rest = ("https", "ollama.com:443") if text == "ollama.com" else ("http", text)
     # Without a scheme the default port is 11434. With a scheme it is the port of that scheme.
     default = SCHEME_PORTS.get(scheme, DEFAULT_PORT) if found else DEFAULT_PORT
-    authority = rest.partition("/")[0]
+    authority, _, path = rest.partition("/")
     name, port = _split_host_port(authority) or (_address(authority) or authority or "127.0.0.1", str(default))
     if not re.fullmatch(r"[+-]?[0-9]+", port) or not 0 <= int(port) <= 65535:
         port = str(default)
-    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+    return scheme, f"[{name}]:{port}" if ":" in name else f"{name}:{port}", path
 
 
 def _split_host_port(text: str) -> tuple[str, str] | None:
