@@ -16,6 +16,8 @@ from ollama_harness.oracle.reference import reference
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import Script
 
+pytestmark = pytest.mark.same_everywhere
+
 LIBRARY = packaged_store()
 NEWEST = LIBRARY.newest
 CALL = {"id": "call_1", "function": {"index": 0, "name": "get_weather", "arguments": {"city": "Paris", "n": 1}}}

@@ -10,6 +10,8 @@ import pytest
 
 from ollama_harness import FakeOllama
 
+pytestmark = pytest.mark.same_everywhere
+
 
 def ask(server: FakeOllama, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     request = urllib.request.Request(server.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})

@@ -129,6 +129,7 @@ def write_lines(directory: Path, values: list[Any]) -> Path:
     return path
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("name", [one.name for one in fields(Result)])
 @a_few
 @given(value=odd_values)
@@ -139,6 +140,7 @@ def test_any_value_in_a_result(name: str, value: Any) -> None:
         clean("report", path)
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("name", [one.name for one in fields(ResultsHeader)])
 @a_few
 @given(value=odd_values)
@@ -148,6 +150,7 @@ def test_any_value_in_the_header_of_results(name: str, value: Any) -> None:
         clean("report", write_lines(directory, [{**header, name: value}, *rest]))
 
 
+@pytest.mark.same_everywhere
 @a_few
 @given(st.data())
 def test_any_bytes_in_results(data: st.DataObject) -> None:
@@ -210,6 +213,7 @@ def use_recordings(where: Path) -> None:
     clean("gate", "--baseline", where, "--candidate", where, "--wire-only", "--out", out)
 
 
+@pytest.mark.same_everywhere
 @a_few
 @given(st.data())
 def test_any_bytes_in_a_recording(data: st.DataObject) -> None:
@@ -234,6 +238,7 @@ META = (
 )
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("name", META)
 @a_few
 @given(value=odd_values)
@@ -245,6 +250,7 @@ def test_any_value_in_a_meta_file(name: str, value: Any) -> None:
         use_recordings(where)
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("part", ["request", "response"])
 @a_few
 @given(name=st.sampled_from(["method", "path", "headers", "json", "body", "status", "reason"]), value=odd_values)
@@ -258,6 +264,7 @@ def test_any_value_in_a_recorded_request_or_response(part: str, name: str, value
         use_recordings(where)
 
 
+@pytest.mark.same_everywhere
 @a_few
 @given(st.lists(odd_values, min_size=1, max_size=3))
 def test_any_records_in_a_body(records: list[Any]) -> None:
@@ -284,6 +291,7 @@ def test_a_body_that_cannot_be_walked_through(text: str, media_type: str, tmp_pa
     use_recordings(tmp_path / "1.0.0")
 
 
+@pytest.mark.same_everywhere
 @a_few
 @given(
     st.dictionaries(st.text(st.characters(), max_size=5) | st.sampled_from(["\ud800", "\x7f", '"', "a.b"]), odd_values),
@@ -391,6 +399,7 @@ def good_gate(directory: Path) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("name", ["fingerprint", *(one.name for one in fields(Finding))])
 @a_few
 @given(value=odd_values)
@@ -402,6 +411,7 @@ def test_any_value_in_a_report_of_the_gate(name: str, value: Any) -> None:
         clean("gate", "--explain", FINDING.fingerprint[:4], "--out", directory, codes=(0, 2))
 
 
+@pytest.mark.same_everywhere
 @a_few
 @given(st.data())
 def test_any_bytes_in_a_report_of_the_gate(data: st.DataObject) -> None:
@@ -467,6 +477,7 @@ def use_toml(kind: str, directory: Path) -> Callable[..., str]:
     return lambda **more: clean("gate", *sides, "--accept", path, **more)
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize(
     ("kind", "key"), [(kind, key) for kind, text in TOML_FILES.items() for key in re.findall(r"^(\w+) =", text, re.M)]
 )
@@ -480,6 +491,7 @@ def test_any_kind_of_value_in_a_list(kind: str, key: str, tmp_path: Path) -> Non
     assert len([one for one in printed if one.startswith(("error: ", "Error: "))]) >= len(TOML_VALUES) - 3
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("kind", TOML_FILES)
 @a_few
 @given(data=st.data())
@@ -527,6 +539,7 @@ def test_a_version_that_could_forge_a_line_is_no_version() -> None:
     assert (answer.kind, answer.says) == (ServerKind.OTHER, "200 OK")
 
 
+@pytest.mark.same_everywhere
 @settings(max_examples=200, deadline=None)
 @given(
     st.text(max_size=30)
@@ -572,6 +585,7 @@ names = ["HTTP_PROXY", "https_proxy", "ALL_PROXY", "NO_PROXY", "no_proxy", "OLLA
 variables = st.dictionaries(st.sampled_from(names), setting, max_size=4)
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")  # as requests makes patterns of ProxyOverride
 @settings(max_examples=100, deadline=None)
 @given(variables, st.sampled_from(System), st.none() | setting, st.none() | setting, st.none() | setting)
@@ -608,6 +622,7 @@ def test_any_settings_for_the_doctor(
     assert shown
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("verdict", Verdict)
 def test_no_advice_names_a_verdict_that_no_entry_can_expect(verdict: Verdict, tmp_path: Path) -> None:
     good_results(tmp_path, result(verdict, scenario="reuse"))

@@ -12,7 +12,7 @@ from ollama_harness.faults.notation import parse_fault
 from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS
 from pages.faults_page import catalogue
 
-pytestmark = pytest.mark.same_on_each_python
+pytestmark = pytest.mark.same_everywhere
 
 ROOT = Path(__file__).parent.parent
 

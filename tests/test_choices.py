@@ -27,6 +27,8 @@ from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.programme import OwnError, Programme, ProgrammeRule, When
 from ollama_harness.server.programme_notation import parse_fail
 
+pytestmark = pytest.mark.same_everywhere
+
 MODEL = "smollm2:135m"
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
 CUT = "fault=close_at(after_record(3))"

@@ -181,6 +181,7 @@ def test_a_scenario_plays_its_recordings(serve: Serve) -> None:
     assert any("  0.32.15/fault-runner-killed-chat: scenario runner-killed" in line for line in lines)
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("version", packaged_store().versions)
 def test_an_error_in_the_stream_breaks_a_pull_and_streams_of_text(version: str, serve: Serve) -> None:
     """What Ollama sends when its runner dies; a stream of events has no error then, and one piece has no stream."""

@@ -49,6 +49,8 @@ from ollama_harness.recordings.events import error_of, events_of
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import Script
 
+pytestmark = pytest.mark.same_everywhere
+
 STORE = packaged_store()
 V1 = ("v1-chat-stream", "v1-completions-stream", "v1-responses-stream", "v1-messages-stream")
 ONE_PIECE = ("chat-nonstream", "v1-chat-nonstream", "v1-responses-nonstream", "v1-messages-nonstream")

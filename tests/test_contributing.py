@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.same_on_each_python
+pytestmark = pytest.mark.same_everywhere
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = dict(

@@ -18,6 +18,8 @@ from ollama_harness.matrix._raw_socket import connect, read_to_end
 from ollama_harness.server.control import is_loopback
 from ollama_harness.server.programme import OwnError, Programme, ProgrammeRule, When, own_reply
 
+pytestmark = pytest.mark.same_everywhere
+
 BODY = {"model": "smollm2:135m", "messages": [{"role": "user", "content": "x"}]}
 CHAT, GENERATE = "/api/chat", "/api/generate"
 

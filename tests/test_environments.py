@@ -61,6 +61,7 @@ def test_no_two_environments_are_one() -> None:
         seen.append(bare)
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("one", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 def test_every_place_in_its_texts_is_filled(one: Environment) -> None:
     settings = one.settings(proxy="127.0.0.1:7890", port=4711)

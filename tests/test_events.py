@@ -12,6 +12,8 @@ from ollama_harness.recordings.events import NO_JSON, Event, error_of, events_of
 from ollama_harness.recordings.recording import Recording
 from ollama_harness.recordings.store import RecordingStore
 
+pytestmark = pytest.mark.same_everywhere
+
 RECORDINGS = Path(__file__).parents[1] / "fixtures" / "recordings"
 LINE_ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
 #: Text of one line, with every character that ends no line although some clients think so.

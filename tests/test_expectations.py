@@ -15,6 +15,8 @@ from ollama_harness.matrix.known_issues import load
 from ollama_harness.matrix.results import Result
 from ollama_harness.oracle.verdict import Verdict
 
+pytestmark = pytest.mark.same_everywhere
+
 TODAY = date(2026, 11, 22)
 ENTRY = """\
 [[issue]]

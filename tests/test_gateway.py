@@ -21,6 +21,8 @@ from ollama_harness.server.gateway import Gateway
 from ollama_harness.server.journal import EndedBy
 from ollama_harness.server.programme import OwnError, Programme, ProgrammeRule, When
 
+pytestmark = pytest.mark.same_everywhere
+
 CHAT = {"model": "smollm2:135m", "messages": [{"role": "user", "content": "Hi"}]}
 KEY = {"Authorization": "Bearer my-key"}
 CHALLENGE = 'Bearer realm="ollama"'

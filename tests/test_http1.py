@@ -21,6 +21,8 @@ from ollama_harness.script.http1 import (
     read_response_head,
 )
 
+pytestmark = pytest.mark.same_everywhere
+
 CHUNKED = "Transfer-Encoding: chunked"
 
 

@@ -24,6 +24,8 @@ from ollama_harness.recordings.store import OwnRecordings, packaged_store
 from ollama_harness.script.script import Script
 from ollama_harness.server.fake_ollama import FakeOllama
 
+pytestmark = pytest.mark.same_everywhere
+
 DATE = "Fri, 27 Nov 2026 10:00:00 GMT"
 HI = b'{"model":"m","message":{"role":"assistant","content":"Hi"},"done":false}\n'
 END = b'{"model":"m","message":{"role":"assistant","content":""},"done":true}\n'

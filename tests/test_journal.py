@@ -18,6 +18,8 @@ from ollama_harness.script.http1 import RequestHead
 from ollama_harness.script.script import ConnectionEnd
 from ollama_harness.server.journal import EndedBy, Entry, Journal
 
+pytestmark = pytest.mark.same_everywhere
+
 TAGS = b"GET /api/tags HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 CHAT = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
 

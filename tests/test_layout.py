@@ -81,6 +81,7 @@ def matrix() -> list[Result]:
     ]
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_the_grid_cuts_no_name_however_narrow_it_is(width: int) -> None:
     text = rendered(matrix(), width)
@@ -111,6 +112,7 @@ def test_the_routes_fit_as_well() -> None:
     assert "environment " in rendered(routes, 100)
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("what", ["clients", "scenarios", "environments", "faults", "rules", "recordings"])
 def test_lists_become_blocks_where_columns_would_be_too_narrow(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "_PIPE_WIDTH", 40)

@@ -17,6 +17,8 @@ import pytest
 
 from ollama_harness.server.fake_ollama import FakeOllama
 
+pytestmark = pytest.mark.same_everywhere
+
 VERSIONS = ("0.5.7", "0.9.6", "0.12.11", "0.24.0", "0.32.15")
 PLAIN, THINKING, EMBEDDING = "smollm2:135m", "smollm2-think:135m", "smollm2-embed:135m"
 NDJSON = "application/x-ndjson"

@@ -35,7 +35,7 @@ from ollama_harness.recordings.records import is_terminal, stream_values
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.server.reply_file import read_replies
 
-pytestmark = pytest.mark.same_on_each_python
+pytestmark = pytest.mark.same_everywhere
 
 STORE = packaged_store()
 NEWEST, OLDER, OLDEST = "0.32.15", "0.9.6", "0.5.7"

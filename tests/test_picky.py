@@ -34,6 +34,8 @@ from ollama_harness.script.script import Script
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.journal import Entry
 
+pytestmark = pytest.mark.same_everywhere
+
 PLAIN = stream(HELLO, DONE).at_speed(0)
 NO_EXPECT = forbid_header("Expect", "100-continue", "squid-417")
 USUAL: Headers = (("Host", "h"), ("Content-Type", "application/json"), ("Accept", "*/*"), ("User-Agent", "me/1"))

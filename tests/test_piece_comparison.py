@@ -19,7 +19,7 @@ from ollama_harness.oracle.reference import Layer, Reference, reference
 from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.script import ConnectionEnd, Script
 
-pytestmark = pytest.mark.same_on_each_python
+pytestmark = pytest.mark.same_everywhere
 
 LIBRARY = packaged_store()
 

@@ -8,6 +8,8 @@ import pytest
 
 from ollama_harness.oracle.pieces import problem_of_piece
 
+pytestmark = pytest.mark.same_everywhere
+
 CALL = {"name": "get_weather", "arguments": {"city": "Paris"}}
 
 

@@ -13,6 +13,8 @@ from ollama_harness.recorder import Probe, default_probes, load_probes
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import RecordingStore, packaged_store
 
+pytestmark = pytest.mark.same_everywhere
+
 #: What stands for a model; and what pulls of a registry on this machine were allowed, which nobody's own should be.
 MODELS = ("model", "source", "destination", "from")
 LIBRARY = packaged_store()

@@ -13,6 +13,8 @@ from ollama_harness.oracle.pieces import PieceKind
 from ollama_harness.oracle.reference import Cause, ExpectedEndKind, Layer, Reference, reference
 from ollama_harness.recordings.store import RecordingStore
 
+pytestmark = pytest.mark.same_everywhere
+
 
 def seen(store: RecordingStore, version: str, name: str) -> list[Reference]:
     """What a perfect client sees of a scenario, on each of its recordings."""

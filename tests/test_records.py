@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from ollama_harness.files.json_text import ndjson_lines, parse_json
 from ollama_harness.recordings.records import in_band_error, is_terminal, items_of, record_ends, stream_values
 
+pytestmark = pytest.mark.same_everywhere
+
 FEW = {"max_size": 30}
 
 

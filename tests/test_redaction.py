@@ -27,7 +27,7 @@ from ollama_harness.recordings.secrets import (
 )
 from ollama_harness.recordings.store import RecordingStore
 
-pytestmark = pytest.mark.same_on_each_python
+pytestmark = pytest.mark.same_everywhere
 
 JWT = b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
 SECRETS = [

@@ -358,6 +358,7 @@ def test_every_client_declares_a_contract_with_its_source(name: str) -> None:
     assert one.distribution or one.command or name == "urllib"
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_scenario_has_a_source_or_only_observes_and_uses_recordings(name: str, store: RecordingStore) -> None:
     one = SCENARIOS[name]
@@ -380,6 +381,7 @@ NOT_RECORDED = {
 }
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize("version", packaged_store().versions)
 def test_every_scenario_can_be_played_with_the_recordings_of_every_version(version: str, store: RecordingStore) -> None:
     cells = plan(store, client_names=["urllib"], versions=[version])

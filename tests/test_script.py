@@ -14,6 +14,8 @@ from ollama_harness.recordings.store import packaged_store
 from ollama_harness.script.message_parts import Chunk, Head, LastChunk, Raw
 from ollama_harness.script.script import ConnectionEnd, Script, ScriptEnd, Segment, http_date
 
+pytestmark = pytest.mark.same_everywhere
+
 LIBRARY = packaged_store()
 
 

@@ -22,7 +22,7 @@ from ollama_harness.matrix.scenarios import GROUPS, SCENARIOS, scenario, twin_of
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import RecordingStore, packaged_store
 
-pytestmark = pytest.mark.same_on_each_python
+pytestmark = pytest.mark.same_everywhere
 
 STORE = packaged_store()
 IN_GROUPS = [one for group in GROUPS.values() for one in group]

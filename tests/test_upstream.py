@@ -91,6 +91,7 @@ def test_every_fault_is_tried_on_a_live_answer() -> None:
     assert {fault.name for fault, _ in cases()} == set(LIVE)
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.parametrize(("fault", "one"), list(cases()), ids=lambda each: getattr(each, "name", None))
 def test_a_fault_strikes_a_live_answer_as_it_strikes_the_whole(
     real: FakeOllama, fault: Fault, one: Recording, monkeypatch: pytest.MonkeyPatch

@@ -27,7 +27,7 @@ from ollama_harness.oracle.verdict import (
     judge,
 )
 
-pytestmark = pytest.mark.same_on_each_python
+pytestmark = pytest.mark.same_everywhere
 
 COMPLETE = ExpectedEnd(ExpectedEndKind.COMPLETE, Cause.WHOLE)
 CUT = ExpectedEnd(ExpectedEndKind.TRUNCATED, Cause.FIN)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from ollama_harness.recordings.versions import is_version, order, pep440
 
+pytestmark = pytest.mark.same_everywhere
+
 IN_ORDER = [
     "main", "0.5.7", "0.6.0-rc0", "0.6.0-rc9", "0.6.0-rc10", "0.6.0-rc10-2-gabc1234", "0.6.0", "0.6.0-12-gabc1234",
     "0.6.0-100-g0123456", "0.6.1", "0.9.6", "0.12.0-alpha", "0.12.0-rc1", "0.12", "0.12.1+cuda", "0.32.15", "1.0.0",
