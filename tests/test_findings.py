@@ -5,7 +5,6 @@ The reproductions of docs/findings-other-languages.md need toolchains: tests/exa
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -32,8 +31,8 @@ FINDINGS = re.findall(
 #: `<client>/<scenario>/<version>/<recording>`, and `@<host>` in an environment
 CELL = r"[\w-]+/[\w-]+/[\d.]+/[\w-]+(?:@[\w.:\[\]]+)?"
 SHOWN = [id_ for *_, shown in FINDINGS for id_ in re.findall(CELL, shown)]
-#: The modules of clients that are not installed with the package. `tox -e py311` installs them.
-OPTIONAL = {one.modules[0] for one in clients().values() if one.optional and one.exchange is not None}
+#: The clients that are not installed with the package, by the modules that they import.
+OPTIONAL = {one.modules[0].partition(".")[0]: one for one in clients().values() if one.optional and one.modules}
 SHOWN_OTHER: list[str] = re.findall(CELL, OTHER_LANGUAGES)
 ISSUES = known_issues.load(fixtures() / known_issues.FILE)
 PROGRAMS = Path(ollama_harness.__file__).parent / "clients" / "programs"
@@ -47,14 +46,16 @@ ISSUES_OTHER = [
 
 @pytest.mark.parametrize(("title", "code", "prints", "_"), FINDINGS, ids=[title for title, *_ in FINDINGS])
 def test_the_reproduction_prints_what_is_written(title: str, code: str, prints: str, _: str, tmp_path: Path) -> None:
-    for library in re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE):
-        if library in OPTIONAL and importlib.util.find_spec(library) is None:
-            pytest.skip(f"{library} is not installed")
+    python = sys.executable
+    for one in filter(None, map(OPTIONAL.get, re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE))):
+        if one.missing is not None:
+            pytest.skip(f"{one.name} is not installed: {one.missing}")
+        python = one.python
     assert SERVER is not None
     (tmp_path / "server.py").write_text(SERVER[1], encoding="utf-8")
     (tmp_path / "reproduce.py").write_text(code, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "reproduce.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [python, "reproduce.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout == prints, done.stderr
 

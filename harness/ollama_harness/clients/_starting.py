@@ -47,6 +47,8 @@ def started(
         files = sorted({str(one.file) for one in known if one.file is not None})
         start = [python or (known[0].python if known else sys.executable), "-P", "-c", _START, ollama_harness.__file__]
         arguments = [*start, json.dumps(machine.to_json()), json.dumps(files), *names]
+        for one in known:
+            variables = {**variables, **dict(one.settings)}
     else:
         if command.program is None:
             raise FileNotFoundError(f"not installed: {known[0].missing}")

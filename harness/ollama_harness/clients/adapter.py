@@ -221,6 +221,7 @@ class Client:
     `imports` are the modules that its process imports before the first job, by default the one called as the package.
     What is `optional` is no dependency of this package. A client that `warms_up` makes an exchange in each of its
     processes before the first that is judged: a cold JVM, or a library that makes its types then, needs seconds for it.
+    `settings` are environment variables that the process of a client in Python starts with.
 
     A client has either an `exchange`, a function in Python that makes one request, or a `command`. `session` makes the
     object that the library keeps between requests. A client `yields` records, or the pieces of `oracle.pieces`; one of
@@ -243,6 +244,7 @@ class Client:
     exchange: ExchangeFunction | None = None
     session: SessionFactory = nothing
     imports: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
     optional: bool = False
     warms_up: bool = False
     yields: Yields = Yields.RECORDS

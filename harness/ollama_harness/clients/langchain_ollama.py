@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from ollama_harness.clients._typed_calls import refused_by_framework
 from ollama_harness.clients.adapter import Client, Contract, ExchangeFunction, Job, SessionFactory, Yields
 from ollama_harness.oracle.reference import Layer
 from ollama_harness.recordings.recording import Request
@@ -62,18 +63,13 @@ def unsupported(request: Request) -> str | None:
     """The reason why ChatOllama cannot make this request, or None if it can."""
     from langchain_ollama import ChatOllama
 
-    if request.headers or request.body is not None or not isinstance(request.json, dict):
-        return "ChatOllama sends only JSON objects, without headers"
-    body = request.json
-    if not body.get("model"):
-        return "ChatOllama requires a model"
+    if (reason := refused_by_framework("ChatOllama", {*_FIELDS, *_MADE}, request)) is not None:
+        return reason
     if not request.streams:
         return "invoke() streams as well; there is no call for an answer in one piece"
-    if not body.get("messages") or any(one.keys() - {"role", "content"} for one in body["messages"]):
-        return "its messages have a role and a content"
-    if unknown := body.keys() - _FIELDS.keys() - set(_MADE):
-        return f"ChatOllama does not take {', '.join(sorted(unknown))}"
-    if unknown := body.get("options", {}).keys() - ChatOllama.model_fields.keys():
+    if not request.json["messages"]:
+        return "ChatOllama needs a message"
+    if unknown := request.json.get("options", {}).keys() - ChatOllama.model_fields.keys():
         return f"ChatOllama does not take {', '.join(sorted(unknown))}"
     return None
 

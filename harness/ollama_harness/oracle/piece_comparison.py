@@ -32,7 +32,7 @@ _STOPPED, _CALLED = "stop", "tool_calls"
 _SAME_REASON: Final = {
     **dict.fromkeys(("end_turn", "stop_sequence", "completed"), _STOPPED),
     **dict.fromkeys(("max_tokens", "max_output_tokens", "incomplete"), "length"),
-    **dict.fromkeys(("tool_use", "function_call", "tool_execution"), _CALLED),
+    **dict.fromkeys(("tool_use", "function_call", "tool_execution", "tool_call"), _CALLED),
 }
 
 _NAMES: Final = {PieceKind.TOOL_CALL: "tool calls", PieceKind.FINISH_REASON: "finish reasons"}

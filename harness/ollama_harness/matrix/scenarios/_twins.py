@@ -61,7 +61,7 @@ _RECORDINGS: dict[str, tuple[str, ...]] = {
     "generate-raw": ("v1-completions-france-stream",),
     "chat-tools-*": ("v1-*-tools-stream",),
     "chat-tools-two-*": ("v1-chat-tools-two-stream",),
-    "chat-tools-same-*": ("v1-chat-tools-same-stream",),
+    "chat-tools-same-stream": ("v1-chat-tools-same-stream",),
     "chat-tools-stream": ("v1-chat-tools-stream",),
     "chat-tools-think-stream": ("v1-chat-tools-stream",),
     "chat-think-stream": ("v1-chat-think-stream",),

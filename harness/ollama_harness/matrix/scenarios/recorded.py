@@ -99,8 +99,14 @@ SCENARIOS = [
     ),
     Scenario(
         name="two-tool-calls",
-        summary="two calls in one turn, of two tools and of the same tool with the same arguments: all are yielded",
-        recordings=("chat-tools-two-*", "chat-tools-same-*"),
+        summary="two calls in one turn: both are yielded",
+        recordings=("chat-tools-two-*", "chat-tools-same-nonstream"),
+        source=_TOOL_CALLS,
+    ),
+    Scenario(
+        name="same-tool-call-twice",
+        summary="two calls of the same tool with the same arguments, streamed: both are yielded",
+        recordings=("chat-tools-same-stream",),
         source=_TOOL_CALLS,
     ),
     Scenario(
