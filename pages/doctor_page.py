@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
 
 from rich.console import Console
 
 from ollama_harness.cli.reports.diagnosis import render
+from ollama_harness.clients.installed import brought
 from ollama_harness.doctor.demonstration import demonstrate
 from ollama_harness.network.environments import environment
-from ollama_harness.network.prediction import CLIENTS
 from pages.page import Page
 
 __all__ = ["page", "transcript"]
@@ -22,12 +21,12 @@ __all__ = ["page", "transcript"]
 _INTRODUCTION = """\
 # The doctor
 
-`ollama-harness doctor` shows which route each installed client takes from this machine to Ollama, the rule of the
-library behind it, whether a server answers there, and the line that fixes it.
+`ollama-harness doctor` shows which route each client takes from this machine to Ollama, the setting behind it,
+whether a server answers there, and the line that fixes it.
 
 It changes nothing. It sends one `GET /api/version` to each address of the host (for this machine, to 127.0.0.1 and
-::1). With `--through-proxy` it sends the same through the proxies that clients would use. It opens and closes a
-connection to a proxy on this machine, to see whether the proxy still runs. It sends nothing else.
+::1), and the same through a proxy of this machine that clients use to reach it. With `--through-proxy` it sends that
+through all proxies that clients would use.
 
 ```sh
 ollama-harness doctor                                  # the host in OLLAMA_HOST, or 127.0.0.1:11434
@@ -39,8 +38,12 @@ ollama-harness doctor --environment issue-9549         # an environment of the m
 
 Exit code 0: all clients reach the server. 1: some do not. 3: cannot tell.
 
-The routes are not guessed. `ollama-harness run --environments` compares them with the route that each client really
-took, in every environment of the matrix, and any difference is red.
+The routes are measured. Each client runs in a process of its own with the settings of the machine, and the doctor
+refuses its first connection, which shows the route. Then it is asked again with one setting taken away, which shows
+the cause, and with each line that may help, which shows whether it does. Clients that cannot be stopped like this
+(commands, and libraries with sockets of their own) meet a proxy of the harness in place of each that the settings name.
+If they use none, they send one request to the host. `--client NAME` and `--all-clients` ask others than the usual
+libraries.
 
 These are three set-ups, each with a real server and a real proxy of the harness (their ports are replaced by the
 usual ones). This page is made by `python -m pages doctor`; a test keeps it current.
@@ -63,18 +66,17 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def transcript(name: str, host: str, clients: Mapping[str, str] = dict.fromkeys(CLIENTS, "")) -> str:
+def transcript(name: str, host: str) -> str:
     """What the doctor prints for an environment, with the usual ports of Ollama and of a proxy."""
-    diagnosis = demonstrate(environment(name), clients=clients, host=host)
+    diagnosis = demonstrate(environment(name), brought(), host=host)
     screen = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
     screen.print(render(diagnosis), crop=False)
     assert isinstance(screen.file, io.StringIO)
     server = diagnosis.url.rpartition(":")[2]
-    proxies = {
-        one.prediction.proxy.rpartition(":")[2].rstrip("/") for one in diagnosis.forecasts if one.prediction.proxy
-    }
-    proxies |= set(re.findall(r"127\.0\.0\.1:(\d+)", str(diagnosis.settings.to_json()))) - {server}
+    proxies = set(re.findall(r"127\.0\.0\.1:(\d+)", str(diagnosis.settings.to_json()))) - {server}
     text = screen.file.getvalue().replace(f":{server}", ":11434")
+    for version in {one.version for one in diagnosis.routes}:
+        text = text.replace(f" {version}", "")
     for port in proxies:
         text = text.replace(f":{port}", ":7890")
     command = f"$ ollama-harness doctor --environment {name} --host {host}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ollama_harness.network.route import THROUGH_PROXY
 from pages.experiments import EXPERIMENTS, ClaimKind, Experiment
 from pages.experiments.conclusions import ExplanationGrade, RemedyGrade, TrialResult, answer, grade
 from pages.experiments.experiment import NO_PROXY
@@ -68,7 +69,7 @@ _REPRODUCE = """\
 
 ```sh
 ollama-harness run --scenario issue-9549             # every client in that environment, on any system
-ollama-harness doctor --environment issue-9549       # each client's route, the rule behind it, and what fixes it
+ollama-harness doctor --environment issue-9549       # each client's route, the setting behind it, and what fixes it
 ollama-harness doctor                                # the same for your own machine
 python -m pages --check issue-9549                   # run all experiments again
 ```
@@ -121,7 +122,7 @@ def _in_short(seen: Mapping[str, Sequence[TrialResult]]) -> Iterator[str]:
     yield _FIXES
     yield "What each client did, in environment `issue-9549`:\n"
     rows = (
-        (name, "the proxy" if first.route.through_proxy else "the server", f"`{first.asked}`", first.end)
+        (name, "the proxy" if first.route in THROUGH_PROXY else "the server", f"`{first.asked}`", first.end)
         for name, first in alike(reported)
     )
     yield from table(("client", "connected to", "request line", "result"), rows)

@@ -4,7 +4,8 @@ python -m pages proxies                  runs all environments for it
 python -m pages proxies --routes DIR     uses the results of `ollama-harness run --environments --out DIR`
 
 Python before 3.11.9 and 3.12.3 reads some lists differently. So a page is compared only with results of the same
-system, libraries, minor version and side of that change.
+system, minor version and side of that change. Another version of a library is compared: if it takes another route,
+that must show.
 """
 
 from __future__ import annotations
@@ -14,16 +15,14 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 from ollama_harness.cli.reports.routes import LETTERS
+from ollama_harness.clients import client
 from ollama_harness.errors import ResultsError
 from ollama_harness.matrix.cells import plan
 from ollama_harness.matrix.results import Result, Results, ResultsHeader
 from ollama_harness.matrix.run import run_cells
-from ollama_harness.network import prediction_httpx, prediction_requests, prediction_urllib, stdlib_proxies
-from ollama_harness.network.environments import GROUPS, HOSTS, OLLAMA_HOST, Environment
-from ollama_harness.network.prediction import predicted
+from ollama_harness.network.environments import GROUPS, HOSTS, Environment
 from ollama_harness.network.required import required
 from ollama_harness.network.route import Route
 from ollama_harness.network.settings import System
@@ -37,13 +36,6 @@ __all__ = ["CLIENTS", "IN_WORDS", "made_with", "page", "required_letters", "rout
 _RUN = "ollama-harness run --environments --out DIR"
 CLIENTS = ("httpx", "ollama", "requests", "urllib")
 
-_RULES: dict[str, ModuleType] = {
-    "httpx, and so ollama": prediction_httpx,
-    "requests": prediction_requests,
-    "urllib": prediction_urllib,
-    "All of them": stdlib_proxies,
-}
-
 
 def page(results: Results) -> str:
     """The whole page, in Markdown."""
@@ -53,10 +45,9 @@ def page(results: Results) -> str:
         HEAD.format(made_with=made_with(results.header)),
         *(line for one in MESSAGES for line in _message(one, cells)),
         "## How each library decides\n",
-        *(f"### {title}\n\n{module.IN_WORDS}" for title, module in _RULES.items()),
+        *(f"{textwrap.fill(_escaped(client(name).contract.proxy_rules), 120)}\n" for name in CLIENTS),
         TABLE.format(hosts=", ".join(f"`{host}`" for host in HOSTS), letters=letters),
         *(line for title, group in GROUPS.items() if not group[0].switch for line in _group(title, group, results)),
-        *_other_pythons(results.header),
         LIMITS,
     ]
     return "\n".join(parts).rstrip("\n") + "\n"
@@ -145,8 +136,12 @@ def settings_of(one: Environment) -> str:
         written += ["exclude simple host names"] if mac.exclude_simple else []
     written += [f"later {name}={value.replace('{proxy}', '127.0.0.1:7890')}" for name, value in one.later.items()]
     written += [] if one.trust_env else ["trust_env=False"]
-    summary = re.sub(r"([*<])", r"\\\1", one.summary)
-    return " ".join([summary, *(f"<br>`{text}`" for text in written)])
+    return " ".join([_escaped(one.summary), *(f"<br>`{text}`" for text in written)])
+
+
+def _escaped(text: str) -> str:
+    """A text in which Markdown finds no mark-up."""
+    return re.sub(r"([*<])", r"\\\1", text)
 
 
 def _shortened(entries: str) -> str:
@@ -177,25 +172,6 @@ def _letter(one: Result) -> str:
     return ("?" if one.route is None else LETTERS[Route(one.route)]) + "!" * missed
 
 
-def _other_pythons(header: ResultsHeader) -> Iterator[str]:
-    """The routes that differ before or after Python 3.11.9 and 3.12.3, by the rules."""
-    here = _version(header.python)
-    there, side = ((3, 13, 0), "From") if _resolves(here) else ((3, 11, 0), "Before")
-    changes = []
-    for one in (each for group in GROUPS.values() for each in group if each.trust_env and not each.later):
-        settings = replace(one, system=one.system or system_of(header)).settings()
-        for client in ("requests", "urllib"):
-            for host in (host for host in one.hosts if host != OLLAMA_HOST):
-                now, then = (
-                    predicted(client, settings, one.url(host), python=version).route for version in (here, there)
-                )
-                if now is not then:
-                    changes.append(f"- {client} in `{one.name}`, {host}: {then} (here: {now})")
-    yield "### Other versions of Python\n"
-    yield f"{side} Python 3.11.9 and 3.12.3 (from the rules above, not measured in this run):\n"
-    yield "\n".join(changes or ["- nothing differs"]) + "\n"
-
-
 def system_of(header: ResultsHeader) -> System:
     return {"Windows": System.WINDOWS, "Darwin": System.MACOS}.get(header.os.partition(" ")[0], System.POSIX)
 
@@ -205,11 +181,15 @@ def _made(sources: Sources) -> str:
     absent = set(_names()) - {one.scenario for one in results.cells}
     if absent:
         raise ResultsError(f"{sources.routes} has no {', '.join(sorted(absent))}; run again: {_RUN}")
-    if sources.checking and sources.there and (made := made_with(results.header)) not in sources.there:
-        raise NotComparable(f"the page was not made on {made}, as these results were")
+    made, there = made_with(results.header), sources.there
+    if sources.checking and there:
+        system = re.escape(made.partition(", ")[0])
+        if (written := re.search(rf"^{system}, .*(?=\.$)", there, re.MULTILINE)) is None:
+            raise NotComparable(f"the page was not made on {made}, as these results were")
+        there = written[0]
     if sources.checking and any(one.verdict is Verdict.UNSUPPORTED for one in _routes(results)):
         raise NotComparable("some environments cannot be made on this machine")
-    return page(results)
+    return page(results).replace(made, there) if sources.checking and there else page(results)
 
 
 def _measured(out: Path) -> Results:

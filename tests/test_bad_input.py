@@ -28,8 +28,10 @@ from ollama_harness.cli import main
 from ollama_harness.cli.output import echo_json
 from ollama_harness.cli.reports import diagnosis as doctor_report
 from ollama_harness.cli.tables import _Console
+from ollama_harness.clients import client
 from ollama_harness.doctor import diagnosis
 from ollama_harness.doctor._server_check import ServerAnswer, ServerKind, _understood
+from ollama_harness.doctor.asking import AskedRoute
 from ollama_harness.errors import BadFault, HarnessError, UnknownName
 from ollama_harness.faults.notation import parse_fault
 from ollama_harness.gate import gate_file
@@ -39,7 +41,8 @@ from ollama_harness.gate.rules import Level
 from ollama_harness.gate.shapes import VersionShapes
 from ollama_harness.gate.shapes.toml_text import dump
 from ollama_harness.matrix.results import FILE, Result, ResultsHeader, Writer
-from ollama_harness.network.prediction import CLIENTS
+from ollama_harness.network.named_proxies import named_proxies
+from ollama_harness.network.route import Route
 from ollama_harness.network.settings import Mac, Registry, Settings, System
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings import on_disk
@@ -599,21 +602,24 @@ def test_any_settings_for_the_doctor(
         registry=Registry(enable=1, server=server, override=override) if system is System.WINDOWS else None,
         mac=Mac(http=server, exceptions=tuple((override or "").split(","))) if system is System.MACOS else None,
     )
-    answers = {name: mock.Mock(return_value=there) for name in ("ask", "connect")}
+    answers = {name: mock.Mock(return_value=there) for name in ("ask", "ask_through", "connect")}
+    proxies = named_proxies(settings)
+    said = AskedRoute(route=Route.PROXIED, proxy=proxies[0]) if proxies else AskedRoute(route=None, problem=server)
+    asker = mock.Mock(clients=[client("httpx")], versions={"httpx": "1"})
+    asker.ask = lambda questions: [{"httpx": said} for _ in questions]  # no process can be started for each example
     try:
         with mock.patch.multiple(diagnosis, **answers):
             found = diagnosis.diagnose(
                 settings,
-                dict.fromkeys(CLIENTS, "1"),
+                asker,
                 url=url,
-                extras=frozenset(),
                 through_proxy=False,
                 resolve=lambda _: ("127.0.0.1",),
             )
     except HarnessError as error:
         shown = str(error)
     else:
-        assert found.forecasts
+        assert found.routes
         screen = _Console(file=io.StringIO(), width=80, color_system=None)
         screen.print(doctor_report.render(found))
         shown = screen.file.getvalue()  # type: ignore[attr-defined]

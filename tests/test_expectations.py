@@ -152,12 +152,6 @@ def test_an_entry_may_apply_from_a_release_of_python_on(file: Path, python: tupl
     assert bool(load(file, python=python)) is holds
 
 
-def test_a_route_that_the_doctor_does_not_predict_is_red(file: Path) -> None:
-    one = cell("requests", Verdict.PASS, scenario="no-proxy-list", host="localhost", route="direct", predicted="direct")
-    assert exit_code(file, one) == 0
-    assert exit_code(file, dataclasses.replace(one, predicted="proxied")) == 1
-
-
 def test_an_entry_never_covers_canaries(file: Path) -> None:
     file.write_text(ENTRY.replace('["ollama"]', '["ollama", "canary-perfect"]'), encoding="utf-8")
     assert exit_code(file, cell("ollama", Verdict.FALSE_ALARM), cell("canary-perfect", Verdict.FALSE_ALARM)) == 3

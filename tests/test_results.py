@@ -121,8 +121,8 @@ def test_a_second_run_into_one_directory_is_refused_and_harms_nothing(tmp_path: 
         (lambda lines: lines[1:], "has no header; run again"),
         (lambda lines: [], "has no header; run again"),
         (
-            lambda lines: [lines[0].replace(b'"schema":2', b'"schema":1'), *lines[1:]],
-            "has schema 1, and this version reads 2; run again",
+            lambda lines: [lines[0].replace(b'"schema":3', b'"schema":1'), *lines[1:]],
+            "has schema 1, and this version reads 3; run again",
         ),
         (lambda lines: [lines[0].replace(b'"planned":2', b'"planned":3'), *lines[1:]], "2 of 3 planned cells"),
         (lambda lines: [*lines[:-1], lines[-1][:5]], "line 4, column 2: is no JSON"),

@@ -21,7 +21,8 @@ def run(tmp_path: Path, machine: SimulatedMachine, code: str, **variables: str) 
     """The value of an expression in a process that simulates a machine, as JSON."""
     lines = [
         "import json, sys",
-        "from ollama_harness.network.simulation import SimulatedMachine, install, patch_imported, tried",
+        "from ollama_harness.network.patched_sockets import tried",
+        "from ollama_harness.network.simulation import SimulatedMachine, install, patch_imported",
         "machine = SimulatedMachine.from_json(json.loads(sys.argv[1]))",
         "install(machine)",
         "import os, socket, urllib.request, requests, requests.utils",

@@ -17,10 +17,6 @@ from ollama_harness.cli import commands
 from ollama_harness.gate.rules import RULES
 from ollama_harness.matrix import scenarios
 from ollama_harness.network import environments
-from ollama_harness.network import prediction_httpx as predicted_httpx
-from ollama_harness.network import prediction_requests as predicted_requests
-from ollama_harness.network import prediction_urllib as predicted_urllib
-from ollama_harness.network import stdlib_proxies as stdlib
 
 pytestmark = pytest.mark.same_on_each_python
 
@@ -33,7 +29,6 @@ def texts() -> dict[str, Any]:
         "faults": {name: [one.summary, one.make.__doc__] for name, one in faults.FAULTS.items()},
         "places": {name: [one.summary, one.make.__doc__] for name, one in faults.PLACES.items()},
         "rules": {name: one.why for name, one in RULES.items()},
-        "routing": [one.IN_WORDS for one in (predicted_httpx, predicted_requests, predicted_urllib, stdlib)],
         "help": _help(click.Context(commands)),
     }
 

@@ -87,7 +87,7 @@ def _offer_to_restore() -> None:
     """On Windows, an earlier run that was killed may have left its own proxy settings in the registry."""
     if (before := windows_registry.left_behind()) is None:
         return
-    from ollama_harness.network.prediction_base import hidden
+    from ollama_harness.network.settings import hidden
 
     echo("an earlier run was killed before it restored your proxy settings; they were:", err=True)
     echo(*hidden(str(before)).split("\n"), err=True)

@@ -7,12 +7,16 @@ import sys
 import click
 
 from ollama_harness.cli.output import echo_json, json_option
+from ollama_harness.cli.own_clients import own_clients_options
 from ollama_harness.cli.reports import diagnosis as report
 from ollama_harness.cli.tables import console
-from ollama_harness.clients.installed import installed, installed_extras
+from ollama_harness.clients import client
+from ollama_harness.clients.installed import brought, runnable
 from ollama_harness.doctor import machine
+from ollama_harness.doctor.asking import Asker
 from ollama_harness.doctor.demonstration import demonstrate
 from ollama_harness.doctor.diagnosis import diagnose
+from ollama_harness.errors import ClientError
 from ollama_harness.network.environments import environment
 
 __all__ = ["doctor"]
@@ -20,17 +24,24 @@ __all__ = ["doctor"]
 
 @click.command(
     help="""
-    Show which route each client takes from this machine to Ollama. For each installed client library, the doctor names
-    the rule that decides its route. If a client does not arrive, it shows what fixes that.
+    Show which route each client takes from this machine to Ollama. The doctor asks the clients themselves: each runs in
+    a process of its own with your settings, and is stopped before its first connection. If a client does not arrive,
+    the doctor asks it again with each change that may help, and shows those that do.
 
-    The doctor changes nothing. It sends one GET /api/version to each address of the host. With --through-proxy it also
-    sends one through each proxy; without, it only opens a connection to proxies on this machine, and closes it.
+    The doctor changes nothing. It sends one GET /api/version to each address of the host, and through a proxy only if
+    proxy and host are on this machine, or with --through-proxy. Clients that cannot be stopped (commands, and libraries
+    with sockets of their own) send one request to the host.
 
     Exit code 0: all clients reach the server. 1: some do not. 3: cannot tell.
     """,
     epilog="Example: ollama-harness doctor --host http://localhost:11434",
 )
 @click.option("--host", metavar="URL", help="The server. The default is OLLAMA_HOST, or 127.0.0.1:11434.")
+@click.option("--client", "clients", multiple=True, metavar="NAME", help="Ask only this client (repeatable).")
+@click.option(
+    "--all-clients", is_flag=True, help="Ask all clients that can run here, and not only the usual libraries."
+)
+@own_clients_options
 @click.option("--through-proxy", is_flag=True, help="Also send a request through each proxy that a client would use.")
 @click.option(
     "--environment",
@@ -39,17 +50,24 @@ __all__ = ["doctor"]
     help="Examine a simulated environment instead (ollama-harness list environments).",
 )
 @json_option
-def doctor(*, host: str | None, through_proxy: bool, name: str | None, as_json: bool) -> None:
+def doctor(
+    *,
+    host: str | None,
+    clients: tuple[str, ...],
+    all_clients: bool,
+    through_proxy: bool,
+    name: str | None,
+    as_json: bool,
+) -> None:
+    chosen = [client(one) for one in (runnable() if all_clients else clients)] or brought()
+    for one in chosen:
+        if one.missing is not None:
+            raise ClientError(f"{one.name} cannot run here: {one.missing}")
     if name is not None:
-        diagnosis = demonstrate(environment(name), host=host or "", through_proxy=through_proxy)
+        diagnosis = demonstrate(environment(name), chosen, host=host or "", through_proxy=through_proxy)
     else:
-        diagnosis = diagnose(
-            machine.settings(),
-            installed(),
-            url=host,
-            extras=installed_extras(),
-            through_proxy=through_proxy,
-        )
+        asker = Asker(clients=chosen, variables=machine.other_variables())
+        diagnosis = diagnose(machine.settings(), asker, url=host, through_proxy=through_proxy)
     if as_json:
         echo_json(report.to_json(diagnosis))
     else:

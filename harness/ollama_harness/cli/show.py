@@ -91,7 +91,7 @@ def _head(run: CellRun) -> Text:
         settings, required = scenario.environment.settings(), run.cell.required
         text.append(f"\nsettings: {settings.variables or 'no variable'}, {settings.registry or settings.mac or ''}")
         text.append(f"\nrequired route: {required.route or 'none'}, because {one_line(required.because)}")
-        text.append(f"\nroute taken: {run.decisive.route}; the doctor predicts: {run.decisive.predicted}")
+        text.append(f"\nroute taken: {run.decisive.route}")
     return text
 
 

@@ -144,6 +144,8 @@ class Contract:
     `zero_values` a field that was not sent has the zero value of its type, as in Go. `variables` are
     the environment variables that it reads; None means all that concern HTTP, and the empty set that it reads none.
     `reads_through` is another client, by whose code it reads them.
+    `proxy_rules` says in one paragraph how it finds its proxy, and `ignores_settings` is the code with which a user
+    tells it to ignore the settings of the machine.
     """
 
     exceptions: AbstractSet[str] | None = None
@@ -157,6 +159,8 @@ class Contract:
     zero_values: bool = False
     variables: AbstractSet[str] | None = None
     reads_through: str = ""
+    proxy_rules: str = ""
+    ignores_settings: str = ""
 
     def reads_any(self, variables: Iterable[str]) -> bool:
         """Whether the client reads one of these variables."""

@@ -148,6 +148,8 @@ def _contract(fields: Fields) -> Contract:
         zero_values=_flag(fields, "zero_values", default=False),
         variables=names("variables"),
         reads_through=line("reads_through") or "",
+        proxy_rules=line("proxy_rules") or "",
+        ignores_settings=line("ignores_settings") or "",
     )
     fields.no_more()
     return contract

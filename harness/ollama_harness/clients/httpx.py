@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from ollama_harness.clients.adapter import Client, Contract, EventLines, Job
@@ -64,6 +65,20 @@ def _answer(response: Any) -> Iterator[Any]:
         yield response.json()
 
 
+_PROXY_RULES = (
+    "httpx reads the settings once, when a client is made: the variables <scheme>_proxy and all_proxy in either case, "
+    "and only if there is none, not even NO_PROXY, the proxies of the registry or of macOS. A proxy that it cannot "
+    "read raises there, even if no request needs it; socks5 and socks5h need the package socksio. Only NO_PROXY "
+    "excludes hosts. An entry is a name with all names below it, an address, or a URL with its scheme; * anywhere in "
+    "the list means no proxy at all, .name covers only names below, and a network covers only its first address. "
+    "ProxyOverride of Windows and the exceptions of macOS are never read."
+)
+
+
+def _contract(name: str) -> Contract:
+    return replace(_CONTRACT, ignores_settings=f"httpx.{name}(trust_env=False)")
+
+
 _CONTRACT = Contract(
     # The user's code calls json.loads, whose documentation names the last two.
     exceptions=frozenset({"httpx.HTTPError", "json.decoder.JSONDecodeError", "builtins.UnicodeDecodeError"}),
@@ -71,17 +86,23 @@ _CONTRACT = Contract(
     read_timeout="timeout= of the client or of the call",
     default_timeout="5 s",
     timeouts=frozenset({"httpx.TimeoutException"}),
+    proxy_rules=_PROXY_RULES,
 )
 
 CLIENTS = [
     Client(
-        name="httpx", distribution="httpx", layer=Layer.HTTP, contract=_CONTRACT, exchange=exchange, session=session
+        name="httpx",
+        distribution="httpx",
+        layer=Layer.HTTP,
+        contract=_contract("Client"),
+        exchange=exchange,
+        session=session,
     ),
     Client(
         name="httpx-async",
         distribution="httpx",
         layer=Layer.HTTP,
-        contract=_CONTRACT,
+        contract=_contract("AsyncClient"),
         exchange=exchange_async,
         session=session_async,
     ),

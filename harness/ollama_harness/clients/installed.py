@@ -1,4 +1,4 @@
-"""The clients that can run here, and the optional packages that change what they can do."""
+"""The clients that can run here."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ import platform
 from ollama_harness.clients import Client, clients
 from ollama_harness.clients.adapter import version_here
 
-__all__ = ["installed", "installed_extras", "left_out", "not_installed", "of_packages", "runnable"]
-
-#: Packages that let a client use SOCKS.
-_EXTRAS = ("PySocks", "socksio")
+__all__ = ["brought", "installed", "left_out", "not_installed", "of_packages", "runnable"]
 
 
 #: The command that installs what is left out.
@@ -20,6 +17,11 @@ _ALL = "ollama-harness install --all"
 def of_packages() -> list[Client]:
     """The clients of this package and of others, in any language, without the canaries and the user's own."""
     return [one for one in clients().values() if not one.is_canary and not one.option]
+
+
+def brought() -> list[Client]:
+    """The clients in Python whose library this package brings, or Python itself."""
+    return [one for one in of_packages() if one.command is None and not one.optional and one.is_here]
 
 
 def installed() -> dict[str, str]:
@@ -59,8 +61,3 @@ def _remedy(one: Client) -> str | None:
 
 def _can_be_installed(one: Client) -> bool:
     return one.place is not None and one.place.lacks is None and (one.command is None or one.command.lacks is None)
-
-
-def installed_extras() -> frozenset[str]:
-    """The installed optional packages that decide which routes a client can use."""
-    return frozenset(name for name in _EXTRAS if version_here(name) is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from ollama_harness.clients.adapter import Client, Contract, Job
@@ -99,14 +100,23 @@ _CONTRACT = Contract(
     source="https://github.com/ollama/ollama-python#errors",
     read_timeout="timeout= of the client, which passes it to httpx",
     default_timeout="none",
+    proxy_rules=(
+        "ollama is httpx underneath and takes its route. It makes a client when it is imported, from OLLAMA_HOST: if "
+        "that or a proxy cannot be read, the import raises, whatever host a program gives later."
+    ),
 )
+
+
+def _contract(name: str) -> Contract:
+    return replace(_CONTRACT, ignores_settings=f"ollama.{name}(trust_env=False)")
+
 
 CLIENTS = [
     Client(
         name="ollama",
         distribution="ollama",
         layer=Layer.OLLAMA,
-        contract=_CONTRACT,
+        contract=_contract("Client"),
         exchange=exchange,
         session=session,
         paths=("/api/*",),
@@ -116,7 +126,7 @@ CLIENTS = [
         name="ollama-async",
         distribution="ollama",
         layer=Layer.OLLAMA,
-        contract=_CONTRACT,
+        contract=_contract("AsyncClient"),
         exchange=exchange_async,
         session=session_async,
         paths=("/api/*",),

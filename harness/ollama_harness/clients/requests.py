@@ -58,6 +58,15 @@ CLIENTS = [
             read_timeout="timeout= of every call",
             default_timeout="none",
             timeouts=frozenset({"requests.exceptions.Timeout"}),
+            proxy_rules=(
+                "requests reads the settings for each request. NO_PROXY is compared by its own rules and then by "
+                "those of urllib: an entry is a name or the end of one, with or without the port, or for an IPv4 "
+                "address also a network (127.0.0.0/8); an address with a port covers nothing. On Windows, without any "
+                "<scheme>_proxy variable, ProxyOverride excludes hosts; its entries are read as patterns for the "
+                "beginning of the name. The proxy is the first of http://host, http, all://host and all; one without "
+                "a scheme is http. SOCKS needs the package PySocks."
+            ),
+            ignores_settings="session = requests.Session(); session.trust_env = False",
         ),
         exchange=exchange,
         session=session,

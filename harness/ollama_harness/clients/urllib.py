@@ -53,6 +53,15 @@ CLIENTS = [
             read_timeout="timeout= of every call",
             default_timeout="none",
             timeouts=frozenset({"builtins.TimeoutError", "urllib.error.URLError"}),
+            proxy_rules=(
+                "urllib reads the variables <scheme>_proxy in either case (lower case wins), and only if there is "
+                "none, not even NO_PROXY, the proxies of the registry or of macOS. They are read at the first urlopen "
+                "of a process and kept; NO_PROXY is read at every call. ALL_PROXY is not used. Variables are compared "
+                "with the host's name, and the lists of Windows and macOS with the name and its port. A proxy of "
+                "another scheme is opened as a URL of that scheme: https:// is used over TLS, and socks5:// is an "
+                "unknown kind of URL."
+            ),
+            ignores_settings="urllib.request.build_opener(urllib.request.ProxyHandler({}))",
         ),
         exchange=exchange,
         session=session,

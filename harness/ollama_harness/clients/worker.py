@@ -35,7 +35,9 @@ from typing import Any, BinaryIO
 from ollama_harness.clients import Client, add_file, client
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.protocol import PROTOCOL
-from ollama_harness.network.simulation import SimulatedMachine, install, patch_imported, tried
+from ollama_harness.network.patched_sockets import Reach, RouteShown, asked_for, forget, tried
+from ollama_harness.network.route import place_of
+from ollama_harness.network.simulation import SimulatedMachine, install, patch_imported
 from ollama_harness.network.write_log import written
 from ollama_harness.oracle.pieces import Yields, problem_of_piece
 
@@ -169,7 +171,7 @@ class _JobRunner:
         """The job, if the client can do it. If not, the reason is reported, and None returned."""
         job = Job.from_json(json.loads(line))
         self._made = False
-        tried.clear()
+        forget()
         written.clear()
         self._machine.reset_variables()
         if not self._imported(job):
@@ -183,6 +185,8 @@ class _JobRunner:
         if reason is not None:
             _report_end(self._reports, job, end="unsupported", reason=reason)
             return None
+        if self._machine.reach is Reach.NOTHING:
+            asked_for.update([place_of(job.url), *(("127.0.0.1", port) for port in self._machine.proxies)])
         return job
 
     def _imported(self, job: Job) -> bool:
@@ -236,7 +240,7 @@ class _JobRunner:
                 end = {"end": "stopped"}
         except _AdapterDefect as error:
             end = {"end": "failed", "reason": f"the adapter of {self._client.name} {error}"}
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge: every exception of a client is a fact to report
+        except (Exception, asyncio.CancelledError, RouteShown, BaseExceptionGroup) as error:  # noqa: BLE001 - the edge: every exception of a client is a fact to report
             end = {"end": "raised", **_raised(error), "made": self._made}
         _report_end(self._reports, job, **end)
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from ollama_harness.errors import ProtocolError
 from ollama_harness.files.json_text import parse_json
+from ollama_harness.network.route import place_of
 from ollama_harness.recordings.versions import is_version
 from ollama_harness.script.http1 import read_body, read_response_head
 
@@ -23,7 +24,6 @@ PATIENCE_S = 3.0
 _WHOLE_S = 10.0
 
 _MAX_BYTES = 256 * 1024
-_PORTS = {"http": 80, "https": 443}
 
 
 class ServerKind(StrEnum):
@@ -62,15 +62,10 @@ def addresses(url: str) -> tuple[str, ...]:
     """The addresses of a URL's host in the order in which clients try them. Empty if it has none."""
     parts = urlsplit(url)
     try:
-        found = socket.getaddrinfo(parts.hostname, port_of(url), type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(parts.hostname, place_of(url)[1], type=socket.SOCK_STREAM)
     except (OSError, ValueError):  # UnicodeError for a label that is too long
         return ()
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-def port_of(url: str) -> int:
-    parts = urlsplit(url)
-    return parts.port or _PORTS.get(parts.scheme, 11434)
 
 
 def ask(url: str, address: str) -> ServerAnswer:
@@ -78,7 +73,7 @@ def ask(url: str, address: str) -> ServerAnswer:
     parts = urlsplit(url)
     context = ssl.create_default_context() if parts.scheme == "https" else None
     target = parts.path.rstrip("/") + "/api/version"
-    return _ask(address, port_of(url), target=target, host=parts.netloc, context=context, name=parts.hostname or "")
+    return _ask(address, place_of(url)[1], target=target, host=parts.netloc, context=context, name=parts.hostname or "")
 
 
 def ask_through(proxy: str, url: str) -> ServerAnswer:
@@ -86,7 +81,7 @@ def ask_through(proxy: str, url: str) -> ServerAnswer:
     parts = urlsplit(url)
     target = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/api/version"
     try:
-        address, port = urlsplit(proxy).hostname or "", port_of(proxy)
+        address, port = place_of(proxy)
     except ValueError as error:
         return _no_address(proxy, error)
     return _ask(address, port, target=target, host=parts.netloc)
@@ -95,7 +90,7 @@ def ask_through(proxy: str, url: str) -> ServerAnswer:
 def connect(proxy: str) -> ServerAnswer:
     """Check whether a program listens at a proxy's address. Nothing is sent."""
     try:
-        address, port = urlsplit(proxy).hostname or "", port_of(proxy)
+        address, port = place_of(proxy)
     except ValueError as error:
         return _no_address(proxy, error)
     try:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from ollama_harness.clients.installed import installed, installed_extras
-from ollama_harness.doctor._server_check import port_of
+from ollama_harness.clients import Client
+from ollama_harness.doctor.asking import Asker
 from ollama_harness.doctor.diagnosis import Diagnosis, diagnose
 from ollama_harness.errors import HarnessError, UnknownName
 from ollama_harness.faults import apply, replace_with
-from ollama_harness.network.environments import HOSTS, OLLAMA_HOST, Environment
+from ollama_harness.network.environments import HOSTS, OLLAMA_HOST, Environment, clean_environment
+from ollama_harness.network.route import place_of
 from ollama_harness.script.script import Script
 from ollama_harness.server.live_network import live_network
 
@@ -18,15 +21,11 @@ __all__ = ["demonstrate"]
 
 
 def demonstrate(
-    environment: Environment,
-    *,
-    clients: Mapping[str, str] | None = None,
-    host: str = "",
-    through_proxy: bool = False,
+    environment: Environment, clients: Sequence[Client], *, host: str = "", through_proxy: bool = False
 ) -> Diagnosis:
     """Examine an environment, with a server and a proxy of the harness. `host` is the form of the URL.
 
-    `clients` are names with versions; the default is those that are installed.
+    Only clients in Python can be given another machine, so others are left out.
     """
     form = host or environment.hosts[0]
     if form not in (*environment.hosts, *HOSTS):
@@ -44,17 +43,22 @@ def demonstrate(
 
         def resolve(url: str) -> tuple[str, ...]:
             name = urlsplit(url).hostname or ""
-            if port_of(url) != servers[0].port:
+            if place_of(url)[1] != servers[0].port:
                 raise HarnessError(
                     f"{environment.name} leads to Ollama's own port; run the doctor on a machine with Ollama"
                 )
             return environment.names.get(name, (name,) if name in ("127.0.0.1", "::1") else ())
 
-        return diagnose(
-            live.settings,
-            installed() if clients is None else clients,
-            url=environment.url(form, port=servers[0].port) or None,
-            extras=installed_extras(),
-            through_proxy=through_proxy,
-            resolve=resolve,
-        )
+        with TemporaryDirectory() as home:
+            asker = Asker(
+                clients=[one for one in clients if one.command is None],
+                variables=clean_environment(Path(home), {}),
+                names=environment.names,
+            )
+            return diagnose(
+                live.settings,
+                asker,
+                url=environment.url(form, port=servers[0].port) or None,
+                through_proxy=through_proxy,
+                resolve=resolve,
+            )

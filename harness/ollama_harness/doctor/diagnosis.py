@@ -4,45 +4,40 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from ollama_harness.doctor._findings import Remark, first, of_clients, of_server, of_settings
 from ollama_harness.doctor._server_check import ServerAnswer, ServerKind, addresses, ask, ask_through, connect
-from ollama_harness.doctor.fixes import LOCAL, Fix, fixes
+from ollama_harness.doctor.asking import AskedRoute, Asker, Question
+from ollama_harness.doctor.changes import LOCAL, Change, alternatives, removals, repairs
+from ollama_harness.doctor.client_routes import ClientRoute, client_route
 from ollama_harness.errors import HarnessError
+from ollama_harness.network.named_proxies import named_proxies
 from ollama_harness.network.ollama_host import ollama_server_address, ollama_url
-from ollama_harness.network.prediction import CLIENTS, predicted
-from ollama_harness.network.prediction_base import hidden
 from ollama_harness.network.required import RequiredRoute, required
-from ollama_harness.network.route import PredictedRoute, Route
-from ollama_harness.network.settings import Mac, Registry, Settings
+from ollama_harness.network.route import Route
+from ollama_harness.network.settings import Settings, hidden
 
-__all__ = ["Diagnosis", "Remark", "RouteForecast", "diagnose"]
+__all__ = ["ClientRoute", "Diagnosis", "Fix", "Remark", "diagnose"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
-    """One remark. `code` is for tools, `text` for people. `bad` means that it keeps a client from the server."""
-
-    code: str
-    text: str
-    bad: bool = True
+#: Settings that exclude hosts from a proxy, as `removals` names them.
+_EXCLUSIONS = frozenset({"NO_PROXY", "no_proxy", "ProxyOverride", "the exceptions of macOS"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RouteForecast:
-    """The route of a client, and whether it arrives (None: unknown, because the proxy was not tried).
+class Fix:
+    """A change with which more clients go direct, and the clients that do, as they were asked again with it."""
 
-    `misrouted`: it uses a proxy although the settings exclude this host.
-    """
+    change: Change
+    helps: tuple[str, ...]
 
-    client: str
-    version: str
-    prediction: PredictedRoute
-    arrives: bool | None
-    why: str
-    misrouted: bool = False
+    @property
+    def lines(self) -> dict[str, str]:
+        """What to type, by shell, and what to write in Python for the clients that it helps."""
+        codes = dict.fromkeys(self.change.codes[name] for name in self.helps if name in self.change.codes)
+        return {**self.change.lines, **({"Python": "\n".join(codes)} if codes else {})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +54,7 @@ class Diagnosis:
     answers: tuple[ServerAnswer, ...]
     beside: tuple[ServerAnswer, ...]
     required: RequiredRoute
-    forecasts: tuple[RouteForecast, ...]
+    routes: tuple[ClientRoute, ...]
     findings: tuple[Remark, ...]
     fixes: tuple[Fix, ...]
     by_ollama_host: bool = False
@@ -67,26 +62,25 @@ class Diagnosis:
     @property
     def exit_code(self) -> int:
         """0: all clients reach the server. 1: some do not, or not by the required route. 3: cannot tell."""
-        arrive = [one.arrives for one in self.forecasts]
-        if False in arrive or any(one.misrouted and not one.arrives for one in self.forecasts):
+        arrive = [one.arrives for one in self.routes]
+        if False in arrive or any(one.misrouted and not one.arrives for one in self.routes):
             return 1
         return 3 if None in arrive or not arrive else 0
 
 
 def diagnose(
     settings: Settings,
-    clients: Mapping[str, str],
+    asker: Asker,
     *,
     url: str | None,
-    extras: frozenset[str],
     through_proxy: bool,
     resolve: Callable[[str], tuple[str, ...]] = addresses,
 ) -> Diagnosis:
-    """Examine the routes from this machine to a server. Without `url` it is OLLAMA_HOST. `clients` are names with
-    versions; those whose route is not predicted are left out. `resolve` returns the addresses of a URL's host.
+    """Examine the routes from this machine to a server. Without `url` it is OLLAMA_HOST. `asker` has the clients.
+    `resolve` returns the addresses of a URL's host.
 
-    Sends a request to each address of the host, and through proxies only with `through_proxy`. Without, a proxy on this
-    machine only gets a connection, and no request.
+    Sends a request to each address of the host. A proxy gets one only with `through_proxy`, or if it and the server are
+    on this machine; another proxy on this machine only gets a connection, and no request.
 
     Raises: HarnessError, if the URL is not valid.
     """
@@ -95,22 +89,31 @@ def diagnose(
     found = resolve(target)
     answers = tuple(ask(target, address) for address in found)
     beside = tuple(ask(target, address) for address in _other_loopback(target, found))
-    clients = {name: version for name, version in clients.items() if name in CLIENTS}
-    predictions = {name: predicted(name, settings, target, installed=extras) for name in clients}
+    answering = {one.address for one in (*answers, *beside) if one.kind is ServerKind.OLLAMA}
+    question = Question(settings=settings, url=target)
+    asked, changed = _asked(question, asker, answering)
+    if urlsplit(target).scheme == "https" and any(one.route is Route.DIRECT for one in asked.values()):
+        (shaken,) = asker.ask([replace(question, really=True)])  # each client has its own rules for certificates
+        asked |= {name: one for name, one in shaken.items() if asked[name].route is one.route is Route.DIRECT}
     named = dict.fromkeys(
-        prediction.proxy
-        for prediction in predictions.values()
-        if prediction.route is Route.PROXIED and prediction.proxy
+        hidden(one.proxy.url) for one in asked.values() if one.proxy is not None and one.proxy.scheme == "http"
     )
     proxies = {proxy: _at_proxy(proxy, target, through_proxy=through_proxy) for proxy in named}
     route = required(settings, target)
-    forecasts = tuple(
-        _forecast(name, version, predictions[name], route, _first(answers), proxies)
-        for name, version in clients.items()
+    routes = tuple(
+        client_route(
+            one,
+            asker.versions.get(one.name, ""),
+            asked[one.name],
+            causes=[change.removes for change, then in changed if change.removes and _differs(one.name, asked, then)],
+            settings=settings,
+            required=route,
+            server=first(answers),
+            proxies=proxies,
+        )
+        for one in asker.clients
     )
-    lost = [one for one in forecasts if not one.arrives and one.prediction.route is not Route.DIRECT]
-    answering = {one.address for one in (*answers, *beside) if one.kind is ServerKind.OLLAMA}
-    offered = fixes(settings, target, list(clients), extras, answering=answering)
+    lost = any(not one.arrives and one.asked.route is not Route.DIRECT for one in routes)
     return Diagnosis(
         url=target,
         settings=settings,
@@ -119,15 +122,51 @@ def diagnose(
         answers=answers,
         beside=beside,
         required=route,
-        forecasts=forecasts,
+        routes=routes,
         findings=(
-            *_of_server(target, answers, beside),
-            *_of_settings(settings, proxies),
-            *_of_clients(forecasts, route),
+            *of_server(target, answers, beside),
+            *of_settings(settings, proxies),
+            *of_clients(routes, route),
         ),
         by_ollama_host=url is None,
-        fixes=tuple(offered) if lost and route.route is not Route.PROXIED else (),
+        fixes=_fixes(asked, changed) if lost and route.route is not Route.PROXIED else (),
     )
+
+
+def _asked(
+    question: Question, asker: Asker, answering: Collection[str]
+) -> tuple[dict[str, AskedRoute], list[tuple[Change, dict[str, AskedRoute]]]]:
+    """The routes of the clients, and each change that was tried with the routes that it brings.
+
+    Without a proxy and with a sound OLLAMA_HOST there is nothing to change. A setting is taken away only where that may
+    show a cause: of a client that raises, of a proxy, or of none although there is one.
+    """
+    changes = list(alternatives(question, asker.clients, answering=answering)) if question.settings.decides else []
+    exclusions = list(removals(question, _EXCLUSIONS)) if named_proxies(question.settings) else []
+    asked, *tried = asker.ask([question, *(one.question for one in (*changes, *exclusions))])
+    if any(one.route is Route.NOWHERE for one in asked.values()):
+        more = [*repairs(question), *(one for one in removals(question) if one not in exclusions)]
+    else:
+        more = list(removals(question, {one.proxy.setting for one in asked.values() if one.proxy is not None}))
+    tried += asker.ask([one.question for one in more])
+    return asked, list(zip((*changes, *exclusions, *more), tried, strict=True))
+
+
+def _fixes(
+    asked: Mapping[str, AskedRoute], changed: Sequence[tuple[Change, Mapping[str, AskedRoute]]]
+) -> tuple[Fix, ...]:
+    """The changes with which more clients go direct, and none that did no longer. The most helpful comes first."""
+    before = _direct(asked)
+    helpful = [Fix(change=one, helps=tuple(_direct(routes))) for one, routes in changed if one.lines or one.codes]
+    return tuple(sorted((one for one in helpful if before < set(one.helps)), key=lambda one: -len(one.helps)))
+
+
+def _direct(asked: Mapping[str, AskedRoute]) -> Set[str]:
+    return {name: None for name, one in asked.items() if one.route is Route.DIRECT}.keys()
+
+
+def _differs(client: str, asked: Mapping[str, AskedRoute], then: Mapping[str, AskedRoute]) -> bool:
+    return then[client].route is not asked[client].route
 
 
 def _url(text: str) -> str:
@@ -136,7 +175,7 @@ def _url(text: str) -> str:
     Raises: HarnessError.
     """
     try:
-        url = _client_url(text)
+        url = ollama_url(text)
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not re.fullmatch(r"[^\s/]+", parts.hostname or ""):
             raise ValueError("it is neither http nor https, or has no host")
@@ -151,29 +190,9 @@ def _url(text: str) -> str:
 def _ollama_host_url(ollama_host: str | None) -> str:
     """The URL that a client gets from OLLAMA_HOST, or the default if it is not an address (which is a finding)."""
     try:
-        return _client_url(ollama_host)
+        return ollama_url(ollama_host)
     except ValueError:
         return ollama_url(None)
-
-
-def _client_url(host: str | None) -> str:
-    """The URL that the Python client makes from a host.
-
-    Raises: ValueError, if the library or httpx, which it uses, cannot read it.
-    """
-    import httpx
-
-    url = ollama_url(host)
-    try:
-        _ = httpx.URL(url).host
-    except httpx.InvalidURL as error:
-        raise ValueError(str(error)) from None
-    return url
-
-
-def _first(answers: tuple[ServerAnswer, ...]) -> ServerAnswer | None:
-    """The answer that a client gets: that of the first address where a program listens."""
-    return next((one for one in answers if one.accepts), None)
 
 
 def _other_loopback(url: str, found: tuple[str, ...]) -> list[str]:
@@ -182,7 +201,7 @@ def _other_loopback(url: str, found: tuple[str, ...]) -> list[str]:
 
 
 def _at_proxy(proxy: str, url: str, *, through_proxy: bool) -> ServerAnswer | None:
-    if through_proxy:
+    if through_proxy or (_on_this_machine(proxy) and _on_this_machine(url)):
         return ask_through(proxy, url)
     return connect(proxy) if _on_this_machine(proxy) else None
 
@@ -193,103 +212,3 @@ def _on_this_machine(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _forecast(
-    name: str,
-    version: str,
-    prediction: PredictedRoute,
-    required: RequiredRoute,
-    server: ServerAnswer | None,
-    proxies: Mapping[str, ServerAnswer | None],
-) -> RouteForecast:
-    arrives: bool | None = None
-    match prediction.route:
-        case Route.NOWHERE:
-            arrives, why = False, "it raises before it connects to anything"
-        case Route.DIRECT:
-            arrives = server is not None and server.kind is ServerKind.OLLAMA
-            why = "nothing listens there" if server is None else _description(server)
-        case _ if (
-            (answer := proxies.get(prediction.proxy or "")) is not None
-            and answer.status == 407
-            and "***@" in (prediction.proxy or "")
-        ):
-            why = "the proxy needs its password, which the doctor does not send"
-        case _ if answer is not None and answer.kind is not ServerKind.OPEN:
-            arrives, why = answer.kind is ServerKind.OLLAMA, f"through the proxy: {_description(answer)}"
-        case _ if required.route is Route.DIRECT:
-            why = f"it uses the proxy, although {required.because}"
-        case _:
-            why = "it uses the proxy, which may forward it: try --through-proxy"
-    misrouted = prediction.route.through_proxy and required.route is Route.DIRECT
-    return RouteForecast(
-        client=name, version=version, prediction=prediction, arrives=arrives, why=why, misrouted=misrouted
-    )
-
-
-def _description(answer: ServerAnswer) -> str:
-    return f"Ollama {answer.says} answers" if answer.kind is ServerKind.OLLAMA else f"{answer.place}: {answer.says}"
-
-
-def _of_server(url: str, answers: tuple[ServerAnswer, ...], beside: tuple[ServerAnswer, ...]) -> Iterator[Remark]:
-    first, host = _first(answers), urlsplit(url).hostname
-    ollama = next((one for one in (*answers, *beside) if one.kind is ServerKind.OLLAMA), None)
-    if not answers:
-        yield Remark(code="no-such-host", text=f"{host} has no address here; check the name")
-    elif first is None and ollama is None:
-        places = ", ".join(one.place for one in answers)
-        text = f"nothing listens at {places}; start Ollama (ollama serve), or give --host"
-        yield Remark(code="not-running", text=text)
-    elif first is None and ollama is not None:
-        text = f"Ollama {ollama.says} listens on {ollama.place}, and this URL leads elsewhere; write that address"
-        yield Remark(code="bound-elsewhere", text=text)
-    elif first is not None and first.kind is ServerKind.OLLAMA:
-        yield Remark(code="answers", text=f"Ollama {first.says} answers at {first.place}", bad=False)
-    elif first is not None and ollama is not None:
-        text = (
-            f"{host} is {first.place} first, where another program answers ({first.says}); Ollama {ollama.says} "
-            f"is at {ollama.place}: write that address into the URL"
-        )
-        yield Remark(code="other-program", text=text)
-    elif first is not None and first.kind is ServerKind.SILENT:
-        yield Remark(code="silent", text=f"{first.place} accepts connections and sends {first.says}")
-    elif first is not None and first.status is not None and first.status >= 500:
-        text = f"{first.place} itself answers {first.says}, and no proxy is in between: look at that program's log"
-        yield Remark(code="server-error", text=text)
-    elif first is not None:
-        yield Remark(code="no-ollama", text=f"the program at {first.place} is not Ollama: {first.says}")
-
-
-def _of_settings(settings: Settings, proxies: Mapping[str, ServerAnswer | None]) -> Iterator[Remark]:
-    for proxy, answer in proxies.items():
-        if answer is not None and not answer.accepts:
-            text = f"nothing listens at the proxy {proxy}: its program is gone, and its setting is still there"
-            yield Remark(code="dead-proxy", text=text)
-    registry, mac = settings.registry or Registry(), settings.mac or Mac()
-    texts = [*settings.variables.items(), ("ProxyServer", registry.server or "")]
-    for name in (name for name, text in texts if name.lower() != "no_proxy" and name != "OLLAMA_HOST" and "@" in text):
-        text = f"{name} holds a password in plain text, which every program of yours can read (it is hidden here)"
-        yield Remark(code="credentials", text=text, bad=False)
-    try:
-        _client_url(settings.variable("OLLAMA_HOST"))
-    except ValueError as error:
-        text = f"OLLAMA_HOST is not an address for the Python library ({hidden(str(error))}): import ollama fails"
-        yield Remark(code="bad-ollama-host", text=text)
-    if (pac := registry.pac_url or mac.pac_url) is not None:
-        text = (
-            f"a proxy script is set ({hidden(pac)}): browsers run it; requests, httpx, ollama and urllib do not read it"
-        )
-        yield Remark(code="pac", text=text, bad=False)
-
-
-def _of_clients(forecasts: tuple[RouteForecast, ...], required: RequiredRoute) -> Iterator[Remark]:
-    proxied = [one.client for one in forecasts if one.prediction.route.through_proxy]
-    if proxied and required.route is Route.DIRECT:
-        text = f"{', '.join(proxied)} go to the proxy, although {required.because}"
-        yield Remark(code="misrouted", text=text)
-    elif proxied:
-        text = f"{', '.join(proxied)} go to the proxy: {required.because}"
-        yield Remark(code="proxied", text=text, bad=False)
-    if unusable := [one.client for one in forecasts if one.prediction.route is Route.NOWHERE]:
-        yield Remark(code="cannot-be-made", text=f"{', '.join(unusable)} cannot be used with these settings at all")

@@ -10,7 +10,7 @@ from typing import Any
 from ollama_harness.network import windows_registry
 from ollama_harness.network.settings import Mac, Settings, System
 
-__all__ = ["settings"]
+__all__ = ["other_variables", "settings"]
 
 _OTHERS = ("REQUEST_METHOD", "OLLAMA_HOST")
 
@@ -18,11 +18,18 @@ _OTHERS = ("REQUEST_METHOD", "OLLAMA_HOST")
 def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings that a new process would find."""
     system = System.here()
-    variables = {
-        name: value for name, value in environ.items() if name.lower().endswith("_proxy") or name.upper() in _OTHERS
-    }
+    variables = {name: value for name, value in environ.items() if _decides(name)}
     registry = windows_registry.read() if system is System.WINDOWS else None
     return Settings(system=system, variables=variables, registry=registry, mac=_mac())
+
+
+def other_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables of a client's process besides `settings`. PYTHONPATH would hide modules of its Python."""
+    return {name: value for name, value in environ.items() if not _decides(name) and name != "PYTHONPATH"}
+
+
+def _decides(name: str) -> bool:
+    return name.lower().endswith("_proxy") or name.upper() in _OTHERS
 
 
 def _mac() -> Mac | None:

@@ -59,8 +59,8 @@ class Exchange:
     """What was planned, what was played, what the client yielded, and the judgement.
 
     If the script is picky, `script` is the part that this client's request deserves: the answer, or a refusal.
-    `route` is the route of the request, if that was observed, and `predicted` is the doctor's prediction. `idle_s` are
-    the seconds that passed before the client's request, and after the last byte of the answer.
+    `route` is the route of the request, if that was observed. `idle_s` are the seconds that passed before the client's
+    request, and after the last byte of the answer.
     """
 
     script: Script
@@ -70,7 +70,6 @@ class Exchange:
     outcome: Outcome
     judgement: Judgement
     route: Route | None = None
-    predicted: Route | None = None
     idle_s: tuple[float, float] = (0.0, 0.0)
 
 

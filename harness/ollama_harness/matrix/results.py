@@ -37,7 +37,7 @@ from ollama_harness.oracle.verdict import Verdict
 
 __all__ = ["SCHEMA", "Result", "Results", "ResultsHeader", "Writer", "fingerprint", "unfinished"]
 
-SCHEMA = 2
+SCHEMA = 3
 FILE, PARTIAL_FILE, PREVIOUS_FILE = "results.ndjson", "results.partial.ndjson", "results.previous.ndjson"
 _AGAIN = "the file is incomplete, corrupt or of another version; run again"
 _ELSEWHERE = "make room, or give another --out"
@@ -64,7 +64,7 @@ class Result:
 
     `requests` and `connections` count what reached the server in all exchanges of the cell. `run` is the number of the
     run, from 1, if each cell runs several times. In an environment, `host`
-    is the host of the URL, `route` the route of the request, and `predicted` the doctor's prediction.
+    is the host of the URL, and `route` the route of the request.
     """
 
     client: str
@@ -84,7 +84,6 @@ class Result:
     run: int = 1
     host: str = ""
     route: str | None = None
-    predicted: str | None = None
 
     @property
     def cell(self) -> str:
@@ -254,7 +253,6 @@ def _result(fields: Fields, known: AbstractSet[str]) -> Result:
         run=fields.take("run", lambda v: is_count(v) and v > 0, "a number, 1 or more"),
         host=fields.take("host", lambda v: v == "" or is_one_line(v), "a host"),
         route=route("route"),
-        predicted=route("predicted"),
     )
     fields.no_more()
     return found

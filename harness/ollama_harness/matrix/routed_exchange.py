@@ -4,9 +4,8 @@
 environment. One process serves all clients in Python, and each client that is a command has its own. For each request,
 the journals of server and proxy show the route: an entry in the proxy's journal means that the proxy was used, and its
 first bytes show in which way. If neither has an entry, the addresses that the process tried to connect to decide. The
-answer never does, because a proxy can answer anything. The route is then compared twice: with the route that the
-settings require (`misrouted`), and with the route that the doctor predicts. If the request got an answer, the client is
-judged on it as in any other exchange.
+answer never does, because a proxy can answer anything. The route is then compared with the route that the settings
+require (`misrouted`). If the request got an answer, the client is judged on it as in any other exchange.
 """
 
 from __future__ import annotations
@@ -20,14 +19,12 @@ from typing import Self
 
 from ollama_harness.clients import client
 from ollama_harness.clients.adapter import Job
-from ollama_harness.clients.installed import installed_extras
 from ollama_harness.clients.worker_process import ClientReport, WorkerProcess
 from ollama_harness.faults import apply, refuse, replace_with
 from ollama_harness.matrix.cells import Cell
 from ollama_harness.matrix.exchange import Exchange, late, problem_of
 from ollama_harness.network.environments import OLLAMA_HOST, Environment, clean_environment
-from ollama_harness.network.prediction import CLIENTS, READ_FOR_EACH_REQUEST, predicted
-from ollama_harness.network.route import Route
+from ollama_harness.network.route import THROUGH_PROXY, Route
 from ollama_harness.network.settings import Settings, System
 from ollama_harness.network.simulation import SimulatedMachine
 from ollama_harness.network.windows_registry import changed
@@ -204,19 +201,7 @@ class LiveEnvironment:
             outcome=outcome,
             judgement=judgement,
             route=None if isinstance(outcome.ending, Unsupported | Failed) else route,
-            predicted=self._predicted(cell, job),
         )
-
-    def _predicted(self, cell: Cell, job: Job) -> Route | None:
-        """The route that the doctor predicts."""
-        if cell.client.name not in CLIENTS:
-            return None
-        if not self._environment.trust_env:
-            return Route.DIRECT
-        settings = self._settings
-        if cell.client.name in READ_FOR_EACH_REQUEST:
-            settings = replace(settings, variables={**settings.variables, **self._later})
-        return predicted(cell.client.name, settings, job.url or None, installed=installed_extras()).route
 
     def _route(self, reported: ClientReport, proxied: Sequence[Entry], served: Sequence[Entry]) -> Route:
         if proxied:
@@ -261,7 +246,7 @@ def _made(reported: ClientReport) -> bool:
 
 
 def _misrouted(route: Route, required: Route | None, because: str) -> str:
-    if required is Route.DIRECT and route.through_proxy:
+    if required is Route.DIRECT and route in THROUGH_PROXY:
         return f"went to the proxy ({route}), although {because}"
     if required is Route.PROXIED and route is Route.DIRECT:
         return f"went past the proxy, although {because}"

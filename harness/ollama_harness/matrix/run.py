@@ -90,7 +90,6 @@ def result(run: CellRun) -> Result:
         message=_without_noise(raised.message) if raised else None,
         host=cell.host,
         route=decisive.route,
-        predicted=decisive.predicted if decisive.route else None,
     )
 
 

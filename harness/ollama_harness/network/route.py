@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import urlsplit
 
-__all__ = ["PredictedRoute", "Route"]
+__all__ = ["THROUGH_PROXY", "Route", "place_of"]
+
+_PORTS = {"http": 80, "https": 443}
 
 
 class Route(StrEnum):
@@ -18,20 +20,15 @@ class Route(StrEnum):
     SOCKS = "socks"  # to a proxy, with a SOCKS greeting (RFC 1928, or SOCKS 4)
     NOWHERE = "nowhere"  # the client raised before it connected to anything
 
-    @property
-    def through_proxy(self) -> bool:
-        return self not in (Route.DIRECT, Route.NOWHERE)
+
+#: The routes on which a proxy stands between.
+THROUGH_PROXY = (Route.PROXIED, Route.TUNNEL, Route.TLS, Route.SOCKS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictedRoute:
-    """The predicted route of a request, and the reason.
+def place_of(url: str) -> tuple[str, int]:
+    """The host, in lower case and without brackets, and the port of a URL.
 
-    `proxy` is the proxy's URL as the client reads it, None without a proxy. `rule` names what decided: a function of a
-    library, and the setting that it read. `because` is one sentence for people.
+    Raises: ValueError, for a port that is no number up to 65535.
     """
-
-    route: Route
-    proxy: str | None = None
-    rule: str = ""
-    because: str = ""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 11434)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Mac", "Registry", "Settings", "System"]
+__all__ = ["Mac", "Registry", "Settings", "System", "hidden"]
 
 
 class System(StrEnum):
@@ -71,6 +72,11 @@ class Settings:
             return self.variables.get(name)
         return next((value for key, value in self.variables.items() if key.upper() == name.upper()), None)
 
+    @property
+    def decides(self) -> bool:
+        """Whether anything is set that may decide a route."""
+        return bool(self.variables or (self.registry and self.registry.server) or self.mac not in (None, Mac()))
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -83,3 +89,14 @@ class Settings:
             registry=registry and Registry(**registry),
             mac=mac and Mac(**{**mac, "exceptions": tuple(mac["exceptions"])}),
         )
+
+
+def hidden(text: str) -> str:
+    """A proxy's URL, or a list of URLs, with everything between `user:` and the last `@` replaced by `***`."""
+    head, at, tail = text.rpartition("@")
+    if not at:
+        return text
+    start = re.match(r"((?:[^:/@;=]*=)?(?:[^:/@]*:?//)?)([^:/@]*)(:?)", head)
+    assert start is not None  # every part of the pattern is optional
+    prefix, user, colon = start.groups()
+    return f"{prefix}{user}:***@{tail}" if colon else f"{prefix}***@{tail}"

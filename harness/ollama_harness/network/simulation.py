@@ -6,9 +6,7 @@ changes them back at once: the module keeps the functions of the other system, a
 behaves as on this one. Those functions then import `winreg` or `_scproxy`, and find a module in `sys.modules` that
 returns the environment's settings. On a simulated Windows, `os.environ` ignores case.
 
-Three functions of `socket` look names up in a table, and not in the DNS. The methods that connect are wrapped: they
-note every address in `tried`, lead some ports to others, and refuse every address that is not a loopback address. So no
-request leaves this machine. On Windows, asyncio does not use the methods of sockets, so its own method is wrapped too.
+What happens to names and connections is in `patched_sockets`.
 
 All of this happens before the client library is imported, because libraries copy functions and read settings at import.
 Nothing is undone: a process is one machine for its whole life.
@@ -17,24 +15,21 @@ Nothing is undone: a process is one machine for its whole life.
 from __future__ import annotations
 
 import importlib
-import ipaddress
 import os
-import socket
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_harness.network import write_log
+from ollama_harness.network import patched_sockets, write_log
+from ollama_harness.network.patched_sockets import Reach
 from ollama_harness.network.settings import Mac, Registry, Settings, System
 
-__all__ = ["SimulatedMachine", "install", "patch_imported", "tried", "winreg"]
+__all__ = ["SimulatedMachine", "install", "patch_imported", "winreg"]
 
 _KEY = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
-#: Each (host, port) that this process has connected to, or tried to, since the list was last cleared.
-tried: list[tuple[str, int]] = []
 
 #: The variables with which the process started.
 _first_variables = dict(os.environ)
@@ -46,15 +41,18 @@ _NAMES: Mapping[str, tuple[str, ...]] = {"localhost": ("127.0.0.1", "::1")}
 class SimulatedMachine:
     """The machine that a client's process finds. `settings` are the network settings (None: those of this machine).
 
-    `names` holds the addresses of each host name, in order; other names have no address. A connection to a key of
-    `ports` goes to the port that is its value, so that no request reaches a real Ollama on its default port. `later`
-    are variables that change after a client has been made. With `counts_writes` the process reports its writes to
-    sockets.
+    `names` holds the addresses of each host name, in order; other names have no address. None means this machine's own
+    name resolution. `reach` says which connections are made. A connection to a key of `ports` goes to the port that is
+    its value, so that no request reaches a real Ollama on its default port. `proxies` are the ports of the harness's
+    own proxies, for clients that are only asked for their route. `later` are variables that change after a client has
+    been made. With `counts_writes` the process reports its writes to sockets.
     """
 
     settings: Settings | None = None
-    names: Mapping[str, Sequence[str]] = field(default_factory=lambda: _NAMES)
+    names: Mapping[str, Sequence[str]] | None = field(default_factory=lambda: _NAMES)
+    reach: Reach = Reach.LOOPBACK
     ports: Mapping[int, int] = field(default_factory=dict)
+    proxies: tuple[int, ...] = ()
     later: Mapping[str, str] = field(default_factory=dict)
     counts_writes: bool = False
 
@@ -73,8 +71,10 @@ class SimulatedMachine:
         settings = None if self.settings is None else self.settings.to_json()
         return {
             "settings": settings,
-            "names": dict(self.names),
+            "names": self.names and dict(self.names),
+            "reach": self.reach,
             "ports": list(self.ports.items()),
+            "proxies": self.proxies,
             "later": dict(self.later),
             "counts_writes": self.counts_writes,
         }
@@ -85,7 +85,9 @@ class SimulatedMachine:
         return cls(
             settings=settings,
             names=value["names"],
+            reach=Reach(value["reach"]),
             ports=dict(value["ports"]),
+            proxies=tuple(value["proxies"]),
             later=value["later"],
             counts_writes=value["counts_writes"],
         )
@@ -93,8 +95,7 @@ class SimulatedMachine:
 
 def install(machine: SimulatedMachine) -> None:
     """Simulate a machine in this process. Call this before any client library is imported."""
-    _names(machine.names)
-    _connections(machine.ports)
+    patched_sockets.install(machine.names, machine.reach, machine.ports)
     if machine.counts_writes:
         write_log.watch()
     if machine.settings is not None:
@@ -216,80 +217,3 @@ def _caseless(environ: Any) -> Any:
 
     held = {encode(key): environ.encodevalue(value) for key, value in environ.items()}
     return os._Environ(held, encode, environ.decodekey, environ.encodevalue, environ.decodevalue)
-
-
-# ---------------------------------------------------------------------------------------- names and addresses
-
-
-def _names(table: Mapping[str, Sequence[str]]) -> None:
-    """Replace the functions that look names up by ones that use a table."""
-    really = socket.getaddrinfo
-
-    def addresses(host: str) -> Sequence[str]:
-        if host.lower() not in table:
-            raise socket.gaierror(socket.EAI_NONAME, f"{host} has no address on this simulated machine")
-        return table[host.lower()]
-
-    def getaddrinfo(host: Any, port: Any, family: int = 0, *arguments: Any, **named: Any) -> list[Any]:
-        text = host.decode() if isinstance(host, bytes) else host
-        if not text or _literal(text):
-            return really(host, port, family, *arguments, **named)
-        found: list[Any] = []
-        for address in addresses(text):
-            if family in (0, socket.AF_INET6 if ":" in address else socket.AF_INET):
-                found += really(address, port, family, *arguments, **named)
-        if not found:
-            raise socket.gaierror(socket.EAI_NONAME, f"{text} has no address of this family")
-        return found
-
-    def gethostbyname(host: str) -> str:
-        four = [host] if _literal(host) else addresses(host)
-        for address in four:
-            if ":" not in address:
-                return address
-        raise socket.gaierror(socket.EAI_NONAME, f"{host} has no IPv4 address")
-
-    def getfqdn(name: str = "") -> str:
-        return next((host for host, held in table.items() if name in held), name or "localhost")
-
-    socket.getaddrinfo, socket.gethostbyname, socket.getfqdn = getaddrinfo, gethostbyname, getfqdn
-
-
-def _literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
-
-
-def _connections(ports: Mapping[int, int]) -> None:
-    """Wrap the methods that connect: refuse addresses of other machines, and lead ports to other ports."""
-
-    def redirected(address: Any) -> Any:
-        if not isinstance(address, tuple):
-            return address  # a Unix socket
-        host, port, *rest = address
-        tried.append((host, port))
-        there = ipaddress.ip_address(host.partition("%")[0]) if _literal(host) else None
-        if host not in ("", "localhost") and (there is None or not (there.is_loopback or there.is_unspecified)):
-            raise ConnectionRefusedError(
-                f"ollama-harness allows no connection to {host}, which is not a loopback address"
-            )
-        return (host, ports.get(port, port), *rest)
-
-    def wrap(owner: type[Any], name: str, position: int) -> None:
-        really: Callable[..., Any] = getattr(owner, name)
-
-        def connect(*arguments: Any) -> Any:
-            head, address, tail = arguments[:position], arguments[position], arguments[position + 1 :]
-            return really(*head, redirected(address), *tail)
-
-        setattr(owner, name, connect)
-
-    wrap(socket.socket, "connect", 1)
-    wrap(socket.socket, "connect_ex", 1)
-    if sys.platform == "win32":
-        from asyncio.windows_events import IocpProactor
-
-        wrap(IocpProactor, "connect", 2)  # it calls ConnectEx, and not a method of the socket

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,25 +9,20 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ollama_harness.cli.reports.layout import Hanging
-from ollama_harness.doctor.diagnosis import Diagnosis, RouteForecast
-from ollama_harness.doctor.fixes import Fix
+from ollama_harness.doctor.diagnosis import ClientRoute, Diagnosis, Fix
 from ollama_harness.files.printable import one_line
-from ollama_harness.network.prediction_base import hidden
 from ollama_harness.network.route import Route
-from ollama_harness.network.settings import System
+from ollama_harness.network.settings import System, hidden
 
 __all__ = ["render", "to_json"]
 
 #: How many characters of a setting are shown.
 _LONGEST = 70
 
-#: Long values in a sentence are cut. Among the settings they are shown in full.
-_LONG = re.compile(r"\(([^()]{24})[^()]{24,}\)")
-
 _SHELLS = {
-    System.WINDOWS: ("cmd", "PowerShell", "Python"),
-    System.POSIX: ("sh", "Python"),
-    System.MACOS: ("sh", "Python"),
+    System.WINDOWS: ("cmd", "PowerShell", "Python", "URL"),
+    System.POSIX: ("sh", "fish", "Python", "URL"),
+    System.MACOS: ("sh", "fish", "Python", "URL"),
 }
 
 
@@ -46,7 +40,7 @@ def render(diagnosis: Diagnosis) -> RenderableType:
 
 
 def _verdict(diagnosis: Diagnosis) -> Text:
-    found = diagnosis.forecasts
+    found = diagnosis.routes
     lost = [one.client for one in found if one.arrives is False]
     misrouted = [one.client for one in found if one.arrives is None and one.misrouted]
     unknown = [one.client for one in found if one.arrives is None and not one.misrouted]
@@ -105,30 +99,37 @@ def _server(diagnosis: Diagnosis) -> Iterator[RenderableType]:
 
 
 def _clients(diagnosis: Diagnosis) -> Iterator[RenderableType]:
-    """The clients, grouped by route and reason."""
-    together: dict[tuple[str, ...], list[RouteForecast]] = {}
-    for one in diagnosis.forecasts:
-        because = _LONG.sub(r"(\1…)", one.prediction.because)
-        for client in ("httpx.AsyncClient", "ollama.AsyncClient", "ollama.Client"):
-            because = because.replace(f"Making {client} ", "Making httpx.Client ")
-        together.setdefault((_route(one), because, one.why, one.prediction.rule), []).append(one)
-    for (route, because, why, rule), several in together.items():
+    """The clients, grouped by route and reason. Of those that do not arrive, the rules are shown as well."""
+    together: dict[tuple[str, ...], list[ClientRoute]] = {}
+    for one in diagnosis.routes:
+        together.setdefault((_route(one), one.because, one.why), []).append(one)
+    for (route, because, why), several in together.items():
         style = {True: "green", False: "red", None: "yellow"}[several[0].arrives]
         names = ", ".join(f"{one.client} {one.version}".rstrip() for one in several)
         yield Hanging(Text.assemble((one_line(names), "bold"), ": ", (one_line(route), style)))
-        yield _indented(_line(f"{because} {why[0].upper()}{why[1:]}."))
-        yield _indented(_line(rule, style="dim"))
+        yield _indented(_line(f"{because[0].upper()}{because[1:]}. {why[0].upper()}{why[1:]}."))
+        if sent := ", ".join(dict.fromkeys(one.asked.sent for one in several if one.asked.sent)):
+            yield _indented(_line(f"It cannot be stopped before it connects, and sent {sent}.", style="dim"))
+        if not several[0].arrives and several[0].asked.route is not Route.DIRECT:
+            for rules in dict.fromkeys(one.rules for one in several if one.rules):
+                yield _indented(_line(rules, style="dim"))
 
 
-def _route(one: RouteForecast) -> str:
-    if one.prediction.route is Route.DIRECT or one.prediction.route is Route.NOWHERE:
-        return {Route.DIRECT: "direct", Route.NOWHERE: "cannot be used"}[one.prediction.route]
-    return f"to {one.prediction.proxy}"
+def _route(one: ClientRoute) -> str:
+    match one.asked.route:
+        case None:
+            return "could not be asked"
+        case Route.DIRECT:
+            return "direct"
+        case Route.NOWHERE:
+            return "cannot be used"
+        case _:
+            return f"to {one.proxy}"
 
 
 def _fix(fix: Fix, diagnosis: Diagnosis) -> RenderableType:
-    wanted = _SHELLS[diagnosis.settings.system]
-    clients = {one.client for one in diagnosis.forecasts}
+    wanted, change = _SHELLS[diagnosis.settings.system], fix.change
+    clients = {one.client for one in diagnosis.routes}
     helped = "all clients" if clients == set(fix.helps) else ", ".join(fix.helps)
     lines = [
         Text.assemble(f"    {'' if number else shell:<12}", (one_line(each), "bold"), no_wrap=True, overflow="ignore")
@@ -137,9 +138,9 @@ def _fix(fix: Fix, diagnosis: Diagnosis) -> RenderableType:
         for number, each in enumerate(line.split("\n"))
     ]
     return Group(
-        Hanging(Text.assemble("- ", (one_line(fix.title), "bold"), f": then {helped} go direct")),
+        Hanging(Text.assemble("- ", (one_line(change.title), "bold"), f": then {helped} go direct")),
         *lines,
-        _indented(_line(f"What else it changes: {fix.changes}.", style="dim")),
+        _indented(_line(f"What else it changes: {change.also}.", style="dim")),
     )
 
 
@@ -169,18 +170,25 @@ def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
             {
                 "client": one.client,
                 "version": one.version,
-                "route": one.prediction.route,
-                "proxy": one.prediction.proxy,
-                "rule": one.prediction.rule,
-                "because": one.prediction.because,
+                "route": one.asked.route,
+                "proxy": one.proxy,
+                "setting": one.asked.proxy and one.asked.proxy.setting,
+                "because": one.because,
+                "sent": one.asked.sent or None,
                 "arrives": one.arrives,
                 "why": one.why,
             }
-            for one in diagnosis.forecasts
+            for one in diagnosis.routes
         ],
         "findings": [{"code": one.code, "bad": one.bad, "text": one.text} for one in diagnosis.findings],
         "fixes": [
-            {"title": one.title, "lines": dict(one.lines), "helps": list(one.helps), "changes": one.changes}
+            {
+                "title": one.change.title,
+                "lines": one.lines,
+                "lasting": dict(one.change.lasting),
+                "helps": list(one.helps),
+                "changes": one.change.also,
+            }
             for one in diagnosis.fixes
         ],
     }
