@@ -23,7 +23,7 @@ from ollama_harness.doctor.asking import Asker
 from ollama_harness.doctor.demonstration import demonstrate
 from ollama_harness.doctor.diagnosis import Diagnosis, diagnose
 from ollama_harness.errors import HarnessError
-from ollama_harness.network.environments import environment
+from ollama_harness.network.environments import clean_environment, environment
 from ollama_harness.network.settings import Registry, Settings, System
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.listener import has_ipv6
@@ -118,8 +118,8 @@ def test_a_proxy_that_is_no_address_is_no_traceback(ollama: FakeOllama, proxy: s
 
 
 def test_a_name_that_cannot_be_a_name_is_no_traceback() -> None:
-    assert codes(examine(f"http://{'x' * 70}.test:1")) == {"no-such-host"}
-    assert codes(examine("http://bad..name:1")) == {"no-such-host"}
+    assert "no-such-host" in codes(examine(f"http://{'x' * 70}.test:1"))
+    assert "no-such-host" in codes(examine("http://bad..name:1"))
 
 
 def test_a_server_that_is_not_running() -> None:

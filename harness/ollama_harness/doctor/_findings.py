@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ollama_harness.doctor._client_routes import ClientRoute
 from ollama_harness.doctor._server_check import ServerAnswer, ServerKind
-from ollama_harness.doctor.client_routes import ClientRoute
 from ollama_harness.network.required import RequiredRoute
 from ollama_harness.network.route import THROUGH_PROXY, Route
 from ollama_harness.network.settings import Mac, Registry, Settings, hidden

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from ollama_harness.doctor._changes import LOCAL, SettingChange, alternatives, removals, repairs
+from ollama_harness.doctor._client_routes import ClientRoute, client_route
 from ollama_harness.doctor._findings import Remark, first, of_clients, of_server, of_settings
 from ollama_harness.doctor._server_check import ServerAnswer, ServerKind, addresses, ask, ask_through, connect
 from ollama_harness.doctor.asking import AskedRoute, Asker, Question
-from ollama_harness.doctor.changes import LOCAL, Change, alternatives, removals, repairs
-from ollama_harness.doctor.client_routes import ClientRoute, client_route
 from ollama_harness.errors import HarnessError
 from ollama_harness.network.named_proxies import named_proxies
 from ollama_harness.network.ollama_host import ollama_server_address, ollama_url
@@ -30,7 +30,7 @@ _EXCLUSIONS = frozenset({"NO_PROXY", "no_proxy", "ProxyOverride", "the exception
 class Fix:
     """A change with which more clients go direct, and the clients that do, as they were asked again with it."""
 
-    change: Change
+    change: SettingChange
     helps: tuple[str, ...]
 
     @property
@@ -135,7 +135,7 @@ def diagnose(
 
 def _asked(
     question: Question, asker: Asker, answering: Collection[str]
-) -> tuple[dict[str, AskedRoute], list[tuple[Change, dict[str, AskedRoute]]]]:
+) -> tuple[dict[str, AskedRoute], list[tuple[SettingChange, dict[str, AskedRoute]]]]:
     """The routes of the clients, and each change that was tried with the routes that it brings.
 
     Without a proxy and with a sound OLLAMA_HOST there is nothing to change. A setting is taken away only where that may
@@ -153,7 +153,7 @@ def _asked(
 
 
 def _fixes(
-    asked: Mapping[str, AskedRoute], changed: Sequence[tuple[Change, Mapping[str, AskedRoute]]]
+    asked: Mapping[str, AskedRoute], changed: Sequence[tuple[SettingChange, Mapping[str, AskedRoute]]]
 ) -> tuple[Fix, ...]:
     """The changes with which more clients go direct, and none that did no longer. The most helpful comes first."""
     before = _direct(asked)

@@ -17,7 +17,7 @@ from ollama_harness.doctor.asking import Question
 from ollama_harness.network.named_proxies import named_proxies
 from ollama_harness.network.settings import Settings, System
 
-__all__ = ["LOCAL", "Change", "alternatives", "removals", "repairs"]
+__all__ = ["LOCAL", "SettingChange", "alternatives", "removals", "repairs"]
 
 #: The names of this machine that most programs understand.
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -27,7 +27,7 @@ _UNREAD = re.compile(r"[<>;\[\]\"']|[^\x00-\x7f]|:.*/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class SettingChange:
     """A change: `lines` are what to type, by shell ("sh", "fish", "cmd", "PowerShell"), or "URL".
 
     `codes` are what to write for each client. `removes` is the setting that it takes away, if it does only that.
@@ -43,14 +43,16 @@ class Change:
     also: str = ""
 
 
-def alternatives(question: Question, clients: Sequence[Client], *, answering: Collection[str]) -> Iterator[Change]:
+def alternatives(
+    question: Question, clients: Sequence[Client], *, answering: Collection[str]
+) -> Iterator[SettingChange]:
     """What a user can write or add. `answering` are the loopback addresses at which Ollama answers."""
     settings = question.settings
     if named_proxies(settings) or any(name.lower() == "no_proxy" for name in settings.variables):
         yield _exclude(question)
     yield from _other_names(question, answering)
     if codes := {one.name: one.contract.ignores_settings for one in clients if one.contract.ignores_settings}:
-        yield Change(
+        yield SettingChange(
             title="make the library ignore the machine's settings",
             question=replace(question, trust_env=False),
             codes=codes,
@@ -59,7 +61,7 @@ def alternatives(question: Question, clients: Sequence[Client], *, answering: Co
         )
 
 
-def repairs(question: Question) -> Iterator[Change]:
+def repairs(question: Question) -> Iterator[SettingChange]:
     """What may help a client that raises before it connects: an OLLAMA_HOST that all clients read."""
     if question.settings.variable("OLLAMA_HOST"):
         yield _set_variable(
@@ -71,7 +73,7 @@ def repairs(question: Question) -> Iterator[Change]:
         )
 
 
-def removals(question: Question, only: Set[str] | None = None) -> Iterator[Change]:
+def removals(question: Question, only: Set[str] | None = None) -> Iterator[SettingChange]:
     """Each setting taken away, one at a time; with `only`, these. Two spellings of a variable are one setting."""
     settings = question.settings
     for key in sorted({name.lower() for name in settings.variables}):
@@ -79,7 +81,7 @@ def removals(question: Question, only: Set[str] | None = None) -> Iterator[Chang
         if only is not None and only.isdisjoint(spelt):
             continue
         kept = {name: value for name, value in settings.variables.items() if name not in spelt}
-        yield Change(
+        yield SettingChange(
             title=f"remove {' and '.join(spelt)}",
             question=replace(question, settings=replace(settings, variables=kept)),
             removes=" and ".join(spelt),
@@ -93,7 +95,7 @@ def removals(question: Question, only: Set[str] | None = None) -> Iterator[Chang
         )
     for setting, fewer in _without_system_settings(settings):
         if only is None or setting in only:
-            yield Change(title="", question=replace(question, settings=fewer), removes=setting)
+            yield SettingChange(title="", question=replace(question, settings=fewer), removes=setting)
 
 
 def _without_system_settings(settings: Settings) -> Iterator[tuple[str, Settings]]:
@@ -114,7 +116,7 @@ def _without_system_settings(settings: Settings) -> Iterator[tuple[str, Settings
             yield "the exceptions of macOS", replace(settings, mac=fewer)
 
 
-def _exclude(question: Question) -> Change:
+def _exclude(question: Question) -> SettingChange:
     """NO_PROXY for this host, together with the entries that are already there and can be read."""
     settings, host = question.settings, urlsplit(question.url).hostname or ""
     listed = settings.variable("no_proxy") or settings.variable("NO_PROXY") or ""
@@ -133,7 +135,7 @@ def _exclude(question: Question) -> Change:
     )
 
 
-def _other_names(question: Question, answering: Collection[str]) -> Iterator[Change]:
+def _other_names(question: Question, answering: Collection[str]) -> Iterator[SettingChange]:
     """Other names of this machine at which Ollama answers."""
     parts = urlsplit(question.url)
     for host, address in (("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("::1", "::1")):
@@ -141,7 +143,7 @@ def _other_names(question: Question, answering: Collection[str]) -> Iterator[Cha
             continue
         written = f"[{host}]" if ":" in host else host
         url = parts._replace(netloc=f"{written}:{parts.port or 80}").geturl()
-        yield Change(
+        yield SettingChange(
             title=f"write the URL with {written}",
             question=replace(question, url=url),
             lines={"URL": url},
@@ -149,7 +151,9 @@ def _other_names(question: Question, answering: Collection[str]) -> Iterator[Cha
         )
 
 
-def _set_variable(question: Question, name: str, value: str, *, title: str, also: str, other: str = "") -> Change:
+def _set_variable(
+    question: Question, name: str, value: str, *, title: str, also: str, other: str = ""
+) -> SettingChange:
     """Set a variable. `other` is a second spelling, for systems where case matters."""
     settings = question.settings
     spelt = [one for one in (name, other) if one]
@@ -157,7 +161,7 @@ def _set_variable(question: Question, name: str, value: str, *, title: str, also
     quoted = value.replace("'", "''")
     shown = shlex.quote(value)
     names = spelt[:1] if settings.system is System.WINDOWS else spelt
-    return Change(
+    return SettingChange(
         title=title,
         question=replace(
             question, settings=replace(settings, variables={**settings.variables, **dict.fromkeys(names, value)})
