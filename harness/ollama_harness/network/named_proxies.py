@@ -12,7 +12,7 @@ __all__ = ["NamedProxy", "named_proxies", "with_proxies"]
 
 #: A proxy as people write it. What does not look like this stays as it is written, so that clients find its defect.
 _WRITTEN = re.compile(
-    r"(?P<before>(?:(?P<scheme>[a-z][a-z0-9+.-]*):/*)?(?:[^/@]*@)?)"
+    r"(?P<before>(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?:[^/@]*@)?)"
     r"(?P<host>[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?P<after>/.*)?",
     re.IGNORECASE,
 )
