@@ -114,7 +114,7 @@ def test_a_scenario_is_one_literal(verdicts: dict[str, str]) -> None:
 
 
 def test_an_environment_is_one_literal(copy: Path, verdicts: dict[str, str]) -> None:
-    """The report shows the route to each form of the URL, and no route was another than was required and predicted."""
+    """The report shows the route to each form of the URL, and no route was another than was required."""
     assert re.search(
         "^no-proxy-twice +(?:[DP]{3} +)*DPP", harness(copy, "report", "ollama-harness-results"), re.MULTILINE
     )
