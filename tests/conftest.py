@@ -21,6 +21,10 @@ settings.register_profile("harness", deadline=None, print_blob=True, max_example
 settings.load_profile("harness")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--matrix", action="store_true", help="Play every scenario (tests/test_matrix.py).")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """What is marked as a whole is not even read where it is left out: there are thousands, and Wine is slow."""
     left_out = re.fullmatch(r"not (\w+)(?: and not (\w+))?", config.option.markexpr)
