@@ -33,6 +33,25 @@ This page has those of all other clients. It is made from a run of all clients i
 A letter for each of {hosts}: {letters}. `.` under *must* means that no document decides, and `!` marks a known issue.
 """
 
+_IN_SHORT = """\
+## In short
+
+* **Go** (net-http, ollama-go) uses no proxy for this machine, whatever the variables say. With HTTP_PROXY and
+  REQUEST_METHOD it reaches nothing at all.
+* **Node** (fetch, and ollama-js, openai-js and the others that send by it) uses no proxy, unless NODE_USE_ENV_PROXY=1
+  is set before it starts. Node 22.21 and 24.0 know that variable; 20 and 22.20 do not. Then it uses the proxy for this
+  machine too, unless NO_PROXY names it; networks in NO_PROXY exclude nothing.
+* **axios** reads the variables by itself. Any loopback name or address in NO_PROXY excludes all three.
+* **curl** reads `http_proxy` in small letters only, ALL_PROXY and NO_PROXY in both; networks in NO_PROXY count.
+* **reqwest** and ollama-rs read both cases. Networks in NO_PROXY count, and `*` excludes names and no addresses.
+* **Java** (java-http, langchain4j) reads no variable, but the properties http.proxyHost and http.proxyPort, for example
+  from JAVA_TOOL_OPTIONS. It excludes this machine, unless http.nonProxyHosts is set. On a Linux without a desktop,
+  java.net.useSystemProxies changes nothing.
+* **aiohttp** and **urllib3** read nothing, unless their user asks for it (`trust_env=True`, a `ProxyManager`).
+* **httpx2** differs from httpx: networks in NO_PROXY count, and no entry of NO_PROXY makes it raise.
+* **openai**, **anthropic** and **langchain-ollama** take the route of httpx.
+"""
+
 _OWN = """\
 ## Clients that read settings by code of their own
 
@@ -57,7 +76,15 @@ def page(results: Results) -> str:
     letters = ", ".join(f"{letter} {IN_WORDS[route]}" for route, letter in LETTERS.items())
     head = _HEAD.format(made_with=_made_with(results), hosts=", ".join(HOSTS), letters=letters)
     wrapped = "\n\n".join(_filled(part) for part in head.rstrip("\n").split("\n\n"))
-    parts = [wrapped, "", _OWN, *_by_environment(own, shown, results), _FEW, *_by_client(few, shown, results)]
+    parts = [
+        wrapped,
+        "",
+        _IN_SHORT,
+        _OWN,
+        *_by_environment(own, shown, results),
+        _FEW,
+        *_by_client(few, shown, results),
+    ]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 

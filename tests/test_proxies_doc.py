@@ -9,8 +9,9 @@ import pytest
 
 from ollama_harness.errors import ResultsError
 from ollama_harness.matrix.results import FILE, SCHEMA, Result, Results, ResultsHeader, Writer
-from ollama_harness.network.environments import ENVIRONMENTS, GROUPS
+from ollama_harness.network.environments import ENVIRONMENTS
 from ollama_harness.oracle.verdict import Verdict
+from pages import proxies_other_clients_page as others
 from pages.page import NotComparable, Sources
 from pages.proxies_page import PAGE, made_with, page
 from pages.proxy_messages import MESSAGES
@@ -138,11 +139,27 @@ def test_results_without_all_environments_say_so(tmp_path: Path) -> None:
 
 
 def test_the_page_has_every_environment() -> None:
-    text = (ROOT / "docs" / "proxies.md").read_text("utf-8")
-    names = [one.name for group in GROUPS.values() for one in group if not group[0].switch]  # these have another page
-    assert names
-    assert [name for name in names if f"| `{name}` |" not in text] == []
+    text = "".join((ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("proxies", "proxies-other-clients"))
+    assert ENVIRONMENTS
+    assert [name for name in ENVIRONMENTS if f"| `{name}` |" not in text] == []
 
 
 def test_no_message_is_without_a_measurement() -> None:
     assert "Not measured" not in (ROOT / "docs" / "proxies.md").read_text("utf-8")
+
+
+def test_the_page_of_other_clients_has_what_could_be_asked(tmp_path: Path) -> None:
+    cells = [
+        result("curl", "issue-9549", "localhost", None, verdict=Verdict.UNSUPPORTED),
+        result("curl", "no-proxy-star", "localhost", "direct"),
+        result("reqwest", "no-proxy-star", "127.0.0.1", "proxied", verdict=Verdict.MISROUTED),
+        result("fetch", "node-env-proxy", "localhost", "proxied", requirement="OBSERVE"),
+    ]
+    text = others.page(made_up(*cells))
+    columns = next(line for line in text.splitlines() if line.startswith("| environment | settings | must | "))
+    taken = dict(zip([one.strip() for one in columns.strip("|").split(" | ")], row(text, "no-proxy-star"), strict=True))
+    assert (taken["must"], taken["curl"], taken["reqwest"], taken["httpx2"]) == ("DDD", "D", "P!", "")
+    assert "| `issue-9549` |" not in text
+    assert "| fetch | NODE_USE_ENV_PROXY |  |  | P |" in text
+    with pytest.raises(NotComparable, match="--all-clients"):
+        others.PAGE.make(Sources(scratch=tmp_path, routes=None, there="", checking=True, with_clients=False))
