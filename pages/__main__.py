@@ -19,6 +19,7 @@ from pages import (
     issue_9549_page,
     proxies_other_clients_page,
     proxies_page,
+    upstream_page,
     wire_history_page,
 )
 from pages.fidelity import page as fidelity_page
@@ -36,7 +37,7 @@ MODULES = (
     wire_history_page,
     fidelity_page,
 )
-PAGES = {module.PAGE.name: module.PAGE for module in MODULES}
+PAGES = {page.name: page for page in (*(module.PAGE for module in MODULES), *upstream_page.PAGES)}
 
 
 @click.command(help=__doc__, epilog="Example: python -m pages --check faults proxies")

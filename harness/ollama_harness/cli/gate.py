@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
+from ollama_harness.cli.gate_clients import gate_clients
+from ollama_harness.cli.gate_report import report, reporting_options
 from ollama_harness.cli.output import echo
 from ollama_harness.cli.record import chosen_model, record_with_progress
-from ollama_harness.cli.reports.gate_decision import explained, markdown, render
+from ollama_harness.cli.reports.gate_decision import explained
 from ollama_harness.cli.run import run_with_progress
-from ollama_harness.cli.tables import console
 from ollama_harness.errors import GateError
-from ollama_harness.files.writing import check_directory, write_whole
+from ollama_harness.files.writing import check_directory
 from ollama_harness.gate import accepted, gate_file
-from ollama_harness.gate.decision import Decision
 from ollama_harness.gate.gate_run import gate, planned
 from ollama_harness.gate.rules import Level
 from ollama_harness.gate.shapes import VersionShapes
@@ -39,12 +38,13 @@ _COMBINES_WITH = {
 }
 
 
-@click.command(
+@click.group(
     "gate",
+    invoke_without_command=True,
     help="""
     Compare two versions of Ollama before you upgrade. The gate needs recordings of both (ollama-harness record). It
     compares what they send, by rules (ollama-harness list rules). Then all clients run through all scenarios
-    on the recordings of both versions.
+    on the recordings of both versions. `gate clients` compares two versions of a client instead.
 
     Exit code 0: nothing that matters has changed. 1: something has. 2: bad input. 3: cannot tell.
     """,
@@ -76,19 +76,7 @@ _COMBINES_WITH = {
 )
 @click.option("--wire-only", is_flag=True, help="Compare only what the versions send, and run no client.")
 @click.option("--client", "clients", multiple=True, metavar="NAME", help="Run only this client (repeatable).")
-@click.option(
-    "--fail-on",
-    type=click.Choice([str(Level.NOTABLE), str(Level.BREAKING)]),
-    default=str(Level.BREAKING),
-    show_default=True,
-    help="The lowest level of change that fails the gate.",
-)
-@click.option(
-    "--accept", type=click.Path(path_type=Path, dir_okay=False), help="A file of accepted findings: accepted.toml."
-)
-@click.option(
-    "--out", type=_DIRECTORY, default=Path("ollama-harness-gate"), show_default=True, help="The folder for the reports."
-)
+@reporting_options
 @click.option("--explain", metavar="FINGERPRINT", help="Show one finding of the last gate (in --out) in full.")
 def gate_(
     *,
@@ -106,7 +94,10 @@ def gate_(
     out: Path,
     explain: str | None,
 ) -> None:
-    _refuse_ignored_options(click.get_current_context())
+    context = click.get_current_context()
+    _refuse_ignored_options(context)
+    if context.invoked_subcommand is not None:
+        return
     if explain is not None:
         echo(*explained(gate_file.explain(gate_file.load(out), explain)))
         return
@@ -139,23 +130,13 @@ def _refuse_ignored_options(context: click.Context) -> None:
     default = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
     given = [name for name in names if context.get_parameter_source(name) not in default]
     mode = next((name for name in _COMBINES_WITH if name in given), "")
+    if context.invoked_subcommand is not None and given:
+        raise click.UsageError(f"{names[given[0]]} stands before clients; give it after, or leave it out")
     for name in given:
         if name != mode and name not in _COMBINES_WITH[mode]:
             others = [names[other] for other, options in _COMBINES_WITH.items() if other and name in options]
             why = f"with {names[mode]}" if mode else f"without {' or '.join(others)}"
             raise click.UsageError(f"{names[name]} has no effect {why}; leave it out")
-
-
-def report(decision: Decision, out: Path) -> None:
-    """Print a decision, write its reports, and exit with its code."""
-    screen = console()
-    screen.print(render(decision))
-    path = gate_file.save(decision, out)
-    page = path.with_suffix(".md")
-    write_whole(page, markdown(decision), GateError, fix=gate_file.ELSEWHERE)
-    echo("", f"reports: {path}, {page}; for more on one finding: ollama-harness gate --explain FINGERPRINT")
-    echo(decision.last_line)
-    sys.exit(decision.exit_code)
 
 
 def _record(old: str, new: str, out: Path, model: str | None, only: Sequence[str]) -> tuple[Path, Path, Path]:
@@ -184,3 +165,6 @@ def _run(baseline: Path, candidate: Path, clients: Sequence[str], out: Path) -> 
         run_with_progress(each, out / name) for each, name in zip(cells, ("baseline", "candidate"), strict=True)
     )
     return old, new
+
+
+gate_.add_command(gate_clients)

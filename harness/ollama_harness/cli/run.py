@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -145,14 +145,24 @@ def run(
     sys.exit(exit_code)
 
 
-def run_with_progress(cells: Sequence[Cell], out: Path, *, jobs: int = JOBS, touch_registry: bool = False) -> Results:
-    """Run cells, with a progress bar in a terminal. If the run is interrupted, print where its results so far are."""
+def run_with_progress(
+    cells: Sequence[Cell],
+    out: Path,
+    *,
+    jobs: int = JOBS,
+    touch_registry: bool = False,
+    ended: Callable[[CellRun], None] = lambda _: None,
+) -> Results:
+    """Run cells, with a progress bar in a terminal; `ended` is called for each. If the run is interrupted, print where
+    its results so far are.
+    """
     bar = progress_bar()
     with bar:
         task = bar.add_task("", total=len(cells))
 
         def done(one: CellRun) -> None:
             bar.update(task, advance=1, description=f"{one.cell.client.name}/{one.cell.scenario.name}")
+            ended(one)
 
         try:
             return run_cells(cells, out, done=done, jobs=jobs, touch_registry=touch_registry)

@@ -24,7 +24,9 @@ import sys
 import sysconfig
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib import metadata
 from pathlib import Path, PurePath
 
 from ollama_harness.clients._process_tree import OWN_GROUP, killed
@@ -39,6 +41,7 @@ VARIABLE = "OLLAMA_HARNESS_ENV_DIR"
 
 _ENVIRONMENTS = Path(__file__).parent / "environments"
 _PYTHON = "venv/Scripts/python.exe" if sys.platform == "win32" else "venv/bin/python"
+_SITE_PACKAGES = "venv/Lib/site-packages" if sys.platform == "win32" else "venv/lib/python*/site-packages"
 _STAMP = ".whole"
 #: How many lines of a step's output are kept, for the message if it fails.
 _KEPT_LINES = 20
@@ -113,6 +116,15 @@ class ClientPlace:
         if not self.toolchain or shutil.which(self.toolchain):
             return None
         return f"there is no {self.toolchain} on PATH; {self.get}"
+
+    def packages(self) -> dict[str, str]:
+        """The packages that are there, with their versions: of Python, or of npm."""
+        found = metadata.distributions(path=[str(one) for one in self.path.glob(_SITE_PACKAGES)])
+        versions = {one.name: one.version for one in found}
+        with suppress(OSError, ValueError):
+            locked = json.loads((self.path / "node_modules" / ".package-lock.json").read_text("utf-8"))["packages"]
+            versions |= {path.removeprefix("node_modules/"): one["version"] for path, one in locked.items()}
+        return versions
 
     def build(
         self,

@@ -14,7 +14,7 @@ from ollama_harness.matrix.results import Result, Results
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.versions import order
 
-__all__ = ["ClientComparison", "compare"]
+__all__ = ["ClientComparison", "compare", "outcome", "unhealthy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ def compare(
     """
     problems = [*_unequal(old, new)]
     for which, results, hashes in (("baseline", old, old_hashes), ("candidate", new, new_hashes)):
-        problems += [f"{which}: {problem}" for problem in (*_unhealthy(results), *_others_played(results, hashes))]
+        problems += [f"{which}: {problem}" for problem in (*unhealthy(results), *_others_played(results, hashes))]
     olds, news = _tried(old), _tried(new)
     findings: list[Finding] = []
     for key, was in olds.items():
@@ -64,11 +64,12 @@ def _findings(rule: Rule[Result | None], was: Result, now: Result | None) -> Ite
             where=change.where,
             was=change.was,
             now=change.now,
-            evidence=(Evidence(recording=was.cell, old=_text(was), new="" if now is None else _text(now)),),
+            evidence=(Evidence(recording=was.cell, old=outcome(was), new="" if now is None else outcome(now)),),
         )
 
 
-def _text(one: Result) -> str:
+def outcome(one: Result) -> str:
+    """The verdict on a cell, and why, in one line."""
     return f"{one.verdict}: {one.why}" + (f" ({one.raised}: {one.message})" if one.raised else "")
 
 
@@ -84,7 +85,7 @@ def _unequal(old: Results, new: Results) -> Iterator[str]:
             yield f"unequal conditions: {client} was {versions[0]} and {versions[1]}; run both again, with the same one"
 
 
-def _unhealthy(results: Results) -> Iterator[str]:
+def unhealthy(results: Results) -> Iterator[str]:
     """Why a run proves nothing: no cell was run, the harness failed in some, or canaries were not found out."""
     counts = Counter(one.verdict for one in results.cells)
     if counts[Verdict.INCONCLUSIVE]:

@@ -25,7 +25,8 @@ class Decision:
     `findings` are all findings, the gravest first. `accepted` gives the reason why some (by fingerprint) do not fail
     the gate, and `stale` what is wrong in that list. `unstable` is what differs between two sessions of the baseline.
     `problems` are the reasons why nothing can be concluded. `recordings` and `cells` count what was compared; `cells`
-    is None if no client was run. `only_new` names the recordings that the candidate alone has.
+    is None if no client was run. `only_new` names the recordings that the candidate alone has. `library` is what the
+    versions are of, if it is not Ollama, and `besides` names what else differs between their places.
     """
 
     baseline: str
@@ -39,6 +40,13 @@ class Decision:
     recordings: int
     only_new: tuple[str, ...]
     cells: int | None
+    library: str = ""
+    besides: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What is compared."""
+        return f"{self.library or 'Ollama'} {self.baseline} -> {self.candidate}"
 
     @property
     def red(self) -> tuple[Finding, ...]:
@@ -59,8 +67,9 @@ class Decision:
         found = ", ".join(f"{counts[level]} {level}" for level in sorted(Level, reverse=True))
         result = {0: "pass", 1: "fail", 3: "cannot tell"}[self.exit_code]
         cells = "no clients" if self.cells is None else f"{self.cells} cells"
+        compared = self.title.removeprefix("Ollama ")
         return one_line(
-            f"gate: {result}: {self.baseline} -> {self.candidate}: {found}, {len(self.accepted)} accepted; "
+            f"gate: {result}: {compared}: {found}, {len(self.accepted)} accepted; "
             f"{self.recordings} recordings, {cells}; exit {self.exit_code}"
         )
 
@@ -69,24 +78,29 @@ def decide(
     *,
     baseline: str,
     candidate: str,
-    wire: WireComparison,
+    wire: WireComparison | None,
     clients: ClientComparison | None,
     acceptances: Sequence[Acceptance] = (),
     fail_on: Level = Level.BREAKING,
     problems: Sequence[str] = (),
+    recordings: int = 0,
+    library: str = "",
+    besides: Sequence[str] = (),
     today: date,
 ) -> Decision:
-    """What follows from the differences.
+    """What follows from the differences. Without `wire`, only clients were compared, with so many `recordings`.
 
     Raises: GateError.
     """
-    findings = tuple(sorted((*wire.findings, *(clients.findings if clients else ())), key=lambda one: -one.level))
+    all_ = (*(wire.findings if wire else ()), *(clients.findings if clients else ()))
+    findings = tuple(sorted(all_, key=lambda one: -one.level))
     fingerprints = frozenset(one.fingerprint for one in findings if one.level is not Level.NOISE)
     holding = [one for one in acceptances if one.holds_for(candidate)]
     problems = [*problems, *(clients.problems if clients else ())]
-    if not wire.compared:
-        problems.append("nothing was compared: baseline and candidate have no recording of the same request")
-    problems += [f"unequal conditions: {one}; record both again, with the same probes" for one in wire.incomparable]
+    if wire is not None:
+        if not wire.compared:
+            problems.append("nothing was compared: baseline and candidate have no recording of the same request")
+        problems += [f"unequal conditions: {one}; record both again, with the same probes" for one in wire.incomparable]
     if clients is not None and not clients.compared:
         problems.append("no cell was compared")
     return Decision(
@@ -100,12 +114,14 @@ def decide(
         stale=accepted.stale(
             holding,
             fingerprints,
-            frozenset((*wire.compared, *(clients.compared if clients else ()))),
+            frozenset((*(wire.compared if wire else ()), *(clients.compared if clients else ()))),
             today=today,
         ),
-        unstable=wire.unstable,
+        unstable=wire.unstable if wire else (),
         problems=tuple(problems),
-        recordings=len(wire.compared),
-        only_new=wire.only_new,
+        recordings=len(wire.compared) if wire else recordings,
+        only_new=wire.only_new if wire else (),
         cells=len(clients.compared) if clients else None,
+        library=library,
+        besides=tuple(besides),
     )

@@ -21,6 +21,9 @@ _STYLES = {Level.BREAKING: "bold red", Level.NOTABLE: "yellow", Level.NOISE: "di
 #: Aligns lines with the subject of a finding, which follows its fingerprint.
 _INDENT = 14
 
+#: How many findings that are noise are shown of two versions of a client.
+_NOISE_SHOWN = 12
+
 #: How many pieces of evidence `--explain` shows in full.
 _SHOWN = 5
 
@@ -28,10 +31,9 @@ _SHOWN = 5
 def render(decision: Decision) -> RenderableType:
     """The decision for a terminal, without its last line, which is printed as it is."""
     parts: list[RenderableType] = []
-    for level in (Level.BREAKING, Level.NOTABLE):
-        if found := [one for one in decision.findings if one.level is level]:
-            parts.append(Text(f"\n{level}".upper(), _STYLES[level]))
-            parts += [_entry(one, decision.accepted.get(one.fingerprint)) for one in found]
+    for level, found in _listed(decision):
+        parts.append(Text(f"\n{level}".upper(), _STYLES[level]))
+        parts += [_entry(one, decision.accepted.get(one.fingerprint)) for one in found]
     for line in _quiet(decision):
         parts += [Text(), Hanging(Text(one_line(line), "dim"))]
     parts += [Hanging(Text(one_line(f"accepted.toml: {line}"), "bold red")) for line in decision.stale]
@@ -52,7 +54,19 @@ def _entry(one: Finding, reason: str | None) -> RenderableType:
 
 
 def _counted(one: Finding) -> str:
-    return one.evidence[0].recording if len(one.evidence) == 1 else f"{len(one.evidence)} recordings"
+    if len(one.evidence) == 1:
+        return one.evidence[0].recording
+    return f"{len(one.evidence)} {'recordings' if RULES[one.rule].about == 'wire' else 'cells'}"
+
+
+def _listed(decision: Decision) -> Iterator[tuple[Level, list[Finding]]]:
+    """The findings that are listed one by one, by their level. Of a client's upgrade that is some of the noise, too:
+    what matters to few programs is why somebody looks.
+    """
+    most = {Level.BREAKING: None, Level.NOTABLE: None, Level.NOISE: _NOISE_SHOWN if decision.library else 0}
+    for level, count in most.items():
+        if found := [one for one in decision.findings if one.level is level][:count]:
+            yield level, found
 
 
 def _quiet(decision: Decision) -> Iterator[str]:
@@ -65,6 +79,8 @@ def _quiet(decision: Decision) -> Iterator[str]:
         yield f"differs between two sessions of {decision.baseline}, so no client can depend on it: {unstable}"
     if decision.only_new:
         yield f"recorded only with {decision.candidate}: {', '.join(decision.only_new)}"
+    if decision.besides:
+        yield f"also another in the place of the new version: {', '.join(decision.besides)}"
 
 
 def explained(one: Finding) -> list[str]:
@@ -97,13 +113,12 @@ def _line(number: int, evidence: Evidence) -> str:
 
 def markdown(decision: Decision) -> str:
     """The decision as a page."""
-    lines = [f"# Ollama {decision.baseline} -> {decision.candidate}", "", f"`{decision.last_line}`", ""]
+    lines = [f"# {decision.title}", "", f"`{decision.last_line}`", ""]
     lines += [f"- **cannot tell**: {line}" for line in decision.problems]
     lines += [f"- **accepted.toml**: {line}" for line in decision.stale]
     lines = list(map(one_line, lines))
-    for level in (Level.BREAKING, Level.NOTABLE):
-        if found := [one for one in decision.findings if one.level is level]:
-            lines += ["", f"## {str(level).capitalize()}", "", *table(found, decision.accepted)]
+    for level, found in _listed(decision):
+        lines += ["", f"## {str(level).capitalize()}", "", *table(found, decision.accepted)]
     for line in _quiet(decision):
         lines += ["", one_line(line)]
     return "\n".join(lines).rstrip() + "\n"

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ollama_harness.clients import client
+from ollama_harness.gate.handled import Handled, RequestSeen
 from ollama_harness.gate.rules.rule import VersionExchange
 from ollama_harness.gate.shapes import VersionShapes
+from ollama_harness.matrix.cells import Cell, PlannedScenario
 from ollama_harness.matrix.results import Result
+from ollama_harness.matrix.scenarios import scenario
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.recording import Frame, Headers, RecordedEnd, Recording, Request, Response
 
@@ -96,6 +102,20 @@ def _cell(verdict: Verdict = Verdict.PASS, **changes: Any) -> Result:
     return Result(**{**fields, **changes})
 
 
+def _handled(*records: Any, headers: Mapping[str, str] = MappingProxyType({}), **changes: Any) -> Handled:
+    """How httpx 1.0.0, or the version that is given, handled a cell with one request."""
+    given = {"line": "POST /api/chat", "body": b'{"stream": true}', "version": "1.0.0", "requests": 1, **changes}
+    cell_changes = {name: value for name, value in given.items() if name in ("connections", "route", "verdict")}
+    request = RequestSeen(line=given["line"], headers=headers, body=given["body"])
+    return Handled(
+        ran=Cell(replace(client("httpx"), version=given["version"]), _PLANNED),
+        result=_cell(**cell_changes),
+        records=records,
+        requests=(request,) * given["requests"],
+    )
+
+
+_PLANNED = PlannedScenario.of(scenario("stream"), exchange(json.dumps(_LAST).encode() + b"\n").shape.recording)
 _NO_ROUTE = _text("404 page not found", 404)
 _SAME = (_stream(), _stream())
 _FAILED = _lines({"error": "no such thing"})
@@ -209,4 +229,45 @@ EXAMPLES: dict[str, Example] = {
     ),
     "less-harm": Example((_cell(Verdict.HANG), _cell()), (_cell(), _cell())),
     "other-message": Example((_cell(message="a"), _cell(message="b")), (_cell(message="a"), _cell(message="a"))),
+    # libraries
+    "handed-out-field-gone": Example(
+        (_handled({"a": 1, "b": 2}), _handled({"a": 1})), (_handled({"a": 1}), _handled({"a": 1, "b": 2}))
+    ),
+    "handed-out-field-added": Example(
+        (_handled({"a": 1}), _handled({"a": 1, "b": 2})), (_handled({"a": 1, "b": 2}), _handled({"a": 1}))
+    ),
+    "handed-out-otherwise": Example(
+        (_handled({"a": [1]}), _handled({"a": ["1"]})),
+        (_handled({"a": 1}), _handled({"a": 2}, verdict=Verdict.CORRUPT)),
+    ),
+    "other-number-of-records": Example((_handled({}, {}), _handled({})), (_handled({"a": 1}), _handled({"a": 2}))),
+    "other-number-of-requests": Example((_handled(), _handled(requests=3)), (_handled(), _handled())),
+    "other-number-of-connections": Example(
+        (_handled(connections=2), _handled(connections=1)),
+        (_handled(connections=1), _handled(connections=3, requests=3)),
+    ),
+    "other-route": Example((_handled(route="direct"), _handled(route="proxied")), (_handled(), _handled())),
+    "request-line-changed": Example(
+        (_handled(), _handled(line="POST http://ollama/api/chat")), (_handled(), _handled(body=b"{}"))
+    ),
+    "header-changed": Example(
+        (_handled(), _handled(headers={"accept": "*/*"})),
+        (
+            _handled(headers={"user-agent": "httpx/1.0.0"}),
+            _handled(headers={"user-agent": "httpx/1.1.0"}, version="1.1.0"),
+        ),
+    ),
+    "header-says-version": Example(
+        (
+            _handled(headers={"user-agent": "httpx/1.0.0"}),
+            _handled(headers={"user-agent": "httpx/1.1.0"}, version="1.1.0"),
+        ),
+        (_handled(), _handled(headers={"accept": "*/*"})),
+    ),
+    "body-changed": Example(
+        (_handled(), _handled(body=b'{"stream":false}')), (_handled(), _handled(body=b'{"stream":true}'))
+    ),
+    "body-spelled-otherwise": Example(
+        (_handled(), _handled(body=b'{"stream":true}')), (_handled(), _handled(body=b'{"stream":false}'))
+    ),
 }

@@ -23,6 +23,7 @@ __all__ = [
     "alike",
     "client_rule",
     "common",
+    "library_rule",
     "listed",
     "quoted",
     "rule",
@@ -119,7 +120,8 @@ class Compare(Protocol[T]):
 class Rule(Generic[T]):
     """One rule. `why` says what a change of this kind does; `source` is a document, or a case where it happened.
 
-    `about` is what it compares: exchanges (`wire`), or how a client handled them (`clients`).
+    `about` is what it compares: exchanges (`wire`), or how a client handled them (`clients`); and of two versions of a
+    client, what else they did (`libraries`).
     """
 
     id: str
@@ -157,6 +159,11 @@ def client_rule(
     return lambda function: _register(function, why, level, source, "clients", when)
 
 
+def library_rule(why: str, level: Level, source: str) -> Callable[[Compare[Any]], Compare[Any]]:
+    """Register a function of how two versions of a client handled the same cell (`Handled`)."""
+    return lambda function: _register(function, why, level, source, "libraries", lambda *_: True)
+
+
 def _register(
     function: Compare[T], why: str, level: Level, source: str, about: str, when: Callable[[Any, Any], bool]
 ) -> Compare[T]:
@@ -167,7 +174,7 @@ def _register(
 
 
 def rules_about(about: str) -> list[Rule[Any]]:
-    """The rules about `wire` or `clients`, in the order of the modules."""
+    """The rules about `wire`, `clients` or `libraries`, in the order of the modules."""
     return [one for one in RULES.values() if one.about == about]
 
 

@@ -25,7 +25,7 @@ const callOf = ({ method, path }) => CALLS[`${method} ${path}`];
 export function unsupported(job) {
   const { method, path, headers, json, body } = job.request;
   if (!job.url) return "it does not read OLLAMA_HOST";
-  if (!callOf(job.request)) return `it has no call for ${method} ${path}`;
+  if (!(callOf(job.request) in Ollama.prototype)) return `it has no call for ${method} ${path}`;
   if (headers.length) return "its calls take no headers";
   if (body !== null || (method === "POST" && (json === null || typeof json !== "object"))) return "its calls send only JSON objects";
   if (!["boolean", "undefined"].includes(typeof json?.stream)) return "its calls take stream: true or false only";
@@ -45,6 +45,6 @@ export async function* exchange(job, client) {
   try {
     yield* answer;
   } finally {
-    answer.abort();
+    (answer.abort ? answer : client).abort(); // in old versions only the client has it
   }
 }
