@@ -107,7 +107,7 @@ class Answerer:
     @property
     def is_ready(self) -> bool:
         """Whether the recordings are loaded, which may take a second."""
-        return "_first_world" in self.__dict__
+        return self._recorded.has_world
 
     def get_ready(self) -> None:
         """Load the recordings now."""
@@ -129,6 +129,11 @@ class Answerer:
         if choice.prefix and chosen.step is Step.GUARD:
             chosen = _redirected_below(choice.prefix, chosen)
         return chosen
+
+    def is_at_hand(self, asked: Asked) -> bool:
+        """Whether the head of the request alone decides that it gets a script, before the guard."""
+        rule = self._programme.by_head(asked, before_guard=True)
+        return rule is not None and rule.script is not None
 
     def take_effect(self, asked: Asked, head: RequestHead, chosen: Chosen) -> None:
         """Note what an answer that is given now changes: a pull brings a model, a chat loads one."""

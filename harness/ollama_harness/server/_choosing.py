@@ -4,7 +4,8 @@ A loop serves all connections, so nothing may keep it. Recordings are loaded in 
 may have to be made of the nearest recording, which takes milliseconds, or asked of a function of the user's, which may
 take for ever. But handing a request to a thread and back costs more than all else that is done for it. So a request
 that was answered quickly once, without any function of the user's, is answered in the loop from then on, and its equals
-that come meanwhile wait for that: load tests send the same again and again, a thousand at once.
+that come meanwhile wait for that: load tests send the same again and again, a thousand at once. What is at hand, a
+script that a test has arranged, is never looked for.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Chooser:
         """What answers a request. With `unread` its body has been left where it is."""
         if self._expectations or self._programme.calls_functions:
             return await in_thread(Kind.MAY_WAIT, self._answerer.answer, asked, head, unread=unread)
+        if self._answerer.is_at_hand(asked):
+            return self._answerer.answer(asked, head, unread=unread)
         answer = functools.partial(self._timed, asked, head, unread=unread)
         if asked not in self._quick and (found := await self._once(asked, answer)) is not None:
             return found

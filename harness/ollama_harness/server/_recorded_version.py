@@ -39,6 +39,11 @@ class RecordedVersion:
         """The world in which they were recorded."""
         return world_of(self.recordings, self._version)
 
+    @property
+    def has_world(self) -> bool:
+        """Whether the world is made, for which all recordings have to be read."""
+        return "world" in self.__dict__
+
     @functools.cached_property
     def by_request(self) -> Recorded:
         return Recorded(self.recordings, first=self._first)

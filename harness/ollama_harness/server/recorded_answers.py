@@ -94,6 +94,11 @@ class RecordedAnswers:
         """The world in which they were recorded."""
         return self._of_version.world
 
+    @property
+    def has_world(self) -> bool:
+        """Whether that world is made."""
+        return self._of_version.has_world
+
     def load(self) -> None:
         """Read all of them, so that the first answer does not wait for it."""
         _ = self._of_version.by_request, self._of_version.maker.sources
