@@ -13,7 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -83,16 +83,21 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """The job as docs/client-protocol.md describes it."""
-        value = {**asdict(self), "answer": self.answer}
-        del value["request"]["any_content"]
-        return value
+        request = _values(self.request)
+        del request["any_content"]
+        return {**_values(self), "request": request, "answer": self.answer}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Job:
-        fields = dict(value["request"])
-        headers = tuple((name, text) for name, text in fields.pop("headers"))
+        of_request = dict(value["request"])
+        headers = tuple((name, text) for name, text in of_request.pop("headers"))
         known = {name: each for name, each in value.items() if name != "answer"}
-        return cls(**{**known, "request": Request(headers=headers, **fields)})
+        return cls(**{**known, "request": Request(headers=headers, **of_request)})
+
+
+def _values(of: Job | Request) -> dict[str, Any]:
+    """Its fields as they are: `asdict` would copy all JSON of a request."""
+    return {each.name: getattr(of, each.name) for each in fields(of)}
 
 
 #: Makes the request, and yields every record or piece as soon as the library yields it. The second argument is the

@@ -12,10 +12,9 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -142,7 +141,7 @@ class Writer:
 
     def __init__(self, directory: Path, *, planned: int, recordings: dict[str, str]) -> None:
         self._directory, self._planned, self._recordings = directory, planned, recordings
-        self._cells: list[Result] = []
+        self._cells: list[tuple[Result, str]] = []
         self._stack = ExitStack()
         self.path, self.partial = directory / FILE, directory / PARTIAL_FILE
 
@@ -168,9 +167,10 @@ class Writer:
             self._file.close()
 
     def add(self, one: Result) -> None:
-        self._cells.append(one)
+        line = _line({each.name: getattr(one, each.name) for each in fields(one)})
+        self._cells.append((one, line))
         with writing(self.partial, ResultsError, fix=_ELSEWHERE):
-            self._file.write(_line(asdict(one)))
+            self._file.write(line)
             self._file.flush()
 
     def finish(self, *, clients: dict[str, str]) -> Results:
@@ -185,14 +185,14 @@ class Writer:
             planned=self._planned,
             started_at=self._started_at,
         )
-        cells = tuple(sorted(self._cells, key=lambda one: (one.cell, one.run)))
-        lines: Iterable[Any] = (asdict(header), *map(asdict, cells), {"cells": len(cells)})
+        cells = sorted(self._cells, key=lambda cell: (cell[0].cell, cell[0].run))
+        lines = (_line(asdict(header)), *(line for _, line in cells), _line({"cells": len(cells)}))
         self._close()
-        write_whole(self.path, "".join(map(_line, lines)), ResultsError, fix=_ELSEWHERE)
+        write_whole(self.path, "".join(lines), ResultsError, fix=_ELSEWHERE)
         with writing(self.partial, ResultsError, fix="delete it"):
             self.partial.unlink()
             self.path.with_name(PREVIOUS_FILE).unlink(missing_ok=True)
-        return Results(header, cells)
+        return Results(header, tuple(one for one, _ in cells))
 
 
 def unfinished(directory: Path) -> str | None:

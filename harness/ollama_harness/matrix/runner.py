@@ -11,17 +11,18 @@ client's session. `done` is always called in the thread that called `run`, so ca
 
 from __future__ import annotations
 
+import queue
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from ollama_harness.clients import Client, clients
 from ollama_harness.clients.adapter import Job
@@ -42,6 +43,8 @@ if sys.platform != "win32":
     import resource
 
 __all__ = ["CellRun", "Runner", "allow_open_files"]
+
+T = TypeVar("T")
 
 #: How many cells of one client a thread runs in a row. Canaries get smaller batches where there would be few: some are
 #: slow on purpose, and none costs much to start.
@@ -119,15 +122,18 @@ class Runner:
 
     def _run_batches(self, batches: Iterable[list[Cell]], done: Callable[[CellRun], None]) -> None:
         pool = ThreadPoolExecutor(self.jobs)
-        finished: list[CellRun] = []
+        finished: queue.SimpleQueue[CellRun | Future[None]] = queue.SimpleQueue()
         try:
-            pending = {pool.submit(self._run_batch, batch, finished.append) for batch in batches}
+            pending = {pool.submit(self._run_batch, batch, finished.put) for batch in batches}
+            for future in pending:
+                future.add_done_callback(finished.put)
             while pending:
-                ended, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
-                while finished:
-                    done(finished.pop(0))
-                for future in ended:
-                    future.result()
+                match _next(finished):
+                    case CellRun() as run:
+                        done(run)
+                    case batch_end:
+                        pending.discard(batch_end)
+                        batch_end.result()
         finally:
             self._stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -277,6 +283,13 @@ def allow_open_files(cells: Iterable[Cell], *, jobs: int) -> None:
         except (OSError, ValueError):
             problem = f"this system lets a process open {soft} files, and {jobs} cells at a time may need {needed}"
             raise HarnessError(f"{problem}; allow more (ulimit -n {needed}), or use fewer --jobs") from None
+
+
+def _next(finished: queue.SimpleQueue[T]) -> T:
+    """The next that has finished. On Windows, nothing interrupts a wait without a limit."""
+    while True:
+        with suppress(queue.Empty):
+            return finished.get(timeout=0.1)
 
 
 def _batches(cells: Sequence[Cell], jobs: int) -> Iterator[list[Cell]]:
