@@ -285,7 +285,7 @@ def late(answered: Sequence[Entry], job: Job) -> str | None:
     for entry in answered:
         if entry.script is None:
             continue
-        planned = entry.script.answer_to(entry.head).render(date=entry.date)
+        planned = entry.script.answer_to(entry.head)
         if any(segment.awaits for segment in planned.segments):
             continue
         really = pairwise([0.0, *(at_s for at_s, _ in entry.sent)])

@@ -58,7 +58,7 @@ class Segment:
 
     def rendered(self, date: str) -> RenderedSegment:
         """The exact bytes of this segment, with `date` in the head."""
-        data = b"".join(part.wire(date) for part in self.parts)
+        data = b"".join([part.wire(date) for part in self.parts])
         return RenderedSegment(self.at_s, data, self.awaits, self.apart)
 
 
