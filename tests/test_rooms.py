@@ -102,6 +102,8 @@ def test_no_two_public_classes_share_a_name() -> None:
         ("matrix.results", "matrix.runner"),
         ("recordings", "script"),
         ("errors", "recordings"),
+        ("clients.worker", "script"),
+        ("clients.worker_process", "oracle.verdict"),
     ],
 )
 def test_a_room_loads_no_more_than_it_needs(imported: str, not_loaded: str) -> None:

@@ -20,11 +20,11 @@ from typing import Any
 
 from ollama_harness.clients.places import ClientPlace, Library, environment_of
 from ollama_harness.oracle.pieces import Yields
-from ollama_harness.oracle.reference import Cause, Layer
-from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.oracle.words import Cause, Layer, Verdict
 from ollama_harness.recordings.recording import Request
 
 __all__ = [
+    "PROTOCOL",
     "Client",
     "Command",
     "Contract",
@@ -37,6 +37,10 @@ __all__ = [
     "nothing",
     "version_here",
 ]
+
+
+#: The version of the protocol of a client's process (docs/client-protocol.md), which says it in its first message.
+PROTOCOL = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ollama_harness.clients.adapter import Client, Contract, EventLines, Job
-from ollama_harness.oracle.reference import Layer
+from ollama_harness.oracle.words import Layer
 
 
 def session(job: Job) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ollama_harness.clients import _typed_calls
 from ollama_harness.clients.adapter import Client, Contract, ExchangeFunction, Job, SessionFactory, Yields
-from ollama_harness.oracle.reference import Layer
+from ollama_harness.oracle.words import Layer
 from ollama_harness.recordings.recording import Request
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ollama_harness.clients.adapter import Client, Contract, ExchangeFunction, Job, SessionFactory
 from ollama_harness.clients.httpx import exchange, exchange_async
-from ollama_harness.oracle.reference import Layer
+from ollama_harness.oracle.words import Layer
 
 
 def session(job: Job) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ollama_harness.clients._typed_calls import refused_by_framework
 from ollama_harness.clients.adapter import Client, Contract, ExchangeFunction, Job, SessionFactory, Yields
-from ollama_harness.oracle.reference import Layer
+from ollama_harness.oracle.words import Layer
 from ollama_harness.recordings.recording import Request
 
 #: Fields of a request that are arguments of ChatOllama, under the names that it gives them.

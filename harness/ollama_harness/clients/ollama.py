@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ollama_harness.clients.adapter import Client, Contract, Job
-from ollama_harness.oracle.reference import Layer
+from ollama_harness.oracle.words import Layer
 from ollama_harness.recordings.recording import Request
 
 #: The function of the library for each request.

@@ -12,14 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ollama_harness.clients.adapter import PROTOCOL
 from ollama_harness.files.fields import is_count, is_one_line, is_seconds
+from ollama_harness.oracle.client_end import ClientEnd, Failed, Finished, Hung, Raised, Stopped, Unsupported
 from ollama_harness.oracle.pieces import Yields, problem_of_piece
-from ollama_harness.oracle.verdict import ClientEnd, Failed, Finished, Hung, Raised, Stopped, Unsupported
 
 __all__ = ["PROTOCOL", "BadMessage", "End", "Log", "Meanwhile", "Message", "Ready", "Yielded", "parse", "shown"]
-
-#: The version of the protocol. A process says it in its first message.
-PROTOCOL = 1
 
 _SHOWN_CHARACTERS = 60
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ollama_harness.clients.adapter import Client, Contract, EventLines, Job
-from ollama_harness.oracle.reference import Layer
+from ollama_harness.oracle.words import Layer
 
 
 def session(job: Job) -> AbstractContextManager[Any]:

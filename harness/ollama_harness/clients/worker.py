@@ -33,8 +33,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ollama_harness.clients import Client, add_file, client
-from ollama_harness.clients.adapter import Job
-from ollama_harness.clients.protocol import PROTOCOL
+from ollama_harness.clients.adapter import PROTOCOL, Job
 from ollama_harness.network.patched_sockets import Reach, RouteShown, asked_for, forget, tried
 from ollama_harness.network.route import place_of
 from ollama_harness.network.simulation import SimulatedMachine, install, patch_imported

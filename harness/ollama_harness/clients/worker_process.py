@@ -41,8 +41,8 @@ from ollama_harness.clients.protocol import (
     shown,
 )
 from ollama_harness.network.simulation import SimulatedMachine
+from ollama_harness.oracle.client_end import ClientEnd, Crashed, Failed, Hung, Unsupported
 from ollama_harness.oracle.pieces import Yields
-from ollama_harness.oracle.verdict import ClientEnd, Crashed, Failed, Hung, Unsupported
 
 __all__ = ["STARTUP_S", "ClientReport", "WorkerProcess"]
 

@@ -34,6 +34,7 @@ from ollama_harness.errors import ProtocolError
 from ollama_harness.files.json_text import has_lone_surrogate, parse_json
 from ollama_harness.oracle._saying import pieces_of
 from ollama_harness.oracle.pieces import PieceObject
+from ollama_harness.oracle.words import Cause, Layer
 from ollama_harness.recordings.events import NO_JSON
 from ollama_harness.recordings.records import STREAMS, Item, items_of
 from ollama_harness.script.http1 import Body, ResponseHead, read_body, read_response_head
@@ -53,13 +54,6 @@ __all__ = [
 ]
 
 
-class Layer(StrEnum):
-    """What a client promises: HTTP, or Ollama's protocol on top of it."""
-
-    HTTP = "http"
-    OLLAMA = "ollama"
-
-
 class ExpectedEndKind(StrEnum):
     """How an answer ends."""
 
@@ -67,40 +61,6 @@ class ExpectedEndKind(StrEnum):
     TRUNCATED = "truncated"  # it ends too early
     ERROR = "error"  # it contains an error, or is one
     OPEN = "open"  # it never ends
-
-
-class Cause(StrEnum):
-    """Why an answer ends as it does."""
-
-    WHOLE = "whole"
-    FIN = "fin"  # the connection closes inside the message
-    RST = "rst"
-    REFUSED = "refused"  # there was no connection
-    SILENCE = "silence"
-    NO_OBJECT = "no-object"  # Ollama's records are objects
-    NO_TERMINAL_RECORD = "no-terminal-record"
-    AFTER_TERMINAL_RECORD = "after-terminal-record"
-    STATUS = "status"
-    IN_BAND = "in-band"
-    BAD_JSON = "bad-json"
-    CODING = "coding"  # the content coding is broken, unknown or not true
-    FRAMING = "framing"
-    REDIRECT = "redirect"
-    OTHER_TYPE = "other-type"  # the right content under another Content-Type
-    TWO_LENGTHS = "two-lengths"  # Content-Length beside chunks
-    BYTE_ORDER_MARK = "byte-order-mark"
-    LONE_SURROGATE = "lone-surrogate"  # half a character, which no UTF-8 can hold
-
-    @property
-    def refusable(self) -> bool:
-        """Whether a client may reject the whole answer, so that no record is due."""
-        return self in (
-            Cause.REDIRECT,
-            Cause.OTHER_TYPE,
-            Cause.TWO_LENGTHS,
-            Cause.BYTE_ORDER_MARK,
-            Cause.LONE_SURROGATE,
-        )
 
 
 @dataclass(frozen=True, slots=True)

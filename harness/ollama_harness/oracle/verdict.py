@@ -27,11 +27,21 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, assert_never
 
+from ollama_harness.oracle.client_end import (
+    ClientEnd,
+    Crashed,
+    Failed,
+    Finished,
+    Hung,
+    Raised,
+    Stopped,
+    Unsupported,
+)
 from ollama_harness.oracle.comparison import View
-from ollama_harness.oracle.reference import Cause, ExpectedEndKind, Layer, Reference
+from ollama_harness.oracle.reference import ExpectedEndKind, Reference
+from ollama_harness.oracle.words import Cause, Layer, Verdict
 
 __all__ = [
     "ClientEnd",
@@ -47,102 +57,6 @@ __all__ = [
     "Verdict",
     "judge",
 ]
-
-
-class Verdict(StrEnum):
-    INCONCLUSIVE = "inconclusive"
-    UNSUPPORTED = "unsupported"
-    MISROUTED = "misrouted"
-    CRASH = "crash"
-    HANG = "hang"
-    SILENT_LOSS = "silent-loss"
-    CORRUPT = "corrupt"
-    UNSAFE_RETRY = "unsafe-retry"
-    LEAK = "leak"
-    FALSE_ALARM = "false-alarm"
-    BUFFERED = "buffered"
-    UNDOCUMENTED = "undocumented"
-    PASS = "pass"
-
-    @property
-    def harm(self) -> int | None:
-        """How bad it is for the client's user, 0 to 6; None where nothing was judged."""
-        return _HARM.get(self)
-
-    @property
-    def severity(self) -> int:
-        """A number that decides which of two verdicts is shown: inconclusive before any harm, unsupported last."""
-        return {Verdict.INCONCLUSIVE: 7, Verdict.UNSUPPORTED: -1}.get(self, self.harm or 0)
-
-
-_HARM = {
-    Verdict.MISROUTED: 5,
-    Verdict.CRASH: 4,
-    Verdict.HANG: 4,
-    Verdict.SILENT_LOSS: 5,
-    Verdict.CORRUPT: 6,
-    Verdict.UNSAFE_RETRY: 3,
-    Verdict.LEAK: 3,
-    Verdict.FALSE_ALARM: 2,
-    Verdict.BUFFERED: 2,
-    Verdict.UNDOCUMENTED: 1,
-    Verdict.PASS: 0,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The client ended normally."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """The client's user stopped reading, as the scenario wants, and closed the answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """The client raised. `types` are the qualified names of the exception's classes, most derived first.
-
-    `made` is false if it raised while it was imported or constructed. `where` is the place in the client's code, if its
-    process reports it.
-    """
-
-    types: tuple[str, ...]
-    message: str
-    made: bool = True
-    where: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Hung:
-    """The client did not end by the deadline, and its process was killed."""
-
-    deadline_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Crashed:
-    """The client's process died, with this exit code."""
-
-    exit_code: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unsupported:
-    """Nothing was tried: the client has no such operation, or is not installed."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The harness itself failed, so nothing is known about the client."""
-
-    reason: str
-
-
-ClientEnd = Finished | Stopped | Raised | Hung | Crashed | Unsupported | Failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

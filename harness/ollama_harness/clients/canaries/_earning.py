@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.oracle.words import Verdict
 
 __all__ = ["CUT", "LOCK_STEP", "WHOLE", "over_v1"]
 

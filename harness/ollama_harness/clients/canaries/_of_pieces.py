@@ -13,7 +13,7 @@ from typing import Any
 from ollama_harness.clients.adapter import Client, ExchangeFunction, Job, Yields
 from ollama_harness.clients.canaries import _perfect as perfect
 from ollama_harness.clients.canaries._earning import CUT, LOCK_STEP, WHOLE, over_v1
-from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.oracle.words import Verdict
 
 Piece = dict[str, Any]
 

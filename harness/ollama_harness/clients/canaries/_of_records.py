@@ -20,8 +20,7 @@ from typing import Any
 from ollama_harness.clients.adapter import Client, ExchangeFunction, Job
 from ollama_harness.clients.canaries import _perfect as perfect
 from ollama_harness.clients.canaries._earning import CUT, LOCK_STEP, WHOLE, over_v1
-from ollama_harness.oracle.reference import Layer
-from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.oracle.words import Layer, Verdict
 from ollama_harness.recordings.recording import Request
 
 #: More scenarios in which they must.

@@ -17,8 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ollama_harness.clients.adapter import Client, Contract, Job
-from ollama_harness.oracle.reference import Layer
-from ollama_harness.oracle.verdict import Verdict
+from ollama_harness.oracle.words import Layer, Verdict
 
 #: Fields that say how to read the body, and so have one value.
 _ONE_VALUE = ("content-length", "content-type", "content-encoding", "transfer-encoding")
