@@ -1,23 +1,22 @@
-"""`ollama-harness list`: clients, scenarios, environments, faults, rules and recordings."""
+"""`ollama-harness list`: clients, scenarios, environments, faults, rules and recordings.
+
+Each list imports what it shows, and no other room: all rooms together take a second.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ollama_harness import answers
 from ollama_harness.cli.output import json_option
 from ollama_harness.cli.own_recordings import recordings_option, store_of
 from ollama_harness.cli.tables import table
-from ollama_harness.clients import Client, clients
-from ollama_harness.clients.adapter import version_here
-from ollama_harness.gate.rules import RULES
-from ollama_harness.matrix.cells import names_in
-from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest, measure
-from ollama_harness.matrix.scenarios import GROUPS, twin_of, why_no_twin
-from ollama_harness.network.environments import ENVIRONMENTS
-from ollama_harness.server.control import fault_rows, recording_row
+
+if TYPE_CHECKING:
+    from ollama_harness.clients import Client
+    from ollama_harness.matrix.request_profiles import RequestProfile, SentRequest
 
 __all__ = ["list_"]
 
@@ -40,8 +39,12 @@ def list_() -> None:
 @json_option
 def list_clients(*, wire: bool, as_json: bool) -> None:
     if wire:
+        from ollama_harness.matrix.request_profiles import measure
+
         table([_wire(one, in_full=as_json) for one in measure()], as_json=as_json)
         return
+    from ollama_harness.clients import clients
+
     rows: list[dict[str, object]] = [
         {
             "client": one.name,
@@ -64,6 +67,9 @@ def list_clients(*, wire: bool, as_json: bool) -> None:
 @recordings_option
 @json_option
 def list_scenarios(*, own: Path | None, as_json: bool) -> None:
+    from ollama_harness.matrix.cells import names_in
+    from ollama_harness.matrix.scenarios import GROUPS, twin_of, why_no_twin
+
     store = store_of(own)
     rows = [
         {
@@ -89,6 +95,8 @@ def list_scenarios(*, own: Path | None, as_json: bool) -> None:
 )
 @json_option
 def list_environments(*, as_json: bool) -> None:
+    from ollama_harness.network.environments import ENVIRONMENTS
+
     rows = [
         {
             "environment": one.name,
@@ -109,6 +117,8 @@ def list_environments(*, as_json: bool) -> None:
 )
 @json_option
 def list_faults(*, as_json: bool) -> None:
+    from ollama_harness.server.control import fault_rows
+
     table(list(fault_rows()), as_json=as_json)
 
 
@@ -122,6 +132,9 @@ def list_faults(*, as_json: bool) -> None:
 @click.option("--of", type=click.Choice(["gate", "answers"]), help="Only the rules of one.")
 @json_option
 def list_rules(*, of: str | None, as_json: bool) -> None:
+    from ollama_harness import answers
+    from ollama_harness.gate.rules import RULES
+
     of_gate: list[dict[str, object]] = [
         {
             "rule": one.id,
@@ -156,6 +169,8 @@ def list_rules(*, of: str | None, as_json: bool) -> None:
 @recordings_option
 @json_option
 def list_recordings(*, ollama_version: tuple[str, ...], own: Path | None, as_json: bool) -> None:
+    from ollama_harness.server.control import recording_row
+
     store = store_of(own, version=ollama_version[0] if len(ollama_version) == 1 else None)
     versions = [store.version(name) for name in ollama_version] or store.versions
     found = [one for version in versions for one in store.of_version(version)]
@@ -198,6 +213,8 @@ def _version(one: Client) -> str:
     """The version of a client's library, or what must be done before it runs here. A program says its version only when
     it runs, and so does a library that this Python does not have.
     """
+    from ollama_harness.clients.adapter import version_here
+
     if one.missing is not None:
         return f"not installed: {one.missing}"
     if one.command is not None:
