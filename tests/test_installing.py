@@ -15,9 +15,10 @@ from click.testing import CliRunner, Result
 
 from ollama_harness import clients as clients_room
 from ollama_harness.cli import commands
-from ollama_harness.clients import Client, client, clients, clients_file, installed, places
+from ollama_harness.clients import Client, _starting, client, clients, clients_file, installed, places
 from ollama_harness.clients.places import ClientPlace, environment_of
 from ollama_harness.errors import ClientError, InstallError, UnknownName
+from ollama_harness.network.simulation import SimulatedMachine
 
 pytestmark = pytest.mark.same_on_each_python
 
@@ -294,6 +295,13 @@ def test_a_library_that_is_not_here_runs_in_the_python_of_its_place(monkeypatch:
     assert one.place is not None
     assert one.python == one.place.python
     assert one.python.startswith(str(one.place.path))
+
+
+def test_a_process_starts_with_the_settings_of_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, str] = {}
+    monkeypatch.setattr(_starting.subprocess, "Popen", lambda *_, env, **__: seen.update(env))
+    _starting.started(["litellm"], {"HOME": "/home"}, SimulatedMachine())
+    assert seen == {"HOME": "/home", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 
 
 def test_a_version_of_a_library_has_a_place_of_its_own() -> None:

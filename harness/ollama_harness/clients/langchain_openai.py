@@ -96,6 +96,7 @@ _CONTRACT = Contract(
     default_timeout="600 s",
     timeouts=frozenset({"openai.APITimeoutError"}),
     retries=2,
+    reads_through="httpx",
 )
 
 

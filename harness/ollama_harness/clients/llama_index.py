@@ -97,6 +97,7 @@ CLIENTS = [
             source="https://github.com/ollama/ollama-python#errors",
             read_timeout="request_timeout= of Ollama(), which it passes to httpx",
             default_timeout="30 s",
+            reads_through="ollama",
         ),
         exchange=exchange,
         session=session,

@@ -128,6 +128,7 @@ CLIENTS = [
             read_timeout="timeout= of the model's settings",
             default_timeout="600 s",
             retries=2,
+            reads_through="httpx",
         ),
         exchange=exchange,
         session=session,
