@@ -86,10 +86,11 @@ class _Reader:
     def read(self, value: str) -> tuple[str, str, int, str]:
         """Scheme, host without brackets, port, and path with its first slash and without its last."""
         text = self._unwrapped(value)
-        if not text:
+        if re.search(r"\$\{?\w|%\w+%|\{\{?\s*\w|^(none|null|undefined)$", text.rpartition("@")[2], re.I):
+            self._note("placeholder", "it holds a name that was to be replaced by its value, and was not")
             return "http", "127.0.0.1", DEFAULT_PORT, ""
-        if re.search(r"[$%{}]|^(none|null|undefined)$", re.sub(r"%[\w.-]+\]?(:\d+)?$", "", text), re.I):
-            self._note("placeholder", f"{text} was to be replaced by a value, and was not")
+        text = self._first(text, blanks=value != value.strip())
+        if not text:
             return "http", "127.0.0.1", DEFAULT_PORT, ""
         scheme, text = self._scheme(text)
         authority, path = self._path(text)
@@ -112,8 +113,12 @@ class _Reader:
                 "quotes", "the quotes are part of the value: Ollama's own programs remove them, and others do not"
             )
             text = text.strip(_QUOTES + " \t")
+        return text
+
+    def _first(self, text: str, *, blanks: bool) -> str:
+        """The first address, or the one that is every interface. `blanks`: there are some around all of it."""
         joined = re.sub(r"\s*([:/])\s*", r"\1", text)
-        if value != value.strip() or joined != text:
+        if blanks or joined != text:
             self._note("blanks", "the blanks are part of the value: the Python library fails")
         parts = [one for one in re.split(r"[,;\s]+", joined) if one]
         if len(parts) > 1:
