@@ -76,6 +76,7 @@ def test_an_entry_that_was_meant_for_the_host_is_named(listed: str, url: str, en
         ("10.*", ADDRESS),
         ("<local>", OTHER),
         ("lan", OTHER),
+        ("127.0.0.0/8,localhost", NAME),
         (";, ;''", NAME),
     ],
 )
