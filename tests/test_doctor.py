@@ -104,7 +104,7 @@ def test_an_ollama_host_that_python_cannot_read_is_found_and_fixed(ollama: FakeO
     assert "bad-ollama-host" in codes(diagnosis)
     assert diagnosis.exit_code == 1
     first = next(one for one in diagnosis.fixes if "OLLAMA_HOST=" in one.lines.get("sh", ""))
-    assert first.lines["sh"] == f"export OLLAMA_HOST=127.0.0.1:{ollama.port}"
+    assert first.lines["sh"] == f"export OLLAMA_HOST={ollama.url}"
     assert first.helps == ("ollama", "urllib")
     assert diagnosis.routes[0].causes == ("OLLAMA_HOST",)
 
@@ -236,9 +236,30 @@ def test_a_line_that_is_offered_keeps_what_was_excluded_before(ollama: FakeOllam
 def test_a_line_can_be_typed_whatever_was_excluded_before(ollama: FakeOllama, proxy: FakeProxy) -> None:
     diagnosis = examine(ollama.url, HTTP_PROXY=proxy.url, NO_PROXY="<local>;127.*,[::1],o'brien.example,a b")
     lines = next(one.lines for one in diagnosis.fixes if "exclude" in one.change.title)
-    assert shlex.split(lines["sh"])[1] == "NO_PROXY=a b,localhost,127.0.0.1,::1"
-    assert lines["cmd"] == 'set "NO_PROXY=a b,localhost,127.0.0.1,::1"'
-    assert lines["PowerShell"] == "$env:NO_PROXY = 'a b,localhost,127.0.0.1,::1'"
+    new = "<local>,127.*,::1,a,b,localhost,127.0.0.1"
+    assert shlex.split(lines["sh"])[1] == f"NO_PROXY={new}"
+    assert lines["cmd"] == f'set "NO_PROXY={new}"'
+    assert lines["PowerShell"] == f"$env:NO_PROXY = '{new}'"
+
+
+def test_an_entry_that_no_client_reads_is_named_as_the_cause(ollama: FakeOllama, proxy: FakeProxy) -> None:
+    url = ollama.url
+    diagnosis = examine(url, HTTP_PROXY=proxy.url, NO_PROXY="localhost;127.0.0.1", no_proxy="127.0.0.*")
+    causes = [one.text.split(",")[0] for one in diagnosis.findings if one.code == "unread-no-proxy"]
+    assert causes == ["no_proxy holds 127.0.0.*", "NO_PROXY holds localhost;127.0.0.1"]
+    assert "unread-no-proxy" not in codes(examine(url, HTTP_PROXY=proxy.url, NO_PROXY="127.0.0.1,localhost;a"))
+
+
+def test_an_ollama_host_that_programs_read_differently_is_named_with_the_line_for_all(ollama: FakeOllama) -> None:
+    diagnosis = examine(None, OLLAMA_HOST=f"0.0.0.0:{ollama.port}")
+    said = {one.code: one.text for one in diagnosis.findings}
+    assert "a place to listen" in said["ollama-host-everywhere"]
+    assert said["ollama-host-line"] == (
+        f"OLLAMA_HOST=http://127.0.0.1:{ollama.port} is read alike by all clients, "
+        f"and OLLAMA_HOST=0.0.0.0:{ollama.port} is for ollama serve alone"
+    )
+    meant = examine(None, clients=("urllib",), OLLAMA_HOST=f"'127.0.0.1:{ollama.port}'")
+    assert (meant.url, codes(meant) >= {"answers", "ollama-host-quotes"}) == (ollama.url, True)
 
 
 def test_a_long_line_is_printed_whole(capsys: pytest.CaptureFixture[str], ollama: FakeOllama, proxy: FakeProxy) -> None:

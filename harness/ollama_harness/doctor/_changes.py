@@ -13,17 +13,12 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from ollama_harness.clients import Client
+from ollama_harness.doctor._exclusions import LOCAL, exclusion
 from ollama_harness.doctor.asking import Question
 from ollama_harness.network.named_proxies import named_proxies
 from ollama_harness.network.settings import Settings, System
 
-__all__ = ["LOCAL", "SettingChange", "alternatives", "removals", "repairs"]
-
-#: The names of this machine that most programs understand.
-LOCAL = ("localhost", "127.0.0.1", "::1")
-
-#: Entries of NO_PROXY that no Python library reads, or with which httpx raises.
-_UNREAD = re.compile(r"[<>;\[\]\"']|[^\x00-\x7f]|:.*/")
+__all__ = ["SettingChange", "alternatives", "removals", "repairs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +62,7 @@ def repairs(question: Question) -> Iterator[SettingChange]:
         yield _set_variable(
             question,
             "OLLAMA_HOST",
-            urlsplit(question.url).netloc,
+            question.url,
             title="write OLLAMA_HOST as all clients read it",
             also="a server started from this shell listens there",
         )
@@ -117,21 +112,21 @@ def _without_system_settings(settings: Settings) -> Iterator[tuple[str, Settings
 
 
 def _exclude(question: Question) -> SettingChange:
-    """NO_PROXY for this host, together with the entries that are already there and can be read."""
+    """NO_PROXY for this host, together with all that is there already."""
     settings, host = question.settings, urlsplit(question.url).hostname or ""
-    listed = settings.variable("no_proxy") or settings.variable("NO_PROXY") or ""
-    kept = [entry for entry in (one.strip() for one in listed.split(",")) if entry and not _UNREAD.search(entry)]
-    wanted = LOCAL if host in LOCAL else (host,)
-    also = "programs started from this shell go direct to these hosts"
+    new = exclusion(settings, question.url)
+    also = list(new.changes)
     if settings.system is not System.POSIX and not any(name.lower().endswith("_proxy") for name in settings.variables):
-        also += "; Python then ignores the system's proxy for all hosts: programs that need it need HTTPS_PROXY as well"
+        also.append(
+            "Python then ignores the system's proxy for all hosts: programs that need it need HTTPS_PROXY as well"
+        )
     return _set_variable(
         question,
         "NO_PROXY",
-        ",".join(dict.fromkeys([*kept, *wanted])),
+        new.value,
         other="no_proxy",
         title=f"exclude {'this machine' if host in LOCAL else host} from the proxy",
-        also=also,
+        also="; ".join(also),
     )
 
 

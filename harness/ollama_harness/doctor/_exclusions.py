@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ollama_harness.network.settings import Settings, System
+from ollama_harness.network.settings import Settings, System, hidden
 
 __all__ = ["LOCAL", "Exclusion", "Unread", "exclusion", "meant_for"]
 
@@ -60,8 +60,8 @@ class Exclusion:
         """What becomes different, a sentence each."""
         added = [f"programs started from this shell go direct to {', '.join(self.added)}"] if self.added else []
         merged = ["NO_PROXY and no_proxy are now the same list, with the entries of both"] if self.merged else []
-        rewritten = [f"{old} is now written {new}" for old, new in self.rewritten]
-        return (*added, *merged, *rewritten, *(f"{entry} is left out: {why}" for entry, why in self.left_out))
+        rewritten = [f"{hidden(old)} is now written {new}" for old, new in self.rewritten]
+        return (*added, *merged, *rewritten, *(f"{hidden(entry)} is left out: {why}" for entry, why in self.left_out))
 
 
 def meant_for(settings: Settings, url: str) -> tuple[Unread, ...]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ollama_harness.doctor._client_routes import ClientRoute
+from ollama_harness.doctor._exclusions import meant_for
 from ollama_harness.doctor._server_check import ServerAnswer, ServerKind
+from ollama_harness.doctor._written_host import written_host
 from ollama_harness.network.required import RequiredRoute
 from ollama_harness.network.route import THROUGH_PROXY, Route
 from ollama_harness.network.settings import Mac, Registry, Settings, hidden
 
-__all__ = ["Remark", "first", "of_clients", "of_server", "of_settings"]
+__all__ = ["Remark", "first", "of_clients", "of_no_proxy", "of_server", "of_settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,12 @@ def of_settings(settings: Settings, proxies: Mapping[str, ServerAnswer | None]) 
     for name in (name for name, text in texts if name.lower() != "no_proxy" and name != "OLLAMA_HOST" and "@" in text):
         text = f"{name} holds a password in plain text, which every program of yours can read (it is hidden here)"
         yield Remark(code="credentials", text=text, bad=False)
+    if problems := (written := written_host(settings.variable("OLLAMA_HOST"))).problems:
+        for problem in problems:
+            yield Remark(code=f"ollama-host-{problem.code}", text=f"OLLAMA_HOST: {problem.text}", bad=False)
+        line = f"OLLAMA_HOST={written.url} is read alike by all clients"
+        server = f", and OLLAMA_HOST={written.listen} is for ollama serve alone" if written.everywhere else ""
+        yield Remark(code="ollama-host-line", text=line + server, bad=False)
     if (pac := registry.pac_url or mac.pac_url) is not None:
         text = (
             f"a proxy script is set ({hidden(pac)}): browsers run it; requests, httpx, ollama and urllib do not read it"
@@ -88,3 +96,11 @@ def of_clients(routes: tuple[ClientRoute, ...], required: RequiredRoute) -> Iter
             text = f"OLLAMA_HOST is not an address for {', '.join(unusable)}: importing fails"
             yield Remark(code="bad-ollama-host", text=text)
         yield Remark(code="cannot-be-made", text=f"{', '.join(unusable)} cannot be used with these settings at all")
+
+
+def of_no_proxy(settings: Settings, url: str, routes: tuple[ClientRoute, ...]) -> Iterator[Remark]:
+    """Entries that were meant to keep clients from the proxy, to which they go all the same."""
+    if proxied := ", ".join(one.client for one in routes if one.asked.route in THROUGH_PROXY):
+        for one in meant_for(settings, url):
+            text = f"{one.variable} holds {hidden(one.entry)}, but not for {proxied}: {one.why}"
+            yield Remark(code="unread-no-proxy", text=text)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from ollama_harness.doctor._changes import LOCAL, SettingChange, alternatives, removals, repairs
+from ollama_harness.doctor._changes import SettingChange, alternatives, removals, repairs
 from ollama_harness.doctor._client_routes import ClientRoute, client_route
-from ollama_harness.doctor._findings import Remark, first, of_clients, of_server, of_settings
+from ollama_harness.doctor._exclusions import LOCAL
+from ollama_harness.doctor._findings import Remark, first, of_clients, of_no_proxy, of_server, of_settings
 from ollama_harness.doctor._server_check import ServerAnswer, ServerKind, addresses, ask, ask_through, connect
+from ollama_harness.doctor._written_host import written_host
 from ollama_harness.doctor.asking import AskedRoute, Asker, Question
 from ollama_harness.errors import HarnessError
 from ollama_harness.network.named_proxies import named_proxies
@@ -127,6 +129,7 @@ def diagnose(
             *of_server(target, answers, beside),
             *of_settings(settings, proxies),
             *of_clients(routes, route),
+            *of_no_proxy(settings, target, routes),
         ),
         by_ollama_host=url is None,
         fixes=_fixes(asked, changed) if lost and route.route is not Route.PROXIED else (),
@@ -188,11 +191,11 @@ def _url(text: str) -> str:
 
 
 def _ollama_host_url(ollama_host: str | None) -> str:
-    """The URL that a client gets from OLLAMA_HOST, or the default if it is not an address (which is a finding)."""
+    """The URL that Python gets from OLLAMA_HOST, or what was meant if it cannot read it (which is a finding)."""
     try:
         return ollama_url(ollama_host)
     except ValueError:
-        return ollama_url(None)
+        return written_host(ollama_host).url
 
 
 def _other_loopback(url: str, found: tuple[str, ...]) -> list[str]:
