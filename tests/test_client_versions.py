@@ -121,6 +121,13 @@ def test_each_version_of_a_program_has_a_place_of_its_own() -> None:
     assert old.place.steps[-1][-1] == "@langchain/ollama@1.0.0"
 
 
+def test_a_version_has_the_extras_that_its_client_needs() -> None:
+    one = client("pydantic-ai==1.0.0").place
+    assert one is not None
+    assert one.steps[-1][-1] == "pydantic-ai-slim[openai]==1.0.0"
+    assert one.path.name.startswith("pydantic-ai-slim==1.0.0-")
+
+
 def test_clients_of_one_package_share_the_place_of_a_version() -> None:
     one, other = named("npm:openai@5.0.0")
     assert one.place == other.place

@@ -239,19 +239,30 @@ def _with(values: Mapping[str, str], text: str) -> str:
 @functools.cache
 def environment_of(distribution: str) -> ClientPlace | None:
     """The virtual environment for a library, by the file in `environments/` that names it; None if none does."""
-    for wanted in sorted(_ENVIRONMENTS.glob("*.in")):
-        names = {re.split(r"[\s\[<>=!~;#]", line, maxsplit=1)[0] for line in wanted.read_text("utf-8").splitlines()}
-        if distribution in names - {""}:
-            locked = wanted.with_suffix(".txt")
-            name = f"python-{wanted.stem}"
-            return _virtual_environment(name, {locked.name: locked}, "--require-hashes", "-r", locked.name)
-    return None
+    found = _wanted(distribution)
+    if found is None:
+        return None
+    locked = found[0].with_suffix(".txt")
+    name = f"python-{locked.stem}"
+    return _virtual_environment(name, {locked.name: locked}, "--require-hashes", "-r", locked.name)
 
 
 def environment_with(distribution: str, version: str) -> ClientPlace:
-    """The virtual environment for one version of a library, with what it depends on."""
-    package = f"{distribution}=={version}"
-    return _virtual_environment(package, {}, package)
+    """The virtual environment for one version of a library, with what it depends on, and with the extras that its
+    client needs.
+    """
+    _, package = _wanted(distribution) or (None, distribution)
+    return _virtual_environment(f"{distribution}=={version}", {}, f"{package}=={version}")
+
+
+def _wanted(distribution: str) -> tuple[Path, str] | None:
+    """The file in `environments/` that names a library, and the library with its extras; None if none does."""
+    for wanted in sorted(_ENVIRONMENTS.glob("*.in")):
+        for line in wanted.read_text("utf-8").splitlines():
+            package = re.match(r"([\w.-]+)(\[[^\]]*\])?", line)
+            if package is not None and package[1] == distribution:
+                return wanted, package[0]
+    return None
 
 
 def _virtual_environment(name: str, files: Mapping[str, Path], *packages: str) -> ClientPlace:
