@@ -241,7 +241,9 @@ EXAMPLES: dict[str, Example] = {
         (_handled({"a": 1}), _handled({"a": 2}, verdict=Verdict.CORRUPT)),
     ),
     "other-number-of-records": Example((_handled({}, {}), _handled({})), (_handled({"a": 1}), _handled({"a": 2}))),
-    "other-number-of-requests": Example((_handled(), _handled(requests=3)), (_handled(), _handled())),
+    "other-number-of-requests": Example(
+        (_handled(), _handled(requests=3)), (_handled(requests=0, verdict=Verdict.UNSUPPORTED), _handled())
+    ),
     "other-number-of-connections": Example(
         (_handled(connections=2), _handled(connections=1)),
         (_handled(connections=1), _handled(connections=3, requests=3)),

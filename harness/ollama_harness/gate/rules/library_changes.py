@@ -9,6 +9,7 @@ from typing import Any
 from ollama_harness.files.json_text import parse_json
 from ollama_harness.gate.handled import Handled, RequestSeen
 from ollama_harness.gate.rules.rule import Change, Level, library_rule, quoted
+from ollama_harness.oracle.verdict import Verdict
 
 __all__: list[str] = []
 
@@ -101,7 +102,8 @@ def other_number_of_records(old: Handled, new: Handled) -> Iterator[Change]:
 
 @library_rule("It makes more or fewer requests, each of which costs a generation.", Level.NOTABLE, _REQUESTS)
 def other_number_of_requests(old: Handled, new: Handled) -> Iterator[Change]:
-    if len(old.requests) != len(new.requests):
+    tried = Verdict.UNSUPPORTED not in (old.result.verdict, new.result.verdict)  # which is another rule's
+    if tried and len(old.requests) != len(new.requests):
         was, now = (_number(len(one.requests), "request") for one in (old, new))
         yield Change(where=old.result.scenario, was=was, now=now)
 
