@@ -254,6 +254,7 @@ def test_an_ollama_host_that_programs_read_differently_is_named_with_the_line_fo
     diagnosis = examine(None, OLLAMA_HOST=f"0.0.0.0:{ollama.port}")
     said = {one.code: one.text for one in diagnosis.findings}
     assert "a place to listen" in said["ollama-host-everywhere"]
+    assert f"ollama (Python): http://0.0.0.0:{ollama.port}; ollama (JavaScript)" in said["ollama-host-readings"]
     assert said["ollama-host-line"] == (
         f"OLLAMA_HOST=http://127.0.0.1:{ollama.port} is read alike by all clients, "
         f"and OLLAMA_HOST=0.0.0.0:{ollama.port} is for ollama serve alone"

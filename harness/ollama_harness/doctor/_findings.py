@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ollama_harness.doctor._client_routes import ClientRoute
 from ollama_harness.doctor._exclusions import meant_for
 from ollama_harness.doctor._server_check import ServerAnswer, ServerKind
-from ollama_harness.doctor._written_host import written_host
+from ollama_harness.doctor._written_host import readings, written_host
 from ollama_harness.network.required import RequiredRoute
 from ollama_harness.network.route import THROUGH_PROXY, Route
 from ollama_harness.network.settings import Mac, Registry, Settings, hidden
@@ -70,17 +70,25 @@ def of_settings(settings: Settings, proxies: Mapping[str, ServerAnswer | None]) 
     for name in (name for name, text in texts if name.lower() != "no_proxy" and name != "OLLAMA_HOST" and "@" in text):
         text = f"{name} holds a password in plain text, which every program of yours can read (it is hidden here)"
         yield Remark(code="credentials", text=text, bad=False)
-    if problems := (written := written_host(settings.variable("OLLAMA_HOST"))).problems:
-        for problem in problems:
-            yield Remark(code=f"ollama-host-{problem.code}", text=f"OLLAMA_HOST: {problem.text}", bad=False)
-        line = f"OLLAMA_HOST={written.url} is read alike by all clients"
-        server = f", and OLLAMA_HOST={written.listen} is for ollama serve alone" if written.everywhere else ""
-        yield Remark(code="ollama-host-line", text=line + server, bad=False)
+    yield from _of_ollama_host(settings.variable("OLLAMA_HOST"))
     if (pac := registry.pac_url or mac.pac_url) is not None:
         text = (
             f"a proxy script is set ({hidden(pac)}): browsers run it; requests, httpx, ollama and urllib do not read it"
         )
         yield Remark(code="pac", text=text, bad=False)
+
+
+def _of_ollama_host(value: str | None) -> Iterator[Remark]:
+    """What programs read differently in OLLAMA_HOST, how each reads it, and the line that all read alike."""
+    written = written_host(value)
+    for problem in written.problems:
+        yield Remark(code=f"ollama-host-{problem.code}", text=f"OLLAMA_HOST: {problem.text}", bad=False)
+    if written.problems:
+        read = "; ".join(f"{program}: {reading}" for program, reading in readings(hidden(value or "")).items())
+        yield Remark(code="ollama-host-readings", text=f"how programs read this OLLAMA_HOST: {read}", bad=False)
+        line = f"OLLAMA_HOST={written.url} is read alike by all clients"
+        server = f", and OLLAMA_HOST={written.listen} is for ollama serve alone" if written.everywhere else ""
+        yield Remark(code="ollama-host-line", text=line + server, bad=False)
 
 
 def of_clients(routes: tuple[ClientRoute, ...], required: RequiredRoute) -> Iterator[Remark]:
