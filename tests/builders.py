@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import json
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -26,6 +30,44 @@ HELLO, WORLD, DONE = (
 NO_LINE_ENDS = ("\u0085", "\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e")
 #: For a property that costs much to try: the profile of conftest.py, with fewer examples.
 A_FEW = settings(max_examples=min(40, settings().max_examples))
+
+
+def in_one_test(names: str, cases: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """As `pytest.mark.parametrize`, but one test tries all cases. It is for hundreds that prove little each, because
+    most of their time would be pytest's. With several names a case is a tuple.
+
+    Fails with all cases that fail, and the error of the first of them.
+    """
+    wanted, tried = names.split(), list(cases)
+    assert tried
+
+    def decorated(check: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(check)
+        def test(**fixtures: Any) -> None:
+            failed: dict[str, BaseException] = {}
+            for case in tried:
+                values = case if len(wanted) > 1 else (case,)
+                try:
+                    check(**dict(zip(wanted, values, strict=True)), **fixtures)
+                except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  # it is raised below
+                    failed[", ".join(map(_short, values))] = error
+            if failed:
+                raise AssertionError(f"{len(failed)} of {len(tried)} cases fail: {'; '.join(failed)}") from next(
+                    iter(failed.values())
+                )
+
+        given = inspect.signature(check)
+        left = [one for name, one in given.parameters.items() if name not in wanted]
+        test.__signature__ = given.replace(parameters=left)  # type: ignore[attr-defined]
+        return test
+
+    return decorated
+
+
+def _short(value: Any) -> str:
+    """What tells a case from others."""
+    text = str(getattr(value, "name", value))
+    return text if len(text) < 80 else f"{text[:80]}…"
 
 
 def line(record: Any) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from builders import in_one_test
 
 from ollama_harness.errors import BadFault, UnknownName
 from ollama_harness.faults import FAULTS, Fault, after_record, close_at, jitter
@@ -33,7 +34,7 @@ IN_SCENARIOS = [fault for one in SCENARIOS.values() for faults in (one.faults, *
 PRINTED = {str(fault): fault for fault in (*EXAMPLES, *IN_SCENARIOS)}
 
 
-@pytest.mark.parametrize(("text", "fault"), PRINTED.items(), ids=PRINTED)
+@in_one_test("text fault", PRINTED.items())
 def test_every_fault_that_is_printed_can_be_read_again(text: str, fault: Fault) -> None:
     assert parse_fault(text) == fault
 

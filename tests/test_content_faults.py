@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import product
 from typing import Any
 
 import pytest
-from builders import JSON, NDJSON, SSE, json_values, line, plain, recording
+from builders import JSON, NDJSON, SSE, in_one_test, json_values, line, plain, recording
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,8 +118,7 @@ def struck_by(kind: str, name: str, script: Script) -> Fault:
     return FAULTS[kind].make(*given)
 
 
-@pytest.mark.parametrize("name", ["chat-stream", *V1, *ONE_PIECE])
-@pytest.mark.parametrize("kind", CONTENT, ids=lambda kind: kind.name)
+@in_one_test("kind name", product(CONTENT, ["chat-stream", *V1, *ONE_PIECE]))
 def test_each_strikes_every_kind_of_answer_or_says_why_not(kind: Any, name: str) -> None:
     script = recorded(name)
     assert script.head is not None

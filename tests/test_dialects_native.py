@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from builders import in_one_test
 
 from ollama_harness.answers import Asked, World, world_of
 from ollama_harness.answers.completions.completion import Call, Completion, DoneReason, Piece, Timing
@@ -77,7 +78,7 @@ def head(recording: Recording) -> list[tuple[str, str]]:
     return [(name, value if name in values else "") for name, value in recording.response.headers]
 
 
-@pytest.mark.parametrize("id_", good())
+@in_one_test("id_", good())
 def test_what_is_read_is_written_as_the_same_bytes(id_: str) -> None:
     recording = STORE.get(id_)
     made = written(read(recording), recording)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import json_values, recording, texts
+from builders import in_one_test, json_values, recording, texts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,7 +111,7 @@ def shape(value: Any) -> Any:
 # --- as recorded ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("id_", good())
+@in_one_test("id_", good())
 def test_what_is_read_is_written_as_the_same_bytes(id_: str) -> None:
     recording = good()[id_]
     made = written(read(recording), recording.request, recording.ollama_version)
@@ -119,7 +119,7 @@ def test_what_is_read_is_written_as_the_same_bytes(id_: str) -> None:
     assert [frame.at_s for frame in made.frames] == [frame.at_s for frame in recording.frames]
 
 
-@pytest.mark.parametrize("id_", good())
+@in_one_test("id_", good())
 def test_the_head_is_the_recorded_one(id_: str) -> None:
     recording = good()[id_]
     made = written(read(recording), recording.request, recording.ollama_version)

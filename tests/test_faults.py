@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import DATE, DONE, HELLO, JSON, SSE, WORLD, cuts, line, plain, recording, records, stream
+from builders import DATE, DONE, HELLO, JSON, SSE, WORLD, cuts, in_one_test, line, plain, recording, records, stream
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -399,9 +399,8 @@ def test_a_fault_whose_place_an_earlier_fault_removed_is_an_error() -> None:
 # --------------------------------------------------------------------------------- what a perfect client sees
 
 
-each_record = pytest.mark.parametrize(
-    ("script", "n"),
-    [pytest.param(one.values[0], n, id=f"{one.id}-{n}") for one in STREAMS for n in range(1, count(one.values[0]) + 1)],
+each_record = in_one_test(
+    "script n", [(one.values[0], n) for one in STREAMS for n in range(1, count(one.values[0]) + 1)]
 )
 
 

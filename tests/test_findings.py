@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from builders import in_one_test
 
 import ollama_harness
 from ollama_harness.clients import clients
@@ -65,12 +66,12 @@ def test_every_section_has_a_reproduction_and_shows_a_cell() -> None:
     assert all(re.search(CELL, shown) for *_, shown in FINDINGS)
 
 
-@pytest.mark.parametrize("id_", [*SHOWN, *SHOWN_OTHER])
+@in_one_test("id_", [*SHOWN, *SHOWN_OTHER])
 def test_every_cell_that_is_named_exists(id_: str, store: RecordingStore) -> None:
     assert cell(store, id_).id == id_
 
 
-@pytest.mark.parametrize("issue", [*ISSUES, *ISSUES_OTHER], ids=lambda issue: issue.place)
+@in_one_test("issue", [*ISSUES, *ISSUES_OTHER])
 def test_every_known_issue_leads_to_a_section(issue: known_issues.KnownIssue) -> None:
     shown = {tuple(id_.split("/")[:2]) for id_ in [*SHOWN, *SHOWN_OTHER]}
     assert shown & set(product(issue.clients, issue.scenarios)), issue.reason

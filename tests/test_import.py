@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import in_one_test
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,7 +66,7 @@ def refused(folder: Path, content: bytes | Any, *options: str, file: str = "chat
 # ------------------------------------------------------------------------------------------- responses
 
 
-@pytest.mark.parametrize("one", WHOLE, ids=lambda one: one.name)
+@in_one_test("one", WHOLE)
 def test_the_bytes_of_each_recording_become_that_recording(one: Recording) -> None:
     wire = Script.from_recording(one, speed=0).render(date=DATE).wire
     exchange = read_http(wire, Path("x"))

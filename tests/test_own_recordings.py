@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import DONE, JSON, line, recording
+from builders import DONE, JSON, in_one_test, line, recording
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,7 +108,7 @@ def is_answer(one: Recording) -> bool:
 ANSWERS = [one for one in packaged_store().of_version(NEWEST) if is_answer(one) and one.request.method != "HEAD"]
 
 
-@pytest.mark.parametrize("one", ANSWERS, ids=lambda one: one.name)
+@in_one_test("one", ANSWERS)
 def test_the_name_of_each_recording_tells_its_endpoint(one: Recording) -> None:
     assert endpoint_of(one.name, one.suffix, b"") == (one.request.method, one.request.path)
 
@@ -117,11 +117,7 @@ def test_the_name_of_each_recording_tells_its_endpoint(one: Recording) -> None:
 SILENT = ("/", "/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete", "/api/status")
 
 
-@pytest.mark.parametrize(
-    "one",
-    [one for one in ANSWERS if one.request.path not in SILENT and one.body and one.name != "ps-empty"],
-    ids=lambda one: one.name,
-)
+@in_one_test("one", [one for one in ANSWERS if one.request.path not in SILENT and one.body and one.name != "ps-empty"])
 def test_the_objects_of_each_recording_tell_its_endpoint(one: Recording) -> None:
     assert endpoint_of("x", one.suffix, one.body) == (one.request.method, one.request.path)
 

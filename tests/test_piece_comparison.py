@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from builders import DONE, HELLO, NDJSON, SSE, WORLD, chunked, line, seen
+from builders import DONE, HELLO, NDJSON, SSE, WORLD, chunked, in_one_test, line, seen
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -70,7 +70,7 @@ TEXTS = ({"text": "Let me see."}, {"tool_call": CALL}, {"text": " Done"}, {"fini
 # ----------------------------------------------------------------------------------------------- what the records say
 
 
-@pytest.mark.parametrize("id_", SPEAKING)
+@in_one_test("id_", SPEAKING)
 def test_it_reads_what_the_dialects_read(id_: str) -> None:
     """The dialects of `answers` are other code, and read each recorded answer too."""
     recording = LIBRARY.get(id_)
@@ -87,7 +87,7 @@ def _object(arguments: Any) -> Any:
     return json.loads(arguments) if isinstance(arguments, str) else arguments
 
 
-@pytest.mark.parametrize("id_", SPEAKING)
+@in_one_test("id_", SPEAKING)
 def test_a_recorded_answer_is_whole_with_all_its_pieces(id_: str) -> None:
     found = reference(Script.from_recording(LIBRARY.get(id_), speed=0))
     pieces = said(found)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import in_one_test
 
 from ollama_harness.errors import ProbeError, UnknownName
 from ollama_harness.recorder import Probe, default_probes, load_probes
@@ -39,7 +40,7 @@ def without_models(request: Request) -> tuple[Any, ...]:
     return request.method, request.path, request.headers, value, request.body
 
 
-@pytest.mark.parametrize("name", COVERED)
+@in_one_test("name", COVERED)
 def test_a_default_probe_asks_what_the_recording_of_its_name_asked(name: str, store: RecordingStore) -> None:
     assert without_models(probe(name).request) == without_models(store.get(f"{store.newest}/{name}").request)
 

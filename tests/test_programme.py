@@ -20,6 +20,7 @@ import jmespath
 import jmespath.exceptions
 import jsonschema
 import pytest
+from builders import in_one_test
 from hypothesis import given
 from hypothesis import strategies as st
 from jmespath.parser import ParsedResult
@@ -720,14 +721,14 @@ SERVED = ServedScenarios(STORE, STORE.newest)
 NOT_SERVED = [one.name for one in SERVED.summaries if not one.routes]
 
 
-@pytest.mark.parametrize("name", [one.name for one in SERVED.summaries if one.routes])
+@in_one_test("name", [one.name for one in SERVED.summaries if one.routes])
 def test_a_scenario_that_is_served_has_rules_or_faults_of_which_none_is_refused(name: str) -> None:
     found = SERVED.rules(name)
     server = FakeOllama(programme=found.programme, faults=found.on_accept, store=STORE)
     assert bool(server.programme.rules) is not bool(found.on_accept)
 
 
-@pytest.mark.parametrize("name", NOT_SERVED)
+@in_one_test("name", NOT_SERVED)
 def test_a_scenario_that_is_not_served_is_refused_with_what_to_use(name: str) -> None:
     with pytest.raises(HarnessError, match=f"use `ollama-harness run --scenario {name}`"):
         SERVED.rules(name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import DATE, DONE, HELLO, recording, stream
+from builders import DATE, DONE, HELLO, in_one_test, recording, stream
 
 from ollama_harness.clients import Client, Yields, client, clients
 from ollama_harness.clients.adapter import Job
@@ -359,7 +359,7 @@ def test_every_client_declares_a_contract_with_its_source(name: str) -> None:
 
 
 @pytest.mark.same_everywhere
-@pytest.mark.parametrize("name", SCENARIOS)
+@in_one_test("name", SCENARIOS)
 def test_every_scenario_has_a_source_or_only_observes_and_uses_recordings(name: str, store: RecordingStore) -> None:
     one = SCENARIOS[name]
     assert one.source is not None or one.requirement == "OBSERVE"

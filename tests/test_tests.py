@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from builders import in_one_test
 
 pytestmark = pytest.mark.same_everywhere
 
@@ -228,3 +229,14 @@ def _around(body: str) -> str:
         "def loop(x):\n  for y in x:\n    check(y)\n"
         f"def test_it():\n{lines}"
     )
+
+
+def test_a_test_of_many_cases_names_those_that_fail_with_the_error_of_the_first() -> None:
+    @in_one_test("n word", [(1, "a"), (2, "b"), (3, "c")])
+    def check(n: int, word: str, limit: int) -> None:
+        assert n < limit, word
+
+    check(limit=4)
+    with pytest.raises(AssertionError, match=r"^2 of 3 cases fail: 2, b; 3, c$") as failed:
+        check(limit=2)
+    assert str(failed.value.__cause__).startswith("b")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from builders import in_one_test
 
 from ollama_harness.clients import clients
 from ollama_harness.faults import (
@@ -29,7 +30,7 @@ IN_GROUPS = [one for group in GROUPS.values() for one in group]
 TWINS = [one for one in SCENARIOS.values() if one.twin_of]
 
 
-@pytest.mark.parametrize("name", [one.name for one in IN_GROUPS])
+@in_one_test("name", [one.name for one in IN_GROUPS])
 def test_a_scenario_has_a_twin_or_says_why_not(name: str) -> None:
     assert (twin_of(name) is None) is bool(why_no_twin(scenario(name)))
 
