@@ -25,6 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--matrix", action="store_true", help="Play every scenario (tests/test_matrix.py).")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `pytest -n auto` means here: half as many again as there are processors, because many tests wait."""
+    return (os.cpu_count() or 2) * 3 // 2
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """What is marked as a whole is not even read where it is left out: there are thousands, and Wine is slow."""
     left_out = re.fullmatch(r"not (\w+)(?: and not (\w+))?", config.option.markexpr)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -206,8 +207,9 @@ def test_too_few_open_files_are_one_sentence_before_anything_is_run(tmp_path: Pa
 @pytest.mark.skipif(ON_WINDOWS, reason="SIGTERM ends a process at once there")
 def test_a_terminated_run_leaves_no_process_and_no_temporary_folder(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
+    chosen = ["--client", "requests", "--scenario", "stall-after-record"]  # several cells, of which each waits
     process = subprocess.Popen(
-        [*COMMAND, "run", "--jobs", "2", "--client", "requests", "--out", "results"],
+        [*COMMAND, "run", "--jobs", "2", *chosen, "--out", "results"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "tmp")},
         stdout=subprocess.PIPE,
@@ -217,6 +219,7 @@ def test_a_terminated_run_leaves_no_process_and_no_temporary_folder(tmp_path: Pa
     partial = tmp_path / "results" / "results.partial.ndjson"
     while not (partial.exists() and partial.stat().st_size):
         assert process.poll() is None
+        time.sleep(0.01)  # it needs this processor
     assert list((tmp_path / "tmp").iterdir())
     process.terminate()
     _, err = process.communicate(timeout=60)  # returns once no child holds the pipes any more

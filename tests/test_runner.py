@@ -83,7 +83,7 @@ def test_a_right_client_passes_whatever_else_it_asks_and_however_slow_it_is(stor
         for one in demanding
         for name in ("canary-courteous", "canary-slow")
     ]
-    with Runner(jobs=8) as runner:
+    with Runner(jobs=16) as runner:  # they mostly wait
         runs = run(runner, cells)
     assert len(runs) == len(cells) > 0
     # A system that cannot reset a connection is no fault of the client, and a server that had to wait for the machine

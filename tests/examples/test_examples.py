@@ -40,6 +40,9 @@ def environment(*, proxies: bool) -> dict[str, str]:
         "HOME": kept.get("HOME", str(Path.home())),  # where the toolchains keep what they have fetched
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "-mod=readonly -buildvcs=false",
+        # Nobody debugs what is built here, nor builds it a second time.
+        "CARGO_PROFILE_DEV_DEBUG": "0",
+        "CARGO_INCREMENTAL": "0",
     }
 
 
