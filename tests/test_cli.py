@@ -222,8 +222,9 @@ def test_check_names_every_defect(here: Here, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["clients", "scenarios", "environments", "faults", "recordings", "rules"])
 def test_every_list_is_a_table_and_json(what: str) -> None:
+    chosen = [what, "--ollama-version", "0.5.7"] if what == "recordings" else [what]
     table, as_json = (
-        CliRunner().invoke(commands, ["list", what, *more], catch_exceptions=False) for more in ([], ["--json"])
+        CliRunner().invoke(commands, ["list", *chosen, *more], catch_exceptions=False) for more in ([], ["--json"])
     )
     assert (table.exit_code, as_json.exit_code) == (0, 0)
     rows = json.loads(as_json.output)

@@ -37,6 +37,9 @@ _QUIET_S = 0.2
 #: The read timeout of the job in which the server falls silent.
 _SILENCE_S = 0.5
 
+#: How long an end is awaited there. None is no defect.
+_SILENT_S = 3.0
+
 _PATIENCE_S = 10.0
 
 _START = "its start"
@@ -152,7 +155,7 @@ class _Check:
 
             begun = time.monotonic()
             # Twice the time, to tell an end that is late from none.
-            deadline_s = (1 if may_hang else 2) * self._deadline_s
+            deadline_s = min(_SILENT_S, self._deadline_s) if may_hang else 2 * self._deadline_s
             reports.append(process.exchange(job, deadline_s=deadline_s, meanwhile=do_next))
             took_s = time.monotonic() - begun
             if job.keeps_session and not isinstance(reports[0].ending, Unsupported):
