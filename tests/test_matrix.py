@@ -35,8 +35,8 @@ class KnownVerdict(Exception):
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cell" in metafunc.fixturenames:
         whole = metafunc.config.getoption("matrix")
-        names = {name for name, one in SCENARIOS.items() if whole or _is_of_each_kind(one)}
-        cells = [cell for cell in plan(STORE) if cell.scenario.name in names and _is_first(cell)]
+        names = [one.name for one in SCENARIOS.values() if one.by_default and (whole or _is_of_each_kind(one))]
+        cells = list(filter(_is_first, plan(STORE, scenario_names=names)))
         metafunc.parametrize("cell", [pytest.param(cell, id=cell.id, marks=_marks(cell)) for cell in cells])
 
 
