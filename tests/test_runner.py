@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter, deque
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,12 @@ from builders import DATE, DONE, HELLO, in_one_test, recording, stream
 from ollama_harness.clients import Client, Yields, client, clients
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
+from ollama_harness.matrix._batches import Batches, by_client, sharing
 from ollama_harness.matrix._raw_socket import resets_are_real
 from ollama_harness.matrix.cells import Cell, PlannedScenario, cell, plan
 from ollama_harness.matrix.exchange import _idle, _missed_timeout, _unsafe_retry, late, problem_of
 from ollama_harness.matrix.run import result
-from ollama_harness.matrix.runner import CellRun, Runner, sharing
+from ollama_harness.matrix.runner import CellRun, Runner
 from ollama_harness.matrix.scenarios import SCENARIOS
 from ollama_harness.network.environments import clean_environment
 from ollama_harness.network.simulation import SimulatedMachine
@@ -207,6 +210,25 @@ def test_a_client_that_warms_up_makes_one_more_exchange_in_each_process(
 def test_the_clients_of_one_library_share_its_process() -> None:
     assert sharing(client("httpx")) == sharing(client("httpx-async")) == ("httpx", "httpx-async")
     assert sharing(client("urllib")) == ("urllib",)
+
+
+def test_each_batch_is_taken_once_and_few_processes_are_needed(store: RecordingStore) -> None:
+    """A process for each thread would be enough, if the libraries had equal shares of the work."""
+    planned = plan(store, client_names=["httpx", "ollama", "requests", "urllib"], scenario_names=["stream"])
+    cells, threads = [one for one in planned for _ in range(20)], 8
+    batches, ran = Batches(by_client(cells, threads)), list[Cell]()
+    at_work, processes = deque[tuple[ExitStack, tuple[str, ...]]](), Counter[tuple[str, ...]]()
+    while len(ran) < len(cells):
+        if len(at_work) == threads:
+            at_work.popleft()[0].close()
+        thread = ExitStack()
+        ran += (batch := thread.enter_context(batches.taken()))
+        at_work.append((thread, sharing(batch[0].client)))
+        processes |= Counter(names for _, names in at_work)
+    assert sorted(one.id for one in ran) == sorted(one.id for one in cells)
+    assert threads <= processes.total() < 2 * threads
+    with batches.taken() as none:
+        assert none == []
 
 
 def test_bytes_that_were_promised_and_not_sent_are_inconclusive(

@@ -1,12 +1,12 @@
 """The runner: runs many cells at once, each with a fake server of its own and a client process.
 
-Threads take batches of cells, because cells mostly wait. Each cell gets a new `FakeOllama`, so journals are never
-shared. Client processes are expensive to start, so they are reused: a cell borrows an idle process of its client, or
-starts a new one if all are busy, and returns it if it is still alive. Batches alternate between clients, which keeps
-the number of processes small. Cells of an environment run in another way: each environment starts one process with its
-own settings, and all cells of it run there, one after the other. Environments come last, so that their processes do not
-slow down the cells in which times matter. In a sequence, the exchanges of a cell share the server, the process and the
-client's session. `done` is always called in the thread that called `run`, so callers need no lock.
+Threads take batches of cells (`_batches`), because cells mostly wait. Each cell gets a new `FakeOllama`, so journals
+are never shared. Client processes are expensive to start, so they are reused: a cell borrows an idle process of its
+client, or starts a new one if all are busy, and returns it if it is still alive. Cells of an environment run in another
+way: each environment starts one process with its own settings, and all cells of it run there, one after the other.
+Environments come last, so that their processes do not slow down the cells in which times matter. In a sequence, the
+exchanges of a cell share the server, the process and the client's session. `done` is always called in the thread that
+called `run`, so callers need no lock.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import queue
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ollama_harness.clients import Client, clients
+from ollama_harness.clients import Client
 from ollama_harness.clients.adapter import Job
 from ollama_harness.clients.worker_process import WorkerProcess
 from ollama_harness.errors import HarnessError
+from ollama_harness.matrix._batches import Batches, by_client, by_environment, sharing
 from ollama_harness.matrix._raw_socket import NO_RESETS, resets_are_real
 from ollama_harness.matrix.cells import ELSEWHERE, Cell
 from ollama_harness.matrix.exchange import Exchange, exchange, untried
@@ -45,10 +45,6 @@ if sys.platform != "win32":
 __all__ = ["CellRun", "Runner", "allow_open_files"]
 
 T = TypeVar("T")
-
-#: How many cells of one client a thread runs in a row. Canaries get smaller batches where there would be few: some are
-#: slow on purpose, and none costs much to start.
-_BATCH, _BATCHES_A_JOB = 12, 4
 
 #: The largest number of open files of a run, measured and rounded up: always, for each process of a client (its
 #: pipes; a busy client has several processes), and for each running cell (its servers and connections).
@@ -117,23 +113,25 @@ class Runner:
         client in another cell miss its read timeout.
         """
         cells = list(cells)
-        self._run_batches(_batches([cell for cell in cells if cell.scenario.environment is None], self.jobs), done)
-        self._run_batches(_by_environment([cell for cell in cells if cell.scenario.environment is not None]), done)
+        first = [cell for cell in cells if cell.scenario.environment is None]
+        last = [cell for cell in cells if cell.scenario.environment is not None]
+        self._run_batches(Batches(by_client(first, self.jobs)), done)
+        self._run_batches(Batches(by_environment(last)), done)
 
-    def _run_batches(self, batches: Iterable[list[Cell]], done: Callable[[CellRun], None]) -> None:
+    def _run_batches(self, batches: Batches, done: Callable[[CellRun], None]) -> None:
         pool = ThreadPoolExecutor(self.jobs)
         finished: queue.SimpleQueue[CellRun | Future[None]] = queue.SimpleQueue()
         try:
-            pending = {pool.submit(self._run_batch, batch, finished.put) for batch in batches}
+            pending = {pool.submit(self._run_all, batches, finished.put) for _ in range(self.jobs)}
             for future in pending:
                 future.add_done_callback(finished.put)
             while pending:
                 match _next(finished):
                     case CellRun() as run:
                         done(run)
-                    case batch_end:
-                        pending.discard(batch_end)
-                        batch_end.result()
+                    case ended:
+                        pending.discard(ended)
+                        ended.result()
         finally:
             self._stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -193,6 +191,14 @@ class Runner:
                     break  # the client's process is gone
         return CellRun(cell, tuple(exchanges))
 
+    def _run_all(self, batches: Batches, done: Callable[[CellRun], None]) -> None:
+        """Run one batch after the other, until none is left."""
+        while not self._stopped.is_set():
+            with batches.taken() as batch:
+                if not batch:
+                    return
+                self._run_batch(batch, done)
+
     def _run_batch(self, batch: list[Cell], done: Callable[[CellRun], None]) -> None:
         environment = batch[0].scenario.environment
         if environment is not None:
@@ -247,16 +253,6 @@ class Runner:
                     self._all.remove(worker)
 
 
-def sharing(client: Client) -> tuple[str, ...]:
-    """The clients that share one process: those of one library, which is imported once, and all canaries. A user's own
-    client and a program have a process of their own.
-    """
-    if not (client.is_canary or client.distribution) or client.file is not None or client.version:
-        return (client.name,)
-    kin = [one for one in clients().values() if one.file is None and one.distribution == client.distribution]
-    return tuple(one.name for one in kin if one.is_canary is client.is_canary and one.command is None)
-
-
 def _warm_up(cell: Cell, worker: WorkerProcess) -> None:
     """Let a client make an exchange that is not judged: with the cell's recording, and without any fault."""
     request = cell.recording.request
@@ -290,27 +286,3 @@ def _next(finished: queue.SimpleQueue[T]) -> T:
     while True:
         with suppress(queue.Empty):
             return finished.get(timeout=0.1)
-
-
-def _batches(cells: Sequence[Cell], jobs: int) -> Iterator[list[Cell]]:
-    """Batches of cells of one client, with the clients in turn, so that each client needs few processes.
-
-    Neighbouring cells take similar times, so a batch consists of cells that are far apart.
-    """
-    by_client: dict[str, list[Cell]] = {}
-    for cell in cells:
-        by_client.setdefault(cell.client.name, []).append(cell)
-    few = min(_BATCH, max(1, len(cells) // (jobs * _BATCHES_A_JOB)))
-    sizes = {name: few if mine[0].client.is_canary else _BATCH for name, mine in by_client.items()}
-    counts = {name: -(-len(mine) // sizes[name]) for name, mine in by_client.items()}
-    cut = [[mine[i :: counts[name]] for i in range(counts[name])] for name, mine in by_client.items()]
-    for round_ in zip_longest(*cut):
-        yield from filter(None, round_)
-
-
-def _by_environment(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """The cells of each environment, of all clients, because they share a process."""
-    batches: dict[str, list[Cell]] = {}
-    for cell in cells:
-        batches.setdefault(cell.scenario.name, []).append(cell)
-    return list(batches.values())
