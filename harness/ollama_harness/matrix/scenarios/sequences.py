@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ollama_harness.faults import (
-    add_header,
     after_record,
     append_bytes,
     before_head,
@@ -14,6 +13,7 @@ from ollama_harness.faults import (
     replace_with_error,
     reset_after_answer,
     reset_at,
+    set_header,
     stall_at,
 )
 from ollama_harness.matrix.scenarios.scenario import (
@@ -103,7 +103,7 @@ SCENARIOS = [
         name="close-announced",
         summary="Connection: close, and the server closes: the next request needs another connection",
         recordings=("generate-cold", "chat-nonstream"),
-        faults=(add_header("Connection", "close"), close_after_answer()),
+        faults=(set_header("Connection", "close"), close_after_answer()),
         then=((),),
         source=Source(
             "https://www.rfc-editor.org/rfc/rfc9112#section-9.6",
@@ -114,7 +114,7 @@ SCENARIOS = [
         name="close-not-meant",
         summary="Connection: close, but the server does not close",
         recordings=SHORT,
-        faults=(add_header("Connection", "close"),),
+        faults=(set_header("Connection", "close"),),
         then=((),),
         source=Source(
             "https://www.rfc-editor.org/rfc/rfc9112#section-9.6",
