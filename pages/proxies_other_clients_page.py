@@ -18,7 +18,7 @@ from ollama_harness.clients.installed import of_packages
 from ollama_harness.matrix.results import Results
 from ollama_harness.network.environments import ENVIRONMENTS, HOSTS, Environment
 from pages.page import NotComparable, Page, Sources, table
-from pages.proxies_page import CLIENTS, IN_WORDS, required_letters, routes_taken, settings_of, system_of
+from pages.proxies_page import CLIENTS, IN_WORDS, escaped, required_letters, routes_taken, settings_of, system_of
 
 __all__ = ["page"]
 
@@ -31,25 +31,6 @@ _HEAD = """\
 This page has those of all other clients. It is made from a run of all clients in all environments with {made_with}.
 
 A letter for each of {hosts}: {letters}. `.` under *must* means that no document decides, and `!` marks a known issue.
-"""
-
-_IN_SHORT = """\
-## In short
-
-* **Go** (net-http, ollama-go) uses no proxy for this machine, whatever the variables say. With HTTP_PROXY and
-  REQUEST_METHOD it reaches nothing at all.
-* **Node** (fetch, and ollama-js, openai-js and the others that send by it) uses no proxy, unless NODE_USE_ENV_PROXY=1
-  is set before it starts. Node 22.21 and 24.0 know that variable; 20 and 22.20 do not. Then it uses the proxy for this
-  machine too, unless NO_PROXY names it; networks in NO_PROXY exclude nothing.
-* **axios** reads the variables by itself. Any loopback name or address in NO_PROXY excludes all three.
-* **curl** reads `http_proxy` in small letters only, ALL_PROXY and NO_PROXY in both; networks in NO_PROXY count.
-* **reqwest** and ollama-rs read both cases. Networks in NO_PROXY count, and `*` excludes names and no addresses.
-* **Java** (java-http, langchain4j) reads no variable, but the properties http.proxyHost and http.proxyPort, for example
-  from JAVA_TOOL_OPTIONS. It excludes this machine, unless http.nonProxyHosts is set. On a Linux without a desktop,
-  java.net.useSystemProxies changes nothing.
-* **aiohttp** and **urllib3** read nothing, unless their user asks for it (`trust_env=True`, a `ProxyManager`).
-* **httpx2** differs from httpx: networks in NO_PROXY count, and no entry of NO_PROXY makes it raise.
-* **openai**, **anthropic** and **langchain-ollama** take the route of httpx.
 """
 
 _OWN = """\
@@ -69,17 +50,19 @@ which prove that. An empty cell is an environment of another runtime.
 
 def page(results: Results) -> str:
     """The whole page, in Markdown."""
-    others = _others()
+    others = [one for one in _others() if one.name in results.header.clients]
     own = [one for one in others if _reads_by_itself(one)]
     few = [one for one in others if one not in own]
     shown = [replace(one, system=one.system or system_of(results.header)) for one in ENVIRONMENTS.values()]
     letters = ", ".join(f"{letter} {IN_WORDS[route]}" for route, letter in LETTERS.items())
     head = _HEAD.format(made_with=_made_with(results), hosts=", ".join(HOSTS), letters=letters)
     wrapped = "\n\n".join(_filled(part) for part in head.rstrip("\n").split("\n\n"))
+    rules = (one.contract.proxy_rules for one in others if one.contract.proxy_rules)
     parts = [
         wrapped,
         "",
-        _IN_SHORT,
+        "## In words\n",
+        *(f"{_filled(escaped(text))}\n" for text in rules),
         _OWN,
         *_by_environment(own, shown, results),
         _FEW,
@@ -100,13 +83,17 @@ def _others() -> list[Client]:
     ]
 
 
+def _names() -> set[str]:
+    return {one.name for one in _others()}
+
+
 def _reads_by_itself(one: Client) -> bool:
     """Whether a client is tried in more environments than those that every client is tried in."""
     return not one.contract.reads_through and one.contract.reads_any(["HTTP_PROXY"])
 
 
 def _made_with(results: Results) -> str:
-    versions = [f"{one.name} {results.header.clients.get(one.name, '?')}" for one in _others()]
+    versions = [f"{name} {version}" for name, version in results.header.clients.items() if name in _names()]
     return f"{', '.join(versions)} on {results.header.os.partition(' ')[0]}"
 
 
@@ -145,7 +132,7 @@ def _made(sources: Sources) -> str:
     if sources.routes is None:
         raise NotComparable(f"give the results of all clients: {_RUN}, and --routes DIR")
     results = Results.load(sources.routes)
-    if absent := sorted({one.name for one in _others()} - results.header.clients.keys()):
+    if absent := sorted(_names() - results.header.clients.keys()):
         raise NotComparable(f"these results have no {', '.join(absent)}; run: {_RUN}")
     text = page(results)
     if sources.checking and _made_with(results) not in " ".join(sources.there.split()):

@@ -31,7 +31,17 @@ from ollama_harness.recordings.store import RecordingStore
 from pages.page import NotComparable, Page, Sources, table
 from pages.proxy_messages import HEAD, LIMITS, MESSAGES, TABLE, ProxyMessage
 
-__all__ = ["CLIENTS", "IN_WORDS", "made_with", "page", "required_letters", "routes_taken", "settings_of", "system_of"]
+__all__ = [
+    "CLIENTS",
+    "IN_WORDS",
+    "escaped",
+    "made_with",
+    "page",
+    "required_letters",
+    "routes_taken",
+    "settings_of",
+    "system_of",
+]
 
 _RUN = "ollama-harness run --environments --out DIR"
 CLIENTS = ("httpx", "ollama", "requests", "urllib")
@@ -45,7 +55,7 @@ def page(results: Results) -> str:
         HEAD.format(made_with=made_with(results.header)),
         *(line for one in MESSAGES for line in _message(one, cells)),
         "## How each library decides\n",
-        *(f"{textwrap.fill(_escaped(client(name).contract.proxy_rules), 120)}\n" for name in CLIENTS),
+        *(f"{textwrap.fill(escaped(client(name).contract.proxy_rules), 120)}\n" for name in CLIENTS),
         TABLE.format(hosts=", ".join(f"`{host}`" for host in HOSTS), letters=letters),
         *(line for title, group in GROUPS.items() if not group[0].switch for line in _group(title, group, results)),
         LIMITS,
@@ -136,10 +146,10 @@ def settings_of(one: Environment) -> str:
         written += ["exclude simple host names"] if mac.exclude_simple else []
     written += [f"later {name}={value.replace('{proxy}', '127.0.0.1:7890')}" for name, value in one.later.items()]
     written += [] if one.trust_env else ["trust_env=False"]
-    return " ".join([_escaped(one.summary), *(f"<br>`{text}`" for text in written)])
+    return " ".join([escaped(one.summary), *(f"<br>`{text}`" for text in written)])
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """A text in which Markdown finds no mark-up."""
     return re.sub(r"([*<])", r"\\\1", text)
 

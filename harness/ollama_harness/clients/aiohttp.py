@@ -55,6 +55,7 @@ CLIENTS = [
             timeouts=frozenset({"aiohttp.client_exceptions.ServerTimeoutError"}),
             default_timeout="300 s for the whole exchange",
             variables=frozenset(),
+            proxy_rules="aiohttp uses no proxy, unless its user asks for the variables: ClientSession(trust_env=True).",
         ),
         exchange=exchange,
         session=session,

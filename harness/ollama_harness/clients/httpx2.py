@@ -30,6 +30,10 @@ _CONTRACT = Contract(
     read_timeout="timeout= of the client or of the call",
     default_timeout="5 s",
     timeouts=frozenset({"httpx2.TimeoutException"}),
+    proxy_rules=(
+        "httpx2 finds its proxy as httpx does. In NO_PROXY a network counts, too, and no entry of that list makes it "
+        "raise."
+    ),
 )
 
 

@@ -64,6 +64,7 @@ CLIENTS = [
             timeouts=frozenset({"urllib3.exceptions.TimeoutError"}),
             retries=3,
             variables=frozenset(),
+            proxy_rules="urllib3 uses no proxy, unless its user makes a ProxyManager instead of a PoolManager.",
         ),
         exchange=exchange,
         session=session,
