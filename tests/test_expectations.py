@@ -130,6 +130,17 @@ def test_a_scenario_that_was_not_run_makes_no_entry_stale(file: Path) -> None:
     assert exit_code(file, cell("ollama", Verdict.FALSE_ALARM), full=True) == 0
 
 
+def test_an_entry_may_be_about_one_recording(file: Path) -> None:
+    entry = ENTRY.replace('["next-line"]', '["gzip"]')
+    file.write_text(entry.replace("verdict", 'recordings = ["generate-cold"]\nverdict', 1), encoding="utf-8")
+    known = cell("ollama", Verdict.FALSE_ALARM, scenario="gzip", recording="0.32.15/generate-cold")
+    assert exit_code(file, known, cell("ollama", Verdict.PASS, scenario="gzip", recording="0.32.15/chat-france")) == 0
+    assert exit_code(file, dataclasses.replace(known, recording="0.32.15/chat-france")) == 1
+    file.write_text(entry.replace("verdict", 'recordings = ["tags"]\nverdict', 1), encoding="utf-8")
+    with pytest.raises(ExpectationError, match="recordings is not a list of recordings that these scenarios play"):
+        load(file)
+
+
 def test_an_entry_may_be_about_one_form_of_url(file: Path) -> None:
     file.write_text(
         ENTRY.replace('["next-line"]', '["no-proxy-list"]').replace("verdict", 'hosts = ["[::1]"]\nverdict', 1),

@@ -95,7 +95,8 @@ def expected_verdicts(
     anything_goes = not result.gating or not _is_known(result.client, versions)
     if anything_goes and result.verdict is not Verdict.INCONCLUSIVE:
         return (), None
-    issue = covering(issues, result.client, result.scenario, result.host, gating=result.gating)
+    recording = result.recording.rpartition("/")[2]
+    issue = covering(issues, result.client, result.scenario, recording, result.host, gating=result.gating)
     return (issue.expects(result.client), issue) if issue else ((Verdict.PASS,), None)
 
 

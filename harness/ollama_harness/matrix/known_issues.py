@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,9 @@ class KnownIssue:
     has all of them.
 
     It holds in the twins of its scenarios as well, unless `twins` is false or another entry names the twin itself. An
-    entry of a client holds for other versions of it (NAME==VERSION) as well, but they may be better.
-    In environments, `hosts` limits it to these forms of the URL. `since_python` holds the first release with the defect
-    of each line of Python; later lines have it too.
+    entry of a client holds for other versions of it (NAME==VERSION) as well, but they may be better. `recordings`
+    limits it to these recordings, and in environments `hosts` to these forms of the URL. `since_python` holds the first
+    release with the defect of each line of Python; later lines have it too.
     """
 
     clients: tuple[str, ...]
@@ -85,6 +86,7 @@ class KnownIssue:
     link: str
     review: date
     place: str
+    recordings: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     since_python: tuple[tuple[int, ...], ...] = ()
     twins: bool = True
@@ -105,12 +107,13 @@ class KnownIssue:
         firsts = {first[:2]: first for first in self.since_python}
         return not firsts or python >= firsts.get(python[:2], max(firsts))
 
-    def covers(self, client: str, scenario: str, host: str = "", *, gating: bool) -> bool:
+    def covers(self, client: str, scenario: str, recording: str, host: str, *, gating: bool) -> bool:
         """Whether the entry covers such a cell. It never covers a cell that does not gate, or a canary."""
         named = {client, without_version(client)} & {*self.clients} and (
             scenario in self.scenarios or self.derives(scenario)
         )
-        return bool(named) and (not self.hosts or host in self.hosts) and gating and not is_canary(client)
+        narrowed = (not self.recordings or recording in self.recordings) and (not self.hosts or host in self.hosts)
+        return bool(named) and narrowed and gating and not is_canary(client)
 
     def expects(self, client: str) -> tuple[Verdict, ...]:
         """The verdicts that are expected of a client that the entry covers."""
@@ -160,10 +163,12 @@ def _header_lines(text: str) -> list[int]:
 
 
 def covering(
-    issues: Iterable[KnownIssue], client: str, scenario: str, host: str = "", *, gating: bool
+    issues: Iterable[KnownIssue], client: str, scenario: str, recording: str, host: str = "", *, gating: bool
 ) -> KnownIssue | None:
-    """The entry that covers such a cell, if there is one: rather one that names a twin than one that derives it."""
-    found = [one for one in issues if one.covers(client, scenario, host, gating=gating)]
+    """The entry that covers such a cell, if there is one: rather one that names a twin than one that derives it.
+    `recording` is its name without a version.
+    """
+    found = [one for one in issues if one.covers(client, scenario, recording, host, gating=gating)]
     return min(found, key=lambda one: one.derives(scenario), default=None)
 
 
@@ -174,7 +179,7 @@ def _issue(entry: Any, place: str) -> KnownIssue:
     for name, kind in fields.items():
         if type(entry.get(name)) is not kind or not entry[name]:
             raise ExpectationError(f"{place}: {name} is missing or not a {kind.__name__}")
-    optional = ("verdict", "verdicts", "rate", "hosts", "since_python", "twins")
+    optional = ("verdict", "verdicts", "rate", "recordings", "hosts", "since_python", "twins")
     for name in entry.keys() - fields.keys() - set(optional):
         known_fields = ", ".join((*fields, *optional))
         raise ExpectationError(f"{place}: {name} is not a field of an entry; known are {known_fields}")
@@ -191,6 +196,7 @@ def _issue(entry: Any, place: str) -> KnownIssue:
         link=entry["link"],
         review=entry["review"],
         place=place,
+        recordings=_recordings(entry, place),
         hosts=_hosts(entry, place),
         since_python=_versions(entry, place),
         twins=_twins(entry, place),
@@ -257,6 +263,20 @@ def _versions(entry: dict[str, Any], place: str) -> tuple[tuple[int, ...], ...]:
     ):
         raise ExpectationError(f'{place}: since_python is not a list of releases; write ["3.11.9", "3.12.3"]')
     return tuple(tuple(map(int, one.split("."))) for one in named)
+
+
+def _recordings(entry: dict[str, Any], place: str) -> tuple[str, ...]:
+    """The recordings that an entry names.
+
+    Raises: ExpectationError.
+    """
+    names = entry.get("recordings", [])
+    played = [pattern for name in entry["scenarios"] for pattern in SCENARIOS[name].recordings]
+    if not isinstance(names, list) or not all(
+        isinstance(one, str) and any(fnmatchcase(one, pattern) for pattern in played) for one in names
+    ):
+        raise ExpectationError(f"{place}: recordings is not a list of recordings that these scenarios play")
+    return tuple(names)
 
 
 def _hosts(entry: dict[str, Any], place: str) -> tuple[str, ...]:
