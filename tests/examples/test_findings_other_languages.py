@@ -16,13 +16,10 @@ from pathlib import Path
 
 import pytest
 
-import ollama_harness
+from ollama_harness.clients import client
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "docs" / "findings-other-languages.md").read_text("utf-8")
-PROGRAMS = Path(ollama_harness.__file__).parent / "clients" / "programs"
-#: Where programs are built, which are in no package.
-SOURCES = ROOT / "harness" / "ollama_harness" / "clients" / "programs"
 REPRODUCTIONS = re.findall(
     r"^### ([^\n]*)\n(?:(?!^##).)*?```(\w+)\n(.*?)```\s+```text\n(.*?)```", TEXT, re.DOTALL | re.MULTILINE
 )
@@ -44,30 +41,37 @@ class Language:
     built: Path | None = None
 
 
-JAVASCRIPT = PROGRAMS / "javascript"
+def _home(name: str) -> Path:
+    """Where a client is built: its place, or the folder of its sources."""
+    command = client(name).command
+    assert command is not None
+    return command.home
+
+
+JAVASCRIPT, GO, RUST, JAVA = map(_home, ("fetch", "net-http", "reqwest", "java-http"))
 NODE = str(JAVASCRIPT / "node_modules" / ".bin" / "node")
 
 #: What the toolchains are told. One folder of what cargo has built saves minutes.
 SETTINGS = {
     "GOTOOLCHAIN": "local",
     "GOFLAGS": "-mod=readonly -buildvcs=false",
-    "CARGO_TARGET_DIR": str(SOURCES / "rust" / "target"),
+    "CARGO_TARGET_DIR": str(RUST / "target"),
 }
 LANGUAGES = {
     "js": Language("reproduce.mjs", (NODE, "--input-type=module", "-"), NODE, folder=JAVASCRIPT),
-    "go": Language("main.go", ("go", "run", "."), "go", (PROGRAMS / "go" / "go.mod", PROGRAMS / "go" / "go.sum")),
+    "go": Language("main.go", ("go", "run", "."), "go", (GO / "go.mod", GO / "go.sum")),
     "java": Language(
         "Reproduce.java",
-        ("java", "-cp", str(SOURCES / "java" / "target" / "lib" / "*"), "Reproduce.java"),
+        ("java", "-cp", str(JAVA / "target" / "lib" / "*"), "Reproduce.java"),
         "java",
-        built=SOURCES / "java" / "target" / "lib",
+        built=JAVA / "target" / "lib",
     ),
     "rust": Language(
         "examples/reproduce.rs",
         ("cargo", "run", "--quiet", "--release", "--locked", "--example", "reproduce"),
         "cargo",
-        tuple(SOURCES / "rust" / each for each in ("Cargo.toml", "Cargo.lock", "src")),
-        built=SOURCES / "rust" / "target",
+        tuple(RUST / each for each in ("Cargo.toml", "Cargo.lock", "src")),
+        built=RUST / "target",
     ),
     "python": Language("reproduce.py", (sys.executable, "reproduce.py"), "curl"),
 }
@@ -81,7 +85,7 @@ def test_the_reproduction_shows_the_defect(language: str, code: str, prints: str
     if shutil.which(one.needs) is None:
         pytest.skip(f"there is no {one.needs}")
     if one.built is not None and not one.built.exists():
-        pytest.skip(f"there is no {one.built}: run the steps of the clients.toml")
+        pytest.skip(f"there is no {one.built}: run ollama-harness install --all")
     for each in one.beside:
         copy = shutil.copytree if each.is_dir() else shutil.copy
         copy(each, tmp_path / each.name)
