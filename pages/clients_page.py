@@ -253,7 +253,7 @@ def _scripts() -> list[tuple[str, Script]]:
     return [
         (one.name, apply(Script.from_recording(store.get(f"{store.newest}/{name}")), one.faults))
         for one in picky.SCENARIOS
-        for name in store.names(store.newest, one.recordings)[:1]
+        for name in one.names_in(store, store.newest)[:1]
     ]
 
 

@@ -40,7 +40,7 @@ __all__ = ["run", "run_with_progress"]
     package. Such a version is installed first, in a place of its own.
 
     What `ollama-harness install` has installed runs, too, and what is not installed is left out. With --all-clients
-    that is an error, unless this machine lacks the tools for it, and all scenarios over /v1 run as well.
+    that is an error, unless this machine lacks the tools for it.
 
     With --recordings only your own are played: each in the scenarios that name it, and a stream in every scenario that
     is made for any stream, if its faults apply.
@@ -54,7 +54,7 @@ __all__ = ["run", "run_with_progress"]
     epilog="Example: ollama-harness run --client ollama --scenario cut-after-record",
 )
 @click.option("--client", "clients", multiple=True, metavar="NAME", help="Run only this client (repeatable).")
-@click.option("--all-clients", is_flag=True, help="Run all clients, over Ollama's own API and over /v1.")
+@click.option("--all-clients", is_flag=True, help="Run all clients; fail if one is not installed.")
 @env_dir_option
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Play only this scenario (repeatable).")
 @click.option("--recording", "recordings", multiple=True, metavar="NAME", help="Play only this recording (repeatable).")
@@ -122,7 +122,6 @@ def run(
         versions=versions,
         environments=environments,
         v1=v1,
-        all_dialects=all_clients,
     )
     if touch_registry and System.here() is not System.WINDOWS:
         raise click.UsageError(

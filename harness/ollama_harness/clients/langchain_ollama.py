@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -16,8 +16,9 @@ _FIELDS = {name: name for name in ("model", "format", "keep_alive", "logprobs", 
     "think": "reasoning"
 }
 
-#: Fields of a request that it makes itself.
+#: Fields of a request that it makes itself, and those of a message that have a place in LangChain's messages.
 _MADE = ("messages", "options", "stream", "tools")
+_OF_MESSAGES = frozenset({"content", "images", "role", "tool_calls", "tool_name"})
 
 
 def session(job: Job) -> AbstractContextManager[Any]:
@@ -29,13 +30,20 @@ def session(job: Job) -> AbstractContextManager[Any]:
 
 
 def exchange(job: Job, model: Any) -> Iterator[Any]:
-    for chunk in model.stream(job.request.json["messages"]):
-        yield from _of_chunk(chunk)
+    messages = _messages(job.request)
+    # invoke() asks for a stream as well, unless its user says so.
+    for part in model.stream(messages) if job.request.streams else [model.invoke(messages, stream=False)]:
+        yield from _pieces(part)
 
 
 async def exchange_async(job: Job, model: Any) -> AsyncIterator[Any]:
-    async for chunk in model.astream(job.request.json["messages"]):
-        for piece in _of_chunk(chunk):
+    messages = _messages(job.request)
+    if job.request.streams:
+        async for chunk in model.astream(messages):
+            for piece in _pieces(chunk):
+                yield piece
+    else:
+        for piece in _pieces(await model.ainvoke(messages, stream=False)):
             yield piece
 
 
@@ -45,32 +53,58 @@ def _arguments(request: Request) -> dict[str, Any]:
     return {**given, **body.get("options", {})}
 
 
-def _of_chunk(chunk: Any) -> Iterator[Any]:
-    """The pieces of a chunk. Its role is a class, and the ids of its calls are its own: neither is of the answer."""
-    if thinking := chunk.additional_kwargs.get("reasoning_content"):
+def _messages(request: Request) -> list[dict[str, Any]]:
+    return [_message(**one) for one in request.json["messages"]]
+
+
+def _message(
+    role: str, content: str, images: Sequence[str] = (), tool_calls: Sequence[Any] = (), tool_name: str = ""
+) -> dict[str, Any]:
+    """A message of Ollama's in LangChain's form. Its calls have ids, and their results name them."""
+    parts = ({"type": "image_url", "image_url": f"data:image/png;base64,{image}"} for image in images)
+    functions = (call["function"] for call in tool_calls)
+    calls = [{"name": one["name"], "args": one["arguments"], "id": one["name"]} for one in functions]
+    return {
+        "role": role,
+        "content": [{"type": "text", "text": content}, *parts] if images else content,
+        **({"tool_calls": calls} if calls else {}),
+        **({"tool_call_id": tool_name} if tool_name else {}),
+    }
+
+
+def _pieces(message: Any) -> Iterator[Any]:
+    """What a message says, or a chunk of one. Its role is a class, and the ids of its calls are its own: neither is of
+    the answer.
+    """
+    if thinking := message.additional_kwargs.get("reasoning_content"):
         yield {"thinking": thinking}
-    if chunk.content:
-        yield {"text": chunk.content}
-    for call in chunk.tool_calls:
+    if message.content:
+        yield {"text": message.content}
+    for call in message.tool_calls:
         yield {"tool_call": {"name": call["name"], "arguments": call["args"]}}
-    if reason := chunk.response_metadata.get("done_reason"):
+    if reason := message.response_metadata.get("done_reason"):
         yield {"finish_reason": reason}
-    if usage := chunk.usage_metadata:
+    if usage := message.usage_metadata:
         yield {"usage": {"input": usage["input_tokens"], "output": usage["output_tokens"]}}
 
 
 def unsupported(request: Request) -> str | None:
     """The reason why ChatOllama cannot make this request, or None if it can."""
     from langchain_ollama import ChatOllama
+    from pydantic import TypeAdapter
 
-    if (reason := refused_by_framework("ChatOllama", {*_FIELDS, *_MADE}, request)) is not None:
+    fields = {*_FIELDS, *_MADE}
+    if (reason := refused_by_framework("ChatOllama", fields, request, of_messages=_OF_MESSAGES)) is not None:
         return reason
-    if not request.streams:
-        return "invoke() streams as well; there is no call for an answer in one piece"
-    if not request.json["messages"]:
-        return "ChatOllama needs a message"
     if unknown := request.json.get("options", {}).keys() - ChatOllama.model_fields.keys():
         return f"ChatOllama does not take {', '.join(sorted(unknown))}"
+    if not isinstance(request.json.get("stream", True), bool):
+        return "it sends stream: true or false only"
+    for name, value in _arguments(request).items():
+        try:
+            TypeAdapter(ChatOllama.model_fields[name].annotation).validate_python(value)
+        except ValueError:
+            return f"ChatOllama takes no such {name}"
     return None
 
 

@@ -15,9 +15,8 @@ from ollama_harness.clients.adapter import Client, Contract, ExchangeFunction, J
 from ollama_harness.oracle.reference import Layer
 from ollama_harness.recordings.recording import Request
 
-#: Fields of a request that a call passes to Ollama's own API under the same name. Options are arguments, too, and a
-#: prompt is left out: Ollama ignores it in a chat.
-_FIELDS = ("model", "messages", "stream", "tools", "keep_alive", "think", "format", "options", "prompt")
+#: Fields of a request that a call passes to Ollama's own API under the same name. Options are arguments, too.
+_FIELDS = ("model", "messages", "stream", "tools", "keep_alive", "think", "format", "options")
 
 #: Arguments of a call that are fields of a request over chat completions.
 _FIELDS_OF_OPENAI = (
@@ -27,7 +26,7 @@ _FIELDS_OF_OPENAI = (
 
 
 def exchange(job: Job, _: Any) -> Iterator[Any]:
-    body = {name: value for name, value in job.request.json.items() if name != "prompt"}
+    body = dict(job.request.json)
     options = body.pop("options", {})
     yield from _completion(job, f"ollama_chat/{body.pop('model')}", job.url, {**body, **options})
 

@@ -20,8 +20,8 @@ _FIELDS = {"model": "model", "keep_alive": "keep_alive", "think": "thinking", "o
 #: What it takes as thinking.
 _THINKING = (None, True, False, "low", "medium", "high")
 
-#: Fields of a request that the call takes. Ollama ignores a prompt in a chat, so that it may be missing.
-_OF_CALL = ("messages", "stream", "tools", "format", "prompt")
+#: Fields of a request that the call takes.
+_OF_CALL = ("messages", "stream", "tools", "format")
 
 
 def session(job: Job) -> AbstractContextManager[Any]:

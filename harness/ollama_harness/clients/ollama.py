@@ -75,6 +75,8 @@ def unsupported(request: Request) -> str | None:
         return f"{name}() takes stream=True or False only"
     if arguments and not arguments.get("model"):
         return f"{name}() refuses an empty model before it sends anything"
+    if not isinstance(arguments.get("format", ""), dict) and arguments.get("format") not in (None, "", "json"):
+        return f"{name}() takes a schema or json as a format"
     try:
         ollama.Options.model_validate(arguments.get("options") or {})
     except ValueError:

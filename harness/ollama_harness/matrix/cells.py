@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from ollama_harness.answers.requests.native_types import request_type
 from ollama_harness.clients import Client, client, clients, named
 from ollama_harness.clients.installed import runnable
 from ollama_harness.errors import FaultDoesNotApply, HarnessError, UnknownName
@@ -19,7 +20,7 @@ from ollama_harness.oracle.pieces import Yields
 from ollama_harness.oracle.record_comparison import RecordView, agrees
 from ollama_harness.oracle.reference import Layer, Reference, redirected, reference
 from ollama_harness.oracle.verdict import Verdict
-from ollama_harness.recordings.recording import Recording
+from ollama_harness.recordings.recording import Recording, Request
 from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.script.script import Script
 
@@ -113,6 +114,18 @@ class Cell:
         return f"{self.client.name}/{self.scenario.name}/{self.recording.id}{at}"
 
     @property
+    def request(self) -> Request:
+        """What the client is asked to send: the recorded request. A client of Ollama's layer leaves out fields that
+        Ollama does not know there and ignores, because its calls have no place for them.
+        """
+        recorded = self.recording.request
+        known = request_type(recorded.path, self.recording.ollama_version)
+        if self.client.layer is Layer.HTTP or known is None or not isinstance(recorded.json, dict):
+            return recorded
+        read = {name: value for name, value in recorded.json.items() if name.casefold() in known.folded}
+        return replace(recorded, json=read)
+
+    @property
     def layer(self) -> Layer:
         """The layer at which the cell is judged. An Ollama client always promises Ollama; an HTTP client is judged by
         that only if the scenario says so.
@@ -174,13 +187,12 @@ def plan(
     versions: Sequence[str] = (),
     environments: bool = False,
     v1: bool = False,
-    all_dialects: bool = False,
     applicable: bool = False,
 ) -> list[Cell]:
     """The cells of a run, sorted by id. Without names these are all clients that can run here, all scenarios that run
     by default, and the newest version; with `environments`, all environments; with `v1`, all that plays streams of
-    events, in each dialect; with `all_dialects`, these besides what runs by default. Canaries always run. With
-    `applicable`, recordings to which a scenario's faults do not apply are skipped, and no error is raised.
+    events, in each dialect. Canaries always run. With `applicable`, recordings to which a scenario's faults do not
+    apply are skipped, and no error is raised.
 
     Raises: UnknownName, FaultDoesNotApply, HarnessError (no cell is left).
     """
@@ -192,7 +204,7 @@ def plan(
         for planned in _planned(
             store,
             versions,
-            _scenarios(scenario_names, environments=environments, v1=v1, all_dialects=all_dialects),
+            _scenarios(scenario_names, environments=environments, v1=v1),
             recording_names,
             applicable=applicable,
         )
@@ -200,20 +212,20 @@ def plan(
         for host in hosts(one, planned.scenario, planned.recording)
     ]
     if not (recording_names or store.own_ids):
-        found = list(_in_one_dialect(found, asked_for_all=bool(v1 or all_dialects or scenario_names)))
+        found = list(_once(found, all_dialects=bool(v1 or scenario_names)))
     cells = [one for one in found if _is_useful(one, is_own=one.recording.id in store.own_ids)]
     if not any(one.client in chosen for one in cells):
         raise HarnessError("no cell is left: none of these scenarios uses one of these recordings")
     return sorted(cells, key=lambda one: one.id)
 
 
-def _scenarios(names: Sequence[str], *, environments: bool, v1: bool, all_dialects: bool) -> list[Scenario]:
-    """The named scenarios; without names, all environments, all that play events, all that run by default, or both."""
+def _scenarios(names: Sequence[str], *, environments: bool, v1: bool) -> list[Scenario]:
+    """The named scenarios; without names, all environments, all that play events, or all that run by default."""
 
     def chosen(one: Scenario) -> bool:
         if environments:
             return one.environment is not None
-        return one.events if v1 else one.by_default or (all_dialects and one.events)
+        return one.events if v1 else one.by_default
 
     return [scenario(name) for name in names] or list(filter(chosen, SCENARIOS.values()))
 
@@ -240,15 +252,15 @@ def _planned(
             yield from planned_scenarios(store, version, each, recording_names, applicable=applicable)
 
 
-def _in_one_dialect(cells: Iterable[Cell], *, asked_for_all: bool) -> Iterator[Cell]:
-    """The cells without those of further dialects where one is enough: each client keeps the first that it speaks. In
-    environments one is enough even if all are asked for.
+def _once(cells: Iterable[Cell], *, all_dialects: bool) -> Iterator[Cell]:
+    """The cells without those of further recordings where one is enough: each client keeps the first that it has a call
+    for. With `all_dialects` those of streams of events stay.
     """
     first: dict[tuple[str, str, str], str] = {}
     for one in sorted(cells, key=lambda one: one.planned.place):
         key = one.client.name, one.scenario.name, one.recording.ollama_version
-        all_count = not one.scenario.one_is_enough or (asked_for_all and one.scenario.environment is None)
-        if all_count or first.setdefault(key, one.recording.id) == one.recording.id:
+        matters = one.scenario.events and all_dialects
+        if matters or not one.scenario.one_is_enough or first.setdefault(key, one.recording.id) == one.recording.id:
             yield one
 
 

@@ -124,7 +124,7 @@ class LiveEnvironment:
         job = Job(
             client=cell.client.name,
             url=url,
-            request=cell.recording.request,
+            request=cell.request,
             read_timeout_s=cell.scenario.read_timeout_s,
             trust_env=self._environment.trust_env,
         )

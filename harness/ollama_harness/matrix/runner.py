@@ -166,7 +166,7 @@ class Runner:
                 job = Job(
                     client=cell.client.name,
                     url=server.url,
-                    request=cell.recording.request,
+                    request=cell.request,
                     read_timeout_s=scenario.read_timeout_s,
                     stop_after=None if number else scenario.stop_after,
                     meanwhile_after=None if number else scenario.meanwhile_after,
@@ -255,7 +255,7 @@ class Runner:
 
 def _warm_up(cell: Cell, worker: WorkerProcess) -> None:
     """Let a client make an exchange that is not judged: with the cell's recording, and without any fault."""
-    request = cell.recording.request
+    request = cell.request
     with FakeOllama(speed=0) as server:
         server.play(cell.recording, speed=0.0, method=request.method, path=request.path, before_guard=True)
         job = Job(client=cell.client.name, url=server.url, request=request, read_timeout_s=_WARM_UP_S)

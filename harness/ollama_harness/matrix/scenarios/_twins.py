@@ -55,6 +55,7 @@ _RECORDINGS: dict[str, tuple[str, ...]] = {
     "generate-stream": STREAMS_V1,
     "chat-stream": STREAMS_V1,
     "generate-cold": SHORT_V1,
+    "chat-france": SHORT_V1,
     "generate-unicode": SHORT_V1,
     "generate-long": ("v1-chat-stream-usage", "v1-completions-stream"),
     "generate-one-token": ("v1-chat-length",),
@@ -114,7 +115,7 @@ def twin(one: Scenario) -> Scenario:
         source=_SOURCES.get(one.source, one.source) if one.source else None,
         events=True,
         twin_of=one.name,
-        one_is_enough=recordings in (STREAMS_V1, SHORT_V1) and not in_each,
+        in_each=in_each,
         over_v1="it is a twin",
     )
     assert not isinstance(one.over_v1, str)

@@ -37,7 +37,7 @@ _MESSAGES = ("v1-messages-france-stream",)
 
 def _events(name: str, summary: str, *faults: Fault, source: Source, **more: Any) -> Scenario:
     """A scenario of the layer above HTTP, because HTTP knows no events."""
-    given = {"recordings": SHORT_V1, "one_is_enough": "recordings" not in more, **more}
+    given = {"recordings": SHORT_V1, **more}
     return Scenario(
         name=f"events-{name}", summary=summary, faults=faults, source=source, events=True, layer=Layer.OLLAMA, **given
     )
@@ -173,7 +173,7 @@ SCENARIOS = [
         "the finish reason, and no end of the stream: of a response that is its end as well, so it is not whole",
         drop_end(),
         requirement=Requirement.SHOULD,
-        one_is_enough=False,
+        in_each=True,
         source=Source(
             "https://github.com/lidge-jun/opencodex/issues/1170",
             "A finish_reason should remain a valid terminal signal even when [DONE] is omitted.",

@@ -259,7 +259,7 @@ SCENARIOS = [
     Scenario(
         name="redirect-loop",
         summary="307 to the same path, for ever",
-        recordings=SHORT,
+        recordings=("generate-cold",),
         faults=(redirect(307, "/api/generate"),),
         requirement=Requirement.SHOULD,
         source=_REDIRECT,

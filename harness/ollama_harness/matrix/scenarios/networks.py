@@ -23,7 +23,6 @@ SCENARIOS = [
         name=one.name,
         summary=one.summary,
         recordings=ONE_OF_EACH,
-        one_is_enough=True,
         environment=one,
         by_default=one.story,
         source=_source(one),

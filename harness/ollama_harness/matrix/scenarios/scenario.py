@@ -74,8 +74,7 @@ class Scenario:
 
     With `events` it plays streams of events over /v1, and of its recordings only those: a version without a route
     answers 404 there. A scenario that plays a native stream has a twin, which is `twin_of` that. `over_v1` is why it
-    has none, or the fields of its twin that cannot be derived. With `one_is_enough` its recordings differ only in what
-    does not matter here, so that a run plays the first, and all if asked to.
+    has none, or the fields of its twin that cannot be derived. With `in_each` even recordings that are alike matter.
     """
 
     name: str
@@ -96,7 +95,7 @@ class Scenario:
     by_default: bool = True
     events: bool = False
     twin_of: str = ""
-    one_is_enough: bool = False
+    in_each: bool = False
     over_v1: str | Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -104,27 +103,37 @@ class Scenario:
         """Whether its recordings are only examples, so that any stream of its kind can be played in it."""
         return self.recordings in (STREAMS, SHORT, STREAMS_V1, SHORT_V1, ONE_OF_EACH)
 
+    @property
+    def one_is_enough(self) -> bool:
+        """Whether its recordings differ only in what does not matter here: a client needs to see only the first of them
+        that it has a call for.
+        """
+        return not self.in_each and self.recordings in (SHORT, STREAMS_V1, SHORT_V1, ONE_OF_EACH)
+
     def plays(self, recording: Recording) -> bool:
         """Whether a recording is a stream of its kind."""
         kind = "text/event-stream" if self.events else "application/x-ndjson"
         return recording.response.status == 200 and recording.response.media_type == kind
 
     def names_in(self, store: RecordingStore, version: str) -> list[str]:
-        """The names of its recordings of a version."""
+        """The names of its recordings of a version; if one is enough, the first is the one to prefer."""
         names = store.names(version, self.recordings)
+        if self.one_is_enough:
+            names.sort(key=self.recordings.index)
         return [one for one in names if self.plays(store.get(f"{version}/{one}"))] if self.events else names
 
 
-#: The two streams that every program uses, and a short one for faults that do not depend on the path.
+#: The two streams that every program uses, and a short one for faults that do not depend on the path. What has no call
+#: for the first path gets the second.
 STREAMS = ("generate-stream", "chat-stream")
-SHORT = ("generate-cold",)
+SHORT = ("generate-cold", "chat-france")
 
 #: The same over /v1, in its three dialects.
 STREAMS_V1 = ("v1-chat-stream", "v1-messages-stream", "v1-responses-stream")
 SHORT_V1 = ("v1-chat-france-stream", "v1-messages-france-stream", "v1-responses-france-stream")
 
 #: One short stream for each call that some client has.
-ONE_OF_EACH = (*SHORT, "chat-stream", *SHORT_V1)
+ONE_OF_EACH = (*SHORT, *SHORT_V1)
 
 STREAMING = Source(
     "https://docs.ollama.com/api/streaming",

@@ -7,9 +7,8 @@ import * as ai from "./ai.mjs";
 export const library = "ollama-ai-provider-v2";
 export { yields } from "./ai.mjs";
 
-/** What it can send, and `prompt`, which this route of Ollama's does not read. */
 export function unsupported(job) {
-  const reason = ai.unsupported(job, "/api/chat", ["prompt", "model", "messages", "stream", "tools", "format", "think", "options"]);
+  const reason = ai.unsupported(job, "/api/chat", ["model", "messages", "stream", "tools", "format", "think", "options"]);
   if (reason) return reason;
   const { options, think } = job.request.json;
   if (!["boolean", "undefined"].includes(typeof think)) return "it sends think: true or false only";

@@ -41,11 +41,12 @@ export async function* exchange(job, streams, settings) {
 }
 
 /** A message of Ollama's under the names of the SDK. */
-function ofMessage({ role, content, tool_calls, tool_name }) {
+function ofMessage({ role, content, images, tool_calls, tool_name }) {
   if (role === "tool") {
     const output = { type: "text", value: content };
     return { role, content: [{ type: "tool-result", toolCallId: tool_name, toolName: tool_name, output }] };
   }
+  if (images) return { role, content: [{ type: "text", text: content }, ...images.map((image) => ({ type: "image", image }))] };
   if (!tool_calls) return { role, content };
   const calls = tool_calls.map(({ function: { name, arguments: input } }) => ({ type: "tool-call", toolCallId: name, toolName: name, input }));
   return { role, content: [{ type: "text", text: content }, ...calls] };

@@ -6,8 +6,7 @@ import { ofAnswer_ms } from "./limits.mjs";
 export const library = "@langchain/ollama";
 export const yields = "piece";
 
-/** What it can send, and `prompt`, which this route of Ollama's does not read. */
-const SETTINGS = new Set(["prompt", "model", "messages", "stream", "tools", "think", "format", "keep_alive", "options"]);
+const SETTINGS = new Set(["model", "messages", "stream", "tools", "think", "format", "keep_alive", "options"]);
 
 export function unsupported(job) {
   const { path, headers, json, body } = job.request;
@@ -35,8 +34,10 @@ export async function* exchange(job, model) {
 }
 
 /** A message of Ollama's under the names of the library. */
-function ofMessage({ role, content, tool_calls, tool_name }) {
+function ofMessage({ role, content: text, images, tool_calls, tool_name }) {
   const calls = tool_calls?.map(({ function: { name, arguments: args } }) => ({ name, args, id: name, type: "tool_call" }));
+  const parts = images?.map((image) => ({ type: "image_url", image_url: `data:image/png;base64,${image}` }));
+  const content = parts ? [{ type: "text", text }, ...parts] : text;
   return { role, content, ...(calls && { tool_calls: calls }), ...(tool_name && { name: tool_name, tool_call_id: tool_name }) };
 }
 

@@ -126,7 +126,8 @@ final class Worker<S> {
         private final long begun;
         private int taken;
         private volatile boolean stopped;
-        private volatile Runnable closing = () -> {};
+        /** Until the library gives a way, only the end of this process closes its connection: the harness kills it. */
+        private volatile Runnable closing = () -> new CompletableFuture<>().join();
         private boolean over;
 
         Reading(Job job, long begun) {
