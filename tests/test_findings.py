@@ -56,7 +56,7 @@ def test_the_reproduction_prints_what_is_written(title: str, code: str, prints: 
     (tmp_path / "server.py").write_text(SERVER[1], encoding="utf-8")
     (tmp_path / "reproduce.py").write_text(code, encoding="utf-8")
     done = subprocess.run(
-        [python, "reproduce.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [python, "reproduce.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.stdout == prints, done.stderr
 
