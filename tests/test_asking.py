@@ -22,6 +22,8 @@ from ollama_harness.recordings.store import RecordingStore
 from ollama_harness.server.fake_ollama import FakeOllama
 from ollama_harness.server.proxy import MODES, FakeProxy
 
+pytestmark = pytest.mark.same_on_each_python
+
 TARGET = "http://127.0.0.1:11434"
 
 #: Clients that no release of this package knows: one of Python's sockets, which asks for a list of its own first, and

@@ -31,6 +31,8 @@ from ollama_harness.matrix.results import Results, Writer
 from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.store import fixtures
 
+pytestmark = pytest.mark.same_on_each_python
+
 
 def harness(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

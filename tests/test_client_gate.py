@@ -30,6 +30,8 @@ from ollama_harness.gate.rules.examples import _handled
 from ollama_harness.matrix.results import SCHEMA, Results, ResultsHeader
 from ollama_harness.oracle.verdict import Verdict
 
+pytestmark = pytest.mark.same_on_each_python
+
 UPGRADE = LibraryUpgrade.of("httpx==1.0.0", "httpx==1.1.0")
 
 

@@ -30,6 +30,8 @@ from ollama_harness.oracle.verdict import Verdict
 from ollama_harness.recordings.recording import Request
 from ollama_harness.recordings.store import RecordingStore
 
+pytestmark = pytest.mark.same_on_each_python
+
 ADAPTERS = Path(__file__).parent / "adapters"
 DOCS = Path(__file__).parent.parent / "docs"
 SCHEMA = json.loads((DOCS / "client-protocol.schema.json").read_text("utf-8"))

@@ -36,6 +36,8 @@ from pages.error_messages_page import (
     page,
 )
 
+pytestmark = pytest.mark.same_on_each_python
+
 DOCS = Path(__file__).parent.parent / "docs"
 WORDS = load()
 TEXT = (DOCS / "error-messages.md").read_text("utf-8")

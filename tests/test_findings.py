@@ -20,6 +20,8 @@ from ollama_harness.matrix import known_issues
 from ollama_harness.matrix.cells import cell
 from ollama_harness.recordings.store import RecordingStore, fixtures
 
+pytestmark = pytest.mark.same_on_each_python
+
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "findings.md").read_text("utf-8")
 OTHER_LANGUAGES = (DOCS / "findings-other-languages.md").read_text("utf-8")

@@ -28,6 +28,8 @@ from ollama_harness.recordings.recording import META_SUFFIX, Recording, Request
 from ollama_harness.script.script import Script
 from ollama_harness.server.journal import SentSegments
 
+pytestmark = pytest.mark.same_on_each_python
+
 ID = "1.0.0/generate-small"
 PROBE = Probe(name="generate-long", request=Request(method="POST", path="/api/generate", json={}))
 VERSION = Probe(name="version", request=Request(method="GET", path="/api/version"))

@@ -20,6 +20,8 @@ from ollama_harness.recordings import on_disk as recording_files
 from ollama_harness.recordings.recording import META_SUFFIX, RecordedEnd, Recording
 from ollama_harness.recordings.store import packaged_store
 
+pytestmark = pytest.mark.same_on_each_python
+
 ID = "1.0.0/generate-small"
 LIBRARY = packaged_store()
 #: When saved, these differ from their files only in how a tiny float is written (7e-05, not 0.00007).
