@@ -137,7 +137,7 @@ def reachable(server: OtherServer, folder: Path) -> Iterator[str]:
 def quick(one: Cell) -> Cell:
     """The same cell; where only the client's timeout ends it, that is short: no message depends on its length."""
     held = one.scripts[0].ending.how is ConnectionEnd.HOLD
-    scenario = replace(one.scenario, read_timeout_s=0.3)
+    scenario = replace(one.scenario, read_timeout_s=1.0)
     return replace(one, planned=replace(one.planned, scenario=scenario)) if held else one
 
 

@@ -320,7 +320,7 @@ def test_a_process_never_waits_for_a_full_stderr(tmp_path: Path) -> None:
 
 def test_a_hanging_client_is_killed_at_its_deadline(runner: Runner, store: RecordingStore) -> None:
     one = runner.run_cell(cell(store, f"canary-hanging/stream/{NEWEST}/chat-stream"))
-    assert one.decisive.outcome.ending == Hung(1.0)
+    assert one.decisive.outcome.ending == Hung(2.0)
     assert len(one.decisive.outcome.yielded) == len(one.decisive.reference.records)
 
 

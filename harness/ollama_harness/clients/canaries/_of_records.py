@@ -261,6 +261,6 @@ CLIENTS = [
     # An HTTP library yields whole objects, so that not even a field that nobody misses may be gone.
     _spoiler("field-dropper", _without("created_at"), {WHOLE: Verdict.CORRUPT}, layer=Layer.HTTP),
     # It hangs whatever the machine's load, so its deadline may be short.
-    _canary(hanging, {WHOLE: Verdict.HANG}, deadline_s=1.0),
+    _canary(hanging, {WHOLE: Verdict.HANG}, deadline_s=2.0),
     _canary(crashing, {WHOLE: Verdict.CRASH}),
 ]
