@@ -266,11 +266,14 @@ def _wanted(distribution: str) -> tuple[Path, str] | None:
 
 
 def _virtual_environment(name: str, files: Mapping[str, Path], *packages: str) -> ClientPlace:
-    """A virtual environment of this Python, made by uv if that is there, which takes seconds instead of minutes."""
+    """A virtual environment of this Python, made by uv if that is there, which takes seconds instead of minutes.
+
+    All modules are compiled at once: otherwise each process of a client that starts at first compiles them for itself.
+    """
     make: tuple[str, ...] = (sys.executable, "-m", "venv", "venv")
     fill: tuple[str, ...] = (_PYTHON, "-m", "pip", "install", "--disable-pip-version-check")
     if shutil.which("uv"):
         make = ("uv", "venv", "--python", sys.executable, "venv")
-        fill = ("uv", "pip", "install", "--python", _PYTHON)
+        fill = ("uv", "pip", "install", "--compile-bytecode", "--python", _PYTHON)
     steps = (make, (*fill, *packages))
     return ClientPlace(name=name, files=files, steps=steps, makes=(_PYTHON,), depends_on=(packages, sys.version))
