@@ -263,6 +263,34 @@ def test_an_ollama_host_that_programs_read_differently_is_named_with_the_line_fo
     assert (meant.url, codes(meant) >= {"answers", "ollama-host-quotes"}) == (ollama.url, True)
 
 
+@pytest.mark.parametrize(
+    ("mode", "no_proxy", "clients"),
+    [
+        ("refuses", "", USUAL),
+        ("forwards", "", QUICK),
+        ("hang", "localhost,127.0.0.1", QUICK),
+        ("refuses", "127.*", QUICK),
+    ],
+)
+def test_the_headline_the_list_the_exit_code_and_json_say_the_same(
+    ollama: FakeOllama, mode: str, no_proxy: str, clients: tuple[str, ...]
+) -> None:
+    with FakeProxy(does=MODES[mode]) as between:
+        diagnosis = examine(ollama.url, clients=clients, HTTP_PROXY=between.url, NO_PROXY=no_proxy)
+    found = to_json(diagnosis)
+    arrive = all(one["arrives"] for one in found["clients"])
+    assert (found["schema"], found["version"]) == ("ollama-harness doctor", 1)
+    assert arrive == (found["exit_code"] == 0) == (found["headline"] == "all clients reach it")
+    assert any(one["bad"] for one in found["findings"]) == (found["exit_code"] == 1)
+    assert arrive or between.url in found["headline"]
+    screen = Console(file=io.StringIO(), width=60)
+    screen.print(render(diagnosis), crop=False)
+    assert isinstance(screen.file, io.StringIO)
+    lines = screen.file.getvalue().splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert found["headline"] in " ".join(line.strip() for line in lines)
+
+
 def test_a_long_line_is_printed_whole(capsys: pytest.CaptureFixture[str], ollama: FakeOllama, proxy: FakeProxy) -> None:
     hosts = ",".join(f"host{number}.intranet.example" for number in range(20))
     diagnosis = examine(ollama.url, HTTP_PROXY=proxy.url, NO_PROXY=hosts)

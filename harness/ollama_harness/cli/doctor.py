@@ -14,10 +14,8 @@ from ollama_harness.clients import client
 from ollama_harness.clients.installed import brought, runnable
 from ollama_harness.doctor import machine
 from ollama_harness.doctor.asking import Asker
-from ollama_harness.doctor.demonstration import demonstrate
 from ollama_harness.doctor.diagnosis import diagnose
 from ollama_harness.errors import ClientError
-from ollama_harness.network.environments import environment
 
 __all__ = ["doctor"]
 
@@ -64,6 +62,9 @@ def doctor(
         if one.missing is not None:
             raise ClientError(f"{one.name} cannot run here: {one.missing}")
     if name is not None:
+        from ollama_harness.doctor.demonstration import demonstrate  # it imports the server, which is slow
+        from ollama_harness.network.environments import environment
+
         diagnosis = demonstrate(environment(name), chosen, host=host or "", through_proxy=through_proxy)
     else:
         asker = Asker(clients=chosen, variables=machine.other_variables())

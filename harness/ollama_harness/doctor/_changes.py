@@ -126,7 +126,7 @@ def _exclude(question: Question) -> SettingChange:
         new.value,
         other="no_proxy",
         title=f"exclude {'this machine' if host in LOCAL else host} from the proxy",
-        also="; ".join(also),
+        also="; ".join(also) or "nothing",
     )
 
 

@@ -13,7 +13,7 @@ from ollama_harness.network.required import RequiredRoute
 from ollama_harness.network.route import THROUGH_PROXY, Route
 from ollama_harness.network.settings import Settings, hidden
 
-__all__ = ["ClientRoute", "client_route"]
+__all__ = ["ClientRoute", "client_route", "exit_code"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +36,30 @@ class ClientRoute:
     misrouted: bool = False
 
     @property
+    def fate(self) -> str:
+        """Where its request goes and what becomes of it, after the name of one client."""
+        match self.asked.route:
+            case None:
+                return "could not be asked"
+            case Route.NOWHERE:
+                return f"cannot be used because of {self.causes[0]}" if self.causes else "cannot be used"
+            case Route.DIRECT:
+                return "goes direct" if self.arrives else f"goes direct ({self.why})"
+            case _:
+                return f"goes to the proxy {self.proxy}" + ("" if self.arrives is None else f" ({self.why})")
+
+    @property
     def proxy(self) -> str | None:
         """The URL of the proxy that it uses, without its password."""
         return None if self.asked.proxy is None else hidden(self.asked.proxy.url)
+
+
+def exit_code(routes: Sequence[ClientRoute]) -> int:
+    """0: all clients arrive. 1: some do not, or not by the required route. 3: that is not known."""
+    arrive = [one.arrives for one in routes]
+    if False in arrive or any(one.misrouted and not one.arrives for one in routes):
+        return 1
+    return 3 if None in arrive or not arrive else 0
 
 
 def client_route(
@@ -68,7 +89,7 @@ def client_route(
         case _ if (answer := proxies.get(proxy)) is not None and answer.status == 407 and "***@" in proxy:
             why = "the proxy needs its password, which the doctor does not send"
         case _ if answer is not None and answer.kind is not ServerKind.OPEN:
-            arrives, why = answer.kind is ServerKind.OLLAMA, f"through the proxy: {_description(answer)}"
+            arrives, why = answer.kind is ServerKind.OLLAMA, _description(answer)
         case _ if required.route is Route.DIRECT:
             why = f"it uses the proxy, although {required.because}"
         case _:
@@ -102,4 +123,12 @@ def _because(asked: AskedRoute, causes: Sequence[str], settings: Settings) -> st
 
 
 def _description(answer: ServerAnswer) -> str:
-    return f"Ollama {answer.says} answers" if answer.kind is ServerKind.OLLAMA else f"{answer.place}: {answer.says}"
+    match answer.kind:
+        case ServerKind.OLLAMA:
+            return f"Ollama {answer.says} answers"
+        case ServerKind.OTHER:
+            return f"{answer.place} answers {answer.says}"
+        case ServerKind.REFUSED:
+            return f"nothing listens at {answer.place}"
+        case _:
+            return f"{answer.place}: {answer.says}"

@@ -93,12 +93,15 @@ def _of_ollama_host(value: str | None) -> Iterator[Remark]:
 
 def of_clients(routes: tuple[ClientRoute, ...], required: RequiredRoute) -> Iterator[Remark]:
     proxied = [one.client for one in routes if one.asked.route in THROUGH_PROXY]
+    lost = any(one.arrives is False for one in routes if one.asked.route in THROUGH_PROXY)
     if proxied and required.route is Route.DIRECT:
         text = f"{', '.join(proxied)} go to the proxy, although {required.because}"
         yield Remark(code="misrouted", text=text)
     elif proxied:
         text = f"{', '.join(proxied)} go to the proxy: {required.because}"
-        yield Remark(code="proxied", text=text, bad=False)
+        yield Remark(code="proxied", text=text, bad=lost)
+    for one in (each for each in routes if each.asked.answered is False):
+        yield Remark(code="client-raises", text=f"{one.client} goes direct and raises {hidden(one.asked.problem)}")
     if unusable := [one.client for one in routes if one.asked.route is Route.NOWHERE]:
         if any("OLLAMA_HOST" in one.causes for one in routes):
             text = f"OLLAMA_HOST is not an address for {', '.join(unusable)}: importing fails"

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ollama_harness.clients import Client
@@ -31,7 +32,9 @@ from ollama_harness.network.settings import Settings
 from ollama_harness.network.simulation import SimulatedMachine
 from ollama_harness.oracle.verdict import Crashed, Failed, Finished, Hung, Raised, Unsupported
 from ollama_harness.recordings.recording import Request
-from ollama_harness.server.proxy import MODES, FakeProxy, route_of
+
+if TYPE_CHECKING:
+    from ollama_harness.server.proxy import FakeProxy
 
 __all__ = ["AskedRoute", "Asker", "Question"]
 
@@ -149,7 +152,7 @@ class _Interview:
 
     def _place(self, proxy: NamedProxy) -> str:
         if proxy not in self._proxies:
-            self._proxies[proxy] = self._stack.enter_context(FakeProxy(does=MODES["refuses"]))
+            self._proxies[proxy] = self._stack.enter_context(_fake_proxy())
         return self._proxies[proxy].address
 
     def _started(self) -> WorkerProcess:
@@ -168,8 +171,8 @@ class _Interview:
         else:
             return AskedRoute(route=None, problem="it has no call with which it could be asked")
         for proxy, fake in self._proxies.items():
-            if entries := fake.journal.entries[before[proxy] :]:
-                return AskedRoute(route=route_of(entries[0]), proxy=proxy)
+            if len(fake.journal.entries) > before[proxy]:
+                return AskedRoute(route=_form(proxy, job.url), proxy=proxy)
         return self._from_report(report, job)
 
     def _exchange(self, job: Job) -> ClientReport:
@@ -205,7 +208,7 @@ class _Interview:
 
     def _has_own_sockets(self, job: Job) -> bool:
         """Whether a client in Python connects without Python's sockets: then a server of ours hears from it."""
-        with FakeProxy(does=MODES["refuses"]) as server:
+        with _fake_proxy() as server:
             self._exchange(replace(job, url=server.url))
             return server.journal.entries != ()
 
@@ -225,6 +228,12 @@ class _Interview:
         for proxy, fake in self._proxies.items():
             problem = problem.replace(fake.address, proxy.address)
         return problem
+
+
+def _fake_proxy() -> FakeProxy:
+    from ollama_harness.server.proxy import MODES, FakeProxy  # slow, and not needed where no setting names a proxy
+
+    return FakeProxy(does=MODES["refuses"])
 
 
 def _form(proxy: NamedProxy, url: str) -> Route:

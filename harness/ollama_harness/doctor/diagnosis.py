@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from ollama_harness.doctor._changes import SettingChange, alternatives, removals, repairs
-from ollama_harness.doctor._client_routes import ClientRoute, client_route
+from ollama_harness.doctor._client_routes import ClientRoute, client_route, exit_code
 from ollama_harness.doctor._exclusions import LOCAL
 from ollama_harness.doctor._findings import Remark, first, of_clients, of_no_proxy, of_server, of_settings
 from ollama_harness.doctor._server_check import ServerAnswer, ServerKind, addresses, ask, ask_through, connect
@@ -64,10 +64,17 @@ class Diagnosis:
     @property
     def exit_code(self) -> int:
         """0: all clients reach the server. 1: some do not, or not by the required route. 3: cannot tell."""
-        arrive = [one.arrives for one in self.routes]
-        if False in arrive or any(one.misrouted and not one.arrives for one in self.routes):
-            return 1
-        return 3 if None in arrive or not arrive else 0
+        return exit_code(self.routes)
+
+    @property
+    def headline(self) -> str:
+        """Who arrives, and where the others go, in one sentence."""
+        if self.exit_code == 0:
+            return "all clients reach it"
+        together: dict[str, list[str]] = {}
+        for one in self.routes:
+            together.setdefault(one.fate, []).append(one.client)
+        return "; ".join(_sentence(names, fate) for fate, names in together.items()) or "no client was asked"
 
 
 def diagnose(
@@ -125,11 +132,14 @@ def diagnose(
         beside=beside,
         required=route,
         routes=routes,
-        findings=(
-            *of_server(target, answers, beside),
-            *of_settings(settings, proxies),
-            *of_clients(routes, route),
-            *of_no_proxy(settings, target, routes),
+        findings=tuple(
+            replace(one, bad=one.bad and exit_code(routes) == 1)
+            for one in (
+                *of_server(target, answers, beside),
+                *of_settings(settings, proxies),
+                *of_clients(routes, route),
+                *of_no_proxy(settings, target, routes),
+            )
         ),
         by_ollama_host=url is None,
         fixes=_fixes(asked, changed) if lost and route.route is not Route.PROXIED else (),
@@ -170,6 +180,12 @@ def _direct(asked: Mapping[str, AskedRoute]) -> Set[str]:
 
 def _differs(client: str, asked: Mapping[str, AskedRoute], then: Mapping[str, AskedRoute]) -> bool:
     return then[client].route is not asked[client].route
+
+
+def _sentence(names: Sequence[str], fate: str) -> str:
+    if len(names) == 1:
+        return f"{names[0]} {fate}"
+    return f"{', '.join(names[:-1])} and {names[-1]} {re.sub('^goes', 'go', fate)}"
 
 
 def _url(text: str) -> str:

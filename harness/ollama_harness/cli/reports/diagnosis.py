@@ -25,10 +25,17 @@ _SHELLS = {
     System.MACOS: ("sh", "fish", "Python", "URL"),
 }
 
+#: Where a setting can be kept, on each system.
+_KEPT = {
+    System.WINDOWS: ("Windows", "compose"),
+    System.POSIX: ("~/.profile", "fish", "compose"),
+    System.MACOS: ("~/.profile", "fish", "compose"),
+}
+
 
 def render(diagnosis: Diagnosis) -> RenderableType:
     """The whole diagnosis for people, with the verdict first."""
-    parts: list[RenderableType] = [_verdict(diagnosis), Text("\nSETTINGS", style="dim"), *_settings(diagnosis)]
+    parts: list[RenderableType] = [Hanging(_verdict(diagnosis)), Text("\nSETTINGS", style="dim"), *_settings(diagnosis)]
     parts += [Text("\nTHE SERVER", style="dim"), *_server(diagnosis)]
     parts += [Text("\nTHE ROUTE OF EACH CLIENT", style="dim"), *_clients(diagnosis)]
     parts += [Text("\nWHAT THAT MEANS", style="dim")]
@@ -40,20 +47,8 @@ def render(diagnosis: Diagnosis) -> RenderableType:
 
 
 def _verdict(diagnosis: Diagnosis) -> Text:
-    found = diagnosis.routes
-    lost = [one.client for one in found if one.arrives is False]
-    misrouted = [one.client for one in found if one.arrives is None and one.misrouted]
-    unknown = [one.client for one in found if one.arrives is None and not one.misrouted]
-    sentences = [
-        (lost, "{} do not reach it", "bold red"),
-        (misrouted, "{} use the proxy, although the settings exclude this host", "bold red"),
-        (unknown, "unknown for {}", "bold yellow"),
-    ]
-    parts = [(sentence.format(", ".join(names)), style) for names, sentence, style in sentences if names]
-    text = _line(f"{diagnosis.url}: ", style="bold")
-    for number, part in enumerate(parts or [("all clients reach it", "bold green")]):
-        text.append("; " if number else "").append(*part)
-    return text
+    style = {0: "bold green", 1: "bold red"}.get(diagnosis.exit_code, "bold yellow")
+    return _line(f"{diagnosis.url}: ", style="bold").append(one_line(diagnosis.headline), style)
 
 
 def _settings(diagnosis: Diagnosis) -> Iterator[RenderableType]:
@@ -107,7 +102,7 @@ def _clients(diagnosis: Diagnosis) -> Iterator[RenderableType]:
         style = {True: "green", False: "red", None: "yellow"}[several[0].arrives]
         names = ", ".join(f"{one.client} {one.version}".rstrip() for one in several)
         yield Hanging(Text.assemble((one_line(names), "bold"), ": ", (one_line(route), style)))
-        yield _indented(_line(f"{because[0].upper()}{because[1:]}. {why[0].upper()}{why[1:]}."))
+        yield _indented(_line(f"{because[0].upper()}{because[1:]}; {why}."))
         if sent := ", ".join(dict.fromkeys(one.asked.sent for one in several if one.asked.sent)):
             yield _indented(_line(f"It cannot be stopped before it connects, and sent {sent}.", style="dim"))
         if not several[0].arrives and several[0].asked.route is not Route.DIRECT:
@@ -140,8 +135,15 @@ def _fix(fix: Fix, diagnosis: Diagnosis) -> RenderableType:
     return Group(
         Hanging(Text.assemble("- ", (one_line(change.title), "bold"), f": then {helped} go direct")),
         *lines,
+        *(_kept(shell, line) for shell, line in change.lasting.items() if shell in _KEPT[diagnosis.settings.system]),
         _indented(_line(f"What else it changes: {change.also}.", style="dim")),
     )
+
+
+def _kept(place: str, line: str) -> Text:
+    """A line for later programs, too. Nobody can try it here."""
+    heading = (f"    to keep it (untried), {place}: ", "dim")
+    return Text.assemble(heading, one_line(line), no_wrap=True, overflow="ignore")
 
 
 def _line(text: str, style: str = "") -> Text:
@@ -155,7 +157,10 @@ def _indented(text: Text) -> Hanging:
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """The diagnosis for tools."""
     return {
+        "schema": "ollama-harness doctor",
+        "version": 1,
         "url": diagnosis.url,
+        "headline": diagnosis.headline,
         "exit_code": diagnosis.exit_code,
         "settings": {
             **{name: hidden(value) for name, value in sorted(diagnosis.settings.variables.items())},
