@@ -167,7 +167,7 @@ def test_a_client_is_asked_once_in_an_environment_by_a_call_that_it_has(store: R
     }
     assert recordings == {
         "httpx": {"generate-cold"},
-        "langchain-ollama": {"chat-stream"},
+        "langchain-ollama": {"chat-france"},
         "openai": {"v1-chat-france-stream"},
         "openai-responses": {"v1-responses-france-stream"},
         "anthropic": {"v1-messages-france-stream"},
