@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from ollama_harness import Recording
 from ollama_harness.recordings import on_disk
 
-__all__ = ["ServerProcess", "bare", "serve", "serve_shortened", "started"]
+__all__ = ["ServerProcess", "bare", "environment", "serve", "serve_shortened", "started"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PORT = re.compile(r"https?://127\.0\.0\.1:(\d+)")
@@ -32,10 +33,17 @@ class ServerProcess:
         return self.process.pid
 
 
+def environment() -> dict[str, str]:
+    """This process's environment, in which Python keeps what it has compiled, as it does for people who set nothing."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 @contextlib.contextmanager
 def started(command: Sequence[str]) -> Iterator[ServerProcess]:
     """Start a server that prints its URL, wait for that, and end it at last."""
-    process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
+    process = subprocess.Popen(
+        command, cwd=_ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    )
     try:
         assert process.stdout is not None
         for line in process.stdout:

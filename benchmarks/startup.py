@@ -82,7 +82,7 @@ def _processes(rounds: int) -> int:
 
 def _python(code: str) -> float:
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], env=server_process.environment(), check=True)
     return time.perf_counter() - begin
 
 
