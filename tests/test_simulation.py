@@ -121,3 +121,31 @@ def test_a_port_leads_to_another_and_the_attempt_is_noted(tmp_path: Path) -> Non
     )
     code = f"[(listener := socket.socket()), {code[1:-1]}, socket.create_connection(('127.0.0.1', 11434)), tried][-1]"
     assert run(tmp_path, SimulatedMachine(), code) == [["127.0.0.1", 11434]]
+
+
+#: What Python does on Windows, which has no pairs of sockets; and an event loop, which is made with such a pair.
+PAIR_OF_SOCKETS = """
+import asyncio, socket
+from ollama_harness.network.patched_sockets import Reach, install, tried
+
+def socketpair():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = socket.create_connection(listener.getsockname())
+        return one, listener.accept()[0]
+
+socket.socketpair = socketpair
+install(None, Reach.NOTHING, {})
+asyncio.new_event_loop().close()
+print(tried)
+"""
+
+
+def test_an_event_loop_can_be_made_where_nothing_can_be_reached(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PAIR_OF_SOCKETS],
+        env=clean_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -125,10 +126,11 @@ def _allows(reach: Reach, host: str) -> bool:
 
 def _connections(reach: Reach, ports: Mapping[int, int]) -> None:
     """Wrap the methods that connect."""
+    pairs = threading.local()
 
     def redirected(address: Any) -> Any:
-        if not isinstance(address, tuple):
-            return address  # a Unix socket
+        if not isinstance(address, tuple) or getattr(pairs, "is_made", False):
+            return address  # a Unix socket, or one of a pair
         host, port, *rest = address
         tried.append((host, port))
         if reach is Reach.NOTHING:
@@ -150,6 +152,15 @@ def _connections(reach: Reach, ports: Mapping[int, int]) -> None:
 
         setattr(owner, name, connect)
 
+    def socketpair(*arguments: Any, **named: Any) -> Any:
+        pairs.is_made = True
+        try:
+            return really_pair(*arguments, **named)
+        finally:
+            pairs.is_made = False
+
+    # Windows has no pairs of sockets: Python connects two, and an event loop cannot be made without them.
+    really_pair, socket.socketpair = socket.socketpair, socketpair
     wrap(socket.socket, "connect", 1)
     wrap(socket.socket, "connect_ex", 1)
     if sys.platform == "win32":
