@@ -173,7 +173,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 def test_an_error_comes_without_a_traceback(tmp_path: Path) -> None:
     done = harness("run", "--client", "request", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "error: there is no client called 'request'; did you mean requests or reqwest?\n"
+    assert done.stderr == "error: there is no client called 'request'; did you mean requests or reqwest or niquests?\n"
 
 
 def test_report_prints_the_grid_of_an_earlier_run_and_refuses_half_a_file(

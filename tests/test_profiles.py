@@ -129,7 +129,7 @@ def test_framing_is_read_from_the_head() -> None:
 def test_the_command_line_prints_the_same(
     arguments: list[str], libraries: list[RequestProfile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "measure", lambda: libraries)
+    monkeypatch.setattr("ollama_harness.matrix.request_profiles.measure", lambda: libraries)
     done = CliRunner().invoke(listing.list_, ["clients", "--wire", *arguments])
     assert done.exit_code == 0
     if not arguments:

@@ -1,4 +1,4 @@
-"""pycurl, libcurl for Python: http://pycurl.io/docs/latest/curlmultiobject.html"""
+"""pycurl, libcurl for Python: https://pycurl.io/docs/latest/curlmultiobject.html"""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ CLIENTS = [
         contract=Contract(
             # The user's code calls json.loads, whose documentation names the last two.
             exceptions=frozenset({"pycurl.error", "json.decoder.JSONDecodeError", "builtins.UnicodeDecodeError"}),
-            source="http://pycurl.io/docs/latest/callbacks.html",
+            source="https://pycurl.io/docs/latest/callbacks.html",
             read_timeout="LOW_SPEED_LIMIT and LOW_SPEED_TIME",
             timeouts=frozenset({"pycurl.error"}),
             default_timeout="none",
