@@ -17,6 +17,8 @@ from ollama_harness.recorder import session
 from ollama_harness.recordings import on_disk
 from ollama_harness.recordings.store import packaged_store
 
+pytestmark = pytest.mark.same_on_each_python
+
 NEWEST = packaged_store().newest
 MODEL = ("--model", "smollm2:135m")
 

@@ -16,6 +16,8 @@ from ollama_harness.cli import main
 from ollama_harness.cli.child_process import announced
 from ollama_harness.server.fake_ollama import FakeOllama
 
+pytestmark = pytest.mark.same_on_each_python
+
 COMMAND = (sys.executable, "-m", "ollama_harness", "serve", "--port", "0")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "harness")}
 URL = "http://127.0.0.1:1\n"

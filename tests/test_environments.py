@@ -145,24 +145,31 @@ def test_only_clients_that_read_ollama_host_are_asked_what_they_make_of_it(store
     assert there == {"ollama", "ollama-async"} < names
 
 
-def tried(store: RecordingStore, *names: str) -> set[tuple[str, str]]:
-    """The environments in which clients are tried, with the recording."""
-    cells = plan(store, client_names=names, environments=True)
-    return {(one.scenario.name, one.recording.name) for one in cells if not one.client.is_canary}
+@pytest.fixture(scope="module")
+def tried(store: RecordingStore) -> dict[str, dict[str, set[str]]]:
+    """The environments in which clients are tried, with the recordings."""
+    by_code_of_their_own = ("curl", "fetch", "ollama-js", "urllib3")
+    names = (*by_code_of_their_own, "httpx", "langchain-ollama", "openai", "openai-responses", "anthropic")
+    found: dict[str, dict[str, set[str]]] = {}
+    for one in plan(store, client_names=names, environments=True):
+        found.setdefault(one.client.name, {}).setdefault(one.scenario.name, set()).add(one.recording.name)
+    return found
 
 
-def test_a_client_is_tried_where_it_reads_a_setting_by_code_of_its_own(store: RecordingStore) -> None:
+def test_a_client_is_tried_where_it_reads_a_setting_by_code_of_its_own(tried: dict[str, dict[str, set[str]]]) -> None:
     for_all = {name for name, one in ENVIRONMENTS.items() if one.for_all and not one.switch}
     node = {name for name, one in ENVIRONMENTS.items() if one.switch == "NODE_USE_ENV_PROXY"}
-    assert for_all < {name for name, _ in tried(store, "curl")} < ENVIRONMENTS.keys() - node
-    assert {name for name, _ in tried(store, "fetch")} == for_all | node
-    assert {name for name, _ in tried(store, "ollama-js")} == for_all | {"node-env-proxy"}
-    assert {name for name, _ in tried(store, "urllib3")} == for_all
+    assert for_all < tried["curl"].keys() < ENVIRONMENTS.keys() - node
+    assert tried["fetch"].keys() == for_all | node
+    assert tried["ollama-js"].keys() == for_all | {"node-env-proxy"}
+    assert tried["urllib3"].keys() == for_all
 
 
-def test_a_client_is_asked_once_in_an_environment_by_a_call_that_it_has(store: RecordingStore) -> None:
+def test_a_client_is_asked_once_in_an_environment_by_a_call_that_it_has(
+    tried: dict[str, dict[str, set[str]]], store: RecordingStore
+) -> None:
     recordings = {
-        name: {recording for _, recording in tried(store, name)}
+        name: set().union(*tried[name].values())
         for name in ("httpx", "langchain-ollama", "openai", "openai-responses", "anthropic")
     }
     assert recordings == {

@@ -1,8 +1,8 @@
 """The matrix as a test suite: every client in the scenarios of `ollama-harness run`, through the same runner.
 
 `pytest tests/test_matrix.py --matrix` plays all scenarios, each on its first recording, with every client that is
-installed. Without the option each client is in the first scenario of each kind, and that says whether the suite works:
-the command plays all of them in CI.
+installed. Without the option each real client is in the first scenario of each kind, and that says whether the suite
+works: the command plays all of them in CI, and canaries are in tests/test_runner.py.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cell" in metafunc.fixturenames:
         whole = metafunc.config.getoption("matrix")
         names = [one.name for one in SCENARIOS.values() if one.by_default and (whole or _is_of_each_kind(one))]
-        cells = list(filter(_is_first, plan(STORE, scenario_names=names)))
+        planned = filter(_is_first, plan(STORE, scenario_names=names))
+        cells = [one for one in planned if whole or not one.client.is_canary]
         metafunc.parametrize("cell", [pytest.param(cell, id=cell.id, marks=_marks(cell)) for cell in cells])
 
 

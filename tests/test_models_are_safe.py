@@ -24,6 +24,8 @@ from ollama_harness.recorder.probes import MODEL
 from ollama_harness.recorder.touching import full_name, touches
 from ollama_harness.recordings.recording import Request
 
+pytestmark = pytest.mark.same_on_each_python
+
 MINE, OTHER = "mine:1b", "other:latest"
 VERSION = "9.9.9"
 PULLS_OF_THE_MODEL = {"pull-stream", "pull-again", "pull-nonstream"}

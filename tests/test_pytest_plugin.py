@@ -12,6 +12,8 @@ import pytest
 
 from ollama_harness.pytest_plugin import _excluding_this_machine
 
+pytestmark = pytest.mark.same_on_each_python
+
 PROJECT = {
     "test_faults.py": """
 import httpx, ollama, pytest

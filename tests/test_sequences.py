@@ -10,6 +10,8 @@ from ollama_harness.matrix.runner import CellRun, Runner
 from ollama_harness.oracle.verdict import Finished, Stopped, Verdict
 from ollama_harness.recordings.store import RecordingStore
 
+pytestmark = pytest.mark.same_on_each_python
+
 NEWEST = "0.32.15"
 
 
