@@ -149,13 +149,15 @@ def load_all(path: Path | None = None, *, python: tuple[int, ...] = sys.version_
 
 
 def _header_lines(text: str) -> list[int]:
-    """The lines at which entries begin. Before an [[issue]] inside a string, the text is not valid TOML."""
+    """The lines at which entries begin. Between the last of them and an [[issue]] inside a string, the text is not valid
+    TOML.
+    """
     lines = text.split("\n")
-    found = []
+    found: list[int] = []
     for number, line in enumerate(lines, 1):
         if re.match(r"\s*\[\[\s*issue\s*\]\]", line):
             try:
-                tomllib.loads("\n".join(lines[: number - 1]))
+                tomllib.loads("\n".join(lines[found[-1] - 1 if found else 0 : number - 1]))
             except tomllib.TOMLDecodeError:
                 continue
             found.append(number)
