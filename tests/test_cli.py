@@ -92,7 +92,6 @@ MODULES = ("ollama", "requests", "httpx", "h11", "queue", "json", "socket", "cli
     "command",
     [
         ("run", "--client", "ollama", "--client", "requests", "--scenario", "reuse", "--scenario", "issue-9549"),
-        ("list", "clients", "--wire"),
         ("doctor", "--environment", "nothing-set"),
     ],
     ids=" ".join,

@@ -5,9 +5,12 @@ The reproductions of docs/findings-other-languages.md need toolchains: tests/exa
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import pytest
 from builders import in_one_test
 
 import ollama_harness
-from ollama_harness.clients import clients
+from ollama_harness.clients import Client, clients
 from ollama_harness.matrix import known_issues
 from ollama_harness.matrix.cells import cell
 from ollama_harness.recordings.store import RecordingStore, fixtures
@@ -47,20 +50,63 @@ ISSUES_OTHER = [
 ]
 
 
+#: Runs reproductions one after the other, so that a library is imported once; prints what each has printed.
+RUN_ALL = """
+import contextlib, io, json, os, runpy, sys, traceback
+sys.path.insert(0, os.getcwd())
+printed = []
+for name in sys.argv[1:]:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        try:
+            runpy.run_path(name, run_name="__main__")
+        except BaseException:
+            traceback.print_exc()
+    printed.append(output.getvalue())
+print(json.dumps(printed))
+"""
+
+
+def needed(code: str) -> list[Client]:
+    """The clients that are not installed with the package, of those that a reproduction imports."""
+    return [*filter(None, map(OPTIONAL.get, re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE)))]
+
+
+def shared(code: str) -> tuple[str, str]:
+    """The Python of a reproduction, and its code if it needs a process of its own: it changes what others see."""
+    wanted, changes = needed(code), re.search(r"^\w+(\.\w+)+(\[.*\])? \|?= ", code, re.MULTILINE)
+    return wanted[-1].python if wanted else sys.executable, code if changes else ""
+
+
+@pytest.fixture(scope="module")
+def run_all(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, str]], tuple[dict[str, str], str]]:
+    """Runs the reproductions that share a process, once; gives what each has printed, by title, and their errors."""
+
+    @functools.cache
+    def run(process: tuple[str, str]) -> tuple[dict[str, str], str]:
+        folder, files = tmp_path_factory.mktemp("findings"), dict[str, str]()
+        assert SERVER is not None
+        (folder / "server.py").write_text(SERVER[1], encoding="utf-8")
+        for number, (title, code, *_) in enumerate(FINDINGS):
+            if shared(code) == process:
+                files[title] = f"reproduce_{number}.py"
+                (folder / files[title]).write_text(code, encoding="utf-8")
+        command = [process[0], "-c", RUN_ALL, *files.values()]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        return dict(zip(files, json.loads(done.stdout), strict=True)), done.stderr
+
+    return run
+
+
 @pytest.mark.parametrize(("title", "code", "prints", "_"), FINDINGS, ids=[title for title, *_ in FINDINGS])
-def test_the_reproduction_prints_what_is_written(title: str, code: str, prints: str, _: str, tmp_path: Path) -> None:
-    python = sys.executable
-    for one in filter(None, map(OPTIONAL.get, re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE))):
+def test_the_reproduction_prints_what_is_written(
+    title: str, code: str, prints: str, _: str, run_all: Callable[[tuple[str, str]], tuple[dict[str, str], str]]
+) -> None:
+    for one in needed(code):
         if one.missing is not None:
             pytest.skip(f"{one.name} is not installed: {one.missing}")
-        python = one.python
-    assert SERVER is not None
-    (tmp_path / "server.py").write_text(SERVER[1], encoding="utf-8")
-    (tmp_path / "reproduce.py").write_text(code, encoding="utf-8")
-    done = subprocess.run(
-        [python, "reproduce.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.stdout == prints, done.stderr
+    printed, errors = run_all(shared(code))
+    assert printed[title] == prints, errors
 
 
 def test_every_section_has_a_reproduction_and_shows_a_cell() -> None:

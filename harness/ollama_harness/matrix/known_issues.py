@@ -149,9 +149,7 @@ def load_all(path: Path | None = None, *, python: tuple[int, ...] = sys.version_
 
 
 def _header_lines(text: str) -> list[int]:
-    """The lines at which entries begin. Between the last of them and an [[issue]] inside a string, the text is not valid
-    TOML.
-    """
+    """The lines at which entries begin. From one of them to an [[issue]] in a string, the text is not valid TOML."""
     lines = text.split("\n")
     found: list[int] = []
     for number, line in enumerate(lines, 1):
