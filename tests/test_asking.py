@@ -76,7 +76,7 @@ def added(tmp_path: Path) -> Iterator[list[Client]]:
     clients_room.clients.cache_clear()
 
 
-@pytest.mark.parametrize("name", ["issue-9549", "mac-excluded", "gnome-desktop", "no-proxy-network"])
+@pytest.mark.parametrize("name", ["mac-excluded", "no-proxy-network"])
 def test_what_a_client_is_seen_to_do_is_what_it_does(
     name: str, runner: Runner, store: RecordingStore, tmp_path: Path
 ) -> None:

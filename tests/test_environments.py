@@ -156,6 +156,7 @@ def tried(store: RecordingStore) -> dict[str, dict[str, set[str]]]:
     return found
 
 
+@pytest.mark.same_everywhere
 def test_a_client_is_tried_where_it_reads_a_setting_by_code_of_its_own(tried: dict[str, dict[str, set[str]]]) -> None:
     for_all = {name for name, one in ENVIRONMENTS.items() if one.for_all and not one.switch}
     node = {name for name, one in ENVIRONMENTS.items() if one.switch == "NODE_USE_ENV_PROXY"}
@@ -165,6 +166,7 @@ def test_a_client_is_tried_where_it_reads_a_setting_by_code_of_its_own(tried: di
     assert tried["urllib3"].keys() == for_all
 
 
+@pytest.mark.same_everywhere
 def test_a_client_is_asked_once_in_an_environment_by_a_call_that_it_has(
     tried: dict[str, dict[str, set[str]]], store: RecordingStore
 ) -> None:

@@ -73,7 +73,7 @@ def needed(code: str) -> list[Client]:
 
 def shared(code: str) -> tuple[str, str]:
     """The Python of a reproduction, and its code if it needs a process of its own: it changes what others see."""
-    wanted, changes = needed(code), re.search(r"^\w+(\.\w+)+(\[.*\])? \|?= ", code, re.MULTILINE)
+    wanted, changes = needed(code), re.search(r"^(os|urllib)[.\w]+(\[.*\])? \|?= ", code, re.MULTILINE)
     return wanted[-1].python if wanted else sys.executable, code if changes else ""
 
 

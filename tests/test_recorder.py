@@ -317,6 +317,7 @@ def test_what_is_played_and_recorded_is_what_was_played(server: FakeOllama, one:
     check_same(again(server, one), one)
 
 
+@pytest.mark.same_on_each_python
 def test_every_recording_of_the_newest_version_survives_being_played_and_recorded(server: FakeOllama) -> None:
     assert LIBRARY.of_version(LIBRARY.newest)
     for one in LIBRARY.of_version(LIBRARY.newest):

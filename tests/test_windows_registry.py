@@ -33,6 +33,8 @@ from ollama_harness.network.windows_registry import (
     values_of,
 )
 
+pytestmark = pytest.mark.same_on_each_python
+
 REG_EXPAND_SZ, REG_BINARY, REG_MULTI_SZ = 2, 3, 7
 
 PROXY = Registry(enable=1, server="127.0.0.1:9", override="localhost;127.*;<local>", pac_url=None)
