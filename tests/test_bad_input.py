@@ -66,7 +66,7 @@ DEEP, HUGE = "[" * 100_000, "9" * 5000
 #: What must never be printed.
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202e\ud800-\udfff]")
 
-a_few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+a_few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def ran(*arguments: str | Path) -> tuple[int, str, str]:

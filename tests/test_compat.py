@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from builders import in_one_test
 
 from ollama_harness.gate.rules import RULES
 from ollama_harness.gate.rules.examples import _FIRST, _LAST, _PROGRESS, EXAMPLES, _cell, _lines, _stream, exchange
@@ -21,17 +22,17 @@ def test_every_rule_has_an_example_and_every_example_a_rule() -> None:
     assert EXAMPLES.keys() == RULES.keys()
 
 
-@pytest.mark.parametrize("name", RULES)
+@in_one_test("name", RULES)
 def test_a_rule_sees_the_change_in_its_example(name: str) -> None:
     assert list(RULES[name](*EXAMPLES[name].fires))
 
 
-@pytest.mark.parametrize("name", RULES)
+@in_one_test("name", RULES)
 def test_a_rule_is_silent_where_nothing_of_its_kind_changed(name: str) -> None:
     assert list(RULES[name](*EXAMPLES[name].silent)) == []
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@in_one_test("rule", RULES.values())
 def test_a_rule_says_why_and_who_says_so(rule: object) -> None:
     id_, why, source = (getattr(rule, name) for name in ("id", "why", "source"))
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", id_)

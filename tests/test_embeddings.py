@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import in_one_test
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -168,7 +169,7 @@ def test_a_float64_is_read_back_and_has_an_exponent_only_where_go_writes_one(val
 # --- recorded answers -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("recording", good(), ids=lambda recording: recording.id)
+@in_one_test("recording", good())
 def test_what_is_read_is_written_as_the_same_bytes(recording: Recording) -> None:
     embedding = read_embedding(recording)
     assert embedding is not None
@@ -184,7 +185,7 @@ def test_what_is_read_is_written_as_the_same_bytes(recording: Recording) -> None
 ALONE = {"embed-long-default", "embeddings-legacy"}
 
 
-@pytest.mark.parametrize("recording", good(), ids=lambda recording: recording.id)
+@in_one_test("recording", good())
 def test_a_text_has_the_vector_of_any_other_route(recording: Recording) -> None:
     """Each answer is made of the other recordings: the very numbers, but for how long it took."""
     others = [one for one in STORE.of_version(recording.ollama_version) if one.name != recording.name]
@@ -239,7 +240,7 @@ def requests(version: str) -> dict[str, dict[str, Any]]:
 UNRECORDED = {"v1emb-input-three", "embeddings-input-unicode", "embeddings-json-two"}
 
 
-@pytest.mark.parametrize(("version", "id_"), asked_ids())
+@in_one_test("version id_", asked_ids())
 def test_a_request_is_answered_as_a_real_server_answered_it(version: str, id_: str) -> None:
     real = requests(version)[id_]
     sent = real["request"]

@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 import requests
+from builders import in_one_test
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,7 +63,7 @@ def test_no_two_environments_are_one() -> None:
 
 
 @pytest.mark.same_everywhere
-@pytest.mark.parametrize("one", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+@in_one_test("one", ENVIRONMENTS.values())
 def test_every_place_in_its_texts_is_filled(one: Environment) -> None:
     settings = one.settings(proxy="127.0.0.1:7890", port=4711)
     text = str(settings.to_json())

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -147,7 +148,7 @@ def real_scripts() -> list[Script]:
 # ------------------------------------------------------------------------------------------- what a fault is
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@in_one_test("kind", KINDS)
 def test_each_fault_and_place_says_what_it_is(kind: FaultKind[Any]) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z0-9]+)*", kind.name)
     assert re.fullmatch(r"[A-Z].*\.", kind.summary)
@@ -164,8 +165,7 @@ def test_each_place_splits_a_script_and_changes_no_byte(kind: FaultKind[Place]) 
     assert times(split) == sorted(times(split))
 
 
-@pytest.mark.parametrize("recorded", ["chat-stream", "generate-stream"])
-@pytest.mark.parametrize("name", NAMES)
+@in_one_test("name recorded", product(NAMES, ["chat-stream", "generate-stream"]))
 def test_each_example_strikes_a_plain_stream_and_leaves_the_original_alone(name: str, recorded: str) -> None:
     script = played(FAULTS[name], recorded)
     before = replace(script, segments=tuple(replace(send) for send in script.segments))
@@ -179,7 +179,7 @@ def test_each_example_strikes_a_plain_stream_and_leaves_the_original_alone(name:
 KEEP_EVERY_BYTE = {kind.name for kind in FAULTS.values() if kind.group == "timing"} - {"stall_at"} | {"resegment"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@in_one_test("name", NAMES)
 def test_each_fault_changes_what_is_sent_or_when_or_how_it_ends(name: str) -> None:
     script = played(FAULTS[name])
     struck = example(name)(script)
@@ -194,7 +194,7 @@ def test_each_fault_changes_what_is_sent_or_when_or_how_it_ends(name: str) -> No
     assert before.wire != after.wire or name in kept or struck.conditions
 
 
-@pytest.mark.parametrize("name", NAMES)
+@in_one_test("name", NAMES)
 def test_each_fault_strikes_every_recording_or_says_that_it_does_not(name: str) -> None:
     struck = []
     for script in real_scripts():
@@ -356,7 +356,7 @@ def test_faults_print_as_the_call_that_makes_them() -> None:
     assert str(error_line_after_record(2)) == "error_line_after_record(2)"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@in_one_test("name", NAMES)
 def test_what_a_fault_prints_makes_the_same_fault(name: str) -> None:
     fault = example(name)
     assert eval(str(fault), vars(faults)) == fault
@@ -622,7 +622,7 @@ def test_how_any_stream_is_cut_means_nothing(script: Script, a: int, b: int) -> 
         assert reference(struck_or_same(resegment(b), struck)) == reference(script)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@in_one_test("name", NAMES)
 def test_any_two_faults_can_be_put_together_or_say_that_they_cannot(name: str) -> None:
     plain_script = stream(HELLO, WORLD, {**HELLO, "a": 1}, WORLD, {**DONE, "count": 17}).at_speed(0)
     first = example(name)(played(FAULTS[name]) if FAULTS[name].plays else plain_script)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import in_one_test
 
 import ollama_harness
 from ollama_harness import faults
@@ -63,6 +64,6 @@ def test_dir_shows_what_is_exported() -> None:
     assert all(inspect.getdoc(getattr(ollama_harness, name)) for name in ollama_harness.__all__)
 
 
-@pytest.mark.parametrize("name", faults.FAULTS)
+@in_one_test("name", faults.FAULTS)
 def test_the_signature_of_a_fault_says_what_it_returns(name: str) -> None:
     assert inspect.signature(getattr(faults, name)).return_annotation in ("Fault", faults.Fault)
